@@ -1,0 +1,85 @@
+// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept.
+#ifndef TIDEPOOL_CONNECTION_HPP
+#define TIDEPOOL_CONNECTION_HPP
+
+#include <concepts>
+#include <string_view>
+#include <utility>
+
+#include "detail/asio.hpp"
+
+namespace tidepool {
+
+/// What a connection is found to be when its lease ends; see `after_lease`.
+enum class lease_end {
+  clean,        ///< nothing to do: it can be handed on at once
+  needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
+  broken        ///< to be destroyed
+};
+
+/// What the pool tells a connector about the attempt it makes.
+template <class Executor, class Clock>
+class basic_connect_context {
+ public:
+  basic_connect_context(Executor executor, typename Clock::time_point deadline, unsigned attempt, std::string_view pool_name)
+      : executor_(std::move(executor)), deadline_(deadline), attempt_(attempt), pool_name_(pool_name) {}
+
+  /// The pool's executor: give it to sockets and timers the connection keeps.
+  const Executor& executor() const noexcept { return executor_; }
+  /// When the pool gives up on this attempt (`connect_timeout` after its start) and cancels it (terminal).
+  typename Clock::time_point deadline() const noexcept { return deadline_; }
+  /// 1 for the first attempt since the last success, then counting up over the whole pool.
+  unsigned attempt() const noexcept { return attempt_; }
+  /// Lives as long as the attempt.
+  std::string_view pool_name() const noexcept { return pool_name_; }
+
+ private:
+  Executor executor_;
+  typename Clock::time_point deadline_;
+  unsigned attempt_;
+  std::string_view pool_name_;
+};
+
+/// `awaitable<void> ping()`: one round trip; throws when the connection does not answer as it should.
+template <class C>
+concept has_ping = requires(C& c) { c.ping(); };
+/// `awaitable<void> ping(std::string_view query)`: the same by the pool's `validation_query`.
+template <class C>
+concept has_ping_query = requires(C& c, std::string_view q) { c.ping(q); };
+/// `awaitable<void> reset()`: brings session state back to a baseline; throws when it cannot.
+template <class C>
+concept has_reset = requires(C& c) { c.reset(); };
+/// `awaitable<void> close()`: says goodbye to the server.
+template <class C>
+concept has_close = requires(C& c) { c.close(); };
+/// `bool usable() const noexcept`: no round trip; asked at every hand-out, and at return where there is no `after_lease`.
+template <class C>
+concept has_usable = requires(const C& c) {
+  { c.usable() } noexcept -> std::convertible_to<bool>;
+};
+/// `lease_end after_lease() const noexcept`: no system call; asked at every return. Without it every return of a type that
+/// has `reset()` is reset.
+template <class C>
+concept has_after_lease = requires(const C& c) {
+  { c.after_lease() } noexcept -> std::same_as<lease_end>;
+};
+/// `void abort() noexcept`: makes every operation of the connection, running or to come, fail soon. The one member that may be
+/// called from another thread while an operation runs.
+template <class C>
+concept has_abort = requires(C& c) {
+  { c.abort() } noexcept;
+};
+/// `time_point last_round_trip() const noexcept`: when the server last answered; makes `alive_bypass` exact.
+template <class C, class TimePoint>
+concept has_last_round_trip = requires(const C& c) {
+  { c.last_round_trip() } noexcept -> std::convertible_to<TimePoint>;
+};
+/// `void context_gone() noexcept`: the execution context is being destroyed; let go of all I/O objects on it.
+template <class C>
+concept has_context_gone = requires(C& c) {
+  { c.context_gone() } noexcept;
+};
+
+}  // namespace tidepool
+
+#endif

@@ -1,0 +1,65 @@
+// tidepool - the one place that knows which Asio this is. Every other header includes Asio through here.
+#ifndef TIDEPOOL_DETAIL_ASIO_HPP
+#define TIDEPOOL_DETAIL_ASIO_HPP
+
+// Asio before 1.26 does not find the coroutines of Clang with libstdc++; say so before its first header.
+#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && defined(__cpp_impl_coroutine)
+#define ASIO_HAS_CO_AWAIT 1
+#define ASIO_HAS_STD_COROUTINE 1
+#endif
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_allocator.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/basic_waitable_timer.hpp>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/error.hpp>
+#include <asio/execution.hpp>
+#include <asio/execution_context.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/prefer.hpp>
+#include <asio/query.hpp>
+#include <asio/recycling_allocator.hpp>
+#include <asio/require.hpp>
+#include <asio/strand.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/version.hpp>
+#if ASIO_VERSION >= 102400
+#include <asio/deferred.hpp>
+#endif
+
+#include <system_error>
+
+#if ASIO_VERSION < 102201
+#error "tidepool needs Asio 1.22.1 or newer"
+#endif
+#if !defined(ASIO_HAS_CO_AWAIT)
+#error "tidepool needs C++20 coroutines in Asio: compile with -std=c++20"
+#endif
+
+/// `asio::deferred` and awaiting any deferred operation without an extra coroutine frame.
+#define TIDEPOOL_ASIO_HAS_DEFERRED (ASIO_VERSION >= 102400)
+/// Associated immediate executors.
+#define TIDEPOOL_ASIO_HAS_IMMEDIATE_EXECUTOR (ASIO_VERSION >= 102700)
+/// `asio::cancel_after`, default completion token `deferred`.
+#define TIDEPOOL_ASIO_HAS_CANCEL_AFTER (ASIO_VERSION >= 103100)
+
+namespace tidepool {
+
+namespace asio = ::asio;
+using error_code = std::error_code;
+
+}  // namespace tidepool
+
+#endif

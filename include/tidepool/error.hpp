@@ -1,0 +1,93 @@
+// tidepool - error codes, and the exception that explains itself.
+#ifndef TIDEPOOL_ERROR_HPP
+#define TIDEPOOL_ERROR_HPP
+
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <type_traits>
+
+namespace tidepool {
+
+/// Why an operation of the pool failed.
+enum class errc {
+  timeout = 1,     ///< no connection became free within the acquire timeout
+  closed,          ///< the pool is closing, closed or destroyed
+  queue_full,      ///< `max_waiting` acquires wait already
+  circuit_open,    ///< the breaker is open and no connection is alive
+  connect_failed,  ///< connecting failed for good, or `max_retries` times in a row, with no connection alive
+  cancelled,       ///< the caller cancelled the wait
+  empty_lease      ///< a connection was asked of a lease that holds none
+};
+
+namespace detail {
+
+class pool_category final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "tidepool"; }
+  std::string message(int value) const override {
+    switch (static_cast<errc>(value)) {
+      case errc::timeout: return "no connection became free in time";
+      case errc::closed: return "the pool is closed";
+      case errc::queue_full: return "too many callers wait for a connection";
+      case errc::circuit_open: return "the circuit breaker is open";
+      case errc::connect_failed: return "connecting failed";
+      case errc::cancelled: return "the acquire was cancelled";
+      case errc::empty_lease: return "the lease holds no connection";
+    }
+    return "unknown pool error";
+  }
+  std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<errc>(value)) {
+      case errc::timeout: return std::errc::timed_out;
+      case errc::cancelled: return std::errc::operation_canceled;
+      case errc::queue_full: return std::errc::resource_unavailable_try_again;
+      case errc::connect_failed:
+      case errc::circuit_open: return std::errc::not_connected;
+      default: return {value, *this};
+    }
+  }
+};
+
+}  // namespace detail
+
+/// The category of `errc`; its conditions compare with `std::errc` (`timed_out`, `operation_canceled`, ...).
+inline const std::error_category& pool_category() noexcept {
+  static const detail::pool_category instance;
+  return instance;
+}
+inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
+
+/// What kind of failure a connect attempt met; decides what the pool does next.
+enum class failure_kind {
+  transient,   ///< refused, unreachable, timed out, starting up: back off and try again
+  permanent,   ///< wrong password, no such database: waiters fail at once with the cause
+  server_full  ///< the server is alive but has no room: back off, but leave the breaker alone
+};
+
+/// Mixin for a connector's exceptions: derive from `std::exception` and from this to say which kind a failure is.
+/// A thrown exception without it counts as transient.
+class connect_failure {
+ public:
+  virtual failure_kind kind() const noexcept = 0;
+
+ protected:
+  ~connect_failure() = default;
+};
+
+/// Ready-made exception for connectors.
+class connect_error : public std::runtime_error, public connect_failure {
+ public:
+  connect_error(failure_kind kind, const std::string& text) : std::runtime_error(text), kind_(kind) {}
+  failure_kind kind() const noexcept override { return kind_; }
+
+ private:
+  failure_kind kind_;
+};
+
+}  // namespace tidepool
+
+template <>
+struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
+
+#endif
