@@ -42,42 +42,55 @@ class basic_connect_context {
 
 /// `awaitable<void> ping()`: one round trip; throws when the connection does not answer as it should.
 template <class C>
-concept has_ping = requires(C& c) { c.ping(); };
+concept has_ping = requires(C& c) {
+  c.ping();
+};
 /// `awaitable<void> ping(std::string_view query)`: the same by the pool's `validation_query`.
 template <class C>
-concept has_ping_query = requires(C& c, std::string_view q) { c.ping(q); };
+concept has_ping_query = requires(C& c, std::string_view q) {
+  c.ping(q);
+};
 /// `awaitable<void> reset()`: brings session state back to a baseline; throws when it cannot.
 template <class C>
-concept has_reset = requires(C& c) { c.reset(); };
+concept has_reset = requires(C& c) {
+  c.reset();
+};
 /// `awaitable<void> close()`: says goodbye to the server.
 template <class C>
-concept has_close = requires(C& c) { c.close(); };
+concept has_close = requires(C& c) {
+  c.close();
+};
 /// `bool usable() const noexcept`: no round trip; asked at every hand-out, and at return where there is no `after_lease`.
 template <class C>
 concept has_usable = requires(const C& c) {
-  { c.usable() } noexcept -> std::convertible_to<bool>;
+  { c.usable() }
+  noexcept->std::convertible_to<bool>;
 };
 /// `lease_end after_lease() const noexcept`: no system call; asked at every return. Without it every return of a type that
 /// has `reset()` is reset.
 template <class C>
 concept has_after_lease = requires(const C& c) {
-  { c.after_lease() } noexcept -> std::same_as<lease_end>;
+  { c.after_lease() }
+  noexcept->std::same_as<lease_end>;
 };
 /// `void abort() noexcept`: makes every operation of the connection, running or to come, fail soon. The one member that may be
 /// called from another thread while an operation runs.
 template <class C>
 concept has_abort = requires(C& c) {
-  { c.abort() } noexcept;
+  { c.abort() }
+  noexcept;
 };
 /// `time_point last_round_trip() const noexcept`: when the server last answered; makes `alive_bypass` exact.
 template <class C, class TimePoint>
 concept has_last_round_trip = requires(const C& c) {
-  { c.last_round_trip() } noexcept -> std::convertible_to<TimePoint>;
+  { c.last_round_trip() }
+  noexcept->std::convertible_to<TimePoint>;
 };
 /// `void context_gone() noexcept`: the execution context is being destroyed; let go of all I/O objects on it.
 template <class C>
 concept has_context_gone = requires(C& c) {
-  { c.context_gone() } noexcept;
+  { c.context_gone() }
+  noexcept;
 };
 
 }  // namespace tidepool

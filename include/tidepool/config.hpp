@@ -1,0 +1,104 @@
+// tidepool - every option of a pool, its default, its unit and its rule.
+#ifndef TIDEPOOL_CONFIG_HPP
+#define TIDEPOOL_CONFIG_HPP
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "detail/bounded_string.hpp"
+#include "time.hpp"
+
+namespace tidepool {
+
+/// What `open()` does when the first connections fail.
+enum class start_mode {
+  fail_fast,  ///< it waits for `min_size` connections; a permanent failure, or more than `max_retries` in a row, closes the pool and throws
+  lazy        ///< it returns at once and the pool keeps trying in the background
+};
+
+/// One broken rule of a `pool_config`.
+struct config_fault {
+  std::string field;
+  std::string value;
+  std::string rule;
+  std::string text() const { return field + " is " + value + ": " + rule; }
+};
+
+/// A plain value: copy it, keep it, compare profiles. Trivially destructible on purpose (see bounded_string.hpp).
+struct pool_config {
+  /// Shown in every report and metric; at most 63 bytes.
+  bounded_string<63> name = "pool";
+
+  // --- size -----------------------------------------------------------------------------------------------------
+  std::size_t min_size = 5;            ///< connections kept in total, 0 or more
+  std::size_t max_size = 20;           ///< hard limit, also for those connecting and closing; 1 or more
+  std::size_t min_idle = 0;            ///< connections kept spare, within `max_size`
+  std::size_t max_connecting = 4;      ///< connects in flight at once; 1 or more
+  std::size_t max_waiting = no_limit;  ///< callers that may wait; one more gets `errc::queue_full` at once
+
+  // --- time limits ----------------------------------------------------------------------------------------------
+  duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits
+  duration connect_timeout = std::chrono::seconds(10);    ///< one connect attempt; finite
+  duration validation_timeout = std::chrono::seconds(5);  ///< one validation round trip; finite
+  duration reset_timeout = std::chrono::seconds(2);       ///< one reset at return; finite
+  duration close_timeout = std::chrono::seconds(2);       ///< one goodbye to the server; finite
+  duration close_grace = std::chrono::seconds(10);        ///< how long `close()` waits for leases before it aborts them
+  duration slow_acquire = std::chrono::seconds(2);        ///< a wait this long is told to the observer; `no_limit`: never
+
+  // --- lifetime -------------------------------------------------------------------------------------------------
+  duration idle_timeout = std::chrono::seconds(300);   ///< an idle connection above the floors is closed; `no_limit`: never
+  duration max_lifetime = std::chrono::seconds(1800);  ///< upper bound of a connection's age at hand-out; `no_limit`: none
+  double lifetime_jitter = 0.1;                        ///< share of `max_lifetime` that is subtracted at random; 0 up to below 1
+  std::size_t max_uses = no_limit;                     ///< leases after which a connection is replaced
+
+  // --- validation -----------------------------------------------------------------------------------------------
+  bool pre_ping = true;                                    ///< one round trip before hand-out, unless within `alive_bypass`
+  bool test_on_borrow = true;                              ///< the same by the custom validation or `validation_query`, where there is one
+  bounded_string<255> validation_query = {};               ///< given to drivers that can run it; empty: the driver's own ping
+  duration alive_bypass = std::chrono::milliseconds(500);  ///< no validation this long after a successful round trip; 0: always validate
+  duration health_check_interval = std::chrono::seconds(30);  ///< idle connections are validated this often; `no_limit`: never
+
+  // --- connect failure ------------------------------------------------------------------------------------------
+  std::size_t max_retries = 3;                          ///< failed connects a caller sits through after the first, with no connection alive
+  duration retry_delay = std::chrono::seconds(1);       ///< first pause of the back-off, which the whole pool shares
+  duration max_retry_delay = std::chrono::seconds(10);  ///< longest pause of the back-off
+  std::size_t breaker_threshold = 5;                    ///< failures in a row that open the breaker
+  duration breaker_open_time = std::chrono::seconds(2);  ///< how long it stays open before one probe
+
+  // --- auto-scaling ---------------------------------------------------------------------------------------------
+  bool auto_scale = true;
+  double scale_up_threshold = 0.8;    ///< utilisation above which the target grows by 20 %
+  double scale_down_threshold = 0.3;  ///< utilisation below which it shrinks by 20 %
+  duration scale_check_interval = std::chrono::seconds(10);
+
+  // --- leaks ----------------------------------------------------------------------------------------------------
+  bool leak_detection = true;
+  duration leak_timeout = std::chrono::seconds(300);  ///< a lease held this long is reported once
+  bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report
+  duration abandon_timeout = no_limit;                ///< a lease held this long loses its connection; opt-in
+
+  start_mode start = start_mode::fail_fast;
+
+  /// Every broken rule at once; empty when the configuration is sound.
+  std::vector<config_fault> validate() const;
+
+  /// Small and talkative: stacks of leaked leases, fast failure.
+  static pool_config development();
+  /// 10 to 100 connections, no round trip at hand-out.
+  static pool_config production();
+  /// 50 to 500 connections, patient callers.
+  static pool_config high_load();
+  /// Warm connections, callers fail after one second.
+  static pool_config low_latency();
+  /// 50 to 200 connections, eager scaling.
+  static pool_config high_throughput();
+  /// Everything validated, frequent checks, early leak reports.
+  static pool_config reliable();
+};
+
+}  // namespace tidepool
+
+#include "detail/config_rules.hpp"
+
+#endif

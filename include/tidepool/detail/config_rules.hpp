@@ -1,0 +1,178 @@
+// tidepool - the rules of pool_config and its profiles.
+#ifndef TIDEPOOL_DETAIL_CONFIG_RULES_HPP
+#define TIDEPOOL_DETAIL_CONFIG_RULES_HPP
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "../config.hpp"
+
+namespace tidepool {
+namespace detail {
+
+inline std::string show(duration value) {
+  if (value == duration::max()) return "no_limit";
+  char text[48];
+  std::snprintf(text, sizeof text, "%.9g s", std::chrono::duration<double>(value).count());
+  return text;
+}
+inline std::string show(std::size_t value) { return value == no_limit ? "no_limit" : std::to_string(value); }
+inline std::string show(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+/// Collects faults; every check names its field, so a message can be acted on without the source.
+class rule_book {
+ public:
+  explicit rule_book(std::vector<config_fault>& out) : out_(out) {}
+
+  template <class T>
+  void require(bool holds, const char* field, const T& value, std::string rule) {
+    if (!holds) out_.push_back({field, show(value), std::move(rule)});
+  }
+  /// A size written as a negative number arrives as an absurd one.
+  void size(const char* field, std::size_t value, std::size_t least) {
+    const bool negative = value > static_cast<std::size_t>(no_limit) / 2 && value != no_limit;
+    if (negative) {
+      out_.push_back(
+          {field, "negative (" + std::to_string(static_cast<std::ptrdiff_t>(value)) + ")", "must be " + show(least) + " or more"});
+    } else {
+      require(value >= least, field, value, "must be " + show(least) + " or more");
+    }
+  }
+  void bounded(const char* field, std::size_t value, std::size_t least) {
+    size(field, value, least);
+    require(value != no_limit, field, value, "must be a number");
+  }
+  void positive(const char* field, duration value) { require(value > duration::zero(), field, value, "must be above zero, or no_limit"); }
+  void not_negative(const char* field, duration value) { require(value >= duration::zero(), field, value, "must not be negative"); }
+  void finite(const char* field, duration value) {
+    require(value > duration::zero() && value != duration::max(), field, value,
+            "must be above zero and finite: everything the pool awaits is bounded");
+  }
+  void share(const char* field, double value, double low, double high, const char* rule) {
+    require(std::isfinite(value) && value >= low && value <= high, field, value, rule);
+  }
+
+ private:
+  std::vector<config_fault>& out_;
+};
+
+}  // namespace detail
+
+inline std::vector<config_fault> pool_config::validate() const {
+  std::vector<config_fault> faults;
+  detail::rule_book rules(faults);
+  const auto quote = [](std::string_view text) { return "'" + std::string(text) + "...'"; };
+  if (name.truncated()) faults.push_back({"name", quote(name), "must be at most 63 bytes"});
+  if (name.empty()) faults.push_back({"name", "empty", "must not be empty"});
+  if (validation_query.truncated()) faults.push_back({"validation_query", quote(validation_query), "must be at most 255 bytes"});
+
+  rules.size("min_size", min_size, 0);
+  rules.bounded("max_size", max_size, 1);
+  rules.require(min_size <= max_size, "min_size", min_size, "must not exceed max_size (" + detail::show(max_size) + ")");
+  rules.require(min_idle <= max_size, "min_idle", min_idle, "must not exceed max_size (" + detail::show(max_size) + ")");
+  rules.size("max_connecting", max_connecting, 1);
+  rules.size("max_waiting", max_waiting, 0);
+  rules.size("max_uses", max_uses, 1);
+  rules.size("max_retries", max_retries, 0);
+  rules.size("breaker_threshold", breaker_threshold, 1);
+
+  rules.not_negative("acquire_timeout", acquire_timeout);
+  rules.finite("connect_timeout", connect_timeout);
+  rules.finite("validation_timeout", validation_timeout);
+  rules.finite("reset_timeout", reset_timeout);
+  rules.finite("close_timeout", close_timeout);
+  rules.not_negative("close_grace", close_grace);
+  rules.not_negative("slow_acquire", slow_acquire);
+  rules.positive("idle_timeout", idle_timeout);
+  rules.positive("max_lifetime", max_lifetime);
+  rules.require(idle_timeout == no_limit || idle_timeout <= max_lifetime, "idle_timeout", idle_timeout,
+                "must not exceed max_lifetime (" + detail::show(max_lifetime) + ")");
+  rules.not_negative("alive_bypass", alive_bypass);
+  rules.positive("health_check_interval", health_check_interval);
+  rules.finite("retry_delay", retry_delay);
+  rules.finite("max_retry_delay", max_retry_delay);
+  rules.require(retry_delay <= max_retry_delay, "retry_delay", retry_delay,
+                "must not exceed max_retry_delay (" + detail::show(max_retry_delay) + ")");
+  rules.finite("breaker_open_time", breaker_open_time);
+  rules.finite("scale_check_interval", scale_check_interval);
+  rules.positive("leak_timeout", leak_timeout);
+  rules.positive("abandon_timeout", abandon_timeout);
+  if (abandon_timeout != no_limit) {
+    rules.require(leak_detection, "abandon_timeout", abandon_timeout, "needs leak_detection");
+    rules.require(abandon_timeout > leak_timeout, "abandon_timeout", abandon_timeout,
+                  "must be longer than leak_timeout (" + detail::show(leak_timeout) + ")");
+  }
+
+  rules.share("lifetime_jitter", lifetime_jitter, 0.0, 0.999, "must be at least 0 and below 1");
+  rules.share("scale_up_threshold", scale_up_threshold, 0.0, 1.0, "must be between 0 and 1");
+  rules.share("scale_down_threshold", scale_down_threshold, 0.0, 1.0, "must be between 0 and 1");
+  rules.require(!(scale_down_threshold >= scale_up_threshold), "scale_down_threshold", scale_down_threshold,
+                "must be below scale_up_threshold (" + detail::show(scale_up_threshold) + ")");
+  return faults;
+}
+
+inline pool_config pool_config::development() {
+  pool_config c;
+  c.min_size = 2;
+  c.max_size = 5;
+  c.acquire_timeout = std::chrono::seconds(5);
+  c.track_stack_trace = true;
+  return c;
+}
+inline pool_config pool_config::production() {
+  pool_config c;
+  c.min_size = 10;
+  c.max_size = 100;
+  c.acquire_timeout = std::chrono::seconds(30);
+  c.idle_timeout = std::chrono::seconds(600);
+  c.max_lifetime = std::chrono::seconds(3600);
+  c.pre_ping = c.test_on_borrow = false;
+  c.scale_down_threshold = 0.2;
+  return c;
+}
+inline pool_config pool_config::high_load() {
+  pool_config c;
+  c.min_size = 50;
+  c.max_size = 500;
+  c.acquire_timeout = std::chrono::seconds(60);
+  c.pre_ping = c.test_on_borrow = false;
+  c.scale_up_threshold = 0.9;
+  c.scale_check_interval = std::chrono::seconds(5);
+  return c;
+}
+inline pool_config pool_config::low_latency() {
+  pool_config c;
+  c.min_size = 20;
+  c.pre_ping = c.test_on_borrow = false;
+  c.acquire_timeout = std::chrono::seconds(1);
+  c.scale_check_interval = std::chrono::seconds(5);
+  return c;
+}
+inline pool_config pool_config::high_throughput() {
+  pool_config c;
+  c.min_size = 50;
+  c.max_size = 200;
+  c.pre_ping = c.test_on_borrow = false;
+  c.scale_up_threshold = 0.9;
+  c.scale_check_interval = std::chrono::seconds(2);
+  return c;
+}
+inline pool_config pool_config::reliable() {
+  pool_config c;
+  c.min_size = 10;
+  c.max_size = 30;
+  c.max_retries = 5;
+  c.retry_delay = std::chrono::seconds(2);
+  c.health_check_interval = std::chrono::seconds(15);
+  c.leak_timeout = std::chrono::seconds(120);
+  return c;
+}
+
+}  // namespace tidepool
+
+#endif

@@ -1,0 +1,85 @@
+// tidepool - a fixed histogram of durations: eight buckets per power of two, so a quantile is off by 12.5 % at most.
+// Source: the log-linear buckets of HdrHistogram (G. Tene). No lock and no allocation: whoever records owns it.
+#ifndef TIDEPOOL_DETAIL_HISTOGRAM_HPP
+#define TIDEPOOL_DETAIL_HISTOGRAM_HPP
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+
+#include "../time.hpp"
+
+namespace tidepool {
+
+/// Counts durations from nanoseconds to hours in 2.4 kB.
+class histogram {
+ public:
+  void record(duration value) noexcept { record(value, 1); }
+  void record(duration value, std::uint64_t times) noexcept {
+    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    buckets_[index(ns)] += times;
+    count_ += times;
+    sum_ += ns * times;
+    max_ = std::max(max_, ns);
+  }
+
+  std::uint64_t count() const noexcept { return count_; }
+  duration sum() const noexcept { return duration(static_cast<duration::rep>(sum_)); }
+  duration max() const noexcept { return duration(static_cast<duration::rep>(max_)); }
+  duration mean() const noexcept { return count_ ? duration(static_cast<duration::rep>(sum_ / count_)) : duration::zero(); }
+
+  /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
+  duration quantile(double q) const noexcept {
+    if (count_ == 0) return duration::zero();
+    const auto rank = static_cast<std::uint64_t>(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_ - 1)) + 1;
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < buckets_.size(); ++i) {
+      seen += buckets_[i];
+      if (seen >= rank) return duration(static_cast<duration::rep>(std::min(upper(i), max_)));
+    }
+    return max();
+  }
+  /// How many values are at most `bound`, to the resolution of the buckets.
+  std::uint64_t at_most(duration bound) const noexcept {
+    const std::size_t last = index(static_cast<std::uint64_t>(std::max<duration::rep>(bound.count(), 0)));
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i <= last; ++i) seen += buckets_[i];
+    return seen;
+  }
+
+  histogram& operator+=(const histogram& other) noexcept {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    count_ += other.count_;
+    sum_ += other.sum_;
+    max_ = std::max(max_, other.max_);
+    return *this;
+  }
+
+ private:
+  static constexpr unsigned sub_bits = 3;  // eight buckets per octave
+  static constexpr unsigned octaves = 37;  // 2^(3+37) ns is 18 minutes; the last bucket takes what is longer
+  static constexpr std::size_t size = (octaves + 1) << sub_bits;
+
+  static std::size_t index(std::uint64_t ns) noexcept {
+    if (ns < (1u << sub_bits)) return static_cast<std::size_t>(ns);
+    const unsigned octave = static_cast<unsigned>(std::bit_width(ns)) - 1 - sub_bits;
+    const std::size_t i = ((std::size_t{octave} + 1) << sub_bits) + ((ns >> octave) & ((1u << sub_bits) - 1));
+    return std::min(i, size - 1);
+  }
+  static std::uint64_t upper(std::size_t i) noexcept {
+    if (i < (1u << sub_bits)) return i;
+    if (i == size - 1) return ~std::uint64_t{0};
+    const unsigned octave = static_cast<unsigned>(i >> sub_bits) - 1;
+    return ((std::uint64_t{(1u << sub_bits) + (i & ((1u << sub_bits) - 1))} + 1) << octave) - 1;
+  }
+
+  std::array<std::uint64_t, size> buckets_{};
+  std::uint64_t count_ = 0;
+  std::uint64_t sum_ = 0;
+  std::uint64_t max_ = 0;
+};
+
+}  // namespace tidepool
+
+#endif

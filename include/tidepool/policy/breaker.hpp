@@ -1,0 +1,77 @@
+// tidepool - breaker policies: when to stop connecting, and to fail callers who depend on it at once.
+#ifndef TIDEPOOL_POLICY_BREAKER_HPP
+#define TIDEPOOL_POLICY_BREAKER_HPP
+
+#include <cstddef>
+
+#include "../config.hpp"
+
+namespace tidepool {
+
+enum class breaker_state {
+  closed,    ///< connecting is allowed
+  open,      ///< it is not, until `retry_at`
+  half_open  ///< one probe is under way
+};
+
+inline const char* to_string(breaker_state state) noexcept {
+  switch (state) {
+    case breaker_state::closed: return "closed";
+    case breaker_state::open: return "open";
+    case breaker_state::half_open: return "half-open";
+  }
+  return "?";
+}
+
+/// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides.
+/// Connections that work keep serving whatever it says.
+class circuit_breaker {
+ public:
+  static constexpr bool enabled = true;
+  explicit circuit_breaker(const pool_config& config) : threshold_(config.breaker_threshold), open_time_(config.breaker_open_time) {}
+
+  breaker_state state() const noexcept { return state_; }
+  /// The end of the open phase.
+  detail::tick retry_at() const noexcept { return retry_at_; }
+  /// Whether a connect may start now, with `connecting` others in flight.
+  bool allows(detail::tick now, std::size_t connecting) const noexcept {
+    if (state_ == breaker_state::closed) return true;
+    return connecting == 0 && now >= retry_at_;
+  }
+  void started() noexcept {
+    if (state_ == breaker_state::open) state_ = breaker_state::half_open;
+  }
+  void succeeded() noexcept {
+    failures_ = 0;
+    state_ = breaker_state::closed;
+  }
+  void failed(detail::tick now) noexcept {
+    ++failures_;
+    if (state_ == breaker_state::half_open || failures_ >= threshold_) {
+      state_ = breaker_state::open;
+      retry_at_ = detail::later(now, open_time_);
+    }
+  }
+  /// The attempt ended without a verdict on the server (the pool gave it up, or the server was full).
+  void undecided() noexcept {
+    if (state_ == breaker_state::half_open) state_ = breaker_state::open;
+  }
+
+ private:
+  std::size_t threshold_;
+  duration open_time_;
+  std::size_t failures_ = 0;
+  detail::tick retry_at_{};
+  breaker_state state_ = breaker_state::closed;
+};
+
+/// Callers wait for as long as their own timeout and `max_retries` allow.
+class no_breaker {
+ public:
+  static constexpr bool enabled = false;
+  explicit no_breaker(const pool_config&) {}
+};
+
+}  // namespace tidepool
+
+#endif

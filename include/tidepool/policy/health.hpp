@@ -1,0 +1,43 @@
+// tidepool - health policies: when is a connection validated before it is handed out, and how.
+#ifndef TIDEPOOL_POLICY_HEALTH_HPP
+#define TIDEPOOL_POLICY_HEALTH_HPP
+
+#include <algorithm>
+
+#include "../config.hpp"
+#include "../connection.hpp"
+
+namespace tidepool {
+
+/// Default: a round trip before hand-out unless the server answered within `alive_bypass`, and a check of every idle
+/// connection once per `health_check_interval`.
+///
+/// A policy of your own derives from this and adds `awaitable<void> validate(Connection&)`, which throws to condemn the
+/// connection; it then replaces `ping()`. It runs on the pool's executor, bounded by `validation_timeout`.
+class health_check {
+ public:
+  static constexpr bool enabled = true;
+  explicit health_check(const pool_config& config)
+      : bypass_(config.pre_ping || config.test_on_borrow ? config.alive_bypass : duration(no_limit)),
+        interval_(config.health_check_interval) {}
+
+  /// Until when a connection whose server last answered at `last_ok` may be handed out without a round trip.
+  detail::tick fresh_until(detail::tick last_ok) const noexcept { return detail::later(last_ok, bypass_); }
+  /// How often idle connections are validated in the background; `no_limit`: never.
+  duration interval() const noexcept { return interval_; }
+
+ private:
+  duration bypass_;
+  duration interval_;
+};
+
+/// No round trips at all; `usable()` is still asked where a connection has it.
+class no_health_check {
+ public:
+  static constexpr bool enabled = false;
+  explicit no_health_check(const pool_config&) {}
+};
+
+}  // namespace tidepool
+
+#endif

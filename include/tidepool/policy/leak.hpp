@@ -1,0 +1,35 @@
+// tidepool - leak policies: which leases have been held too long.
+#ifndef TIDEPOOL_POLICY_LEAK_HPP
+#define TIDEPOOL_POLICY_LEAK_HPP
+
+#include "../config.hpp"
+
+namespace tidepool {
+
+/// Default: leases are kept in order of checkout; at `leak_timeout` each is reported once, at `abandon_timeout` (opt-in) it loses
+/// its connection.
+class leak_detection {
+ public:
+  static constexpr bool enabled = true;
+  explicit leak_detection(const pool_config& config)
+      : report_after_(config.leak_detection ? config.leak_timeout : no_limit),
+        reclaim_after_(config.leak_detection ? config.abandon_timeout : no_limit) {}
+
+  duration report_after() const noexcept { return report_after_; }
+  duration reclaim_after() const noexcept { return reclaim_after_; }
+
+ private:
+  duration report_after_;
+  duration reclaim_after_;
+};
+
+/// Leases may be held for ever, unseen.
+class no_leak_detection {
+ public:
+  static constexpr bool enabled = false;
+  explicit no_leak_detection(const pool_config&) {}
+};
+
+}  // namespace tidepool
+
+#endif

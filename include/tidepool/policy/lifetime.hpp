@@ -1,0 +1,53 @@
+// tidepool - lifetime policies: when is a connection too old, or used too often.
+#ifndef TIDEPOOL_POLICY_LIFETIME_HPP
+#define TIDEPOOL_POLICY_LIFETIME_HPP
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../config.hpp"
+
+namespace tidepool {
+
+/// Default: `max_lifetime` less a random share of up to `lifetime_jitter`, drawn once at birth. Jitter is subtracted, so
+/// `max_lifetime` stays an upper bound that can be set just under a firewall's. Because jitter alone still bunches when a pool
+/// is filled in one instant, retirements by age also keep a gap (the jitter window divided by the connections); the gap yields to the
+/// upper bound.
+class lifetime_recycling {
+ public:
+  static constexpr bool enabled = true;
+  explicit lifetime_recycling(const pool_config& config)
+      : lifetime_(config.max_lifetime), jitter_(config.lifetime_jitter), max_uses_(config.max_uses) {}
+
+  /// The age limit no hand-out goes beyond.
+  detail::tick hard_limit(detail::tick born) const noexcept { return detail::later(born, lifetime_); }
+  /// When to retire it if the gap allows; `unit` is uniform in [0, 1).
+  detail::tick soft_limit(detail::tick born, double unit) const noexcept {
+    if (lifetime_ == no_limit) return detail::never;
+    return detail::later(born, lifetime_ - share(jitter_ * unit));
+  }
+  /// The least time between two retirements by age in a pool of `size` connections.
+  duration gap(std::size_t size) const noexcept {
+    if (lifetime_ == no_limit) return duration::zero();
+    return share(jitter_) / static_cast<duration::rep>(std::max<std::size_t>(size, 1));
+  }
+  bool worn_out(std::uint64_t uses) const noexcept { return max_uses_ != no_limit && uses >= max_uses_; }
+
+ private:
+  duration share(double part) const noexcept { return duration(static_cast<duration::rep>(static_cast<double>(lifetime_.count()) * part)); }
+
+  duration lifetime_;
+  double jitter_;
+  std::size_t max_uses_;
+};
+
+/// Connections live until something else closes them.
+class no_lifetime {
+ public:
+  static constexpr bool enabled = false;
+  explicit no_lifetime(const pool_config&) {}
+};
+
+}  // namespace tidepool
+
+#endif

@@ -1,0 +1,99 @@
+// tidepool - observers: told of everything the pool does, outside its lock.
+#ifndef TIDEPOOL_POLICY_OBSERVER_HPP
+#define TIDEPOOL_POLICY_OBSERVER_HPP
+
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "../events.hpp"
+
+namespace tidepool {
+
+/// Default: nobody watches, and nothing is generated for it.
+///
+/// An observer of your own is any copyable or movable class with some of these members (those it lacks cost nothing):
+/// `on_event(std::string_view pool, const E&)` for `E` in `created_event`, `destroyed_event`, `checkout_event`, `checkin_event`,
+/// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`. They
+/// are called on the thread on which the thing happened, never under the pool's lock, possibly on several threads at once; they may call
+/// the pool; what they throw is swallowed.
+struct null_observer {};
+
+template <class Observer, class Event>
+concept observes = requires(Observer& o, std::string_view pool, const Event& e) {
+  o.on_event(pool, e);
+};
+
+/// Turns events into lines of text for any logger. Checkouts and check-ins are told at `level::debug`.
+class log_observer {
+ public:
+  enum class level { debug, info, warning, error };
+  using sink = std::function<void(level, const std::string&)>;
+
+  log_observer() = default;
+  explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}
+
+  void on_event(std::string_view p, const created_event& e) {
+    say(level::info, p, "connection %llu created in %.3f ms", number(e.id), ms(e.connect_time));
+  }
+  void on_event(std::string_view p, const destroyed_event& e) {
+    say(level::info, p, "connection %llu destroyed: %s, age %.3f s", number(e.id), to_string(e.reason), ms(e.age) / 1e3);
+  }
+  void on_event(std::string_view p, const checkout_event& e) {
+    say(level::debug, p, "checkout of %llu after %.3f ms", number(e.id), ms(e.waited));
+  }
+  void on_event(std::string_view p, const checkin_event& e) {
+    say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
+  }
+  void on_event(std::string_view p, const connect_failed_event& e) {
+    say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), e.error.data());
+  }
+  void on_event(std::string_view p, const health_failed_event& e) {
+    say(level::warning, p, "connection %llu failed its health check: %.*s", number(e.id), width(e.error), e.error.data());
+  }
+  void on_event(std::string_view p, const leak_event& e) {
+    constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
+    say(level::warning, p, "%s connection %llu held %.3f s, acquired at %s:%u in %s%s%s%s%.*s", words[static_cast<int>(e.what)],
+        number(e.lease.id), ms(e.lease.held) / 1e3, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
+        e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str(), e.stack.empty() ? "" : "\n",
+        width(e.stack), e.stack.data());
+  }
+  void on_event(std::string_view p, const scaled_event& e) {
+    say(level::info, p, "target size %zu -> %zu at %.0f %% utilisation", e.from, e.to, e.utilization * 100);
+  }
+  void on_event(std::string_view p, const breaker_event& e) {
+    say(level::warning, p, "breaker %s -> %s", to_string(e.from), to_string(e.to));
+  }
+  void on_event(std::string_view p, const state_event& e) {
+    say(e.to == pool_state::critical ? level::error : level::info, p, "state %s -> %s: %.*s", to_string(e.from), to_string(e.to),
+        width(e.reason), e.reason.data());
+  }
+  void on_event(std::string_view p, const slow_acquire_event& e) {
+    say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
+  }
+
+ private:
+  static unsigned long long number(connection_id id) { return static_cast<unsigned long long>(id); }
+  static double ms(duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+  static int width(std::string_view text) { return static_cast<int>(text.size()); }
+
+  template <class... Args>
+  void say(level how, std::string_view pool, const char* format, Args... args) {
+    if (!out_ || how < least_) return;
+    const int size = std::snprintf(nullptr, 0, format, args...);
+    std::string text(pool);
+    text += ": ";
+    const std::size_t start = text.size();
+    text.resize(start + static_cast<std::size_t>(size < 0 ? 0 : size));
+    std::snprintf(text.data() + start, text.size() - start + 1, format, args...);
+    out_(how, text);
+  }
+
+  sink out_;
+  level least_ = level::info;
+};
+
+}  // namespace tidepool
+
+#endif

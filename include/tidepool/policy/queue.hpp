@@ -1,0 +1,20 @@
+// tidepool - queue policies: which idle connection is handed out, and who is told that he will not be served.
+#ifndef TIDEPOOL_POLICY_QUEUE_HPP
+#define TIDEPOOL_POLICY_QUEUE_HPP
+
+namespace tidepool {
+
+/// Default: callers are served first come, first served; the connection used last is handed out first, so that idle ones can
+/// age out and the server's caches stay warm.
+struct fifo_queue {
+  static constexpr bool newest_first = true;
+};
+
+/// Callers first come, first served; the connection idle longest is handed out first: even use, no shrinking under a trickle.
+struct fifo_queue_oldest_idle {
+  static constexpr bool newest_first = false;
+};
+
+}  // namespace tidepool
+
+#endif

@@ -1,0 +1,55 @@
+// tidepool - scaling policies: how many connections to keep open beyond the floor.
+#ifndef TIDEPOOL_POLICY_SCALING_HPP
+#define TIDEPOOL_POLICY_SCALING_HPP
+
+#include <algorithm>
+#include <cstddef>
+
+#include "../config.hpp"
+
+namespace tidepool {
+
+/// What a scaling policy sees of one interval.
+struct scaling_sample {
+  double utilization = 0;    ///< leased time over open time, averaged over the interval, 0..1
+  std::size_t size = 0;      ///< connections open now
+  std::size_t min_size = 0;  ///< bounds at present; `resize()` moves them
+  std::size_t max_size = 0;
+};
+
+/// Default: once per `scale_check_interval` the target moves by 20 % of the current size (at least one) when the average
+/// utilisation is above `scale_up_threshold` or below `scale_down_threshold`. The target is soft: demand opens connections
+/// above it at once, without waiting for the next check.
+class utilization_scaling {
+ public:
+  static constexpr bool enabled = true;
+  explicit utilization_scaling(const pool_config& config)
+      : up_(config.scale_up_threshold),
+        down_(config.scale_down_threshold),
+        interval_(config.auto_scale ? config.scale_check_interval : no_limit) {}
+
+  duration interval() const noexcept { return interval_; }
+  /// The new target; the pool clamps it to its bounds.
+  std::size_t target(const scaling_sample& s) const noexcept {
+    const std::size_t step = std::max<std::size_t>(s.size / 5, 1);
+    if (s.utilization > up_) return std::min(s.max_size, s.size + step);
+    if (s.utilization < down_) return std::max(s.min_size, s.size > step ? s.size - step : 0);
+    return s.size;
+  }
+
+ private:
+  double up_;
+  double down_;
+  duration interval_;
+};
+
+/// The target is `min_size`, always.
+class no_scaling {
+ public:
+  static constexpr bool enabled = false;
+  explicit no_scaling(const pool_config&) {}
+};
+
+}  // namespace tidepool
+
+#endif
