@@ -31,6 +31,7 @@ class intrusive_list {
   T* before(const T& node) const noexcept { return node.prev == &head_ ? nullptr : static_cast<T*>(node.prev); }
 
   void push_front(T& node) noexcept { link(node, &head_, head_.next); }
+  void insert_after(T& place, T& node) noexcept { link(node, &place, place.next); }
   void push_back(T& node) noexcept { link(node, head_.prev, &head_); }
   void erase(T& node) noexcept {
     assert(node.linked());

@@ -1,0 +1,142 @@
+// tidepool - what the core and the shell hand each other: slots, waiters, and lists of things to do.
+#ifndef TIDEPOOL_DETAIL_CORE_TYPES_HPP
+#define TIDEPOOL_DETAIL_CORE_TYPES_HPP
+
+#include <array>
+#include <cstdint>
+
+#include "../error.hpp"
+#include "../events.hpp"
+#include "deadline_heap.hpp"
+#include "intrusive_list.hpp"
+
+namespace tidepool::detail {
+
+enum class slot_state : std::uint8_t {
+  connecting,
+  validating,
+  idle,
+  leased,
+  resetting,
+  closing,
+  gone  ///< no longer the pool's: whoever holds it destroys it
+};
+inline constexpr std::size_t slot_states = 7;
+
+/// What the shell is to do with a slot, outside the lock.
+enum class slot_action : std::uint8_t {
+  none,
+  validate,
+  reset,
+  close,         ///< say goodbye within its bound
+  destroy,       ///< no goodbye
+  cancel_op,     ///< its operation overran: shut the socket and cancel; the operation's frame owns it from now on
+  abort_leased,  ///< its lease overran: shut the socket; the lease owns it from now on
+  goodbye_late   ///< its close overran: as cancel_op
+};
+
+/// One physical connection as the core sees it. The first line is what an un-contended checkout touches.
+struct core_slot : list_hook {
+  slot_state state = slot_state::connecting;
+  slot_action action = slot_action::none;
+  close_reason reason = close_reason::broken;
+  bool background_check = false;  ///< validating in its place in the idle list
+  bool leak_reported = false;
+  bool aborting = false;     ///< the shell is shutting its socket
+  bool left_behind = false;  ///< its lease ended while `aborting`
+  std::uint32_t wave = 0;    ///< of connect attempts, see connect_gate
+  std::uint64_t generation = 0;
+  std::uint64_t uses = 0;
+  tick checked_out{};
+  tick fresh_until{};  ///< may be handed out without a look until then
+  tick idle_since{};
+  tick last_ok{};
+  tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
+  source_location where{};
+
+  deadline_node<core_slot> op;      ///< bound of the running operation
+  deadline_node<core_slot> retire;  ///< next look at its age
+  core_slot* next_action = nullptr;
+  connection_id id = 0;
+  tick born{};
+  tick hard_limit = never;
+  tick busy_from{};
+  bounded_string<47> label;
+
+  core_slot() { op.owner = retire.owner = this; }
+  core_slot(const core_slot&) = delete;
+  core_slot& operator=(const core_slot&) = delete;
+};
+
+/// One caller in a queue: of acquires, of `open()` or of `close()`.
+struct core_waiter : list_hook {
+  using completion = void (*)(core_waiter*) noexcept;
+
+  enum class stage : std::uint8_t { fresh, waiting, done };
+  stage at = stage::fresh;
+  bool from_idle = false;  ///< the granted connection lay idle: ask `usable()` first
+  errc error{};            ///< zero: success
+  completion complete = nullptr;
+  core_slot* slot = nullptr;
+  tick since{};
+  std::uint64_t failures_seen = 0;
+  deadline_node<core_waiter> deadline;
+  source_location where{};
+
+  core_waiter() { deadline.owner = this; }
+  core_waiter(const core_waiter&) = delete;
+  core_waiter& operator=(const core_waiter&) = delete;
+};
+
+/// What an event of the core asks of the shell. Nothing here allocates; everything is carried out after the lock is gone.
+struct core_actions {
+  intrusive_list<core_waiter> done;
+  core_slot* first = nullptr;
+  core_slot* last = nullptr;
+  std::size_t connects = 0;
+  tick arm_at = never;
+
+  bool state_changed = false;
+  pool_state state_from{};
+  pool_state state_to{};
+  bool breaker_changed = false;
+  breaker_state breaker_from{};
+  breaker_state breaker_to{};
+  bool scaled = false;
+  scaled_event scale{};
+
+  void add(core_slot& slot, slot_action what) noexcept {
+    slot.action = what;
+    slot.next_action = nullptr;
+    (last ? last->next_action : first) = &slot;
+    last = &slot;
+  }
+  core_slot* pop_slot() noexcept {
+    core_slot* out = first;
+    if (out) {
+      first = out->next_action;
+      if (!first) last = nullptr;
+    }
+    return out;
+  }
+};
+
+/// Leases found overdue by one tick; more than fit are found by the next, at once.
+struct leak_findings {
+  struct finding {
+    core_slot* slot = nullptr;
+    leak_event::kind what{};
+    lease_report lease;
+  };
+  std::array<finding, 8> items;
+  std::size_t count = 0;
+  bool full() const noexcept { return count == items.size(); }
+};
+
+inline lease_report report_of(const core_slot& slot, tick now) noexcept {
+  return {slot.id, slot.where, now - slot.checked_out, slot.label};
+}
+
+}  // namespace tidepool::detail
+
+#endif
