@@ -58,9 +58,8 @@ struct core_slot : list_hook {
   deadline_node<core_slot> retire;  ///< next look at its age
   core_slot* next_action = nullptr;
   connection_id id = 0;
-  tick born{};
+  tick born{};  ///< of the connection; of the attempt while connecting
   tick hard_limit = never;
-  tick busy_from{};
   bounded_string<47> label;
 
   core_slot() { op.owner = retire.owner = this; }
@@ -75,10 +74,12 @@ struct core_waiter : list_hook {
   enum class stage : std::uint8_t { fresh, waiting, done };
   stage at = stage::fresh;
   bool from_idle = false;  ///< the granted connection lay idle: ask `usable()` first
+  bool cancelled = false;  ///< cancelled after the grant, which counts if the grant comes to nothing
   errc error{};            ///< zero: success
   completion complete = nullptr;
   core_slot* slot = nullptr;
   tick since{};
+  std::uint64_t ticket = 0;  ///< order of arrival
   std::uint64_t failures_seen = 0;
   deadline_node<core_waiter> deadline;
   source_location where{};
@@ -104,6 +105,8 @@ struct core_actions {
   breaker_state breaker_to{};
   bool scaled = false;
   scaled_event scale{};
+  bool leak_returned = false;
+  lease_report leak;
 
   void add(core_slot& slot, slot_action what) noexcept {
     slot.action = what;

@@ -1,0 +1,34 @@
+// tidepool - the time integral of a count, at the price of one addition per change.
+#ifndef TIDEPOOL_DETAIL_INTEGRAL_HPP
+#define TIDEPOOL_DETAIL_INTEGRAL_HPP
+
+#include <cstdint>
+
+#include "../time.hpp"
+
+namespace tidepool::detail {
+
+/// With n things counted at time t, the integral is n * t less the sum of the moments they came, plus the sum of the moments they
+/// left. Only differences are used, so arithmetic modulo 2^64 is exact.
+class count_integral {
+ public:
+  void came(tick now) noexcept { offset_ -= ticks(now); }
+  void left(tick now) noexcept { offset_ += ticks(now); }
+  /// Nanoseconds times things since the previous call.
+  double take(tick now, std::size_t count) noexcept {
+    const std::uint64_t value = offset_ + ticks(now) * count;
+    const auto grown = static_cast<std::int64_t>(value - taken_);
+    taken_ = value;
+    return grown > 0 ? static_cast<double>(grown) : 0.0;  // a coarse clock may lag behind a fine one
+  }
+
+ private:
+  static std::uint64_t ticks(tick t) noexcept { return static_cast<std::uint64_t>(t.count()); }
+
+  std::uint64_t offset_ = 0;
+  std::uint64_t taken_ = 0;
+};
+
+}  // namespace tidepool::detail
+
+#endif
