@@ -43,10 +43,11 @@ class connect_gate {
     return errc{};
   }
 
-  std::uint32_t started() noexcept {
+  void started() noexcept {
     if constexpr (Breaker::enabled) breaker_.started();
-    return wave_;
   }
+  /// The wave an attempt that starts now belongs to.
+  std::uint32_t wave() const noexcept { return wave_; }
   void succeeded() noexcept {
     streak_ = 0;
     not_before_ = permanent_until_ = tick{};
@@ -63,12 +64,12 @@ class connect_gate {
     for (std::size_t i = 1; i < streak_ && delay < longest_; ++i) delay = std::min(longest_, delay * 2);
     not_before_ = later(now, delay / 2 + duration(static_cast<duration::rep>(static_cast<double>(delay.count()) / 2 * random.unit())));
     if constexpr (Breaker::enabled) {
-      kind == failure_kind::server_full ? breaker_.undecided() : breaker_.failed(now);
+      kind == failure_kind::server_full ? breaker_.undecided(now) : breaker_.failed(now);
     }
   }
   /// An attempt the pool itself gave up.
-  void abandoned() noexcept {
-    if constexpr (Breaker::enabled) breaker_.undecided();
+  void abandoned([[maybe_unused]] tick now) noexcept {
+    if constexpr (Breaker::enabled) breaker_.undecided(now);
   }
 
   /// Failures ever, one a wave.

@@ -23,28 +23,33 @@ enum class slot_state : std::uint8_t {
 };
 inline constexpr std::size_t slot_states = 7;
 
-/// What the shell is to do with a slot, outside the lock.
+/// What the shell is to do for a slot, outside the lock.
 enum class slot_action : std::uint8_t {
   none,
   validate,
   reset,
-  close,         ///< say goodbye within its bound
-  destroy,       ///< no goodbye
-  cancel_op,     ///< its operation overran: shut the socket and cancel; the operation's frame owns it from now on
-  abort_leased,  ///< its lease overran: shut the socket; the lease owns it from now on
-  goodbye_late   ///< its close overran: as cancel_op
+  close,        ///< say goodbye within its bound
+  destroy,      ///< no goodbye
+  cancel_op,    ///< its operation overran: shut the socket and cancel
+  abort_lease,  ///< its lease overran: shut the socket
+  discard       ///< free it; nobody else holds it
 };
+
+/// How far the coroutine of a slot's operation is.
+enum class op_phase : std::uint8_t { none, starting, running };
 
 /// One physical connection as the core sees it. The first line is what an un-contended checkout touches.
 struct core_slot : list_hook {
   slot_state state = slot_state::connecting;
-  slot_action action = slot_action::none;
+  slot_action action = slot_action::none;  ///< in the core's list of things to do unless `none`
+  op_phase phase = op_phase::none;
   close_reason reason = close_reason::broken;
   bool background_check = false;  ///< validating in its place in the idle list
   bool leak_reported = false;
-  bool aborting = false;     ///< the shell is shutting its socket
-  bool left_behind = false;  ///< its lease ended while `aborting`
-  std::uint32_t wave = 0;    ///< of connect attempts, see connect_gate
+  bool cancel_wanted = false;  ///< its operation is to end before it began
+  bool aborting = false;       ///< the shell is shutting its socket
+  bool left_behind = false;    ///< whoever held it is through; who aborts it, or was going to, frees it
+  std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
   std::uint64_t generation = 0;
   std::uint64_t uses = 0;
   tick checked_out{};
@@ -54,7 +59,7 @@ struct core_slot : list_hook {
   tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
   source_location where{};
 
-  deadline_node<core_slot> op;      ///< bound of the running operation
+  deadline_node<core_slot> bound;   ///< of the running operation
   deadline_node<core_slot> retire;  ///< next look at its age
   core_slot* next_action = nullptr;
   connection_id id = 0;
@@ -62,7 +67,7 @@ struct core_slot : list_hook {
   tick hard_limit = never;
   bounded_string<47> label;
 
-  core_slot() { op.owner = retire.owner = this; }
+  core_slot() { bound.owner = retire.owner = this; }
   core_slot(const core_slot&) = delete;
   core_slot& operator=(const core_slot&) = delete;
 };
@@ -72,8 +77,11 @@ struct core_waiter : list_hook {
   using completion = void (*)(core_waiter*) noexcept;
 
   enum class stage : std::uint8_t { fresh, waiting, done };
+  enum class queue : std::uint8_t { acquire, open, close };
   stage at = stage::fresh;
+  queue in = queue::acquire;
   bool from_idle = false;  ///< the granted connection lay idle: ask `usable()` first
+  bool direct = false;     ///< granted without a wait
   bool cancelled = false;  ///< cancelled after the grant, which counts if the grant comes to nothing
   errc error{};            ///< zero: success
   completion complete = nullptr;
@@ -89,11 +97,10 @@ struct core_waiter : list_hook {
   core_waiter& operator=(const core_waiter&) = delete;
 };
 
-/// What an event of the core asks of the shell. Nothing here allocates; everything is carried out after the lock is gone.
+/// What an event of the core asks of the shell, besides the actions of slots, which the core queues itself. Nothing here allocates;
+/// everything is carried out after the lock is gone.
 struct core_actions {
   intrusive_list<core_waiter> done;
-  core_slot* first = nullptr;
-  core_slot* last = nullptr;
   std::size_t connects = 0;
   tick arm_at = never;
 
@@ -107,21 +114,6 @@ struct core_actions {
   scaled_event scale{};
   bool leak_returned = false;
   lease_report leak;
-
-  void add(core_slot& slot, slot_action what) noexcept {
-    slot.action = what;
-    slot.next_action = nullptr;
-    (last ? last->next_action : first) = &slot;
-    last = &slot;
-  }
-  core_slot* pop_slot() noexcept {
-    core_slot* out = first;
-    if (out) {
-      first = out->next_action;
-      if (!first) last = nullptr;
-    }
-    return out;
-  }
 };
 
 /// Leases found overdue by one tick; more than fit are found by the next, at once.

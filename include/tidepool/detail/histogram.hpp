@@ -24,6 +24,13 @@ class histogram {
     max_ = std::max(max_, ns);
   }
 
+  /// Takes back a recorded value; `max()` keeps it.
+  void forget(duration value) noexcept {
+    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    --buckets_[index(ns)];
+    --count_;
+    sum_ -= ns;
+  }
   std::uint64_t count() const noexcept { return count_; }
   duration sum() const noexcept { return duration(static_cast<duration::rep>(sum_)); }
   duration max() const noexcept { return duration(static_cast<duration::rep>(max_)); }

@@ -52,9 +52,11 @@ class circuit_breaker {
       retry_at_ = detail::later(now, open_time_);
     }
   }
-  /// The attempt ended without a verdict on the server (the pool gave it up, or the server was full).
-  void undecided() noexcept {
-    if (state_ == breaker_state::half_open) state_ = breaker_state::open;
+  /// The attempt ended without a verdict on the server (the pool gave it up, or the server was full): another probe, later.
+  void undecided(detail::tick now) noexcept {
+    if (state_ != breaker_state::half_open) return;
+    state_ = breaker_state::open;
+    retry_at_ = detail::later(now, open_time_);
   }
 
  private:

@@ -1,0 +1,294 @@
+// tidepool - the pool as a plain state machine: no Asio, no clock, no I/O, no lock of its own.
+//
+// Events go in with the time they happened at; what is to be done comes out as `core_actions` and through `next_action()`. The
+// caller holds the pool's lock during every call and carries things out after it has let go of it.
+#ifndef TIDEPOOL_DETAIL_POOL_CORE_HPP
+#define TIDEPOOL_DETAIL_POOL_CORE_HPP
+
+#include <algorithm>
+#include <array>
+
+#include "../connection.hpp"
+#include "../policy/scaling.hpp"
+#include "../stats.hpp"
+#include "connect_gate.hpp"
+#include "core_types.hpp"
+#include "idle_list.hpp"
+#include "integral.hpp"
+
+namespace tidepool::detail {
+
+/// `CanValidate`: a round trip can be made. `CanCheck`: a connection can at least be looked at.
+template <class Traits, bool CanValidate, bool CanCheck>
+class pool_core {
+ public:
+  using health_policy = typename Traits::health_policy;
+  using leak_policy = typename Traits::leak_policy;
+  using scaling_policy = typename Traits::scaling_policy;
+  using lifetime_policy = typename Traits::lifetime_policy;
+  using queue_policy = typename Traits::queue_policy;
+  using breaker_policy = typename Traits::breaker_policy;
+
+  pool_core(const pool_config& config, std::uint64_t seed)
+      : config_(config),
+        min_(config.min_size),
+        max_(config.max_size),
+        target_(config.min_size),
+        random_(seed),
+        gate_(config),
+        health_(config),
+        leak_(config),
+        scaling_(config),
+        lifetime_(config) {}
+  pool_core(const pool_core&) = delete;
+  pool_core& operator=(const pool_core&) = delete;
+
+  // --- the hot path -----------------------------------------------------------------------------------------------
+
+  /// The un-contended checkout: an idle connection when nobody waits, or null. `stale_ok`: the caller cannot wait for a
+  /// validation and takes one that is due for it.
+  core_slot* try_take(tick now, const source_location& where, bool stale_ok, tick& arm_at) noexcept {
+    if (!admits_ || !waiters_.empty()) return nullptr;
+    core_slot* slot = pick();
+    if (!slot) return nullptr;
+    if (now >= slot->fresh_until && !(stale_ok && now < slot->retire.at)) return nullptr;
+    idle_.erase(*slot);
+    check_out(*slot, now, where);
+    ++totals_.direct;
+    if constexpr (leak_policy::enabled) {
+      const tick due = later(now, leak_.report_after());
+      if (due < armed_at_) armed_at_ = arm_at = due;
+    }
+    return slot;
+  }
+
+  /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
+  /// `last_ok`: the server's last answer if that is known, else zero. `held`: negative when this lease was not sampled.
+  bool put_back(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+    if (!waiters_.empty() || !admits_ || slot.state != slot_state::leased || slot.leak_reported || slot.generation != generation_ ||
+        now >= slot.retire.at || worn_out(slot) || open_count() > max_)
+      return false;
+    if (live() > min_ && later(now, config_.idle_timeout) < armed_at_) return false;
+    end_lease(slot, now, last_ok, held);
+    set(slot, slot_state::idle);
+    const core_slot* newest = idle_.front();
+    slot.idle_since = newest ? std::max(now, newest->idle_since) : now;
+    idle_.insert(slot);
+    return true;
+  }
+
+  // --- callers (pool_core_callers.hpp) ----------------------------------------------------------------------------
+
+  /// Serves, queues or refuses an acquire; in every case but queueing `w` is in `a.done` afterwards.
+  void enqueue(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept;
+  /// Ends a wait of any queue. After a grant it only counts if that comes to nothing (`bounce`).
+  void cancel(core_waiter& w, tick now, core_actions& a) noexcept;
+  /// The connection granted to `w` proved dead before delivery: destroyed, and `w` is back in its place.
+  void bounce(core_waiter& w, tick now, core_actions& a) noexcept;
+  /// As `bounce` for the result of `try_take`.
+  void reject(core_slot& slot, tick now, core_actions& a) noexcept;
+
+  // --- connections (pool_core_slots.hpp) --------------------------------------------------------------------------
+
+  /// A connect that was asked for begins. False: not wanted any more, and `slot` is not the core's.
+  bool register_connect(core_slot& slot, tick now, core_actions& a) noexcept;
+  /// It could not even begin.
+  void connect_not_started(tick now, core_actions& a) noexcept;
+  void connected(core_slot& slot, tick now, core_actions& a) noexcept;
+  void connect_failed(core_slot& slot, failure_kind kind, tick now, core_actions& a) noexcept;
+  void validated(core_slot& slot, bool ok, tick now, core_actions& a) noexcept;
+  void returned(core_slot& slot, lease_end end, tick now, tick last_ok, duration held, core_actions& a) noexcept;
+  void reset_done(core_slot& slot, bool ok, tick now, core_actions& a) noexcept;
+  void closed(core_slot& slot, tick now, core_actions& a) noexcept;
+  void detach(core_slot& slot, tick now, core_actions& a) noexcept;
+
+  struct order {
+    core_slot* slot = nullptr;
+    slot_action what = slot_action::none;
+  };
+  /// The next thing to do for a slot; `none` when all is done.
+  order next_action() noexcept;
+  /// The coroutine of an operation is ready to run. False: it must not, and the caller frees the slot.
+  bool op_started(core_slot& slot) noexcept;
+  /// Whoever used a slot that is `gone` is through with it. True: the caller frees it.
+  bool let_go(core_slot& slot) noexcept;
+  /// The socket is shut. True: the caller frees the slot.
+  bool aborted(core_slot& slot) noexcept;
+
+  // --- life cycle (pool_core_lifecycle.hpp) -----------------------------------------------------------------------
+
+  void open(core_waiter& w, tick now, core_actions& a) noexcept;
+  void close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept;
+  /// The pool object goes away: no goodbyes, nothing waits for anything; leases stay with their holders.
+  void shut_down(tick now, core_actions& a) noexcept;
+  void suspend(tick now, core_actions& a) noexcept;
+  void resume(tick now, core_actions& a) noexcept;
+  void resize(std::size_t min, std::size_t max, tick now, core_actions& a) noexcept;
+  void recycle(tick now, core_actions& a) noexcept;
+
+  pool_state state() const noexcept;
+  void snapshot(pool_stats& out) const noexcept;
+  /// The longest held leases, reported ones first; returns how many were written.
+  std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
+  /// Where a queued caller stands; 1 is next.
+  std::size_t position(const core_waiter& w) const noexcept;
+  std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
+  bool stopped() const noexcept { return phase_ == phase::closing || phase_ == phase::closed; }
+
+  // --- time (pool_core_upkeep.hpp) --------------------------------------------------------------------------------
+
+  /// The timer fired, or may as well have.
+  void tick_at(tick now, core_actions& a, leak_findings& leaks) noexcept;
+
+ private:
+  enum class phase : std::uint8_t { fresh, running, closing, closed };
+  static constexpr std::size_t background_checks = 4;  ///< at once; a sweep must not take the pool away from its users
+
+  std::size_t count(slot_state s) const noexcept { return counts_[static_cast<std::size_t>(s)]; }
+  /// Connections that exist and may come to serve.
+  std::size_t live() const noexcept {
+    return count(slot_state::idle) + count(slot_state::leased) + count(slot_state::validating) + count(slot_state::resetting);
+  }
+  std::size_t connecting() const noexcept { return count(slot_state::connecting) + starting_; }
+  std::size_t open_count() const noexcept { return live() + connecting(); }
+  std::size_t total() const noexcept { return open_count() + count(slot_state::closing); }
+
+  core_slot* pick() const noexcept {
+    if constexpr (queue_policy::newest_first) return idle_.newest();
+    return idle_.oldest();
+  }
+  void set(core_slot& slot, slot_state to) noexcept {
+    --counts_[static_cast<std::size_t>(slot.state)];
+    slot.state = to;
+    ++counts_[static_cast<std::size_t>(to)];
+  }
+  void check_out(core_slot& slot, tick now, const source_location& where) noexcept {
+    set(slot, slot_state::leased);
+    leased_.push_back(slot);
+    ++slot.uses;
+    slot.checked_out = now;
+    slot.where = where;
+    if constexpr (scaling_policy::enabled) busy_.came(now);
+  }
+  /// Takes a leased slot out of its list; the caller says what becomes of it.
+  void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+    (slot.leak_reported ? reported_ : leased_).erase(slot);
+    ++totals_.total_checkins;
+    if constexpr (scaling_policy::enabled) busy_.left(now);
+    if (held >= duration::zero()) totals_.hold_time.record(held);
+    if (!slot.label.empty()) slot.label.assign({});
+    if (last_ok > slot.last_ok) {
+      slot.last_ok = last_ok;
+      refresh(slot);
+    }
+  }
+  bool worn_out(const core_slot& slot) const noexcept {
+    if constexpr (lifetime_policy::enabled) return lifetime_.worn_out(slot.uses);
+    return false;
+  }
+  /// Until when it may be handed out without a look.
+  void refresh(core_slot& slot) noexcept {
+    slot.fresh_until = slot.retire.at;
+    if constexpr (CanValidate) slot.fresh_until = std::min(slot.fresh_until, health_.fresh_until(slot.last_ok));
+  }
+
+  void start(tick now) noexcept;
+  void begin_close(tick now, core_actions& a) noexcept;
+
+  void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;
+  void unlink(core_waiter& w) noexcept;
+  void finish(core_waiter& w, errc error, core_actions& a) noexcept;
+  void fail(core_waiter& w, errc error, core_actions& a) noexcept;
+  void undo_checkout(core_slot& slot, tick now) noexcept;
+
+  bool outlived(core_slot& slot, tick now) noexcept;
+  void queue_action(core_slot& slot, slot_action what) noexcept;
+  void run_op(core_slot& slot, slot_state during, slot_action what, duration limit, tick now) noexcept;
+  void end_op(core_slot& slot) noexcept;
+  void make_available(core_slot& slot, tick now, bool validated, core_actions& a) noexcept;
+  void say_goodbye(core_slot& slot, close_reason reason, tick now) noexcept;
+  void destroy(core_slot& slot, close_reason reason, tick now) noexcept;
+  void leave(core_slot& slot, close_reason reason, tick now) noexcept;
+  void close_idle(core_slot& slot, close_reason reason, tick now) noexcept;
+  void give_up_op(core_slot& slot, close_reason reason, tick now) noexcept;
+  void take_from_holder(core_slot& slot, close_reason reason, tick now) noexcept;
+
+  void settle(tick now, core_actions& a) noexcept;
+  void serve(tick now, core_actions& a) noexcept;
+  void answer_openers(tick now, core_actions& a) noexcept;
+  void fail_hopeless(tick now, core_actions& a) noexcept;
+  void grow(tick now, core_actions& a) noexcept;
+  void trim(tick now) noexcept;
+  void sweep(tick now) noexcept;
+  void finish_closing(tick now, core_actions& a) noexcept;
+  void note_changes(core_actions& a) noexcept;
+  tick next_deadline() const noexcept;
+  void expire_ops(tick now) noexcept;
+  void retire_old(tick now) noexcept;
+  void reap_idle(tick now) noexcept;
+  void find_leaks(tick now, leak_findings& leaks) noexcept;
+  void scale(tick now, core_actions& a) noexcept;
+
+  // What the hot path touches comes first.
+  bool admits_ = false;
+  phase phase_ = phase::fresh;
+  bool suspended_ = false;
+  bool orphan_ = false;         ///< the pool object is gone
+  bool warm_ = false;           ///< `min_size` connections were there once
+  bool wants_connect_ = false;  ///< only the gate holds it back
+  std::array<std::size_t, slot_states> counts_{};
+  std::size_t starting_ = 0;  ///< connects asked for and not registered yet
+  tick armed_at_ = never;     ///< what the shell's timer is set to, or earlier
+  idle_list idle_;
+  intrusive_list<core_waiter> waiters_;
+  intrusive_list<core_slot> leased_;  ///< in order of checkout
+  std::uint64_t generation_ = 0;
+  const pool_config& config_;
+  std::size_t min_;
+  std::size_t max_;
+  std::size_t target_;
+  count_integral busy_;
+  pool_stats totals_;  ///< its counters and histograms; the gauges are filled in by `snapshot()`
+
+  intrusive_list<core_slot> reported_;  ///< leases known to the observer as leaked
+  intrusive_list<core_slot> in_op_;     ///< connecting, validating before a hand-out, resetting, closing
+  intrusive_list<core_waiter> openers_;
+  intrusive_list<core_waiter> closers_;
+  deadline_heap<core_waiter> waits_;
+  deadline_heap<core_slot> bounds_;
+  deadline_heap<core_slot> ages_;
+  core_slot* first_action_ = nullptr;
+  core_slot* last_action_ = nullptr;
+  count_integral opened_;
+  std::size_t background_ = 0;
+  std::uint64_t last_ticket_ = 0;
+  connection_id last_id_ = 0;
+  tick last_retirement_{};
+  tick next_sweep_ = never;
+  tick next_scale_ = never;
+  tick close_deadline_ = never;
+  pool_state seen_state_ = pool_state::starting;
+  breaker_state seen_breaker_ = breaker_state::closed;
+  splitmix random_;
+  connect_gate<breaker_policy> gate_;
+  [[no_unique_address]] health_policy health_;
+  [[no_unique_address]] leak_policy leak_;
+  [[no_unique_address]] scaling_policy scaling_;
+  [[no_unique_address]] lifetime_policy lifetime_;
+};
+
+// Every member function of the core is `template <...> void pool_core<...>::name`; this keeps those lines readable.
+#define TIDEPOOL_CORE(result)                              \
+  template <class Traits, bool CanValidate, bool CanCheck> \
+  result pool_core<Traits, CanValidate, CanCheck>
+
+}  // namespace tidepool::detail
+
+#include "pool_core_callers.hpp"
+#include "pool_core_lifecycle.hpp"
+#include "pool_core_slots.hpp"
+#include "pool_core_upkeep.hpp"
+
+#undef TIDEPOOL_CORE
+
+#endif

@@ -1,0 +1,143 @@
+// tidepool - the core's dealings with callers: serve, queue, refuse, cancel. Included by pool_core.hpp.
+#ifndef TIDEPOOL_DETAIL_POOL_CORE_CALLERS_HPP
+#define TIDEPOOL_DETAIL_POOL_CORE_CALLERS_HPP
+
+#include "pool_core.hpp"
+
+namespace tidepool::detail {
+
+TIDEPOOL_CORE(void)::enqueue(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept {
+  start(now);
+  w.since = now;
+  w.deadline.at = deadline;
+  w.ticket = ++last_ticket_;
+  w.failures_seen = gate_.total();
+  if (phase_ != phase::running) return fail(w, errc::closed, a);
+  if (admits_ && waiters_.empty()) {
+    // A caller that cannot wait takes a connection that is due for validation, as `try_take` does.
+    core_slot* slot = pick();
+    while (slot && outlived(*slot, now)) {
+      close_idle(*slot, close_reason::lifetime, now);
+      slot = pick();
+    }
+    if (slot && (now < slot->fresh_until || deadline <= now)) {
+      idle_.erase(*slot);
+      grant(w, *slot, now, true, a);
+      return settle(now, a);
+    }
+  }
+  if (deadline <= now) {
+    fail(w, errc::timeout, a);
+    return settle(now, a);
+  }
+  if (waiters_.size() >= config_.max_waiting) return fail(w, errc::queue_full, a);
+  if (live() == 0 && connecting() == 0) {
+    const errc refused = gate_.refusal(now);
+    if (refused != errc{}) return fail(w, refused, a);
+  }
+  w.at = core_waiter::stage::waiting;
+  waiters_.push_back(w);
+  waits_.insert(w.deadline, deadline);
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::cancel(core_waiter& w, tick now, core_actions& a) noexcept {
+  w.cancelled = true;
+  if (w.at != core_waiter::stage::waiting) return;
+  w.in == core_waiter::queue::acquire ? fail(w, errc::cancelled, a) : finish(w, errc::cancelled, a);
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept {
+  core_slot& slot = *w.slot;
+  w.slot = nullptr;
+  if (w.direct) {
+    --totals_.direct;
+  } else {
+    --totals_.waited;
+    totals_.wait_time.forget(slot.checked_out - w.since);
+  }
+  undo_checkout(slot, now);
+  w.direct = w.from_idle = false;
+  w.at = core_waiter::stage::waiting;
+  core_waiter* ahead = nullptr;
+  for (core_waiter* o = waiters_.front(); o && o->ticket < w.ticket; o = waiters_.after(*o)) ahead = o;
+  ahead ? waiters_.insert_after(*ahead, w) : waiters_.push_front(w);
+  waits_.insert(w.deadline, w.deadline.at);
+  if (w.cancelled) {
+    fail(w, errc::cancelled, a);
+  } else if (phase_ != phase::running) {
+    fail(w, errc::closed, a);
+  }
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::reject(core_slot& slot, tick now, core_actions& a) noexcept {
+  --totals_.direct;
+  undo_checkout(slot, now);
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
+  --slot.uses;
+  if (slot.state == slot_state::gone) {  // taken back (close, leak) before it was delivered
+    --totals_.total_checkins;
+    if (let_go(slot)) queue_action(slot, slot_action::discard);
+    return;
+  }
+  (slot.leak_reported ? reported_ : leased_).erase(slot);
+  if constexpr (scaling_policy::enabled) busy_.left(now);
+  destroy(slot, close_reason::broken, now);
+}
+
+TIDEPOOL_CORE(void)::grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept {
+  w.direct = w.at == core_waiter::stage::fresh;
+  unlink(w);
+  check_out(slot, now, w.where);
+  w.slot = &slot;
+  w.from_idle = from_idle;
+  w.at = core_waiter::stage::done;
+  w.error = errc{};
+  if (w.direct) {
+    ++totals_.direct;
+  } else {
+    ++totals_.waited;
+    totals_.wait_time.record(now - w.since);
+  }
+  a.done.push_back(w);
+}
+
+TIDEPOOL_CORE(void)::unlink(core_waiter& w) noexcept {
+  if (w.at != core_waiter::stage::waiting) return;
+  switch (w.in) {
+    case core_waiter::queue::acquire:
+      waiters_.erase(w);
+      waits_.erase(w.deadline);
+      break;
+    case core_waiter::queue::open: openers_.erase(w); break;
+    case core_waiter::queue::close: closers_.erase(w); break;
+  }
+}
+
+TIDEPOOL_CORE(void)::finish(core_waiter& w, errc error, core_actions& a) noexcept {
+  unlink(w);
+  w.at = core_waiter::stage::done;
+  w.error = error;
+  a.done.push_back(w);
+}
+
+TIDEPOOL_CORE(void)::fail(core_waiter& w, errc error, core_actions& a) noexcept {
+  switch (error) {
+    case errc::timeout: ++totals_.timeouts; break;
+    case errc::queue_full: ++totals_.rejected_full; break;
+    case errc::cancelled: ++totals_.cancelled; break;
+    case errc::circuit_open: ++totals_.refused_open; break;
+    case errc::connect_failed: ++totals_.refused_connect; break;
+    default: ++totals_.refused_closed; break;
+  }
+  finish(w, error, a);
+}
+
+}  // namespace tidepool::detail
+
+#endif

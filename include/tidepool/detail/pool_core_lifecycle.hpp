@@ -1,0 +1,172 @@
+// tidepool - the core's life cycle, bounds at run time and reports. Included by pool_core.hpp.
+#ifndef TIDEPOOL_DETAIL_POOL_CORE_LIFECYCLE_HPP
+#define TIDEPOOL_DETAIL_POOL_CORE_LIFECYCLE_HPP
+
+#include "pool_core.hpp"
+
+namespace tidepool::detail {
+
+TIDEPOOL_CORE(void)::start(tick now) noexcept {
+  if (phase_ != phase::fresh) return;
+  phase_ = phase::running;
+  admits_ = !suspended_;
+  if constexpr (CanCheck) next_sweep_ = later(now, health_.interval());
+  if constexpr (scaling_policy::enabled) next_scale_ = later(now, scaling_.interval());
+}
+
+TIDEPOOL_CORE(void)::open(core_waiter& w, tick now, core_actions& a) noexcept {
+  start(now);
+  w.in = core_waiter::queue::open;
+  w.since = now;
+  if (phase_ != phase::running) return finish(w, errc::closed, a);
+  if (config_.start == start_mode::lazy) {
+    finish(w, errc{}, a);
+  } else {
+    w.at = core_waiter::stage::waiting;
+    openers_.push_back(w);
+  }
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept {
+  if (!stopped()) begin_close(now, a);
+  close_deadline_ = std::min(close_deadline_, later(now, grace));
+  if (w) {
+    w->in = core_waiter::queue::close;
+    w->since = now;
+    w->at = core_waiter::stage::waiting;
+    closers_.push_back(*w);
+  }
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::begin_close(tick now, core_actions& a) noexcept {
+  phase_ = phase::closing;
+  admits_ = wants_connect_ = false;
+  while (core_waiter* w = waiters_.front()) fail(*w, errc::closed, a);
+  while (core_waiter* w = openers_.front()) finish(*w, errc::closed, a);
+  while (core_slot* slot = idle_.front()) {
+    if (slot->state == slot_state::idle) {
+      close_idle(*slot, close_reason::shutdown, now);
+    } else {
+      give_up_op(*slot, close_reason::shutdown, now);
+    }
+  }
+  core_slot* next = nullptr;
+  for (core_slot* slot = in_op_.front(); slot; slot = next) {
+    next = in_op_.after(*slot);
+    if (slot->state != slot_state::closing) give_up_op(*slot, close_reason::shutdown, now);
+  }
+}
+
+TIDEPOOL_CORE(void)::shut_down(tick now, core_actions& a) noexcept {
+  orphan_ = true;
+  if (!stopped()) begin_close(now, a);
+  core_slot* next = nullptr;
+  for (core_slot* slot = in_op_.front(); slot; slot = next) {
+    next = in_op_.after(*slot);
+    if (slot->phase != op_phase::none) {
+      give_up_op(*slot, slot->reason, now);
+    } else if (slot->action == slot_action::close) {
+      slot->action = slot_action::destroy;
+      bounds_.erase(slot->bound);
+    }
+  }
+  while (core_waiter* w = closers_.front()) finish(*w, errc::closed, a);
+  close_deadline_ = never;
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::finish_closing(tick now, core_actions& a) noexcept {
+  if (now >= close_deadline_) {
+    while (core_slot* slot = reported_.front()) take_from_holder(*slot, close_reason::shutdown, now);
+    while (core_slot* slot = leased_.front()) take_from_holder(*slot, close_reason::shutdown, now);
+  }
+  if (total() == 0) phase_ = phase::closed;
+  if (phase_ == phase::closed) {
+    while (core_waiter* w = closers_.front()) finish(*w, errc{}, a);
+  }
+}
+
+TIDEPOOL_CORE(void)::suspend(tick now, core_actions& a) noexcept {
+  suspended_ = true;
+  admits_ = false;
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::resume(tick now, core_actions& a) noexcept {
+  suspended_ = false;
+  admits_ = phase_ == phase::running;
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::resize(std::size_t min, std::size_t max, tick now, core_actions& a) noexcept {
+  min_ = min;
+  max_ = max;
+  target_ = std::clamp(target_, min_, max_);
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(void)::recycle(tick now, core_actions& a) noexcept {
+  ++generation_;
+  while (core_slot* slot = idle_.oldest()) close_idle(*slot, close_reason::recycled, now);
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(pool_state)::state() const noexcept {
+  switch (phase_) {
+    case phase::closed: return pool_state::closed;
+    case phase::closing: return pool_state::closing;
+    default: break;
+  }
+  if (suspended_) return pool_state::suspended;
+  if (phase_ == phase::fresh) return pool_state::starting;
+  if (gate_.streak() > 0) return live() == 0 ? pool_state::critical : pool_state::degraded;
+  return warm_ ? pool_state::healthy : pool_state::starting;
+}
+
+TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
+  out = totals_;
+  out.name = config_.name;
+  out.state = state();
+  out.breaker = gate_.state();
+  out.total_connections = total();
+  out.active_connections = count(slot_state::leased);
+  out.idle_connections = count(slot_state::idle);
+  out.connecting = connecting();
+  out.validating = count(slot_state::validating);
+  out.resetting = count(slot_state::resetting);
+  out.closing = count(slot_state::closing);
+  out.waiting = waiters_.size();
+  out.leaked = reported_.size();
+  out.min_size = min_;
+  out.max_size = max_;
+  out.target_size = target_;
+  out.min_idle = config_.min_idle;
+  out.total_checkouts = out.direct + out.waited;
+  out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;
+  out.wait_time.record(duration::zero(), out.direct);
+  out.avg_checkout_time = out.wait_time.mean();
+  out.max_checkout_time = out.wait_time.max();
+  out.generation = generation_;
+}
+
+TIDEPOOL_CORE(std::size_t)::holders(std::array<lease_report, 8>& out, tick now) const noexcept {
+  std::size_t n = 0;
+  for (const core_slot* s = reported_.front(); s && n < out.size(); s = reported_.after(*s)) out[n++] = report_of(*s, now);
+  for (const core_slot* s = leased_.front(); s && n < out.size(); s = leased_.after(*s)) out[n++] = report_of(*s, now);
+  return n;
+}
+
+TIDEPOOL_CORE(std::size_t)::position(const core_waiter& w) const noexcept {
+  std::size_t place = 0;
+  for (const core_waiter* o = waiters_.front(); o; o = waiters_.after(*o)) {
+    ++place;
+    if (o == &w) return place;
+  }
+  return 0;
+}
+
+}  // namespace tidepool::detail
+
+#endif

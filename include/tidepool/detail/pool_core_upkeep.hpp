@@ -1,0 +1,260 @@
+// tidepool - what the core does of its own accord: serve, grow, shrink, check, retire, report. Included by pool_core.hpp.
+#ifndef TIDEPOOL_DETAIL_POOL_CORE_UPKEEP_HPP
+#define TIDEPOOL_DETAIL_POOL_CORE_UPKEEP_HPP
+
+#include "pool_core.hpp"
+
+namespace tidepool::detail {
+
+/// Ends every event: whatever the event made possible or impossible is drawn from the state here, and nowhere else.
+TIDEPOOL_CORE(void)::settle(tick now, core_actions& a) noexcept {
+  if (phase_ == phase::running) {
+    answer_openers(now, a);
+    serve(now, a);
+    fail_hopeless(now, a);
+    trim(now);
+    grow(now, a);
+    sweep(now);
+  }
+  if (stopped()) finish_closing(now, a);
+  note_changes(a);
+  const tick next = next_deadline();
+  if (next < armed_at_) armed_at_ = a.arm_at = next;
+}
+
+// --- callers --------------------------------------------------------------------------------------------------------
+
+TIDEPOOL_CORE(void)::serve(tick now, core_actions& a) noexcept {
+  while (admits_ && !waiters_.empty()) {
+    core_slot* slot = pick();
+    if (!slot) return;
+    if (outlived(*slot, now)) {
+      close_idle(*slot, close_reason::lifetime, now);
+    } else if (now < slot->fresh_until) {
+      idle_.erase(*slot);
+      grant(*waiters_.front(), *slot, now, true, a);
+    } else if (count(slot_state::validating) < waiters_.size()) {
+      idle_.erase(*slot);
+      run_op(*slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
+    } else {
+      return;
+    }
+  }
+}
+
+TIDEPOOL_CORE(void)::answer_openers(tick now, core_actions& a) noexcept {
+  if (live() >= std::min(min_, max_)) {
+    warm_ = true;
+    while (core_waiter* w = openers_.front()) finish(*w, errc{}, a);
+  }
+  if (openers_.empty()) return;
+  const errc refused = gate_.refusal(now);
+  if (refused == errc{} && gate_.streak() <= config_.max_retries) return;
+  while (core_waiter* w = openers_.front()) finish(*w, errc::connect_failed, a);
+  begin_close(now, a);
+  close_deadline_ = later(now, config_.close_grace);
+}
+
+/// With no connection alive and none on its way, a wait that only a connect can end may be pointless.
+TIDEPOOL_CORE(void)::fail_hopeless(tick now, core_actions& a) noexcept {
+  if (waiters_.empty() || live() > 0 || connecting() > 0) return;
+  const errc refused = gate_.refusal(now);
+  while (core_waiter* w = waiters_.front()) {
+    if (refused != errc{}) {
+      fail(*w, refused, a);
+    } else if (gate_.total() - w->failures_seen > config_.max_retries) {
+      fail(*w, errc::connect_failed, a);
+    } else {
+      return;
+    }
+  }
+}
+
+// --- size -----------------------------------------------------------------------------------------------------------
+
+/// Opens what waiting callers and the floors are short of; whatever is being connected, validated or reset is counted on.
+TIDEPOOL_CORE(void)::grow(tick now, core_actions& a) noexcept {
+  wants_connect_ = false;
+  if (!admits_) return;
+  const auto missing = [](std::size_t wanted, std::size_t there) { return wanted > there ? wanted - there : 0; };
+  const std::size_t coming = connecting() + count(slot_state::validating) + count(slot_state::resetting);
+  std::size_t need = missing(waiters_.size(), coming);
+  need = std::max(need, missing(std::max(min_, target_), open_count()));
+  need = std::max(need, missing(config_.min_idle, count(slot_state::idle) + background_ + connecting()));
+  need = std::min(need, missing(max_, total()));
+  if (need == 0) return;
+  wants_connect_ = true;
+  // After a failure one attempt at a time, until one succeeds.
+  const bool careful = gate_.streak() > 0 || gate_.state() != breaker_state::closed;
+  need = std::min(need, missing(careful ? 1 : config_.max_connecting, connecting()));
+  while (need-- > 0 && gate_.may_start(now, connecting())) {
+    gate_.started();
+    ++starting_;
+    ++totals_.connects_started;
+    ++a.connects;
+  }
+}
+
+TIDEPOOL_CORE(void)::trim(tick now) noexcept {
+  while (open_count() > max_) {
+    core_slot* slot = idle_.oldest();
+    if (!slot) return;
+    close_idle(*slot, close_reason::shrunk, now);
+  }
+}
+
+TIDEPOOL_CORE(void)::scale(tick now, core_actions& a) noexcept {
+  if constexpr (scaling_policy::enabled) {
+    if (now < next_scale_) return;
+    next_scale_ = later(now, scaling_.interval());
+    scaling_sample sample;
+    const double open_time = opened_.take(now, live());
+    const double busy_time = busy_.take(now, count(slot_state::leased));
+    sample.utilization = open_time > 0 ? std::min(busy_time / open_time, 1.0) : 0.0;
+    sample.size = live();
+    sample.min_size = min_;
+    sample.max_size = max_;
+    target_ = std::clamp(scaling_.target(sample), min_, max_);
+    if (target_ != sample.size) {
+      a.scaled = true;
+      a.scale = {sample.size, target_, sample.utilization};
+    }
+    while (live() > target_ && count(slot_state::idle) > config_.min_idle) {
+      core_slot* slot = idle_.oldest();
+      if (!slot) break;
+      close_idle(*slot, close_reason::shrunk, now);
+    }
+  }
+}
+
+TIDEPOOL_CORE(void)::reap_idle(tick now) noexcept {
+  while (live() > min_ && count(slot_state::idle) > config_.min_idle) {
+    core_slot* slot = idle_.oldest();
+    if (later(slot->idle_since, config_.idle_timeout) > now) return;
+    close_idle(*slot, close_reason::idle, now);
+    target_ = std::clamp(open_count(), min_, target_);
+  }
+}
+
+// --- health and age -------------------------------------------------------------------------------------------------
+
+TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
+  if constexpr (CanCheck) {
+    while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
+      core_slot* slot = idle_.sweep_next();
+      const bool checked = now < later(slot->last_ok, health_.interval() / 2);
+      if (slot->state != slot_state::idle || checked) continue;
+      slot->background_check = true;
+      ++background_;
+      run_op(*slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
+    }
+  }
+}
+
+TIDEPOOL_CORE(void)::retire_old(tick now) noexcept {
+  while (ages_.next() <= now) {
+    core_slot& slot = *ages_.top()->owner;
+    if (slot.state != slot_state::idle) {
+      ages_.erase(slot.retire);  // looked at when it comes back
+    } else if (outlived(slot, now)) {
+      close_idle(slot, close_reason::lifetime, now);
+    }
+  }
+}
+
+TIDEPOOL_CORE(void)::expire_ops(tick now) noexcept {
+  while (bounds_.next() <= now) {
+    core_slot& slot = *bounds_.top()->owner;
+    switch (slot.state) {
+      case slot_state::connecting:
+        ++totals_.connection_errors;
+        gate_.failed(slot.wave, failure_kind::transient, now, random_);
+        give_up_op(slot, close_reason::broken, now);
+        break;
+      case slot_state::validating:
+        ++totals_.validations;
+        ++totals_.validation_failures;
+        give_up_op(slot, close_reason::invalid, now);
+        break;
+      case slot_state::resetting:
+        ++totals_.resets;
+        give_up_op(slot, close_reason::reset_failed, now);
+        break;
+      default: give_up_op(slot, slot.reason, now); break;
+    }
+  }
+}
+
+TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
+  if constexpr (leak_policy::enabled) {
+    const auto due = [now](const core_slot* slot, duration after) { return slot && later(slot->checked_out, after) <= now; };
+    while (!leaks.full() && due(leased_.front(), leak_.report_after())) {
+      core_slot& slot = *leased_.front();
+      leased_.erase(slot);
+      reported_.push_back(slot);
+      slot.leak_reported = true;
+      ++totals_.leaks_detected;
+      leaks.items[leaks.count++] = {&slot, leak_event::kind::detected, report_of(slot, now)};
+    }
+    while (!leaks.full() && due(reported_.front(), leak_.reclaim_after())) {
+      core_slot& slot = *reported_.front();
+      ++totals_.leaks_reclaimed;
+      leaks.items[leaks.count++] = {&slot, leak_event::kind::reclaimed, report_of(slot, now)};
+      take_from_holder(slot, close_reason::abandoned, now);
+    }
+  }
+}
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) noexcept {
+  armed_at_ = never;
+  while (waits_.next() <= now) fail(*waits_.top()->owner, errc::timeout, a);
+  expire_ops(now);
+  if (phase_ == phase::running) {
+    retire_old(now);
+    reap_idle(now);
+    find_leaks(now, leaks);
+    scale(now, a);
+    if (now >= next_sweep_) {
+      if constexpr (CanCheck) next_sweep_ = later(now, health_.interval());
+      if (!idle_.sweeping()) idle_.start_sweep();
+    }
+  }
+  settle(now, a);
+}
+
+TIDEPOOL_CORE(tick)::next_deadline() const noexcept {
+  tick next = std::min(waits_.next(), bounds_.next());
+  if (stopped()) return leased_.empty() && reported_.empty() ? next : std::min(next, close_deadline_);
+  if (phase_ != phase::running) return next;
+  next = std::min({next, ages_.next(), next_sweep_, next_scale_});
+  if (wants_connect_ && connecting() == 0) next = std::min(next, gate_.opens_at(0));
+  if (live() > min_ && count(slot_state::idle) > config_.min_idle) {
+    next = std::min(next, later(idle_.oldest()->idle_since, config_.idle_timeout));
+  }
+  if constexpr (leak_policy::enabled) {
+    if (const core_slot* slot = leased_.front()) next = std::min(next, later(slot->checked_out, leak_.report_after()));
+    if (const core_slot* slot = reported_.front()) next = std::min(next, later(slot->checked_out, leak_.reclaim_after()));
+  }
+  return next;
+}
+
+TIDEPOOL_CORE(void)::note_changes(core_actions& a) noexcept {
+  const pool_state now_in = state();
+  if (now_in != seen_state_) {
+    if (!a.state_changed) a.state_from = seen_state_;
+    a.state_changed = true;
+    a.state_to = seen_state_ = now_in;
+  }
+  const breaker_state breaker = gate_.state();
+  if (breaker != seen_breaker_) {
+    if (!a.breaker_changed) a.breaker_from = seen_breaker_;
+    a.breaker_changed = true;
+    a.breaker_to = seen_breaker_ = breaker;
+  }
+}
+
+}  // namespace tidepool::detail
+
+#endif
