@@ -1,0 +1,9 @@
+// tidepool - precompiled for the test programs: the headers whose parsing outweighs every test.
+#ifndef TIDEPOOL_TESTS_PRELUDE_HPP
+#define TIDEPOOL_TESTS_PRELUDE_HPP
+
+#include <tidepool/detail/asio.hpp>
+
+#include "catch.hpp"
+
+#endif
