@@ -1,0 +1,50 @@
+// tidepool - a mutex for one thread that knows whether it is held: shows foreign code under a lock.
+#ifndef TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
+#define TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
+
+#include <stdexcept>
+#include <utility>
+
+namespace tidepool::testing {
+
+/// For `Traits::mutex_type` in tests on one thread, where a second lock is a deadlock and a completion, I/O or user code under the lock a
+/// fault. The kit's executor, timers and connections report such faults here, a test's own hooks may; `simulation::step()` throws them.
+class checked_mutex {
+ public:
+  checked_mutex() = default;
+  checked_mutex(const checked_mutex&) = delete;
+  checked_mutex& operator=(const checked_mutex&) = delete;
+
+  /// Throws `std::logic_error` when it is locked already.
+  void lock() {
+    if (!try_lock()) throw std::logic_error("checked_mutex: locked twice by one thread");
+  }
+  bool try_lock() noexcept {
+    if (locked_) return false;
+    locked_ = true;
+    ++held_;
+    return true;
+  }
+  void unlock() noexcept {
+    locked_ = false;
+    --held_;
+  }
+
+  /// How many the calling thread holds.
+  static int held() noexcept { return held_; }
+  /// Keeps `what`, a literal, as the thread's fault if the thread holds any.
+  static void expect_unlocked(const char* what) noexcept {
+    if (held_ != 0 && !fault_) fault_ = what;
+  }
+  /// The first fault since the last call, or null.
+  static const char* take_fault() noexcept { return std::exchange(fault_, nullptr); }
+
+ private:
+  bool locked_ = false;
+  static inline constinit thread_local int held_ = 0;
+  static inline constinit thread_local const char* fault_ = nullptr;
+};
+
+}  // namespace tidepool::testing
+
+#endif

@@ -1,0 +1,270 @@
+// tidepool - runs coroutines and handlers in virtual time, in an order that a seed decides.
+#ifndef TIDEPOOL_TESTING_SIMULATION_HPP
+#define TIDEPOOL_TESTING_SIMULATION_HPP
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../detail/asio.hpp"
+#include "../detail/deadline_heap.hpp"
+#include "../detail/intrusive_list.hpp"
+#include "checked_mutex.hpp"
+#include "choice_source.hpp"
+#include "virtual_clock.hpp"
+
+namespace tidepool::testing {
+
+namespace detail {
+
+using tidepool::detail::deadline_heap;
+using tidepool::detail::deadline_node;
+using tidepool::detail::intrusive_list;
+using tidepool::detail::list_hook;
+using tidepool::detail::tick;
+
+/// A handler that may run now.
+struct ready_task {
+  using function = void (*)(ready_task*, bool call);
+  function run;  // frees the task, and calls the handler if told to
+  std::uint32_t lane;
+};
+
+/// By this a timer knows that the context of its executor is a simulation.
+struct simulation_marker : asio::execution_context::service {
+  static inline asio::execution_context::id id;
+  using key_type = simulation_marker;
+  explicit simulation_marker(asio::execution_context& owner) : service(owner) {}
+  void shutdown() noexcept override {}
+};
+
+/// A wait of a virtual_timer.
+struct timer_wait : list_hook {
+  using function = void (*)(timer_wait*, error_code, bool call);
+  function finish;  // frees the wait, and posts its handler if told to
+  deadline_node<timer_wait> deadline;
+
+  explicit timer_wait(function f) : finish(f) { deadline.owner = this; }
+};
+
+}  // namespace detail
+
+/// An execution context without threads, sockets and real time. `step()` runs one ready handler, chosen by the choice source among the 64
+/// that have been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A thirty-minute
+/// wait costs nothing, and the same choices give the same run.
+///
+/// `get_executor()` works with `asio::co_spawn`, `asio::awaitable`, `asio::post`, strands and `asio::any_io_executor`. Timers have to be
+/// `virtual_timer`s; sockets do not work here. Made, used and destroyed on one thread; several threads may have one each. While it lives
+/// its time is that of the thread (see virtual_clock). Destroying it destroys all pending handlers and coroutines without running them.
+class simulation : public asio::execution_context {
+ public:
+  using duration = virtual_clock::duration;
+  using time_point = virtual_clock::time_point;
+
+  /// Runs handlers of the simulation, never inside `execute`. Executors of different lanes differ; see `lane()`.
+  class executor_type {
+   public:
+    simulation& query(asio::execution::context_t) const noexcept { return *owner_; }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept { return asio::execution::blocking.never; }
+    template <class F>
+    void execute(F&& f) const {
+      owner_->add<std::decay_t<F>>(std::forward<F>(f), lane_);
+    }
+    friend bool operator==(const executor_type& a, const executor_type& b) noexcept { return a.owner_ == b.owner_ && a.lane_ == b.lane_; }
+    friend bool operator!=(const executor_type& a, const executor_type& b) noexcept { return !(a == b); }
+
+   private:
+    friend class simulation;
+    executor_type(simulation& owner, std::uint32_t lane) noexcept : owner_(&owner), lane_(lane) {}
+    simulation* owner_;
+    std::uint32_t lane_;
+  };
+
+  /// Time at the start: a machine that has been up for a day.
+  static constexpr time_point default_start{std::chrono::hours(24)};
+
+  /// Decides by `choice_source::random(seed)`.
+  explicit simulation(std::uint64_t seed = 1, time_point start = default_start)
+      : owned_(choice_source::random(seed)), choices_(&*owned_), now_(start) {
+    asio::use_service<detail::simulation_marker>(*this);
+  }
+  /// Decides by `choices`, which must outlive it.
+  explicit simulation(choice_source& choices, time_point start = default_start) : choices_(&choices), now_(start) {
+    asio::use_service<detail::simulation_marker>(*this);
+  }
+
+  ~simulation() {
+    shutdown();
+    drop_all();
+    destroy();
+    drop_all();
+  }
+
+  /// The simulation made last on this thread, or the one that is running a handler; null when there is none.
+  static simulation* current() noexcept { return thread_binding<simulation>::current(); }
+
+  executor_type get_executor() noexcept { return {*this, 0}; }
+  /// An executor of a lane of its own: what runs on one lane is one actor for `choice_source::pct`.
+  executor_type lane() noexcept { return {*this, ++lanes_}; }
+
+  time_point now() const noexcept { return now_; }
+  choice_source& choices() noexcept { return *choices_; }
+
+  // --- running ------------------------------------------------------------------------------------------------------------------------
+
+  /// Runs one ready handler, or moves the time to the next deadline. False when there is neither. What a handler throws comes out here; so
+  /// do the faults that `checked_mutex` found, as `std::logic_error`.
+  bool step() { return step(time_point::max()); }
+
+  /// As `step()`, but time does not pass `limit`.
+  bool step(time_point limit) {
+    collect_due();
+    if (ready_count() == 0) {
+      if (timers_.empty() || timers_.next() > limit.time_since_epoch()) return false;
+      now_ = time_point(timers_.next());
+      note(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+      collect_due();
+      if (ready_count() == 0) return true;  // the handler belongs to another context
+    }
+    run_one();
+    return true;
+  }
+
+  /// Steps until nothing is left that could ever run. Throws `std::runtime_error` after `max_steps`: something spins.
+  std::size_t run(std::size_t max_steps = 10'000'000) { return run_until(time_point::max(), max_steps); }
+
+  /// Steps through everything that happens up to and including `limit`, and leaves the clock there.
+  std::size_t run_until(time_point limit, std::size_t max_steps = 10'000'000) {
+    std::size_t done = 0;
+    while (step(limit)) {
+      if (++done >= max_steps) throw std::runtime_error("simulation: still busy after " + std::to_string(done) + " steps");
+    }
+    if (limit != time_point::max() && limit > now_) now_ = limit;
+    return done;
+  }
+  std::size_t run_for(duration span, std::size_t max_steps = 10'000'000) { return run_until(now_ + span, max_steps); }
+
+  /// Steps until `done()` holds, asked before every step. False when nothing is left to run, or after `max_steps`.
+  template <class Predicate>
+  bool run_while_not(Predicate done, std::size_t max_steps = 10'000'000) {
+    for (std::size_t i = 0; i < max_steps; ++i) {
+      if (done()) return true;
+      if (!step()) return done();
+    }
+    return false;
+  }
+
+  /// Moves the time although handlers may be ready: a process that was frozen, or starved.
+  void freeze(duration span) {
+    now_ += span;
+    note(static_cast<std::uint64_t>(span.count()));
+  }
+
+  /// Whether no handler can run before time moves.
+  bool quiet() {
+    collect_due();
+    return ready_count() == 0;
+  }
+
+  // --- looking --------------------------------------------------------------------------------------------------------------------------
+
+  /// Handlers run so far.
+  std::uint64_t steps() const noexcept { return steps_; }
+  /// Handlers that wait for their turn.
+  std::size_t ready_count() const noexcept { return ready_.size() - head_; }
+  /// Waits of timers that have not ended.
+  std::size_t pending_waits() const noexcept { return waits_.size(); }
+  /// A hash of everything that happened: equal for equal runs.
+  std::uint64_t trace() const noexcept { return trace_; }
+  /// Adds something of the test's own to `trace()`.
+  void note(std::uint64_t what) noexcept {
+    trace_ ^= what;
+    trace_ *= 1099511628211u;
+    trace_ ^= trace_ >> 29;
+  }
+
+ private:
+  friend class virtual_timer;
+  static constexpr std::size_t window = 64;
+
+  template <class F>
+  struct task final : detail::ready_task {
+    task(F&& f, std::uint32_t l) : ready_task{&task::perform, l}, body(std::move(f)) {}
+    task(const F& f, std::uint32_t l) : ready_task{&task::perform, l}, body(f) {}
+    static void perform(ready_task* base, bool call) {
+      auto* self = static_cast<task*>(base);
+      F body(std::move(self->body));
+      delete self;
+      if (call) std::move(body)();
+    }
+    F body;
+  };
+
+  template <class F, class Arg>
+  void add(Arg&& f, std::uint32_t lane) {
+    checked_mutex::expect_unlocked("a handler is posted");
+    ready_.push_back(new task<F>(std::forward<Arg>(f), lane));
+  }
+
+  void collect_due() {
+    while (!timers_.empty() && timers_.next() <= now_.time_since_epoch()) end_wait(*timers_.top()->owner, {}, true);
+  }
+  void end_wait(detail::timer_wait& wait, error_code result, bool call) {
+    timers_.erase(wait.deadline);
+    waits_.erase(wait);
+    wait.finish(&wait, result, call);
+  }
+
+  void run_one() {
+    const std::size_t first = head_;
+    const auto count = static_cast<std::uint32_t>(std::min(ready_count(), window));
+    const std::uint32_t i = choices_->schedule(count, [&](std::uint32_t n) { return ready_[first + n]->lane; });
+    detail::ready_task* chosen = ready_[first + i];
+    for (std::size_t n = first + i; n > first; --n) ready_[n] = ready_[n - 1];
+    if (++head_ == ready_.size()) {
+      ready_.clear();
+      head_ = 0;
+    } else if (head_ > 4096 && head_ > ready_.size() / 2) {
+      ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(head_));
+      head_ = 0;
+    }
+    ++steps_;
+    note((std::uint64_t{count} << 32) + i);
+    const virtual_clock::binding time(now_);
+    const thread_binding<simulation> self(*this);
+    chosen->run(chosen, true);
+    if (const char* fault = checked_mutex::take_fault()) throw std::logic_error(std::string(fault) + " under a lock");
+  }
+
+  // Destroying a handler may post and start others: go on until nothing is left.
+  void drop_all() {
+    while (ready_count() > 0 || !waits_.empty()) {
+      while (detail::timer_wait* wait = waits_.front()) end_wait(*wait, {}, false);
+      const std::vector<detail::ready_task*> tasks(ready_.begin() + static_cast<std::ptrdiff_t>(head_), ready_.end());
+      ready_.clear();
+      head_ = 0;
+      for (detail::ready_task* t : tasks) t->run(t, false);
+    }
+  }
+
+  std::optional<choice_source> owned_;
+  choice_source* choices_;
+  time_point now_;
+  std::vector<detail::ready_task*> ready_;  // from head_ on, oldest first
+  std::size_t head_ = 0;
+  detail::deadline_heap<detail::timer_wait> timers_;
+  detail::intrusive_list<detail::timer_wait> waits_;
+  std::uint32_t lanes_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t trace_ = 1469598103934665603u;
+  virtual_clock::binding time_binding_{now_};
+  thread_binding<simulation> self_binding_{*this};
+};
+
+}  // namespace tidepool::testing
+
+#endif
