@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "../time.hpp"
@@ -39,7 +40,8 @@ class histogram {
   /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
   duration quantile(double q) const noexcept {
     if (count_ == 0) return duration::zero();
-    const auto rank = static_cast<std::uint64_t>(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_ - 1)) + 1;
+    const double share = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_));
+    const auto rank = std::max<std::uint64_t>(static_cast<std::uint64_t>(share), 1);
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       seen += buckets_[i];
