@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
+#
+#   tests/run.sh                 every configuration below; under 15 minutes on two cores
+#   tests/run.sh --quick         the debug configuration alone
+#   tests/run.sh --long          adds newer compilers, Asio and Catch2 versions, and the soak tests
+#   tests/run.sh asan tsan ...   just these
+#
+# Configurations (tests/CMakePresets.json): debug, asan (with UBSan), tsan, clang, release (with a newer Asio where one can be had).
+# It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
+# (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+build=${TIDEPOOL_BUILD:-$repo/build}
+jobs=${JOBS:-$(nproc)}
+started=$SECONDS
+
+configurations=() long=no
+for argument in "$@"; do
+  case $argument in
+    --quick) configurations=(debug) ;;
+    --long) long=yes ;;
+    -*) sed -n '4,12s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    *) configurations+=("$argument") ;;
+  esac
+done
+[ ${#configurations[@]} -gt 0 ] || configurations=(debug asan tsan clang release)
+
+say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
+
+"$repo/tests/support/install.sh"
+mkdir -p "$build"
+
+# --- a PostgreSQL for this run -----------------------------------------------------------------------------------------------
+server=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-tests.XXXXXX")
+chmod 711 "$server"
+# shellcheck disable=SC2317 # the trap calls it
+finish() {
+  "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true
+  rm -rf "$server"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+TIDEPOOL_PG_CONNINFO=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
+export TIDEPOOL_PG_CONNINFO TIDEPOOL_PG_DIR=$server/pg
+[ $long = no ] || export TIDEPOOL_LONG=1
+
+# --- build: a failure shows its errors at once; what it leaves unbuilt fails in ctest below ----------------------------------
+if command -v ccache >/dev/null; then
+  export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros
+fi
+failed=()
+built=()
+# name, preset, then options for CMake
+build_configuration() {
+  local name=$1 preset=$2 log=$build/$1.log begin=$SECONDS
+  shift 2
+  built+=("$name")
+  if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." "$@") >"$log" 2>&1; then
+    failed+=("$name")
+    say "$name: configuring FAILED, see $log"
+    tail -n 20 "$log"
+    return
+  fi
+  if ! cmake --build "$build/$name" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
+    failed+=("$name")
+    say "$name: building FAILED after $((SECONDS - begin)) s, see $log"
+    grep -E '(error|warning|undefined reference|multiple definition)' "$log" | head -n 30 || tail -n 30 "$log"
+    return
+  fi
+  say "$name: built in $((SECONDS - begin)) s"
+}
+
+for configuration in "${configurations[@]}"; do
+  options=()
+  if [ "$configuration" = release ]; then
+    if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
+      options=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")
+    else
+      say "release: no newer Asio within reach, so with the one installed"
+    fi
+  fi
+  build_configuration "$configuration" "$configuration" "${options[@]}"
+done
+
+# --- run: one ctest over all builds, so one summary ----------------------------------------------------------------------------
+printf 'subdirs("%s")\n' "${built[@]}" >"$build/CTestTestfile.cmake"
+say "running the tests of: ${built[*]}"
+status=0
+(cd "$build" && ctest -j "$jobs" --output-on-failure --no-tests=error) || status=$?
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "NOT BUILT: ${failed[*]}" >&2
+  status=1
+fi
+exit $status

@@ -1,0 +1,29 @@
+# tidepool - cuts every ```cpp fence out of a Markdown file (awk -v out=DIR -f extract.awk README.md) and makes it compile.
+#
+# A snippet with a main or an #include is a file as it stands; one that starts with a declaration follows the preamble; anything else
+# is the body of a coroutine that gets what the preamble's SNIPPET_PARAMETERS name. Prints the files it wrote.
+
+function flush_snippet(    file, body) {
+  file = sprintf("%s/snippet_%02d_line_%d.cpp", out, ++count, first)
+  printf "// from line %d\n", first > file
+  if (!whole) printf "#include \"preamble.hpp\"\n" > file
+  if (statements) printf "asio::awaitable<void> snippet(SNIPPET_PARAMETERS) {\n" > file
+  printf "#line %d \"%s\"\n%s", first, FILENAME, text > file
+  if (statements) printf "co_return;\n}\n" > file
+  close(file)
+  print file
+}
+
+/^```cpp *$/ { inside = 1; first = NR + 1; text = ""; whole = 0; statements = 0; decided = 0; next }
+/^```/ && inside { inside = 0; flush_snippet(); next }
+inside {
+  text = text $0 "\n"
+  if ($0 ~ /^#include/ || $0 ~ /^int main\(/) { whole = 1; statements = 0; decided = 1 }
+  if (!decided && $0 !~ /^ *(\/\/.*)?$/) {
+    decided = 1
+    # A type, a template, a namespace, or the head of a function.
+    declaration = $0 ~ /^(struct|class|enum|union|template|namespace|using|concept|static|inline|constexpr) /
+    head = $0 ~ /^[A-Za-z_:][A-Za-z0-9_:<>,&* ]* [A-Za-z_][A-Za-z0-9_]*\(.*\)[ a-z]*\{/ && $0 !~ /^(if|for|while|switch|co_await|co_return|return|auto .*=)/
+    statements = !(declaration || head)
+  }
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# tidepool - installs what tests and examples need and this machine lacks; what is there is left alone.
+#
+#   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL and the rest (Debian and its kin; root or sudo)
+#   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
+#   install.sh root SUITE PKG... unpacks packages of a newer Debian, with all they need, under .cache and prints the folder
+#
+# The last two install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cache=$PWD/.cache
+
+say() { echo "install: $*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+packages() {
+  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev)
+  local missing=() package
+  if ! command -v dpkg-query >/dev/null; then
+    say "no Debian packages here; needed are the likes of: ${wanted[*]}"
+    return 0
+  fi
+  for package in "${wanted[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then return 0; fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    say "missing: ${missing[*]}; install them as root"
+    return 1
+  fi
+  say "installing ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || say "apt-get update failed; trying with what is known"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A package index of another suite in a folder of our own, from the mirror this machine uses. Sets `apt_options`.
+foreign_index() {
+  local suite=$1 dir=$cache/apt-$1 mirror
+  command -v apt-get >/dev/null || { say "no apt here, so nothing newer"; return 1; }
+  # shellcheck disable=SC2016 # apt's own placeholders
+  mirror=$(apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "Debian" && $2 == "main" && $3 !~ /-/ { print $4; exit }')
+  [ -n "$mirror" ] || { say "this machine's apt knows no Debian mirror, so nothing newer"; return 1; }
+  mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$dir/sources.list"
+  apt_options=(-qq -o "Dir::State=$dir/state" -o "Dir::Cache=$dir/cache" -o "Dir::State::status=/dev/null"
+    -o "Dir::Etc::SourceList=$dir/sources.list" -o "Dir::Etc::SourceParts=/dev/null" -o "Acquire::Languages=none"
+    -o "APT::Sandbox::User=$(id -un)" -o "Acquire::Retries=2" -o "Acquire::http::Timeout=20" -o "Debug::NoLocking=true")
+  if ! apt-get "${apt_options[@]}" update >"$dir/update.log" 2>&1 || grep -q '^[EW]:' "$dir/update.log"; then
+    say "the mirror could not be reached for $suite: $(grep -m 1 '^[EW]:' "$dir/update.log")"
+    return 1
+  fi
+}
+
+newer_asio() {
+  local suite=$1 dir=$cache/asio-$1
+  if [ ! -e "$dir/usr/include/asio.hpp" ]; then
+    foreign_index "$suite"
+    rm -rf "$dir" && mkdir -p "$dir"
+    (cd "$dir" && apt-get "${apt_options[@]}" download libasio-dev >&2 && dpkg -x ./*.deb . && rm -f ./*.deb)
+  fi
+  echo "$dir/usr/include"
+}
+
+foreign_root() {
+  local suite=$1 dir=$cache/root-$1 deb
+  shift
+  if [ ! -e "$dir/.complete" ]; then
+    foreign_index "$suite"
+    rm -rf "$dir" && mkdir -p "$dir"
+    apt-get "${apt_options[@]}" -y --no-install-recommends --download-only install base-files "$@" >&2
+    # base-files first: it makes /bin, /lib and the like links into /usr.
+    for deb in "$cache/apt-$suite"/cache/archives/base-files_*.deb "$cache/apt-$suite"/cache/archives/*.deb; do
+      dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --keep-directory-symlink
+    done
+    rm -rf "$cache/apt-$suite/cache/archives"
+    touch "$dir/.complete"
+  fi
+  echo "$dir"
+}
+
+case ${1:-} in
+  "") packages ;;
+  newer-asio) newer_asio "${2:?which suite}" ;;
+  root) shift && foreign_root "$@" ;;
+  *) sed -n '4,6s/^# *//p' "$0" >&2 && exit 2 ;;
+esac

@@ -1,0 +1,2 @@
+// tidepool - what the precompiled header is made for.
+#include "prelude.hpp"

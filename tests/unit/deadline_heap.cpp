@@ -1,0 +1,120 @@
+// tidepool - the heap of deadlines.
+#include <tidepool/detail/deadline_heap.hpp>
+
+#include <deque>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using tidepool::detail::deadline_heap;
+using tidepool::detail::deadline_node;
+using tidepool::detail::never;
+using tidepool::detail::tick;
+using namespace std::chrono_literals;
+
+struct task {
+  task() { deadline.owner = this; }
+  deadline_node<task> deadline;
+};
+
+std::vector<tick> drain(deadline_heap<task>& heap) {
+  std::vector<tick> out;
+  while (auto* node = heap.top()) {
+    out.push_back(heap.next());
+    heap.erase(*node);
+  }
+  return out;
+}
+
+TEST_CASE("given an empty heap, when it is asked for the next deadline, then that is never") {
+  deadline_heap<task> heap;
+  CHECK(heap.empty());
+  CHECK(heap.top() == nullptr);
+  CHECK(heap.next() == never);
+}
+
+TEST_CASE("given deadlines out of order, when they are taken, then they come earliest first and lead to their owners") {
+  deadline_heap<task> heap;
+  std::deque<task> tasks(5);
+  const std::vector<tick> at{30ns, 10ns, 50ns, 10ns, -20ns};
+  for (std::size_t i = 0; i < at.size(); ++i) heap.insert(tasks[i].deadline, at[i]);
+  CHECK(heap.top()->owner == &tasks[4]);
+  CHECK(heap.next() == -20ns);
+  CHECK(drain(heap) == std::vector<tick>{-20ns, 10ns, 10ns, 30ns, 50ns});
+  CHECK(heap.empty());
+}
+
+TEST_CASE("given a deadline of never, when it is inserted, then it is not kept, and erasing it does no harm") {
+  deadline_heap<task> heap;
+  task a, b;
+  heap.insert(a.deadline, never);
+  CHECK_FALSE(a.deadline.linked);
+  CHECK(heap.empty());
+  heap.erase(a.deadline);
+  heap.insert(b.deadline, 1ns);
+  heap.update(b.deadline, never);
+  CHECK(heap.empty());
+  CHECK(b.deadline.at == never);
+}
+
+TEST_CASE("given a node in the heap, when its deadline moves, then the order follows") {
+  deadline_heap<task> heap;
+  task a, b, c;
+  heap.insert(a.deadline, 10ns);
+  heap.insert(b.deadline, 20ns);
+  heap.insert(c.deadline, 30ns);
+  heap.update(c.deadline, 5ns);
+  CHECK(heap.top()->owner == &c);
+  heap.update(c.deadline, 15ns);
+  CHECK(heap.top()->owner == &a);
+  heap.update(a.deadline, 40ns);
+  CHECK(drain(heap) == std::vector<tick>{15ns, 20ns, 40ns});
+}
+
+TEST_CASE("given random inserts, moves and erasures, when a multiset does the same, then the next deadline always agrees") {
+  const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u);
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  const auto below = [&random](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
+  deadline_heap<task> heap;
+  std::deque<task> tasks(200);
+  std::multiset<tick> model;
+  const auto forget = [&model](const task& t) {
+    if (t.deadline.linked) model.erase(model.find(t.deadline.at));
+  };
+  for (int step = 0; step < 50'000; ++step) {
+    task& t = tasks[below(tasks.size())];
+    forget(t);
+    if (below(3) == 0) {
+      heap.erase(t.deadline);
+      REQUIRE_FALSE(t.deadline.linked);
+    } else {
+      const tick at(static_cast<tick::rep>(below(100)));
+      heap.update(t.deadline, at);
+      model.insert(at);
+    }
+    REQUIRE(heap.next() == (model.empty() ? never : *model.begin()));
+  }
+  CHECK(drain(heap) == std::vector<tick>(model.begin(), model.end()));
+}
+
+TEST_CASE("given a hundred thousand equal deadlines, when they are taken, then neither stack nor time runs out") {
+  deadline_heap<task> heap;
+  std::deque<task> tasks(100'000);
+  for (task& t : tasks) heap.insert(t.deadline, 1s);
+  std::size_t taken = 0;
+  std::set<const task*> seen;
+  while (auto* node = heap.top()) {
+    seen.insert(node->owner);
+    heap.erase(*node);
+    ++taken;
+  }
+  CHECK(taken == tasks.size());
+  CHECK(seen.size() == tasks.size());
+}
+
+}  // namespace
