@@ -113,6 +113,9 @@ class simulation : public asio::execution_context {
 
   time_point now() const noexcept { return now_; }
   choice_source& choices() noexcept { return *choices_; }
+  /// How far `simulated_traits::coarse_now()` is behind.
+  duration coarse_lag() const noexcept { return coarse_lag_; }
+  void coarse_lag(duration lag) noexcept { coarse_lag_ = lag; }
 
   // --- running ------------------------------------------------------------------------------------------------------------------------
 
@@ -254,6 +257,7 @@ class simulation : public asio::execution_context {
   std::optional<choice_source> owned_;
   choice_source* choices_;
   time_point now_;
+  duration coarse_lag_{};
   std::vector<detail::ready_task*> ready_;  // from head_ on, oldest first
   std::size_t head_ = 0;
   detail::deadline_heap<detail::timer_wait> timers_;

@@ -1,0 +1,23 @@
+// tidepool - test your own service in virtual time: clock, timers, executor, a server that fails on demand.
+//
+//     tidepool::testing::simulation sim(seed);                 // order of events and faults come from the seed
+//     tidepool::testing::world server(sim);                    // up, and flawless until told otherwise
+//     tidepool::basic_pool<fake_connection, simulated_traits<fake_connection>> pool(sim.get_executor(), server.connector(), config);
+//     asio::co_spawn(sim.get_executor(), my_handler(pool), asio::detached);
+//     sim.run_for(30min);                                      // returns after some microseconds
+//
+// examples/testing_a_handler.cpp is a complete test.
+#ifndef TIDEPOOL_TESTING_HPP
+#define TIDEPOOL_TESTING_HPP
+
+#include "testing/checked_mutex.hpp"
+#include "testing/choice_source.hpp"
+#include "testing/fake_connection.hpp"
+#include "testing/simulated_traits.hpp"
+#include "testing/simulation.hpp"
+#include "testing/thread_binding.hpp"
+#include "testing/virtual_clock.hpp"
+#include "testing/virtual_timer.hpp"
+#include "testing/world.hpp"
+
+#endif

@@ -1,0 +1,34 @@
+// tidepool - Traits that put a pool into a simulation.
+#ifndef TIDEPOOL_TESTING_SIMULATED_TRAITS_HPP
+#define TIDEPOOL_TESTING_SIMULATED_TRAITS_HPP
+
+#include <cstdint>
+
+#include "../traits.hpp"
+#include "virtual_timer.hpp"
+
+namespace tidepool::testing {
+
+/// `tidepool::basic_pool<C, simulated_traits<C>>` lives in virtual time, and its jitter comes from the choice source of the simulation that
+/// is current when the pool is made. Handlers written for `default_traits` compile against it unchanged when they are templates of the
+/// pool. Inherit from it to exchange policies. Its mutex is checked: foreign code under the pool's lock makes `simulation::step()` throw.
+template <class Connection>
+struct simulated_traits : default_traits<Connection> {
+  using clock_type = virtual_clock;
+  using timer_type = virtual_timer;
+  using mutex_type = checked_mutex;
+
+  /// Behind by the simulation's `coarse_lag()`.
+  static virtual_clock::time_point coarse_now() noexcept {
+    const simulation* s = simulation::current();
+    return s ? s->now() - s->coarse_lag() : virtual_clock::now();
+  }
+  static std::uint64_t random_seed() {
+    simulation* s = simulation::current();
+    return s ? s->choices().choose(65536) : 0;
+  }
+};
+
+}  // namespace tidepool::testing
+
+#endif
