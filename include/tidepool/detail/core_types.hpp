@@ -103,6 +103,8 @@ struct core_actions {
   intrusive_list<core_waiter> done;
   std::size_t connects = 0;
   tick arm_at = never;
+  bool connect_timed_out = false;
+  bool disarm = false;  ///< closed: no timer is needed ever again
 
   bool state_changed = false;
   pool_state state_from{};

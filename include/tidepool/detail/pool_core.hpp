@@ -130,9 +130,17 @@ class pool_core {
   void snapshot(pool_stats& out) const noexcept;
   /// The longest held leases, reported ones first; returns how many were written.
   std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
-  /// Where a queued caller stands; 1 is next.
-  std::size_t position(const core_waiter& w) const noexcept;
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
+  /// The first lease out for which `test` holds, or null.
+  template <class Test>
+  core_slot* find_lease(Test test) const noexcept {
+    for (core_slot* s = reported_.front(); s; s = reported_.after(*s))
+      if (test(*s)) return s;
+    for (core_slot* s = leased_.front(); s; s = leased_.after(*s))
+      if (test(*s)) return s;
+    return nullptr;
+  }
+  bool finished() const noexcept { return phase_ == phase::closed; }
   bool stopped() const noexcept { return phase_ == phase::closing || phase_ == phase::closed; }
 
   // --- time (pool_core_upkeep.hpp) --------------------------------------------------------------------------------
@@ -223,7 +231,7 @@ class pool_core {
   void finish_closing(tick now, core_actions& a) noexcept;
   void note_changes(core_actions& a) noexcept;
   tick next_deadline() const noexcept;
-  void expire_ops(tick now) noexcept;
+  void expire_ops(tick now, core_actions& a) noexcept;
   void retire_old(tick now) noexcept;
   void reap_idle(tick now) noexcept;
   void find_leaks(tick now, leak_findings& leaks) noexcept;

@@ -158,15 +158,6 @@ TIDEPOOL_CORE(std::size_t)::holders(std::array<lease_report, 8>& out, tick now) 
   return n;
 }
 
-TIDEPOOL_CORE(std::size_t)::position(const core_waiter& w) const noexcept {
-  std::size_t place = 0;
-  for (const core_waiter* o = waiters_.front(); o; o = waiters_.after(*o)) {
-    ++place;
-    if (o == &w) return place;
-  }
-  return 0;
-}
-
 }  // namespace tidepool::detail
 
 #endif

@@ -17,6 +17,7 @@ TIDEPOOL_CORE(void)::settle(tick now, core_actions& a) noexcept {
     sweep(now);
   }
   if (stopped()) finish_closing(now, a);
+  a.disarm = phase_ == phase::closed;
   note_changes(a);
   const tick next = next_deadline();
   if (next < armed_at_) armed_at_ = a.arm_at = next;
@@ -162,12 +163,13 @@ TIDEPOOL_CORE(void)::retire_old(tick now) noexcept {
   }
 }
 
-TIDEPOOL_CORE(void)::expire_ops(tick now) noexcept {
+TIDEPOOL_CORE(void)::expire_ops(tick now, core_actions& a) noexcept {
   while (bounds_.next() <= now) {
     core_slot& slot = *bounds_.top()->owner;
     switch (slot.state) {
       case slot_state::connecting:
         ++totals_.connection_errors;
+        a.connect_timed_out = true;
         gate_.failed(slot.wave, failure_kind::transient, now, random_);
         give_up_op(slot, close_reason::broken, now);
         break;
@@ -210,7 +212,7 @@ TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
 TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) noexcept {
   armed_at_ = never;
   while (waits_.next() <= now) fail(*waits_.top()->owner, errc::timeout, a);
-  expire_ops(now);
+  expire_ops(now, a);
   if (phase_ == phase::running) {
     retire_old(now);
     reap_idle(now);

@@ -1,0 +1,171 @@
+// tidepool - the pool.
+#ifndef TIDEPOOL_BASIC_POOL_HPP
+#define TIDEPOOL_BASIC_POOL_HPP
+
+#include <concepts>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "detail/async_acquire.hpp"
+#include "detail/coroutine_wait.hpp"
+#include "lease.hpp"
+
+namespace tidepool {
+
+/// A pool of connections. Everything in it is safe to call from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
+/// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
+///
+/// Destroying the pool is safe at any time: waiting callers fail with `errc::closed`, leases stay usable and are destroyed when they end.
+template <class Connection, class Traits = default_traits<Connection>>
+class basic_pool {
+  using impl = detail::pool_impl<Connection, Traits>;
+
+ public:
+  using connection_type = Connection;
+  using traits_type = Traits;
+  using executor_type = typename Traits::executor_type;
+  using clock_type = typename Traits::clock_type;
+  using lease = basic_lease<Connection, Traits>;
+  using connect_context = typename impl::connect_context;
+  using connector = typename impl::connector;
+  using observer = typename Traits::observer;
+  template <class T>
+  using awaitable = asio::awaitable<T, executor_type>;
+
+  /// `connect` is called as `connect(connect_context)`, or as `connect()`, for every new connection, and returns
+  /// `asio::awaitable<Connection, Traits::operation_executor>`; what it throws is a failed connect. Nothing is opened yet.
+  /// Throws std::invalid_argument with every fault of `config` in words.
+  template <class Connect>
+  requires std::invocable<Connect&, connect_context> || std::invocable<Connect&> basic_pool(executor_type executor, Connect connect,
+                                                                                            const pool_config& config = {},
+                                                                                            observer watcher = {})
+      : impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
+  /// The same with an execution context, for example an `asio::io_context`.
+  template <class Context, class Connect>
+  requires std::convertible_to<Context&, asio::execution_context&> &&
+      (std::invocable<Connect&, connect_context> ||
+       std::invocable<Connect&>)basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = {})
+      : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher)) {}
+  basic_pool(const basic_pool&) = delete;
+  basic_pool& operator=(const basic_pool&) = delete;
+  ~basic_pool() { impl_->shut_down(); }
+
+  /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are there and throws pool_error
+  /// (`connect_failed`) after closing the pool when that fails for good; with `lazy` it returns at once. The first acquire starts a pool as
+  /// well. Cancellation (any type) ends the wait, not the pool.
+  awaitable<void> open() {
+    return wait(impl_, [](impl& pool, core_waiter& w) { pool.open(w); });
+  }
+
+  /// A lease of a connection, first come, first served; waits for `config().acquire_timeout`. Throws pool_error, whose code is
+  /// `timeout`, `closed`, `queue_full`, `circuit_open`, `connect_failed` or `cancelled`.
+  /// Cancellation (any type) ends the wait and loses nothing. Cost with an idle connection there: one small coroutine frame, one lock;
+  /// no allocation, no system call.
+  awaitable<lease> acquire(source_location where = source_location::current()) {
+    return acquire_within(impl_.get(), impl_->config().acquire_timeout, where);
+  }
+  /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits.
+  awaitable<lease> acquire(duration timeout, source_location where = source_location::current()) {
+    return acquire_within(impl_.get(), timeout, where);
+  }
+  /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
+  /// this call.
+  template <class Token>
+  auto async_acquire(duration timeout, Token&& token, source_location where = source_location::current()) {
+    return asio::async_initiate<Token, void(error_code, lease)>(
+        [](auto handler, std::shared_ptr<impl> pool, duration limit, source_location from) {
+          detail::acquire_op<Connection, Traits, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
+        },
+        token, impl_, timeout, where);
+  }
+  /// An idle connection, or an empty lease if there is none or somebody waits for one. Makes no round trip, so a connection due for
+  /// validation is handed out as it is.
+  lease try_acquire(source_location where = source_location::current()) noexcept {
+    return detail::make_lease::of<Connection, Traits>(impl_->take(where, true));
+  }
+
+  /// Admits nobody any more, fails those who wait, says goodbye to idle connections, waits up to `grace` for leases (default
+  /// `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. Calling it again joins the close under
+  /// way; the shortest grace counts. Cancellation ends the wait only.
+  awaitable<void> close(duration grace) {
+    return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
+  }
+  awaitable<void> close() { return close(impl_->config().close_grace); }
+
+  /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened; leases out are not touched.
+  void suspend() noexcept { impl_->suspend(); }
+  void resume() noexcept { impl_->resume(); }
+  /// New bounds: idle connections above `max` are closed at once, leased ones when they come back. Throws std::invalid_argument as the
+  /// constructor does.
+  void resize(std::size_t min, std::size_t max) {
+    pool_config changed = impl_->config();
+    changed.min_size = min;
+    changed.max_size = max;
+    check(changed);
+    impl_->resize(min, max);
+  }
+  /// Retires every connection made before now: idle ones at once, others when they come back.
+  void recycle() noexcept { impl_->recycle(); }
+
+  /// One consistent snapshot, some 8 kB.
+  pool_stats stats() const { return impl_->stats(); }
+  pool_state state() const noexcept { return impl_->state(); }
+  /// As given to the constructor; `resize()` does not change it.
+  const pool_config& config() const noexcept { return impl_->config(); }
+  executor_type get_executor() const noexcept { return impl_->executor(); }
+
+ private:
+  using core_waiter = detail::core_waiter;
+
+  static void check(const pool_config& config) {
+    const auto faults = config.validate();
+    if (faults.empty()) return;
+    std::string text = "pool_config: ";
+    for (std::size_t i = 0; i < faults.size(); ++i) text += (i ? "; " : "") + faults[i].text();
+    throw std::invalid_argument(text);
+  }
+  template <class Connect>
+  static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
+    check(config);
+    connector call;
+    if constexpr (std::invocable<Connect&, connect_context>) {
+      call = std::move(connect);
+    } else {
+      call = [connect = std::move(connect)](connect_context) mutable { return connect(); };
+    }
+    auto out = std::make_shared<impl>(std::move(executor), std::move(call), config, std::move(watcher));
+    out->attach();
+    return out;
+  }
+
+  // The hot path is one small frame; waiting is a second coroutine, entered only when needed.
+  static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where) {
+    auto* held = pool->take(where, false);
+    if (held) co_return detail::make_lease::of<Connection, Traits>(held);
+    co_return co_await acquire_slowly(pool->shared_from_this(), timeout, where);
+  }
+  static awaitable<lease> acquire_slowly(std::shared_ptr<impl> pool, duration timeout, source_location where) {
+    std::unique_ptr<detail::stack_trace> trace = pool->capture();
+    detail::coroutine_wait<impl> node(*pool, where);
+    co_await node.template async_wait<executor_type>([timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); });
+    if (node.error != errc{}) throw pool->error_of(node);
+    auto* held = node.claim();
+    if (trace) pool->keep_trace(*held, std::move(trace));
+    co_return detail::make_lease::of<Connection, Traits>(held);
+  }
+  template <class Start>
+  static awaitable<void> wait(std::shared_ptr<impl> pool, Start start) {
+    detail::coroutine_wait<impl> node(*pool, source_location{});
+    co_await node.template async_wait<executor_type>(start);
+    if (node.error != errc{}) throw pool->error_of(node);
+  }
+
+  std::shared_ptr<impl> impl_;
+};
+
+}  // namespace tidepool
+
+#endif

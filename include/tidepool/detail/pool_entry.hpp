@@ -1,0 +1,78 @@
+// tidepool - one physical connection with its place in the core, and the operation that runs on it.
+#ifndef TIDEPOOL_DETAIL_POOL_ENTRY_HPP
+#define TIDEPOOL_DETAIL_POOL_ENTRY_HPP
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "../traits.hpp"
+#include "core_types.hpp"
+#include "stack_trace.hpp"
+
+namespace tidepool::detail {
+
+/// Where an operation's coroutine runs and how it is cancelled. A signal must be emitted where its slot is used, hence the strand.
+template <class Traits>
+struct op_state {
+  using executor_type = typename Traits::operation_executor;
+  static constexpr bool needs_strand = !std::is_same_v<typename Traits::mutex_type, null_mutex>;
+
+  explicit op_state(const typename Traits::executor_type& from) : executor(make(from)) {}
+
+  static executor_type make(const typename Traits::executor_type& from) {
+    if constexpr (needs_strand && std::is_constructible_v<executor_type, asio::strand<typename Traits::executor_type>>) {
+      return asio::make_strand(from);
+    } else {
+      return from;
+    }
+  }
+
+  executor_type executor;
+  asio::cancellation_signal signal;
+  bool cancelled = false;
+};
+
+template <class Connection, class Traits>
+class pool_impl;
+
+template <class Connection, class Traits>
+struct pool_entry : core_slot {
+  explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
+
+  pool_impl<Connection, Traits>* pool;
+  std::optional<Connection> connection;
+  bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
+  std::shared_ptr<op_state<Traits>> op;
+  std::unique_ptr<stack_trace> trace;
+  std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
+};
+
+/// What can be done with a connection of this type in this pool.
+template <class Connection, class Traits>
+struct abilities {
+  using health_policy = typename Traits::health_policy;
+  using clock = typename Traits::clock_type;
+  static constexpr bool custom_validation = requires(health_policy & h, Connection& c) { h.validate(c); };
+  static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<Connection> || has_ping_query<Connection>);
+  static constexpr bool check = health_policy::enabled && (validate || has_usable<Connection>);
+};
+
+template <class Connection>
+bool usable(const Connection& connection) noexcept {
+  if constexpr (has_usable<Connection>) return connection.usable();
+  return true;
+}
+template <class Connection>
+lease_end after_lease(const Connection& connection) noexcept {
+  if constexpr (has_after_lease<Connection>) {
+    return connection.after_lease();
+  } else {
+    if (!usable(connection)) return lease_end::broken;
+    return has_reset<Connection> ? lease_end::needs_reset : lease_end::clean;
+  }
+}
+
+}  // namespace tidepool::detail
+
+#endif

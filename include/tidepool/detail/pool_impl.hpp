@@ -1,0 +1,320 @@
+// tidepool - the shell around the core: the lock, the timer, and carrying out what the core decides.
+//
+// Every event follows one pattern: lock, tell the core, unlock, `perform()`. Nothing foreign runs under the lock.
+#ifndef TIDEPOOL_DETAIL_POOL_IMPL_HPP
+#define TIDEPOOL_DETAIL_POOL_IMPL_HPP
+
+#include <functional>
+#include <string>
+
+#include "../pool_error.hpp"
+#include "context_watch.hpp"
+#include "pool_core.hpp"
+#include "pool_entry.hpp"
+
+namespace tidepool::detail {
+
+template <class Connection, class Traits>
+class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection, Traits>>, public context_watch::client {
+ public:
+  using entry = pool_entry<Connection, Traits>;
+  using can = abilities<Connection, Traits>;
+  using core_type = pool_core<Traits, can::validate, can::check>;
+  using executor_type = typename Traits::executor_type;
+  using op_executor = typename Traits::operation_executor;
+  using clock = typename Traits::clock_type;
+  using observer = typename Traits::observer;
+  using connect_context = basic_connect_context<executor_type, clock>;
+  using connector = std::function<asio::awaitable<Connection, op_executor>(connect_context)>;
+  using lock_type = std::unique_lock<typename Traits::mutex_type>;
+
+  pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
+      : config_(config),
+        executor_(std::move(executor)),
+        connect_(std::move(connect)),
+        observer_(std::move(watcher)),
+        health_(config_),
+        core_(config_, Traits::random_seed()),
+        timer_(std::in_place, executor_) {}
+  ~pool_impl() {
+    if (watch_) watch_->remove(*this);
+  }
+
+  /// Second half of construction: needs the shared pointer.
+  void attach() {
+    auto& watch = asio::use_service<context_watch>(asio::query(executor_, asio::execution::context));
+    watch.add(*this, this->weak_from_this());
+    watch_ = &watch;
+  }
+
+  const pool_config& config() const noexcept { return config_; }
+  const executor_type& executor() const noexcept { return executor_; }
+
+  // --- leases -----------------------------------------------------------------------------------------------------
+
+  /// An idle connection if there is one and nobody waits; null otherwise.
+  entry* take(const source_location& where, bool stale_ok) {
+    std::unique_ptr<stack_trace> trace = capture();
+    for (;;) {
+      tick arm_at = never;
+      entry* e = nullptr;
+      const tick now = coarse_now<Traits>();
+      {
+        const lock_type lock(mutex_);
+        e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+        if (e && trace) e->trace = std::move(trace);
+      }
+      if (!e) return nullptr;
+      if (arm_at != never) arm(arm_at);
+      if (usable(*e->connection)) {
+        checked_out(*e, duration::zero());
+        return e;
+      }
+      core_actions a;
+      event(a, [&](tick at) { core_.reject(*e, at, a); });
+    }
+  }
+  void release(entry& e) noexcept {
+    const lease_end end = after_lease(*e.connection);
+    duration held(-1);
+    if (e.sampled_at != tick{}) held = end_sample(e);
+    if (end == lease_end::clean) {
+      const tick now = coarse_now<Traits>();
+      const tick answered = last_round_trip(*e.connection);
+      const lock_type lock(mutex_);
+      if (core_.put_back(e, now, answered, held)) return;
+    }
+    release_slowly(e, end, held);
+  }
+  void discard(entry& e) noexcept {
+    duration held(-1);
+    if (e.sampled_at != tick{}) held = end_sample(e);
+    release_slowly(e, lease_end::broken, held);
+  }
+  Connection detach(entry& e) {
+    const auto self = this->shared_from_this();
+    Connection out = std::move(*e.connection);
+    core_actions a;
+    bool free = true;
+    event(a, [&](tick now) {
+      if (e.state == slot_state::gone) {
+        free = core_.let_go(e);
+      } else {
+        core_.detach(e, now, a);
+      }
+    });
+    if (free) delete_entry(&e);
+    return out;
+  }
+  void label(entry& e, std::string_view text) noexcept {
+    const lock_type lock(mutex_);
+    e.label.assign(text);
+  }
+
+  // --- callers ----------------------------------------------------------------------------------------------------
+
+  /// Counts from now; a timeout of zero or less does not wait at all.
+  void enqueue(core_waiter& w, duration timeout) noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
+  }
+  void cancel(core_waiter& w) noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.cancel(w, now, a); });
+  }
+  void open(core_waiter& w) noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.open(w, now, a); });
+  }
+  void close(core_waiter* w, duration grace) noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.close(w, now, grace, a); });
+  }
+  /// What happens to a connection between the grant and its holder.
+  void checked_out(entry& e, duration waited) noexcept {
+    e.sampled_at = tick{};
+    if (times_every_lease || (e.uses & (Traits::hold_sampling - 1)) == 1 % Traits::hold_sampling) e.sampled_at = precise_now<Traits>();
+    tell([&] { return checkout_event{e.id, waited}; });
+  }
+  std::unique_ptr<stack_trace> capture() const {
+    if (!config_.track_stack_trace) return nullptr;
+    auto out = std::make_unique<stack_trace>();
+    out->capture();
+    return out;
+  }
+  void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept {
+    const lock_type lock(mutex_);
+    e.trace.swap(trace);
+  }
+  pool_error error_of(const core_waiter& w) const;
+
+  // --- the pool ---------------------------------------------------------------------------------------------------
+
+  void suspend() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.suspend(now, a); });
+  }
+  void resume() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.resume(now, a); });
+  }
+  void resize(std::size_t min, std::size_t max) {
+    core_actions a;
+    event(a, [&](tick now) { core_.resize(min, max, now, a); });
+  }
+  void recycle() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.recycle(now, a); });
+  }
+  pool_stats stats() const {
+    pool_stats out;
+    const lock_type lock(mutex_);
+    core_.snapshot(out);
+    return out;
+  }
+  pool_state state() const noexcept {
+    const lock_type lock(mutex_);
+    return core_.state();
+  }
+  /// The pool object goes away. Leases keep this alive until the last one is back.
+  void shut_down() noexcept {
+    core_actions a;
+    event(a, [&](tick now) {
+      core_.shut_down(now, a);
+      if (!core_.finished()) self_ = this->shared_from_this();
+    });
+  }
+  void context_shutdown() noexcept override;
+
+ private:
+  static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  using timer_type = typename timer_of<Traits>::type;
+  class running_op;
+
+  /// The pattern of every event. The caller keeps this object alive.
+  template <class Event>
+  void event(core_actions& a, Event what) noexcept {
+    {
+      const lock_type lock(mutex_);
+      what(precise_now<Traits>());
+    }
+    perform(a);
+  }
+  template <class Make>
+  void tell(Make make) noexcept {
+    using event_type = decltype(make());
+    if constexpr (observes<observer, event_type>) {
+      try {
+        observer_.on_event(config_.name.view(), make());
+      } catch (...) {  // an observer's trouble is not the pool's
+      }
+    }
+  }
+  static tick last_round_trip(const Connection& c) noexcept {
+    if constexpr (has_last_round_trip<Connection, typename clock::time_point>) {
+      return std::chrono::duration_cast<tick>(typename clock::time_point(c.last_round_trip()).time_since_epoch());
+    }
+    return tick{};
+  }
+  duration end_sample(entry& e) noexcept {
+    const duration held = precise_now<Traits>() - e.sampled_at;
+    tell([&] { return checkin_event{e.id, held}; });
+    return held;
+  }
+  void release_slowly(entry& e, lease_end end, duration held) noexcept {
+    const auto self = this->shared_from_this();
+    const tick answered = last_round_trip(*e.connection);
+    core_actions a;
+    bool free = false;
+    event(a, [&](tick now) {
+      if (e.state == slot_state::gone) {
+        free = core_.let_go(e);
+      } else {
+        core_.returned(e, end, now, answered, held, a);
+      }
+    });
+    if (free) delete_entry(&e);
+  }
+
+  // pool_perform.hpp: what the core asked for
+  void perform(core_actions& a) noexcept;
+  void complete(core_waiter& w, core_actions& a) noexcept;
+  void tell_changes(core_actions& a) noexcept;
+  void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
+  void destroy(entry& e, core_actions& a) noexcept;
+  void delete_entry(entry* e) noexcept;
+  void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
+  void arm(tick at) noexcept;
+  void disarm() noexcept;
+  void on_timer() noexcept;
+
+  // pool_ops.hpp: coroutines on connections
+  void start_connect(core_actions& a) noexcept;
+  void start_op(entry& e, slot_action what) noexcept;
+  void spawn(entry& e, const std::shared_ptr<op_state<Traits>>& op, slot_action what) noexcept;
+  template <class Event, class Report>
+  void end_op(entry& e, Event what, Report report) noexcept;
+  void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
+  void connect_succeeded(entry& e) noexcept;
+  void note_connect_timeout() noexcept;
+  static asio::awaitable<void, op_executor> run_connect(running_op op);
+  static asio::awaitable<void, op_executor> run_validate(running_op op);
+  static asio::awaitable<void, op_executor> run_reset(running_op op);
+  static asio::awaitable<void, op_executor> run_close(running_op op);
+
+  const pool_config config_;
+  executor_type executor_;
+  connector connect_;
+  [[no_unique_address]] observer observer_;
+  [[no_unique_address]] typename Traits::health_policy health_;  ///< a second one, for `validate()` outside the lock
+
+  mutable typename Traits::mutex_type mutex_;
+  core_type core_;
+  std::string last_error_;  ///< of the latest connect, empty after a success
+  tick last_error_at_{};
+  bool context_gone_ = false;
+  context_watch* watch_ = nullptr;
+  std::shared_ptr<pool_impl> self_;
+
+  typename Traits::mutex_type timer_mutex_;  ///< I/O objects are not thread-safe; taken after nothing, held over nothing
+  std::optional<timer_type> timer_;
+  tick timer_at_ = never;
+};
+
+template <class Connection, class Traits>
+pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) const {
+  error_report out;
+  pool_stats now_stats;
+  std::array<lease_report, 8> holders;
+  out.last_connect_error.reserve(512);  // so that copying it under the lock rarely allocates
+  std::size_t held = 0;
+  const tick now = precise_now<Traits>();
+  {
+    const lock_type lock(mutex_);
+    core_.snapshot(now_stats);
+    held = core_.holders(holders, now);
+    out.last_connect_error.assign(last_error_, 0, 512);
+    out.last_connect_error_age = now - last_error_at_;
+  }
+  out.pool = config_.name.view();
+  out.waited = now - w.since;
+  out.state = now_stats.state;
+  out.breaker = now_stats.breaker;
+  out.active = now_stats.active_connections;
+  out.idle = now_stats.idle_connections;
+  out.connecting = now_stats.connecting;
+  out.validating = now_stats.validating;
+  out.resetting = now_stats.resetting;
+  out.closing = now_stats.closing;
+  out.max_size = now_stats.max_size;
+  out.waiting = now_stats.waiting;
+  out.holders.assign(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(held));
+  return pool_error(w.error, std::move(out));
+}
+
+}  // namespace tidepool::detail
+
+#include "pool_ops.hpp"
+#include "pool_perform.hpp"
+
+#endif

@@ -1,0 +1,308 @@
+// tidepool - the coroutines that work on connections: connect, validate, reset, close. Included by pool_impl.hpp.
+//
+// Each runs on a strand of its own, started by a post and never inside a caller; its frame owns the entry once the core has let go
+// of it, and a frame destroyed half-way (the context is going) counts as a failed operation.
+#ifndef TIDEPOOL_DETAIL_POOL_OPS_HPP
+#define TIDEPOOL_DETAIL_POOL_OPS_HPP
+
+#include "pool_impl.hpp"
+
+namespace tidepool::detail {
+
+/// Ties an operation's frame to its entry: the operation ends exactly once, whatever becomes of the frame.
+template <class Connection, class Traits>
+class pool_impl<Connection, Traits>::running_op {
+ public:
+  running_op(std::shared_ptr<pool_impl> pool, entry& e, slot_action what) noexcept : pool_(std::move(pool)), entry_(&e), what_(what) {}
+  running_op(running_op&& other) noexcept
+      : pool_(std::move(other.pool_)), entry_(std::exchange(other.entry_, nullptr)), what_(other.what_) {}
+  running_op& operator=(running_op&&) = delete;
+  ~running_op() {
+    if (entry_) failed(failure_kind::transient, "cancelled");
+  }
+
+  pool_impl& pool() const noexcept { return *pool_; }
+  entry& slot() const noexcept { return *entry_; }
+  /// `none`: a connect.
+  slot_action what() const noexcept { return what_; }
+
+  template <class Event>
+  void done(Event event) noexcept {
+    pool_->end_op(*std::exchange(entry_, nullptr), event, [] {});
+  }
+  void connected() noexcept { pool_->connect_succeeded(*std::exchange(entry_, nullptr)); }
+  void failed(failure_kind kind, std::string error) noexcept {
+    pool_->op_failed(*std::exchange(entry_, nullptr), what_, kind, std::move(error));
+  }
+
+ private:
+  std::shared_ptr<pool_impl> pool_;
+  entry* entry_;
+  slot_action what_;
+};
+
+/// What a caught exception says, for reports.
+struct caught {
+  std::string text = "unknown exception";
+  failure_kind kind = failure_kind::transient;
+
+  /// To be called while an exception is handled.
+  static caught current() {
+    caught out;
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      out.text = e.what();
+      if (const auto* failure = dynamic_cast<const connect_failure*>(&e)) out.kind = failure->kind();
+    } catch (...) {
+    }
+    return out;
+  }
+};
+
+// --- starting -------------------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
+  std::unique_ptr<entry> e;
+  std::shared_ptr<op_state<Traits>> op;
+  try {
+    e = std::make_unique<entry>(*this);
+    op = std::make_shared<op_state<Traits>>(executor_);
+    e->op = op;
+  } catch (...) {
+    const lock_type lock(mutex_);
+    return core_.connect_not_started(precise_now<Traits>(), a);
+  }
+  {
+    const lock_type lock(mutex_);
+    if (!core_.register_connect(*e, precise_now<Traits>(), a)) return;
+  }
+  spawn(*e.release(), op, slot_action::none);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::start_op(entry& e, slot_action what) noexcept {
+  std::shared_ptr<op_state<Traits>> op;
+  try {
+    op = std::make_shared<op_state<Traits>>(executor_);
+  } catch (...) {  // `op` stays null: the operation counts as failed below
+  }
+  bool wanted = false;
+  {
+    const lock_type lock(mutex_);
+    wanted = core_.op_started(e);
+    if (wanted) e.op = op;
+  }
+  if (!wanted) return delete_entry(&e);
+  if (!op) return op_failed(e, what, failure_kind::transient, "out of memory");
+  spawn(e, op, what);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::spawn(entry& e, const std::shared_ptr<op_state<Traits>>& op, slot_action what) noexcept {
+  running_op run(this->shared_from_this(), e, what);
+  try {
+    asio::post(op->executor, [op, run = std::move(run)]() mutable {
+      if (op->cancelled) return;  // the end of `run` says so
+      asio::awaitable<void, op_executor> body;
+      switch (run.what()) {
+        case slot_action::validate: body = run_validate(std::move(run)); break;
+        case slot_action::reset: body = run_reset(std::move(run)); break;
+        case slot_action::close: body = run_close(std::move(run)); break;
+        default: body = run_connect(std::move(run)); break;
+      }
+      asio::co_spawn(op->executor, std::move(body), asio::bind_cancellation_slot(op->signal.slot(), asio::detached));
+    });
+  } catch (...) {  // the end of `run` counts as a failure
+  }
+}
+
+// --- the operations -------------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_connect(running_op op) {
+  pool_impl& self = op.pool();
+  entry& e = op.slot();
+  caught error;
+  bool ok = false;
+  try {
+    unsigned attempt = 1;
+    {
+      const lock_type lock(self.mutex_);
+      attempt += static_cast<unsigned>(self.core_.failures_in_a_row());
+    }
+    const auto deadline = time_of<Traits>(later(e.born, self.config_.connect_timeout));
+    connect_context context(self.executor_, deadline, attempt, self.config_.name.view());
+    Connection made = co_await self.connect_(std::move(context));
+    e.connection.emplace(std::move(made));
+    ok = true;
+  } catch (...) {
+    error = caught::current();
+  }
+  if (ok) {
+    op.connected();
+  } else {
+    op.failed(error.kind, std::move(error.text));
+  }
+}
+
+template <class Connection, class Traits>
+asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_validate(running_op op) {
+  pool_impl& self = op.pool();
+  Connection& connection = *op.slot().connection;
+  caught error;
+  bool ok = false;
+  try {
+    if (!usable(connection)) throw std::runtime_error("not usable any more");
+    if constexpr (can::custom_validation) {
+      co_await self.health_.validate(connection);
+    } else if constexpr (has_ping_query<Connection>) {
+      const bool by_query = self.config_.test_on_borrow && !self.config_.validation_query.empty();
+      if constexpr (has_ping<Connection>) {
+        if (by_query) {
+          co_await connection.ping(self.config_.validation_query.view());
+        } else {
+          co_await connection.ping();
+        }
+      } else {
+        co_await connection.ping(self.config_.validation_query.view());
+      }
+    } else if constexpr (has_ping<Connection>) {
+      co_await connection.ping();
+    }
+    ok = true;
+  } catch (...) {
+    error = caught::current();
+  }
+  if (ok) {
+    op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, true, now, a); });
+  } else {
+    op.failed(error.kind, std::move(error.text));
+  }
+}
+
+template <class Connection, class Traits>
+asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_reset(running_op op) {
+  bool ok = false;
+  try {
+    if constexpr (has_reset<Connection>) {
+      co_await op.slot().connection->reset();
+      ok = usable(*op.slot().connection);
+    }
+  } catch (...) {
+    ok = false;
+  }
+  op.done([ok](core_type& core, entry& e, tick now, core_actions& a) { core.reset_done(e, ok, now, a); });
+}
+
+template <class Connection, class Traits>
+asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_close(running_op op) {
+  try {
+    if constexpr (has_close<Connection>) co_await op.slot().connection->close();
+  } catch (...) {  // it is going either way
+  }
+  op.slot().connection.reset();
+  op.done([](core_type& core, entry& e, tick now, core_actions& a) { core.closed(e, now, a); });
+}
+
+// --- ending ---------------------------------------------------------------------------------------------------------
+
+/// `what` is for the core, under the lock; `report` is told afterwards, and only if the pool still cared.
+template <class Connection, class Traits>
+template <class Event, class Report>
+void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) noexcept {
+  core_actions a;
+  bool cared = false;
+  bool free = false;
+  {
+    const lock_type lock(mutex_);
+    cared = e.state != slot_state::gone;
+    if (cared) {
+      what(core_, e, precise_now<Traits>(), a);
+      free = e.state == slot_state::gone;
+    } else {
+      free = core_.let_go(e);
+    }
+  }
+  if (cared) report();
+  if (free) delete_entry(&e);
+  perform(a);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
+  std::string stale;
+  created_event created{e.id, {}};
+  end_op(
+      e,
+      [&](core_type& core, entry& slot, tick now, core_actions& a) {
+        last_error_.swap(stale);
+        created.connect_time = now - slot.born;
+        slot.ready = true;
+        core.connected(slot, now, a);
+      },
+      [&] { tell([&] { return created; }); });
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept {
+  const connection_id id = e.id;
+  const auto nothing = [] {};
+  switch (what) {
+    case slot_action::validate:
+      end_op(
+          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, false, now, a); },
+          [&] { tell([&] {
+                  return health_failed_event{id, error};
+                }); });
+      break;
+    case slot_action::reset:
+      end_op(
+          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.reset_done(slot, false, now, a); }, nothing);
+      break;
+    case slot_action::close:
+      end_op(
+          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); }, nothing);
+      break;
+    default: {
+      std::string kept = error.substr(0, 512);
+      std::size_t in_a_row = 0;
+      end_op(
+          e,
+          [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            last_error_.swap(kept);
+            last_error_at_ = now;
+            core.connect_failed(slot, kind, now, a);
+            in_a_row = core.failures_in_a_row();
+          },
+          [&] { tell([&] {
+                  return connect_failed_event{error, in_a_row};
+                }); });
+    }
+  }
+}
+
+/// A connect that never answered is reported when its time is up, not when its coroutine gives in.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::note_connect_timeout() noexcept {
+  std::string error;
+  try {
+    error =
+        "no answer within the connect timeout of " + std::to_string(std::chrono::duration<double>(config_.connect_timeout).count()) + " s";
+  } catch (...) {  // an empty text is all there is room for
+  }
+  std::string kept = error;
+  std::size_t in_a_row = 0;
+  {
+    const lock_type lock(mutex_);
+    last_error_.swap(kept);
+    last_error_at_ = precise_now<Traits>();
+    in_a_row = core_.failures_in_a_row();
+  }
+  tell([&] { return connect_failed_event{error, in_a_row}; });
+}
+
+}  // namespace tidepool::detail
+
+#endif

@@ -1,0 +1,221 @@
+// tidepool - carrying out what the core asked for, without the lock. Included by pool_impl.hpp.
+#ifndef TIDEPOOL_DETAIL_POOL_PERFORM_HPP
+#define TIDEPOOL_DETAIL_POOL_PERFORM_HPP
+
+#include "pool_impl.hpp"
+
+namespace tidepool::detail {
+
+/// Goes on until nothing is left to do, what its own steps bring up included: a loop, so that a thousand closes do not recurse.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
+  for (;;) {
+    if (std::exchange(a.connect_timed_out, false)) note_connect_timeout();
+    while (core_waiter* w = a.done.pop_front()) complete(*w, a);
+    tell_changes(a);
+    while (a.connects > 0) {
+      --a.connects;
+      start_connect(a);
+    }
+    typename core_type::order todo;
+    std::shared_ptr<op_state<Traits>> op;
+    {
+      const lock_type lock(mutex_);
+      todo = core_.next_action();
+      if (todo.what == slot_action::cancel_op) op = static_cast<entry*>(todo.slot)->op;
+      if (todo.what == slot_action::abort_lease) static_cast<entry*>(todo.slot)->keep = this->shared_from_this();
+    }
+    if (todo.what != slot_action::none) {
+      carry_out(todo, std::move(op), a);
+    } else if (a.done.empty() && a.connects == 0) {
+      break;
+    }
+  }
+  if (a.arm_at != never) arm(a.arm_at);
+  if (a.disarm) {
+    disarm();
+    std::shared_ptr<pool_impl> last;  // may be the end of this object: nothing follows
+    const lock_type lock(mutex_);
+    last.swap(self_);
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) noexcept {
+  if (w.slot) {
+    entry& e = static_cast<entry&>(*w.slot);
+    if (w.from_idle && !usable(*e.connection)) {
+      const lock_type lock(mutex_);
+      core_.bounce(w, precise_now<Traits>(), a);
+      return;
+    }
+    const duration waited = w.direct ? duration::zero() : e.checked_out - w.since;
+    checked_out(e, waited);
+    if (waited >= config_.slow_acquire) tell([&] { return slow_acquire_event{waited, w.where}; });
+  }
+  w.complete(&w);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::tell_changes(core_actions& a) noexcept {
+  if (std::exchange(a.breaker_changed, false)) tell([&] { return breaker_event{a.breaker_from, a.breaker_to}; });
+  if (std::exchange(a.state_changed, false)) {
+    constexpr const char* reasons[] = {
+        "opening",   "connections are there", "connecting fails", "no connection is alive and connecting fails",
+        "suspended", "close() was called",    "nothing is left"};
+    tell([&] { return state_event{a.state_from, a.state_to, reasons[static_cast<int>(a.state_to)]}; });
+  }
+  if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
+  if (std::exchange(a.leak_returned, false)) tell([&] { return leak_event{leak_event::kind::returned, a.leak, {}}; });
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op,
+                                              core_actions& a) noexcept {
+  entry& e = static_cast<entry&>(*todo.slot);
+  switch (todo.what) {
+    case slot_action::validate:
+    case slot_action::reset: return start_op(e, todo.what);
+    case slot_action::close:
+      if constexpr (has_close<Connection>) return start_op(e, todo.what);
+      return destroy(e, a);
+    case slot_action::destroy: return destroy(e, a);
+    case slot_action::cancel_op:
+    case slot_action::abort_lease: return abort(e, op);
+    case slot_action::discard: return delete_entry(&e);
+    case slot_action::none: return;
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::destroy(entry& e, core_actions& a) noexcept {
+  e.connection.reset();
+  bool free = true;
+  {
+    const lock_type lock(mutex_);
+    if (e.state == slot_state::gone) {
+      free = core_.let_go(e);
+    } else {
+      core_.closed(e, precise_now<Traits>(), a);
+    }
+  }
+  if (free) delete_entry(&e);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::delete_entry(entry* e) noexcept {
+  const std::unique_ptr<entry> owned(e);
+  const std::shared_ptr<pool_impl> keep = std::move(owned->keep);
+  if (owned->ready) tell([&] { return destroyed_event{owned->id, owned->reason, precise_now<Traits>() - owned->born}; });
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept {
+  if constexpr (has_abort<Connection>) {
+    if (e.ready) e.connection->abort();
+  }
+  bool post_cancel = op != nullptr;
+  {
+    const lock_type lock(mutex_);
+    post_cancel = post_cancel && !context_gone_;
+  }
+  if (post_cancel) {
+    try {
+      asio::post(op->executor, [op] {
+        op->cancelled = true;
+        op->signal.emit(asio::cancellation_type::terminal);
+      });
+    } catch (...) {  // the socket is shut all the same
+    }
+  }
+  bool free = false;
+  {
+    const lock_type lock(mutex_);
+    free = core_.aborted(e);
+  }
+  if (free) delete_entry(&e);
+}
+
+// --- the timer ------------------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::arm(tick at) noexcept {
+  const lock_type lock(timer_mutex_);
+  if (!timer_ || at >= timer_at_) return;
+  timer_at_ = at;
+  try {
+    timer_->expires_at(time_of<Traits>(at));
+    timer_->async_wait([weak = this->weak_from_this()](error_code failed) {
+      if (failed) return;
+      if (const auto self = weak.lock()) self->on_timer();
+    });
+  } catch (...) {
+    timer_at_ = never;  // out of memory: the next event tries again
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::disarm() noexcept {
+  const lock_type lock(timer_mutex_);
+  timer_.reset();
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::on_timer() noexcept {
+  {
+    const lock_type lock(timer_mutex_);
+    timer_at_ = never;
+  }
+  core_actions a;
+  leak_findings leaks;
+  std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
+  {
+    const lock_type lock(mutex_);
+    core_.tick_at(precise_now<Traits>(), a, leaks);
+    for (std::size_t i = 0; i < leaks.count; ++i) {
+      const entry* e = static_cast<entry*>(leaks.items[i].slot);
+      if (e->trace) traces[i] = *e->trace;
+    }
+  }
+  for (std::size_t i = 0; i < leaks.count; ++i) {
+    std::string stack;
+    tell([&] {
+      stack = traces[i].text();
+      return leak_event{leaks.items[i].what, leaks.items[i].lease, stack};
+    });
+  }
+  perform(a);
+}
+
+// --- the end of the context -----------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::context_shutdown() noexcept {
+  watch_ = nullptr;
+  {
+    const lock_type lock(mutex_);
+    context_gone_ = true;
+  }
+  disarm();
+  shut_down();
+  if constexpr (has_context_gone<Connection>) {
+    std::uint64_t told = 0;
+    for (;;) {  // in order of their numbers, so that the lock is not held while one is told
+      entry* next = nullptr;
+      {
+        const lock_type lock(mutex_);
+        core_.find_lease([&](core_slot& s) {
+          if (s.id > told && (!next || s.id < next->id)) next = static_cast<entry*>(&s);
+          return false;
+        });
+      }
+      if (!next) break;
+      told = next->id;
+      next->connection->context_gone();
+    }
+  }
+}
+
+}  // namespace tidepool::detail
+
+#endif

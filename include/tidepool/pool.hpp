@@ -1,0 +1,16 @@
+// tidepool - everything of the pool itself; drivers have headers of their own.
+#ifndef TIDEPOOL_POOL_HPP
+#define TIDEPOOL_POOL_HPP
+
+#include "basic_pool.hpp"
+#include "config.hpp"
+#include "connection.hpp"
+#include "error.hpp"
+#include "events.hpp"
+#include "lease.hpp"
+#include "pool_error.hpp"
+#include "stats.hpp"
+#include "time.hpp"
+#include "traits.hpp"
+
+#endif

@@ -1,0 +1,83 @@
+// tidepool - the exception that explains why no connection was to be had.
+#ifndef TIDEPOOL_POOL_ERROR_HPP
+#define TIDEPOOL_POOL_ERROR_HPP
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "error.hpp"
+#include "events.hpp"
+
+namespace tidepool {
+
+/// The state of the pool at the moment an acquire failed.
+struct error_report {
+  std::string pool;
+  duration waited{};
+  pool_state state{};
+  breaker_state breaker{};
+  std::size_t active = 0;
+  std::size_t idle = 0;
+  std::size_t connecting = 0;
+  std::size_t validating = 0;
+  std::size_t resetting = 0;
+  std::size_t closing = 0;
+  std::size_t max_size = 0;
+  std::size_t waiting = 0;            ///< others who still wait
+  std::vector<lease_report> holders;  ///< the longest held leases, at most eight
+  std::string last_connect_error;     ///< empty when the last connect succeeded
+  duration last_connect_error_age{};
+
+  /// What a caller would have had to wait for.
+  const char* bottleneck() const noexcept {
+    if (state == pool_state::suspended) return "the pool is suspended";
+    if (state == pool_state::closing || state == pool_state::closed) return "the pool is closed";
+    if (active >= max_size) return "every connection is leased";
+    if (connecting > 0) return "a connect was under way";
+    if (validating > 0) return "a validation was under way";
+    if (resetting > 0) return "a reset was under way";
+    if (closing > 0) return "connections were being closed";
+    if (!last_connect_error.empty()) return "connecting fails";
+    return "no connection was free";
+  }
+  /// One line; never holds a secret of the pool's, and of a connect error only what the connector put in.
+  std::string text() const {
+    const auto seconds = [](duration d) {
+      char out[32];
+      std::snprintf(out, sizeof out, "%.3f s", std::chrono::duration<double>(d).count());
+      return std::string(out);
+    };
+    std::string out = "pool \"" + pool + "\" (" + to_string(state) + "): waited " + seconds(waited) + ", " + bottleneck() + "; " +
+                      std::to_string(active) + " leased + " + std::to_string(idle) + " idle + " + std::to_string(connecting) +
+                      " connecting + " + std::to_string(validating + resetting + closing) + " in upkeep of at most " +
+                      std::to_string(max_size) + ", " + std::to_string(waiting) + " others waiting";
+    if (breaker != breaker_state::closed) out += std::string("; breaker ") + to_string(breaker);
+    if (!last_connect_error.empty()) out += "; last connect error " + seconds(last_connect_error_age) + " ago: " + last_connect_error;
+    for (std::size_t i = 0; i < holders.size(); ++i) {
+      const lease_report& lease = holders[i];
+      out += (i ? ", #" : "; held longest: #") + std::to_string(lease.id) + " for " + seconds(lease.held) + " from " +
+             lease.acquired_at.file_name() + ":" + std::to_string(lease.acquired_at.line());
+      if (!lease.label.empty()) out += " (" + std::string(lease.label.view()) + ")";
+    }
+    return out;
+  }
+};
+
+/// Thrown by `acquire()` and `open()`. `code()` is an `errc`, `what()` the whole story in one line, `report()` the same as data.
+class pool_error : public std::system_error {
+ public:
+  pool_error(errc code, error_report report)
+      : std::system_error(make_error_code(code), report.text()), report_(std::make_shared<const error_report>(std::move(report))) {}
+
+  const error_report& report() const noexcept { return *report_; }
+
+ private:
+  std::shared_ptr<const error_report> report_;  // copies of an exception must not throw
+};
+
+}  // namespace tidepool
+
+#endif

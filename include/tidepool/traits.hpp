@@ -1,0 +1,111 @@
+// tidepool - Traits: what a pool is made of, decided at compile time.
+#ifndef TIDEPOOL_TRAITS_HPP
+#define TIDEPOOL_TRAITS_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <random>
+
+#include "detail/asio.hpp"
+#include "policy/breaker.hpp"
+#include "policy/health.hpp"
+#include "policy/leak.hpp"
+#include "policy/lifetime.hpp"
+#include "policy/observer.hpp"
+#include "policy/queue.hpp"
+#include "policy/scaling.hpp"
+
+#if defined(__linux__)
+#include <time.h>
+#endif
+
+namespace tidepool {
+
+/// For pools that only ever see one thread: locks nothing.
+struct null_mutex {
+  void lock() noexcept {}
+  void unlock() noexcept {}
+  bool try_lock() noexcept { return true; }
+};
+
+/// Inherit from this and re-declare what is to be different:
+///
+///     struct my_traits : tidepool::default_traits<my_connection> {
+///       using mutex_type = tidepool::null_mutex;
+///     };
+template <class Connection>
+struct default_traits {
+  /// Of the pool's timer and operations, and of the coroutines that call `acquire()`. A concrete executor saves some 40 ns a hand-off.
+  using executor_type = asio::any_io_executor;
+  /// Of the awaitables that the connector and the connection's own operations return.
+  using operation_executor = asio::any_io_executor;
+  using clock_type = std::chrono::steady_clock;
+  /// `null_mutex` for programs that use the pool from one thread only.
+  using mutex_type = std::mutex;
+
+  using health_policy = health_check;
+  using leak_policy = leak_detection;
+  using scaling_policy = utilization_scaling;
+  using lifetime_policy = lifetime_recycling;
+  using queue_policy = fifo_queue;
+  using breaker_policy = circuit_breaker;
+  using observer = null_observer;
+
+  /// One lease in so many is timed for `pool_stats::hold_time`; a power of two. Timing costs two reads of the clock.
+  static constexpr std::uint64_t hold_sampling = 16;
+
+  /// A cheap clock for un-contended checkouts, at most a few milliseconds behind `clock_type`. Ignored when it is not of
+  /// `clock_type`.
+  static std::chrono::steady_clock::time_point coarse_now() noexcept {
+#if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
+    timespec now{};
+    if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+      return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+    }
+#endif
+    return std::chrono::steady_clock::now();
+  }
+  /// Where the jitter of a pool starts.
+  static std::uint64_t random_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) ^ device();
+  }
+  // Optional: `using timer_type = ...;` with a constructor from executor_type, `expires_at(time_point)`, `async_wait(void(error_code))`,
+  // `cancel()`. Default: asio::basic_waitable_timer<clock_type>.
+};
+
+namespace detail {
+
+template <class Traits>
+tick precise_now() noexcept {
+  return std::chrono::duration_cast<tick>(Traits::clock_type::now().time_since_epoch());
+}
+template <class Traits>
+tick coarse_now() noexcept {
+  if constexpr (requires(typename Traits::clock_type::time_point t) { t = Traits::coarse_now(); }) {
+    return std::chrono::duration_cast<tick>(Traits::coarse_now().time_since_epoch());
+  }
+  return precise_now<Traits>();
+}
+template <class Traits>
+typename Traits::clock_type::time_point time_of(tick at) noexcept {
+  return typename Traits::clock_type::time_point(std::chrono::duration_cast<typename Traits::clock_type::duration>(at));
+}
+
+template <class Traits>
+struct timer_of {
+  using clock = typename Traits::clock_type;
+  using type = asio::basic_waitable_timer<clock, asio::wait_traits<clock>, typename Traits::executor_type>;
+};
+template <class Traits>
+requires requires { typename Traits::timer_type; }
+struct timer_of<Traits> {
+  using type = typename Traits::timer_type;
+};
+
+}  // namespace detail
+
+}  // namespace tidepool
+
+#endif
