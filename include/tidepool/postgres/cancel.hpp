@@ -1,0 +1,123 @@
+// tidepool - asking the server to stop a statement.
+//
+// libpq before 17 can only cancel by a blocking call; it runs on a thread of its own, never on one that serves the event
+// loop, and nobody waits for it longer than he wants to.
+#ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
+#define TIDEPOOL_POSTGRES_CANCEL_HPP
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "../detail/asio_io.hpp"
+#include "../detail/first_of.hpp"
+#include "../time.hpp"
+
+namespace tidepool::postgres {
+namespace detail {
+
+struct cancel_deleter {
+  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+};
+using cancel_handle = std::shared_ptr<PGcancel>;
+inline cancel_handle own_cancel(PGcancel* raw) { return raw == nullptr ? nullptr : cancel_handle(raw, cancel_deleter()); }
+
+/// Cancels that may be under way at once in this process; more are refused: a dead host can hold each for minutes.
+inline constexpr int most_cancels = 16;
+inline std::atomic<int>& cancels_running() noexcept {
+  static std::atomic<int> count{0};
+  return count;
+}
+
+/// False when no thread could be had. `done` gets whether the server took the request; it must not throw.
+template <class Done>
+bool cancel_on_thread(cancel_handle what, Done done) noexcept {
+  if (what == nullptr) return false;
+  if (cancels_running().fetch_add(1) >= most_cancels) {
+    cancels_running().fetch_sub(1);
+    return false;
+  }
+  // Signals of the program go to the program's threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
+  try {
+    std::thread([what = std::move(what), done = std::move(done)]() mutable noexcept {
+      std::array<char, 256> why{};
+      const bool taken = PQcancel(what.get(), why.data(), static_cast<int>(why.size())) == 1;
+      what.reset();
+      done(taken);
+      cancels_running().fetch_sub(1);
+    }).detach();
+  } catch (...) {
+    cancels_running().fetch_sub(1);
+    started = false;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+inline void cancel_in_background(PGcancel* raw) noexcept {
+  try {
+    (void)cancel_on_thread(own_cancel(raw), [](bool) noexcept {});
+  } catch (...) {
+    // No memory: the statement runs to its end on the server.
+  }
+}
+
+}  // namespace detail
+
+/// Stops what a connection is running. Get one from `connection::canceller()` before the statement starts; copies are cheap
+/// and may be used on any thread, also after the connection is gone (then nothing happens).
+///
+/// The server may have finished meanwhile, or not yet begun: a cancel can be lost, and it can hit the next statement of the
+/// same connection. The cancelled statement fails with SQLSTATE 57014.
+class canceller {
+ public:
+  canceller() = default;
+  canceller(detail::cancel_handle handle, duration limit) : handle_(std::move(handle)), limit_(limit) {}
+
+  /// Sends one request. True when the server has taken it, which says nothing about its effect; false when it could not be
+  /// sent within the `cancel_timeout` of the options. Completes on the caller's executor; never throws but when cancelled.
+  asio::awaitable<bool> cancel() const { return run(handle_, limit_); }
+
+ private:
+  struct outcome {
+    std::atomic<bool> taken{false};
+  };
+  static asio::awaitable<bool> run(detail::cancel_handle handle, duration limit) {
+    const auto done = std::make_shared<outcome>();
+    std::weak_ptr<tidepool::detail::gate> waiting;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    {
+      // The timer's handler keeps the gate alive; the thread does not (see gate).
+      const auto gate = std::make_shared<tidepool::detail::gate>();
+      waiting = gate;
+      timer.expires_after(limit);
+      timer.async_wait([gate](error_code) { gate->open(); });
+    }
+    const bool started = detail::cancel_on_thread(handle, [done, waiting](bool taken) noexcept {
+      done->taken = taken;
+      if (const auto gate = waiting.lock()) gate->open();
+    });
+    if (!started) co_return false;
+    co_await tidepool::detail::gate::wait(waiting);
+    co_return done->taken.load();
+  }
+
+  detail::cancel_handle handle_;
+  duration limit_ = std::chrono::milliseconds(500);
+};
+
+}  // namespace tidepool::postgres
+
+#endif

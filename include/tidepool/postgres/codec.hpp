@@ -1,0 +1,237 @@
+// tidepool - how a C++ type travels to and from PostgreSQL: codec<T>, the one extension point.
+#ifndef TIDEPOOL_POSTGRES_CODEC_HPP
+#define TIDEPOOL_POSTGRES_CODEC_HPP
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "error.hpp"
+
+namespace tidepool::postgres {
+
+/// Specialise it for a type of your own:
+///
+///     template <> struct tidepool::postgres::codec<point> {
+///       static void encode(std::string& out, const point& p);   // appends PostgreSQL's text form
+///       static point decode(std::string_view text);             // throws conversion_error(...) when it is none
+///     };
+///
+/// Text is the rule: the server infers the parameter's type, so an `int` goes into int8, numeric and float8 columns alike.
+/// `static constexpr Oid oid` names the type for parameters instead, `static constexpr bool binary = true` sends what `encode`
+/// appended as the binary form. Results always come as text.
+/// NULL is not a codec's business: `std::optional<T>` is NULL or T.
+template <class T>
+struct codec;
+
+/// What `decode` throws; the row adds the column's name.
+inline error conversion_error(std::string_view expected) { return {errc::conversion, "not " + std::string(expected)}; }
+
+namespace detail {
+
+template <class T>
+struct is_optional : std::false_type {};
+template <class T>
+struct is_optional<std::optional<T>> : std::true_type {};
+
+template <class T>
+struct unwrapped {
+  using type = T;
+};
+template <class T>
+struct unwrapped<std::optional<T>> {
+  using type = T;
+};
+
+/// The codec of a parameter: string literals and everything that is a string goes as text, pointers to char may be null.
+template <class T>
+using codec_type = std::conditional_t<std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t> ||
+                                          std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
+                                      std::string_view, typename unwrapped<std::remove_cvref_t<T>>::type>;
+template <class T>
+using codec_for = codec<codec_type<T>>;
+
+template <class T>
+bool is_null(const T& value) {
+  if constexpr (is_optional<T>::value) {
+    return !value.has_value();
+  } else if constexpr (std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>) {
+    return true;
+  } else if constexpr (std::is_same_v<T, const char*> || std::is_same_v<T, char*>) {
+    return value == nullptr;
+  } else {
+    return false;
+  }
+}
+template <class T>
+decltype(auto) strip_optional(const T& value) {
+  if constexpr (is_optional<T>::value) {
+    return *value;
+  } else if constexpr (std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>) {
+    return std::string_view();
+  } else {
+    return (value);
+  }
+}
+
+template <class C>
+constexpr Oid codec_oid() {
+  if constexpr (requires { C::oid; }) {
+    return C::oid;
+  } else {
+    return 0;
+  }
+}
+template <class C>
+constexpr bool codec_binary() {
+  if constexpr (requires { C::binary; }) {
+    return C::binary;
+  } else {
+    return false;
+  }
+}
+
+template <class T>
+concept character =
+    std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> || std::same_as<T, char16_t> || std::same_as<T, char32_t>;
+
+}  // namespace detail
+
+/// Can be read out of a column.
+template <class T>
+concept decodable = requires(std::string_view text) {
+  { codec<typename detail::unwrapped<T>::type>::decode(text) } -> std::convertible_to<typename detail::unwrapped<T>::type>;
+};
+/// Can be a parameter.
+template <class T>
+concept encodable = requires(std::string& out, const detail::codec_type<T>& value) {
+  detail::codec_for<T>::encode(out, value);
+};
+
+// --- text ----------------------------------------------------------------------------------------------------------
+
+/// Valid as long as the `result` it comes from.
+template <>
+struct codec<std::string_view> {
+  static void encode(std::string& out, std::string_view value) { out += value; }
+  static std::string_view decode(std::string_view text) { return text; }
+};
+template <>
+struct codec<std::string> {
+  static void encode(std::string& out, const std::string& value) { out += value; }
+  static std::string decode(std::string_view text) { return std::string(text); }
+};
+template <>
+struct codec<char> {
+  static void encode(std::string& out, char value) { out += value; }
+  static char decode(std::string_view text) {
+    if (text.size() != 1) throw conversion_error("one character");
+    return text[0];
+  }
+};
+
+// --- numbers -------------------------------------------------------------------------------------------------------
+
+template <>
+struct codec<bool> {
+  static void encode(std::string& out, bool value) { out += value ? 't' : 'f'; }
+  static bool decode(std::string_view text) {
+    if (text == "t") return true;
+    if (text == "f") return false;
+    throw conversion_error("a boolean");
+  }
+};
+
+/// Range-checked: a value that does not fit is an error, never cut.
+template <class T>
+requires(std::integral<T> && !std::same_as<T, bool> && !detail::character<T>) struct codec<T> {
+  static void encode(std::string& out, T value) {
+    std::array<char, std::numeric_limits<T>::digits10 + 3> buffer;
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
+    out.append(buffer.data(), end);
+  }
+  static T decode(std::string_view text) {
+    T value{};
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failure == std::errc::result_out_of_range || (std::unsigned_integral<T> && text.starts_with('-'))) {
+      throw conversion_error("within the range of a " + std::to_string(8 * sizeof(T)) + "-bit integer");
+    }
+    if (failure != std::errc() || end != text.data() + text.size()) throw conversion_error("an integer");
+    return value;
+  }
+};
+
+/// Exact in both directions: shortest text that reads back as the same value, infinities and NaN included.
+template <std::floating_point T>
+struct codec<T> {
+  static void encode(std::string& out, T value) {
+    std::array<char, 64> buffer;
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
+    out.append(buffer.data(), end);
+  }
+  static T decode(std::string_view text) {
+    T value{};
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failure == std::errc::result_out_of_range) throw conversion_error("within the range of the floating-point type");
+    if (failure != std::errc() || end != text.data() + text.size()) throw conversion_error("a number");
+    return value;
+  }
+};
+
+// --- enumerations --------------------------------------------------------------------------------------------------
+
+/// Base for the codec of an enumeration:
+///
+///     template <> struct tidepool::postgres::codec<mood> : tidepool::postgres::enum_codec<mood> {
+///       static constexpr std::pair<mood, std::string_view> names[] = {{mood::sad, "sad"}, {mood::happy, "happy"}};
+///     };
+template <class E>
+struct enum_codec {
+  static void encode(std::string& out, E value) {
+    for (const auto& [entry, name] : codec<E>::names) {
+      if (entry == value) {
+        out += name;
+        return;
+      }
+    }
+    throw error(errc::bad_parameter, "an enumeration value without a name");
+  }
+  static E decode(std::string_view text) {
+    for (const auto& [entry, name] : codec<E>::names) {
+      if (name == text) return entry;
+    }
+    throw conversion_error("a known name of the enumeration");
+  }
+};
+
+// --- json ----------------------------------------------------------------------------------------------------------
+
+/// JSON as text, for json and jsonb alike; parse it with the library of your choice.
+struct json {
+  std::string text;
+  friend bool operator==(const json&, const json&) = default;
+};
+template <>
+struct codec<json> {
+  static void encode(std::string& out, const json& value) { out += value.text; }
+  static json decode(std::string_view text) { return json{std::string(text)}; }
+};
+
+}  // namespace tidepool::postgres
+
+#include "codec_array.hpp"
+#include "codec_binary.hpp"
+#include "codec_time.hpp"
+
+#endif

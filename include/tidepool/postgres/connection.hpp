@@ -1,0 +1,188 @@
+// tidepool - one connection to a PostgreSQL server.
+#ifndef TIDEPOOL_POSTGRES_CONNECTION_HPP
+#define TIDEPOOL_POSTGRES_CONNECTION_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../connection.hpp"
+#include "cancel.hpp"
+#include "connect.hpp"
+#include "detail/goodbye.hpp"
+#include "queries.hpp"
+#include "transaction.hpp"
+
+namespace tidepool::postgres {
+
+/// A connection on asynchronous libpq. Move-only; what runs on it is unaffected by a move. Destroying it ends the session
+/// without waiting; an operation still running on it then fails.
+///
+/// Operations complete on the executor of the coroutine that awaits them, whichever executor the connection was made on, one
+/// at a time. Everything but `abort()` belongs to whoever holds the connection.
+class connection : public queries<connection> {
+ public:
+  connection() = default;
+  connection(connection&&) noexcept = default;
+  connection& operator=(connection&& other) noexcept {
+    if (this != &other) {
+      let_go();
+      session_ = std::move(other.session_);
+    }
+    return *this;
+  }
+  ~connection() { let_go(); }
+
+  /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
+  /// `connect_error`. Sockets live on the caller's executor. Cancellation (all types): at once, except that a name lookup runs
+  /// to its end in the background.
+  static asio::awaitable<connection> connect(options settings) {
+    return connect_here(std::make_shared<const options>(std::move(settings)), std::make_shared<detail::bad_hosts>());
+  }
+  /// The same on another executor, with options and memory of bad servers shared between connects.
+  static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
+                                             std::shared_ptr<detail::bad_hosts> bad) {
+    auto made = co_await detail::dial(std::move(executor), std::move(settings), std::move(bad));
+    connection fresh(std::move(made));
+    if (fresh.session_->settings().on_connect) {
+      co_await fresh.session_->settings().on_connect(fresh);
+      fresh.session_->touched = false;
+    }
+    co_return fresh;
+  }
+
+  /// Prepares a statement on this connection, for `exec(statement, args...)`.
+  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql)); }
+
+  /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. Any
+  /// exception of the body rolls back and goes on. On GCC 12 name a lambda with captures before the `co_await` expression.
+  ///
+  /// Errors besides those of the statements: `rolled_back` when the body swallowed a statement's error, so that nothing could
+  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled; the transaction
+  /// stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends.
+  template <class Body>
+  auto transaction(Body body, transaction_options wanted = {}) -> std::invoke_result_t<Body&, postgres::transaction&> {
+    using T = typename detail::awaited<std::invoke_result_t<Body&, postgres::transaction&>>::type;
+    return detail::run_transaction<T>(session(), std::move(body), wanted);
+  }
+
+  /// One round trip without a statement. Errors: `connection_lost()`. Unbounded by itself: cancel it, or `abort()`.
+  asio::awaitable<void> ping() { return ping(std::string_view()); }
+  /// The same by a query; any error of it is thrown.
+  asio::awaitable<void> ping(std::string_view query) {
+    return detail::ignore(detail::perform(session(), detail::request::simple(query), detail::operation::allow::always));
+  }
+
+  /// Whether it may be handed out: idle, outside any transaction, and its socket has nothing bad to tell. No round trip; one
+  /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
+  bool usable() const noexcept {
+    return session_ && !session_->busy && !session_->needs_reset && session_->alive() &&
+           PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
+  }
+
+  /// What is to be done at the end of a lease; no system call. `broken` also for a connection whose buffer a large result has
+  /// grown (`retire_after_result_bytes`).
+  lease_end after_lease() const noexcept {
+    if (!session_ || session_->broken || session_->busy || session_->retire || session_->killer->reason() != detail::kill_reason::none ||
+        PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
+      return lease_end::broken;
+    }
+    const auto level = session_->settings().reset;
+    switch (PQtransactionStatus(session_->pg())) {
+      case PQTRANS_IDLE: {
+        const bool wipes = level == reset_level::light || level == reset_level::full;
+        return wipes && session_->touched ? lease_end::needs_reset : lease_end::clean;
+      }
+      case PQTRANS_INTRANS:
+      case PQTRANS_INERROR: return level == reset_level::none ? lease_end::broken : lease_end::needs_reset;
+      default: return lease_end::broken;
+    }
+  }
+
+  /// Brings the session back, by the options' level.
+  asio::awaitable<void> reset() { return reset(session()->settings().reset); }
+  /// What stays behind:
+  /// `none`: everything. `rollback`: everything outside the transaction: settings, role, temporary tables, advisory locks,
+  /// LISTENs, WITH HOLD cursors, prepared statements. `light`: prepared statements, `currval`'s sequences excepted.
+  /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it cannot; the connection is then of no use.
+  asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
+
+  /// Ends the session and waits, at most `close_timeout`, until the server has: its slot is free then. Never throws but when
+  /// cancelled. A statement still running is cancelled in the background, without waiting.
+  asio::awaitable<void> close() { return detail::say_goodbye(session_); }
+
+  /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.
+  void abort() noexcept {
+    if (session_) session_->killer->fire(detail::kill_reason::aborted);
+  }
+
+  /// When the server last answered.
+  std::chrono::steady_clock::time_point last_round_trip() const noexcept {
+    return session_ ? session_->last_answer : std::chrono::steady_clock::time_point();
+  }
+  /// The execution context is about to go: its I/O object goes first. Only destruction is left after this.
+  void context_gone() noexcept {
+    if (!session_) return;
+    session_->drop_socket();
+    session_->broken = true;
+  }
+
+  /// For stopping a statement from elsewhere; get it before the statement starts.
+  postgres::canceller canceller() { return {detail::own_cancel(PQgetCancel(session()->pg())), session()->settings().cancel_timeout}; }
+
+  /// False when empty, moved from, or closed.
+  explicit operator bool() const noexcept { return native() != nullptr; }
+  bool in_transaction() const noexcept {
+    if (!session_) return false;
+    const auto state = PQtransactionStatus(session_->pg());
+    return state == PQTRANS_INTRANS || state == PQTRANS_INERROR;
+  }
+  /// The server process that serves this session.
+  int backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
+  /// 150018 for 15.18.
+  int server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
+  bool encrypted() const noexcept { return session_ && PQsslInUse(session_->pg()) == 1; }
+  /// What the server reported: "server_version", "TimeZone", "in_hot_standby" ...; empty when it did not.
+  std::string_view parameter(const char* name) const noexcept {
+    const char* value = session_ ? PQparameterStatus(session_->pg(), name) : nullptr;
+    return value == nullptr ? std::string_view() : std::string_view(value);
+  }
+  /// libpq's own object, for what this class does not offer. Do not read, write or close with it while an operation runs.
+  PGconn* native() const noexcept { return session_ ? session_->pg() : nullptr; }
+
+  /// For the driver's own rooms.
+  const detail::session_ptr& session() const {
+    if (!session_) throw error(errc::connection_lost, "the connection is closed");
+    return session_;
+  }
+  explicit connection(detail::session_ptr s) : session_(std::move(s)) {}
+
+ private:
+  static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings, std::shared_ptr<detail::bad_hosts> bad) {
+    const asio::any_io_executor here = co_await asio::this_coro::executor;
+    co_return co_await connect(here, std::move(settings), std::move(bad));
+  }
+
+  static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
+    const bool wiped = co_await detail::wipe_session(s, level);
+    if (wiped && s->settings().on_connect) {
+      connection same(s);
+      co_await s->settings().on_connect(same);
+      s->touched = false;
+    }
+  }
+
+  void let_go() noexcept {
+    // An operation that still runs holds the session: it shall not run on for nobody.
+    if (session_ && session_->busy) session_->killer->fire(detail::kill_reason::aborted);
+    session_.reset();
+  }
+
+  detail::session_ptr session_;
+};
+
+}  // namespace tidepool::postgres
+
+#endif

@@ -1,0 +1,61 @@
+// tidepool - the members of a plain struct as a tuple, without macros.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace tidepool::postgres::detail {
+
+/// Stands for any member in unevaluated initialisers.
+struct any_member {
+  template <class T>
+  operator T() const noexcept;
+};
+
+/// How many members an aggregate has: as many as its braces take.
+template <class T, class... Members>
+consteval std::size_t member_count() {
+  if constexpr (requires { T{Members{}..., any_member{}}; }) {
+    return member_count<T, Members..., any_member>();
+  } else {
+    return sizeof...(Members);
+  }
+}
+
+inline constexpr std::size_t most_members = 16;
+
+/// References to all members.
+template <class T>
+auto tie_members(T& v) {
+  constexpr auto count = member_count<std::remove_const_t<T>>();
+  static_assert(count > 0 && count <= most_members, "a row type has 1 to 16 members");
+  // clang-format off
+  if constexpr (count == 1) { auto& [a] = v; return std::tie(a); }
+  else if constexpr (count == 2) { auto& [a, b] = v; return std::tie(a, b); }
+  else if constexpr (count == 3) { auto& [a, b, c] = v; return std::tie(a, b, c); }
+  else if constexpr (count == 4) { auto& [a, b, c, d] = v; return std::tie(a, b, c, d); }
+  else if constexpr (count == 5) { auto& [a, b, c, d, e] = v; return std::tie(a, b, c, d, e); }
+  else if constexpr (count == 6) { auto& [a, b, c, d, e, f] = v; return std::tie(a, b, c, d, e, f); }
+  else if constexpr (count == 7) { auto& [a, b, c, d, e, f, g] = v; return std::tie(a, b, c, d, e, f, g); }
+  else if constexpr (count == 8) { auto& [a, b, c, d, e, f, g, h] = v; return std::tie(a, b, c, d, e, f, g, h); }
+  else if constexpr (count == 9) { auto& [a, b, c, d, e, f, g, h, i] = v; return std::tie(a, b, c, d, e, f, g, h, i); }
+  else if constexpr (count == 10) { auto& [a, b, c, d, e, f, g, h, i, j] = v; return std::tie(a, b, c, d, e, f, g, h, i, j); }
+  else if constexpr (count == 11) { auto& [a, b, c, d, e, f, g, h, i, j, k] = v; return std::tie(a, b, c, d, e, f, g, h, i, j, k); }
+  else if constexpr (count == 12) { auto& [a, b, c, d, e, f, g, h, i, j, k, l] = v; return std::tie(a, b, c, d, e, f, g, h, i, j, k, l); }
+  else if constexpr (count == 13) { auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = v;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m); }
+  else if constexpr (count == 14) { auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = v;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n); }
+  else if constexpr (count == 15) { auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = v;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o); }
+  else { auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = v;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p); }
+  // clang-format on
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,66 @@
+// tidepool - leaving a session clean, and leaving it for good.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <string_view>
+
+#include "perform.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// True when session state was wiped, and what a new connection is given has to be given again.
+inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
+  if (level == reset_level::none) co_return false;
+  const auto state = PQtransactionStatus(s->pg());
+  // A blind ROLLBACK would cost a round trip and a warning.
+  if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
+    co_await perform(s, request::simple("rollback"), operation::allow::always);
+  }
+  s->needs_reset = false;
+  if (level == reset_level::rollback) co_return false;
+  // One text is one transaction, in which DISCARD ALL may not stand together with anything.
+  const bool full = level == reset_level::full;
+  co_await perform(s, request::simple(full ? "discard all"
+                                           : "close all; set session authorization default; reset role; reset all; unlisten *; "
+                                             "select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences"));
+  if (full) s->prepared.clear();
+  const char* style = PQparameterStatus(s->pg(), "DateStyle");
+  if (style == nullptr || !std::string_view(style).starts_with("ISO")) co_await perform(s, request::simple("set datestyle to iso"));
+  s->inbox.clear();
+  s->touched = false;
+  co_return true;
+}
+
+/// Ends a session and waits until the server process has let go of the socket, which it does last of all. Only then has the
+/// server room for another.
+inline asio::awaitable<void> say_goodbye(session_ptr s) {
+  if (!s || s->pg() == nullptr) co_return;
+  const bool idle = !s->busy && !s->broken && PQstatus(s->pg()) == CONNECTION_OK && PQtransactionStatus(s->pg()) != PQTRANS_ACTIVE;
+  if (!idle || !s->has_socket()) {
+    s->finish();
+    co_return;
+  }
+  s->busy = true;
+  deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
+  s->finish_but_keep_socket();
+  std::array<char, 512> rest;
+  for (;;) {
+    const auto got = ::recv(s->socket().native_handle(), rest.data(), rest.size(), MSG_DONTWAIT);
+    if (got > 0 || (got < 0 && errno == EINTR)) continue;
+    if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) break;
+    error_code failure;
+    co_await s->async_wait(wait_type::wait_read, failure);
+    if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+    if (failure) break;
+  }
+  s->drop_socket();
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,187 @@
+// tidepool - libpq's asynchronous calls as coroutines: flush, wait for input, run one request to its end.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "request.hpp"
+#include "session.hpp"
+
+namespace tidepool::postgres::detail {
+
+using wait_type = asio::posix::stream_descriptor::wait_type;
+
+inline void throw_if_failed(session& s, error_code failure) {
+  if (!failure) return;
+  if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+  throw s.lost("while waiting: " + failure.message());
+}
+
+/// Waits until the socket can be read, and lets libpq read it.
+inline asio::awaitable<void> receive(session_ptr s) {
+  if (!tls_pending(s->pg())) {
+    error_code failure;
+    co_await s->async_wait(wait_type::wait_read, failure);
+    throw_if_failed(*s, failure);
+  }
+  const bool read = PQconsumeInput(s->pg()) == 1;
+  s->take_notifications();
+  if (!read) throw s->lost("while receiving");
+}
+
+/// Sends all that libpq has buffered. Reads meanwhile: the server may not read before it could write.
+inline asio::awaitable<void> flush(session_ptr s) {
+  for (;;) {
+    const int left = PQflush(s->pg());
+    if (left == 0) co_return;
+    // A server that ends the session while we send says why in what it has sent already.
+    if (left < 0 || PQconsumeInput(s->pg()) == 0) {
+      (void)PQisBusy(s->pg());
+      throw s->lost("while sending");
+    }
+    s->take_notifications();
+    std::weak_ptr<tidepool::detail::gate> either;
+    {
+      const auto gate = std::make_shared<tidepool::detail::gate>();
+      either = gate;
+      for (const auto direction : {wait_type::wait_write, wait_type::wait_read}) {
+        s->socket().async_wait(direction, [gate](error_code) { gate->open(); });
+      }
+    }
+    co_await tidepool::detail::gate::wait(either);
+    s->socket().cancel();  // the slower of the two
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none)
+      throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
+  }
+}
+
+/// The next result, or null at the end of a statement. Never blocks: libpq is asked only when it has everything.
+inline asio::awaitable<result_handle> next_result(session_ptr s) {
+  while (PQisBusy(s->pg()) == 1) {
+    if (!tls_pending(s->pg())) {
+      error_code failure;
+      co_await s->async_wait(wait_type::wait_read, failure);
+      throw_if_failed(*s, failure);
+    }
+    const bool read = PQconsumeInput(s->pg()) == 1;
+    s->take_notifications();
+    if (!read) {
+      // What was received before the end is still worth reading; unless libpq is out of memory, then it would block.
+      if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
+      break;
+    }
+  }
+  co_return result_handle(PQgetResult(s->pg()));
+}
+
+/// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
+class outcome {
+ public:
+  /// False for COPY, which libpq reports over and over until it is served.
+  bool take(result_handle got) {
+    switch (PQresultStatus(got.get())) {
+      case PGRES_COPY_IN:
+      case PGRES_COPY_OUT:
+      case PGRES_COPY_BOTH: return false;
+      case PGRES_BAD_RESPONSE:
+      case PGRES_NONFATAL_ERROR:
+      case PGRES_FATAL_ERROR:
+        if (!failure_) failure_ = std::move(got);
+        break;
+      default: good_ = std::move(got);
+    }
+    return true;
+  }
+  void fail(errc reason, std::string text) {
+    if (reason_ == errc::server) {
+      reason_ = reason;
+      text_ = std::move(text);
+    }
+  }
+
+  /// After the last result: the result, or the exception.
+  result conclude(session& s) {
+    s.last_answer = clock::now();
+    if (reason_ != errc::server) throw error(reason_, text_);
+    if (failure_) {
+      auto said = diagnosis::of(failure_.get());
+      // A result without SQLSTATE is libpq's own: the socket is gone.
+      if (said.sqlstate.empty() || said.fatal() || PQstatus(s.pg()) != CONNECTION_OK) {
+        if (s.fatal.message.empty()) s.fatal = std::move(said);
+        throw s.lost("");
+      }
+      throw error(errc::server, "", std::move(said));
+    }
+    if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");
+    const auto limit = s.settings().retire_after_result_bytes;
+    if (good_ && limit != no_limit && PQresultMemorySize(good_.get()) > limit) s.retire = true;
+    return result(std::move(good_));
+  }
+
+ private:
+  result_handle good_;
+  result_handle failure_;
+  errc reason_ = errc::server;
+  std::string text_;
+};
+
+/// Ends a COPY that was started through a verb that cannot serve it.
+inline asio::awaitable<void> refuse_copy(session_ptr s) {
+  if (PQputCopyEnd(s->pg(), "COPY needs copy_in()") == 1) {
+    co_await flush(s);
+    co_return;
+  }
+  for (;;) {
+    char* data = nullptr;
+    const int size = PQgetCopyData(s->pg(), &data, 1);
+    if (data != nullptr) PQfreemem(data);
+    if (size < 0) co_return;
+    if (size == 0) co_await receive(s);
+  }
+}
+
+/// Sends one request and collects its results until the server is ready for the next.
+inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
+  operation running(*s, when);
+  if (!what.send(s->pg())) {
+    const std::string why(first_line(PQerrorMessage(s->pg())));
+    if (PQstatus(s->pg()) != CONNECTION_OK) throw s->lost("while sending");
+    running.finished();
+    throw error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200));
+  }
+  const int unsent = PQflush(s->pg());
+  if (unsent != 0) co_await flush(s);
+  outcome all;
+  for (;;) {
+    // As next_result(), without a coroutine of its own: this is the path of every statement.
+    while (PQisBusy(s->pg()) == 1) {
+      if (!tls_pending(s->pg())) {
+        error_code failure;
+        co_await s->async_wait(wait_type::wait_read, failure);
+        throw_if_failed(*s, failure);
+      }
+      const bool read = PQconsumeInput(s->pg()) == 1;
+      s->take_notifications();
+      if (!read) {
+        if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
+        break;
+      }
+    }
+    result_handle got(PQgetResult(s->pg()));
+    if (!got) break;
+    const bool taken = all.take(std::move(got));
+    if (!taken) {
+      all.fail(errc::bad_usage, "COPY needs copy_in() or copy_out()");
+      co_await refuse_copy(s);
+    }
+  }
+  running.finished();
+  co_return all.conclude(*s);
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,145 @@
+// tidepool - one statement and its parameters, in one block of memory, ready for libpq.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../codec.hpp"
+#include "../error.hpp"
+
+namespace tidepool::postgres::detail {
+
+class request {
+ public:
+  enum class verb { simple, parameters, prepare, prepared };
+
+  /// Many statements in one text, without parameters.
+  static request simple(std::string_view sql) { return request(verb::simple, sql, {}); }
+  template <class... Args>
+  static request parameters(std::string_view sql, const Args&... args) {
+    request made(verb::parameters, sql, {});
+    made.bind(args...);
+    return made;
+  }
+  static request prepare(std::string_view name, std::string_view sql, std::vector<Oid> types = {}) {
+    request made(verb::prepare, sql, name);
+    made.types_ = std::move(types);
+    return made;
+  }
+  template <class... Args>
+  static request prepared(std::string_view name, const Args&... args) {
+    request made(verb::prepared, {}, name);
+    made.bind(args...);
+    return made;
+  }
+
+  /// The same parameters, sent to a prepared statement.
+  void use_statement(std::string_view name) {
+    verb_ = verb::prepared;
+    name_ = name;
+  }
+  std::string_view sql() const { return std::string_view(arena_).substr(0, sql_size_); }
+  const std::vector<Oid>& types() const { return types_; }
+  bool has_parameters() const { return !values_.empty(); }
+  verb kind() const { return verb_; }
+
+  /// Puts it into libpq's output buffer; false: libpq refused.
+  bool send(PGconn* connection) const {
+    switch (verb_) {
+      case verb::simple: return PQsendQuery(connection, arena_.c_str()) == 1;
+      case verb::prepare:
+        return PQsendPrepare(connection, name_.c_str(), arena_.c_str(), static_cast<int>(types_.size()), types_.data()) == 1;
+      default: break;
+    }
+    constexpr std::size_t few = 16;
+    std::array<const char*, few> near_pointers;
+    std::array<int, 2 * few> near_numbers;
+    std::vector<const char*> far_pointers;
+    std::vector<int> far_numbers;
+    const char** pointers = near_pointers.data();
+    int* lengths = near_numbers.data();
+    const auto count = values_.size();
+    if (count > few) {
+      far_pointers.resize(count);
+      far_numbers.resize(2 * count);
+      pointers = far_pointers.data();
+      lengths = far_numbers.data();
+    }
+    int* formats = lengths + count;
+    for (std::size_t i = 0; i < count; ++i) {
+      pointers[i] = values_[i].null ? nullptr : arena_.data() + values_[i].at;
+      lengths[i] = static_cast<int>(values_[i].size);
+      formats[i] = values_[i].binary ? 1 : 0;
+    }
+    const int n = static_cast<int>(count);
+    if (verb_ == verb::prepared) return PQsendQueryPrepared(connection, name_.c_str(), n, pointers, lengths, formats, 0) == 1;
+    return PQsendQueryParams(connection, arena_.c_str(), n, types_.data(), pointers, lengths, formats, 0) == 1;
+  }
+
+ private:
+  struct value {
+    std::size_t at = 0, size = 0;
+    bool null = false, binary = false;
+  };
+
+  request(verb v, std::string_view sql, std::string_view name) : verb_(v), name_(name), sql_size_(sql.size()) {
+    if (sql.find('\0') != std::string_view::npos) throw error(errc::bad_parameter, "the statement holds a NUL byte");
+    arena_.reserve(sql.size() + 64);
+    arena_.append(sql);
+    arena_ += '\0';
+  }
+
+  template <class... Args>
+  void bind(const Args&... args) {
+    static_assert(sizeof...(Args) <= 65535, "PostgreSQL takes at most 65535 parameters");
+    if constexpr (sizeof...(Args) > 0) {
+      values_.reserve(sizeof...(Args));
+      types_.reserve(sizeof...(Args));
+      (add(args), ...);
+    }
+  }
+
+  template <class T>
+  void add(const T& given) {
+    value made;
+    made.at = arena_.size();
+    Oid type = 0;
+    if (!is_null(given)) {
+      using C = codec_for<T>;
+      type = codec_oid<C>();
+      made.binary = codec_binary<C>();
+      C::encode(arena_, strip_optional(given));
+      made.size = arena_.size() - made.at;
+      if (!made.binary && std::string_view(arena_).substr(made.at).find('\0') != std::string_view::npos) {
+        throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " holds a NUL byte");
+      }
+      if (made.size > static_cast<std::size_t>(std::numeric_limits<int>::max() / 2)) {
+        throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " is larger than 1 GB");
+      }
+      arena_ += '\0';
+    } else {
+      made.null = true;
+      type = codec_oid<codec_for<T>>();
+    }
+    values_.push_back(made);
+    types_.push_back(type);
+  }
+
+  verb verb_;
+  std::string name_;
+  std::string arena_;
+  std::size_t sql_size_;
+  std::vector<value> values_;
+  std::vector<Oid> types_;
+};
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,240 @@
+// tidepool - one libpq connection and its place in the event loop.
+//
+// libpq closes and re-opens its socket behind our back, often under the same number. Asio therefore watches a duplicate,
+// which libpq cannot close, and whether both still mean the same socket is told by the inode.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../../detail/asio_io.hpp"
+#include "../../detail/first_of.hpp"
+#include "../cancel.hpp"
+#include "../error.hpp"
+#include "../options.hpp"
+#include "../result.hpp"
+#include "kill_switch.hpp"
+#include "statement_cache.hpp"
+
+namespace tidepool::postgres {
+
+/// What NOTIFY sent.
+struct notification {
+  std::string channel;
+  std::string payload;
+  int backend_pid = 0;
+};
+
+namespace detail {
+
+using clock = std::chrono::steady_clock;
+
+/// libpq before the fixes of July 2026 can leave decrypted bytes in OpenSSL, which no poll of the socket shows. OpenSSL is
+/// there when libpq uses it, so it is looked up rather than linked.
+inline bool tls_pending(PGconn* connection) noexcept {
+  if (PQsslInUse(connection) == 0) return false;
+  using function = int (*)(const void*);
+  static const auto pending = reinterpret_cast<function>(::dlsym(RTLD_DEFAULT, "SSL_pending"));
+  const void* tls = PQsslStruct(connection, "OpenSSL");
+  return pending != nullptr && tls != nullptr && pending(tls) > 0;
+}
+
+/// Everything one connection is. Never moves: libpq holds its address for notices. One operation at a time uses it; only
+/// `killer` may be touched from elsewhere.
+class session {
+ public:
+  session(asio::any_io_executor executor, std::shared_ptr<const options> settings)
+      : executor_(std::move(executor)),
+        settings_(std::move(settings)),
+        killer(std::make_shared<kill_switch>()),
+        prepared(settings_->statement_cache) {}
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+  ~session() { finish(); }
+
+  PGconn* pg() const noexcept { return pg_; }
+  const options& settings() const noexcept { return *settings_; }
+  const asio::any_io_executor& executor() const noexcept { return executor_; }
+  bool has_socket() const noexcept { return socket_.has_value(); }
+
+  /// Takes a connection that `PQconnectStart*` made, before anything can have been received.
+  void adopt(PGconn* connection) {
+    pg_ = connection;
+    PQsetNoticeReceiver(pg_, &session::receive_notice, this);
+    PQsetErrorVerbosity(pg_, PQERRORS_VERBOSE);  // the only way to see the SQLSTATE of a failed connect
+  }
+
+  /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
+  void follow_socket() {
+    const int theirs = PQsocket(pg_);
+    struct stat now {};
+    if (theirs < 0 || ::fstat(theirs, &now) != 0) return;
+    if (socket_ && now.st_ino == inode_) return;
+    drop_socket();
+    const int ours = ::fcntl(theirs, F_DUPFD_CLOEXEC, 0);
+    if (ours < 0)
+      throw connect_error(errc::connect_failed, "no file descriptor left: " + error_code(errno, std::system_category()).message());
+    try {
+      socket_.emplace(executor_, ours);
+    } catch (...) {
+      ::close(ours);
+      throw;
+    }
+    inode_ = now.st_ino;
+    killer->watch(ours);
+  }
+  void drop_socket() noexcept {
+    killer->watch(-1);
+    socket_.reset();
+  }
+  auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
+    return socket_->async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
+  }
+  asio::posix::stream_descriptor& socket() { return *socket_; }
+
+  /// Polls without waiting; -1 when there is no socket.
+  int readable() const noexcept {
+    if (!socket_) return -1;
+    pollfd look{const_cast<std::optional<asio::posix::stream_descriptor>&>(socket_)->native_handle(), POLLIN, 0};
+    return ::poll(&look, 1, 0);
+  }
+
+  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read.
+  bool alive() noexcept {
+    if (pg_ == nullptr || broken || killer->reason() != kill_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
+    for (;;) {
+      const int ready = readable();
+      if (ready == 0 && !tls_pending(pg_)) return true;
+      if (ready < 0 || PQconsumeInput(pg_) == 0) break;
+      (void)PQisBusy(pg_);  // parses what came
+      take_notifications();
+      if (PQstatus(pg_) != CONNECTION_OK || !fatal.message.empty()) break;
+    }
+    broken = true;
+    return false;
+  }
+
+  void take_notifications() {
+    while (PGnotify* got = PQnotifies(pg_)) {
+      if (listening) inbox.push_back({got->relname, got->extra == nullptr ? "" : got->extra, got->be_pid});
+      PQfreemem(got);
+    }
+  }
+
+  /// The error of a connection that is gone, with the best reason known.
+  error lost(std::string_view doing) {
+    broken = true;
+    auto said = std::move(fatal);
+    fatal = {};
+    std::string text = "the connection was lost";
+    if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
+    if (!doing.empty()) text += " " + std::string(doing);
+    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) {
+      // What libpq says accumulates; the last line that is not a hint is the news.
+      const std::string_view all = PQerrorMessage(pg_);
+      std::size_t from = 0;
+      for (std::size_t at = 0; at < all.size(); at = std::min(all.find('\n', at), all.size() - 1) + 1) {
+        if (all[at] != '\t') from = at;
+      }
+      said.message = std::string(first_line(all.substr(from)));
+    }
+    return {errc::connection_lost, text, std::move(said)};
+  }
+
+  /// Says goodbye and frees libpq's part; the socket stays to see the server's end of it.
+  void finish_but_keep_socket() noexcept { PQfinish(std::exchange(pg_, nullptr)); }
+
+  /// Ends the connection without waiting: says goodbye, closes. A statement that still runs is cancelled in the background,
+  /// because the server does not notice a closed socket before it has something to send.
+  void finish() noexcept {
+    drop_socket();
+    if (pg_ == nullptr) return;
+    if (PQstatus(pg_) == CONNECTION_OK && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(PQgetCancel(pg_));
+    PQfinish(std::exchange(pg_, nullptr));
+  }
+
+ private:
+  static void receive_notice(void* self, const PGresult* said) noexcept {
+    auto& here = *static_cast<session*>(self);
+    try {
+      const auto what = diagnosis::of(said);
+      // Errors that arrive on an idle connection come this way, and nowhere else.
+      if (what.fatal() && here.fatal.message.empty()) here.fatal = what;
+      if (here.settings().on_notice) {
+        here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
+      }
+    } catch (...) {
+      // Out of memory, or a hook that throws: libpq cannot be thrown through.
+    }
+  }
+
+  asio::any_io_executor executor_;
+  std::shared_ptr<const options> settings_;
+  PGconn* pg_ = nullptr;
+  std::optional<asio::posix::stream_descriptor> socket_;
+  ino_t inode_ = 0;
+
+ public:
+  std::shared_ptr<kill_switch> killer;
+  diagnosis fatal = {};             ///< why the server ended the session
+  clock::time_point last_answer{};  ///< when the server last answered
+  bool broken = false;              ///< never to be used again
+  bool busy = false;                ///< an operation is running
+  bool needs_reset = false;         ///< a cancelled transaction is open
+  bool touched = false;             ///< something ran since the last reset
+  bool retire = false;              ///< a large result has grown libpq's buffer for good
+  bool listening = false;           ///< keep notifications
+  statement_cache prepared;
+  std::uint64_t statements_named = 0;  ///< names are never used twice
+  std::deque<notification> inbox = {};
+};
+
+using session_ptr = std::shared_ptr<session>;
+
+/// Marks a session busy for one operation. An operation that is not finished when it ends (cancelled, context gone) leaves
+/// the protocol in the middle of something: the connection is then of no more use.
+class operation {
+ public:
+  enum class allow { always, clean };
+
+  explicit operation(session& on, allow when = allow::clean) : on_(on) {
+    if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
+    if (on.pg() == nullptr || !on.has_socket() || on.broken || on.killer->reason() != kill_reason::none ||
+        PQstatus(on.pg()) != CONNECTION_OK) {
+      throw on.lost("before this operation");
+    }
+    if (when == allow::clean && on.needs_reset) throw error(errc::needs_reset, "a cancelled transaction is still open: reset() first");
+    on.busy = true;
+    on.touched = true;
+  }
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+  ~operation() {
+    on_.busy = false;
+    if (!finished_) on_.broken = true;
+  }
+  void finished() noexcept { finished_ = true; }
+
+ private:
+  session& on_;
+  bool finished_ = false;
+};
+
+}  // namespace detail
+}  // namespace tidepool::postgres
+
+#endif

@@ -1,0 +1,62 @@
+// tidepool - server text made fit for logs, and secrets taken out of it.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace tidepool::postgres::detail {
+
+/// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or who poses as one,
+/// must not write lines or colours into a log.
+inline std::string printable(std::string_view text, std::size_t limit) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  const bool cut = text.size() > limit;
+  if (cut) {
+    text = text.substr(0, limit);
+    // Not in the middle of a character.
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0U) == 0x80U) text.remove_suffix(1);
+    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0U) text.remove_suffix(1);
+  }
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool c1 = byte == 0xC2U && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0U;
+    if (byte >= 0x20U && byte != 0x7FU && !c1) {
+      out += text[i];
+      continue;
+    }
+    const auto shown = c1 ? static_cast<unsigned char>(text[++i]) : byte;
+    if (shown == '\n' || shown == '\t' || shown == '\r') {
+      out += ' ';
+    } else {
+      out += "\\x";
+      out += digits[shown >> 4U];
+      out += digits[shown & 15U];
+    }
+  }
+  if (cut) out += "...";
+  return out;
+}
+
+inline std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
+
+/// `text` without any occurrence of `secret`.
+inline std::string redact(std::string text, std::string_view secret) {
+  if (secret.empty()) return text;
+  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3)) text.replace(at, secret.size(), "***");
+  return text;
+}
+
+/// Overwrites what a string held; the compiler may not leave it out.
+inline void wipe(std::string& secret) noexcept {
+  volatile char* at = secret.data();
+  for (std::size_t i = 0; i < secret.size(); ++i) at[i] = '\0';
+  secret.clear();
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,203 @@
+// tidepool - what can go wrong with a PostgreSQL connection, with all the server said about it.
+#ifndef TIDEPOOL_POSTGRES_ERROR_HPP
+#define TIDEPOOL_POSTGRES_ERROR_HPP
+
+#include <libpq-fe.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "../error.hpp"
+#include "detail/text.hpp"
+
+namespace tidepool::postgres {
+
+/// Why an operation failed. Server errors are told apart by `error::sqlstate()`.
+enum class errc {
+  server = 1,       ///< the server reported an error
+  connection_lost,  ///< the connection is gone; what was running has an unknown outcome
+  connect_failed,   ///< no connection came about
+  connect_timeout,  ///< the server did not answer in time while connecting
+  busy,             ///< another operation of this connection is running, or was left unfinished
+  needs_reset,      ///< a cancelled transaction is still open: `reset()` first
+  bad_options,      ///< the connection options are wrong
+  bad_parameter,    ///< a value cannot be sent
+  bad_usage,        ///< the statement cannot be run this way
+  null_value,       ///< NULL where a value was asked for
+  conversion,       ///< a value is not of the type asked for, or out of its range
+  columns,          ///< the row has another number of columns, or no such column
+  rows,             ///< another number of rows than asked for
+  rolled_back,      ///< COMMIT of a failed transaction: the server rolled back
+  outcome_unknown   ///< the connection was lost during COMMIT: committed or not, nobody knows
+};
+
+namespace detail {
+
+class category final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "tidepool.postgres"; }
+  std::string message(int value) const override {
+    switch (static_cast<errc>(value)) {
+      case errc::server: return "the server reported an error";
+      case errc::connection_lost: return "the connection to the server was lost";
+      case errc::connect_failed: return "connecting failed";
+      case errc::connect_timeout: return "the server did not answer in time";
+      case errc::busy: return "another operation of this connection is in progress or was left unfinished";
+      case errc::needs_reset: return "a cancelled transaction is still open";
+      case errc::bad_options: return "bad connection options";
+      case errc::bad_parameter: return "bad parameter";
+      case errc::bad_usage: return "the statement cannot be run this way";
+      case errc::null_value: return "unexpected NULL";
+      case errc::conversion: return "a value is not of the type asked for";
+      case errc::columns: return "unexpected columns";
+      case errc::rows: return "unexpected number of rows";
+      case errc::rolled_back: return "the transaction was rolled back";
+      case errc::outcome_unknown: return "the connection was lost during COMMIT";
+    }
+    return "unknown error";
+  }
+  std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<errc>(value)) {
+      case errc::connection_lost:
+      case errc::outcome_unknown: return std::errc::connection_reset;
+      case errc::connect_failed: return std::errc::not_connected;
+      case errc::connect_timeout: return std::errc::timed_out;
+      default: return {value, *this};
+    }
+  }
+};
+
+/// What the server, or libpq, said. `message` and `detail` are raw; everything that goes into `what()` is escaped and cut.
+struct diagnosis {
+  std::string sqlstate, severity, message, detail, hint, schema, table, column, constraint, context;
+  int position = 0;
+
+  static diagnosis of(const PGresult* result) {
+    const auto field = [result](int code) {
+      const char* text = PQresultErrorField(result, code);
+      return std::string(text == nullptr ? "" : text);
+    };
+    diagnosis said;
+    said.sqlstate = field(PG_DIAG_SQLSTATE);
+    said.severity = field(PG_DIAG_SEVERITY_NONLOCALIZED);
+    said.message = field(PG_DIAG_MESSAGE_PRIMARY);
+    if (said.message.empty()) said.message = PQresultErrorMessage(result);
+    said.detail = field(PG_DIAG_MESSAGE_DETAIL);
+    said.hint = field(PG_DIAG_MESSAGE_HINT);
+    said.schema = field(PG_DIAG_SCHEMA_NAME);
+    said.table = field(PG_DIAG_TABLE_NAME);
+    said.column = field(PG_DIAG_COLUMN_NAME);
+    said.constraint = field(PG_DIAG_CONSTRAINT_NAME);
+    said.context = field(PG_DIAG_CONTEXT);
+    said.position = std::atoi(field(PG_DIAG_STATEMENT_POSITION).c_str());
+    return said;
+  }
+  bool fatal() const { return severity == "FATAL" || severity == "PANIC"; }
+};
+
+}  // namespace detail
+
+/// The category of `errc`; conditions compare with `std::errc` (`connection_reset`, `timed_out`, `not_connected`).
+inline const std::error_category& category() noexcept {
+  static const detail::category instance;
+  return instance;
+}
+inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
+
+/// What every operation of the driver throws, besides `std::system_error(operation_aborted)` when it is cancelled.
+///
+/// `what()` never holds a password, a parameter, a row's content beyond the server's primary message, or a control character,
+/// and is at most some 700 bytes long. Copies are cheap and do not throw.
+class error : public std::system_error {
+ public:
+  error(errc code, std::string_view text) : error(code, text, postgres::detail::diagnosis{}) {}
+  error(errc code, std::string_view text, postgres::detail::diagnosis said)
+      : std::system_error(make_error_code(code)), said_(std::make_shared<const contents>(explain(code, text, said), std::move(said))) {}
+
+  const char* what() const noexcept override { return said_->text.c_str(); }
+  /// `what()` without the driver's name in front.
+  std::string_view explanation() const noexcept { return std::string_view(said_->text).substr(prefix.size()); }
+
+  /// Five characters, or empty when the failure has none: what happens on this side, sockets, most connect failures.
+  std::string_view sqlstate() const noexcept { return said_->sqlstate; }
+  /// "ERROR", "FATAL" or "PANIC" in every language; empty when the server did not speak.
+  std::string_view severity() const noexcept { return said_->severity; }
+  /// The server's own words, unescaped: not for terminals. The same goes for all that follow.
+  std::string_view message() const noexcept { return said_->message; }
+  /// May quote row contents.
+  std::string_view detail() const noexcept { return said_->detail; }
+  std::string_view hint() const noexcept { return said_->hint; }
+  std::string_view schema() const noexcept { return said_->schema; }
+  std::string_view table() const noexcept { return said_->table; }
+  std::string_view column() const noexcept { return said_->column; }
+  std::string_view constraint() const noexcept { return said_->constraint; }
+  std::string_view context() const noexcept { return said_->context; }
+  /// Where in the statement, in characters from 1; 0: the server did not say.
+  int position() const noexcept { return said_->position; }
+
+  errc reason() const noexcept { return static_cast<errc>(code().value()); }
+  bool is(std::string_view state) const noexcept { return sqlstate() == state; }
+  /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with.
+  bool connection_lost() const noexcept {
+    return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal() || sqlstate().substr(0, 2) == "08";
+  }
+  /// The same transaction may succeed when it is run again: serialisation failure or deadlock. A lost connection is not
+  /// among these: what it was doing has an unknown outcome.
+  bool retryable() const noexcept { return is("40001") || is("40P01"); }
+  /// The connection was lost during COMMIT.
+  bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
+
+ private:
+  static constexpr std::string_view prefix = "postgres: ";
+  struct contents : postgres::detail::diagnosis {
+    contents(const std::string& words, postgres::detail::diagnosis&& said)
+        : postgres::detail::diagnosis(std::move(said)), text(std::string(prefix) + words) {}
+    std::string text;
+  };
+
+  static std::string explain(errc code, std::string_view text, const postgres::detail::diagnosis& said) {
+    std::string out(text);
+    if (!said.message.empty()) {
+      if (!out.empty()) out += ": ";
+      if (!said.severity.empty()) out += postgres::detail::printable(said.severity, 16) + ' ';
+      if (!said.sqlstate.empty()) out += postgres::detail::printable(said.sqlstate, 5) + ' ';
+      out += postgres::detail::printable(said.message, 400);
+    }
+    if (!said.constraint.empty()) out += " (constraint " + postgres::detail::printable(said.constraint, 80) + ")";
+    return out.empty() ? make_error_code(code).message() : out;
+  }
+
+  std::shared_ptr<const contents> said_;
+};
+
+/// A failed connect, and what a pool is to make of it: wrong credentials or no such database are permanent, a server
+/// without room is `server_full`, everything else is transient.
+class connect_error : public error, public connect_failure {
+ public:
+  connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)
+      : error(code, text, std::move(said)), permanent_(permanent) {}
+  failure_kind kind() const noexcept override {
+    const auto state = sqlstate();
+    if (state == "53300" || state == "53400") return failure_kind::server_full;
+    const bool refused = state.substr(0, 2) == "28" || state == "3D000" || state == "42501";
+    return permanent_ || refused || reason() == errc::bad_options ? failure_kind::permanent : failure_kind::transient;
+  }
+
+ private:
+  bool permanent_;
+};
+
+/// What the server says without being asked: warnings, `RAISE NOTICE`, the reason it ends an idle session.
+struct notice {
+  std::string_view severity, sqlstate, message, detail, hint;  ///< raw server text, valid during the call
+};
+
+}  // namespace tidepool::postgres
+
+template <>
+struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
+
+#endif

@@ -1,0 +1,156 @@
+// tidepool - where and how to connect: connection strings, environment, and the driver's own settings.
+#ifndef TIDEPOOL_POSTGRES_OPTIONS_HPP
+#define TIDEPOOL_POSTGRES_OPTIONS_HPP
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../detail/asio.hpp"
+#include "../time.hpp"
+#include "detail/conninfo.hpp"
+#include "error.hpp"
+
+namespace tidepool::postgres {
+
+class connection;
+
+/// What a connection forgets when it goes back to a pool. What each level leaves behind is told at `connection::reset`.
+enum class reset_level {
+  none,      ///< nothing is done; a connection in a transaction is closed
+  rollback,  ///< an open transaction is rolled back; no round trip when there is none
+  light,     ///< and settings, role, cursors, LISTENs, advisory locks, temporary tables and sequences go; prepared statements stay
+  full       ///< `DISCARD ALL`
+};
+
+/// Which servers will do, by the words of libpq's `target_session_attrs`.
+enum class session_attrs { any, read_write, read_only, primary, standby, prefer_standby };
+
+/// What a credential provider returns. An empty field leaves what the options say.
+class credentials {
+ public:
+  credentials(std::string user_name, std::string secret) : user(std::move(user_name)), password(std::move(secret)) {}
+  credentials(const credentials&) = default;
+  credentials(credentials&&) = default;
+  credentials& operator=(const credentials&) = default;
+  credentials& operator=(credentials&&) = default;
+  ~credentials() { detail::wipe(password); }
+
+  std::string user;
+  std::string password;
+};
+
+/// Connection options. Built from a connection string (`host=db user=app`, or `postgresql://app@db/shop`), then the `PG*`
+/// environment and the service file fill what it leaves open, as with libpq; the password file is read at each connect.
+///
+/// Defaults that differ from libpq's, each only where nothing else was said: `client_encoding=UTF8`, `gssencmode=disable`,
+/// `sslmode=require` for servers that are not on this machine (`prefer` and `allow`, which can be talked out of encryption, must
+/// be asked for by name), `keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=15000`, so that a silent
+/// peer is noticed within half a minute. Use `sslmode=verify-full` with `sslrootcert` to know whom you talk to: `require` does not.
+///
+/// `host`, `hostaddr` and `port` may be lists; `target_session_attrs` and `load_balance_hosts` work with every libpq.
+/// Errors: `error(errc::bad_options)` naming the option, never its value. Not thread safe while it is being changed.
+class options {
+ public:
+  options() : options(std::string_view()) {}
+  options(std::string_view conninfo);
+  options(const char* conninfo) : options(std::string_view(conninfo)) {}
+  options(const std::string& conninfo) : options(std::string_view(conninfo)) {}
+
+  /// Sets one libpq option by its keyword; an empty value unsets it.
+  options& set(std::string_view keyword, std::string_view value);
+  /// The value of one libpq option, empty when unset; secrets read as "***".
+  std::string_view get(std::string_view keyword) const;
+  /// Host, port, database and user in one line; no secret.
+  std::string summary() const;
+
+  /// The servers in the order given, and what is wanted of them.
+  std::vector<detail::endpoint> endpoints() const;
+  session_attrs target() const;
+  bool load_balance() const;
+
+  /// How long one address may take from connecting to the first query. Names are looked up within the same bound.
+  duration address_timeout = std::chrono::seconds(5);
+  /// How long an address that failed is tried after all others.
+  duration bad_host_memory = std::chrono::seconds(10);
+  /// See `connection::reset()` and `connection::after_lease()`.
+  reset_level reset = reset_level::rollback;
+  /// Told to retire, by `after_lease()`, once one result was larger: libpq's buffer never shrinks again.
+  std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
+  /// Statements each connection keeps prepared, by text; 0: none. Behind PgBouncer only where it tracks prepared statements.
+  std::size_t statement_cache = 0;
+  /// How long one attempt to cancel a statement may take, and how long `close()` waits for the server's goodbye.
+  duration cancel_timeout = std::chrono::milliseconds(500);
+  duration close_timeout = std::chrono::seconds(2);
+  /// Gets every notice; may run on any thread that uses the connection, must not use it, and must not throw.
+  std::function<void(const notice&)> on_notice = {};
+  /// Asked for user and password before each connect, on the connect's executor and within its deadline.
+  std::function<asio::awaitable<credentials>()> credential_provider = {};
+  /// Runs on every new connection, and after every `reset()` that wipes session state (`light`, `full`).
+  std::function<asio::awaitable<void>(connection&)> on_connect = {};
+
+ private:
+  friend class detail::dial_plan;
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+inline options::options(std::string_view conninfo) : values_(detail::parse_conninfo(conninfo)) {
+  detail::add_defaults(values_);
+  (void)endpoints();
+  (void)target();
+}
+
+inline options& options::set(std::string_view keyword, std::string_view value) {
+  if (!detail::is_keyword(keyword)) {
+    throw error(errc::bad_options, "unknown connection option \"" + detail::printable(keyword, 40) + "\"");
+  }
+  if (value.find('\0') != std::string_view::npos) {
+    throw error(errc::bad_options, "connection option \"" + std::string(keyword) + "\" holds a NUL byte");
+  }
+  if (value.empty()) {
+    values_.erase(std::string(keyword));
+  } else {
+    values_.insert_or_assign(std::string(keyword), std::string(value));
+  }
+  return *this;
+}
+
+inline std::string_view options::get(std::string_view keyword) const {
+  const auto at = values_.find(keyword);
+  if (at == values_.end()) return {};
+  return detail::is_secret(keyword) ? std::string_view("***") : std::string_view(at->second);
+}
+
+inline std::string options::summary() const {
+  std::string out;
+  for (const char* keyword : {"host", "hostaddr", "port", "dbname", "user"}) {
+    const auto at = values_.find(keyword);
+    if (at == values_.end()) continue;
+    if (!out.empty()) out += ' ';
+    out += keyword;
+    out += '=';
+    out += detail::printable(at->second, 100);
+  }
+  return out;
+}
+
+inline std::vector<detail::endpoint> options::endpoints() const { return detail::endpoints_of(values_); }
+
+inline session_attrs options::target() const {
+  const auto said = get("target_session_attrs");
+  constexpr std::string_view words[] = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"};
+  if (said.empty()) return session_attrs::any;
+  for (std::size_t i = 0; i < std::size(words); ++i) {
+    if (said == words[i]) return static_cast<session_attrs>(i);
+  }
+  throw error(errc::bad_options, "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby");
+}
+
+inline bool options::load_balance() const { return get("load_balance_hosts") == "random"; }
+
+}  // namespace tidepool::postgres
+
+#endif

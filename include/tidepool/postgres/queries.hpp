@@ -1,0 +1,91 @@
+// tidepool - the verbs a connection and a transaction have in common.
+#ifndef TIDEPOOL_POSTGRES_QUERIES_HPP
+#define TIDEPOOL_POSTGRES_QUERIES_HPP
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "detail/perform.hpp"
+#include "statement.hpp"
+
+namespace tidepool::postgres {
+namespace detail {
+
+// Coroutines are free functions that own what they need: the object they were started from may move meanwhile.
+template <class T>
+asio::awaitable<std::vector<T>> all_of(asio::awaitable<result> running) {
+  const result got = co_await std::move(running);
+  co_return got.template all<T>();
+}
+template <class T>
+asio::awaitable<T> one_of(asio::awaitable<result> running) {
+  const result got = co_await std::move(running);
+  co_return got.template one<T>();
+}
+template <class T>
+asio::awaitable<std::optional<T>> opt_of(asio::awaitable<result> running) {
+  const result got = co_await std::move(running);
+  co_return got.template opt<T>();
+}
+inline asio::awaitable<void> ignore(asio::awaitable<result> running) { co_await std::move(running); }
+
+}  // namespace detail
+
+/// Statements. Parameters are copied when the verb is called, so temporaries are fine; the statement is sent when the
+/// awaitable is awaited. One operation at a time per connection: another one fails with `errc::busy`.
+///
+/// Completion: on the awaiting coroutine's executor. Errors: `postgres::error`; after a server error the connection is ready
+/// for the next statement, after `connection_lost()` it is of no more use. Cancellation (terminal, partial, total): the wait
+/// ends with `operation_aborted`, and the connection, which is in the middle of a statement, is of no more use; the statement
+/// is cancelled on the server in the background. Not thread safe. Cost: 3 system calls and one for Asio, one allocation for the
+/// parameters besides libpq's.
+template <class Self>
+class queries {
+ public:
+  /// One statement in the extended protocol: parameters are `$1`, `$2`, ... and never part of the text.
+  /// `co_await c.exec("insert into t values ($1, $2)", 7, std::optional<std::string>())`.
+  template <encodable... Args>
+  asio::awaitable<result> exec(std::string_view sql, const Args&... args) {
+    return detail::execute(self().session(), detail::request::parameters(sql, args...));
+  }
+  /// The same for a statement prepared on this connection.
+  template <encodable... Args>
+  asio::awaitable<result> exec(const statement& prepared, const Args&... args) {
+    return detail::perform(self().session(), detail::request::prepared(prepared.name(), args...));
+  }
+
+  /// All rows as T: a scalar, `std::tuple`, `std::pair`, or a plain struct whose members are the columns in order.
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<std::vector<T>> all(const Sql& sql, const Args&... args) {
+    return detail::all_of<T>(exec(sql, args...));
+  }
+  /// Exactly one row, else `errc::rows`.
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<T> one(const Sql& sql, const Args&... args) {
+    return detail::one_of<T>(exec(sql, args...));
+  }
+  /// One row or none, else `errc::rows`.
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<std::optional<T>> opt(const Sql& sql, const Args&... args) {
+    return detail::opt_of<T>(exec(sql, args...));
+  }
+
+  /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
+  /// says otherwise; the first error ends it. Never build it from input.
+  asio::awaitable<void> script(std::string_view sql) {
+    return detail::ignore(detail::perform(self().session(), detail::request::simple(sql)));
+  }
+
+ protected:
+  ~queries() = default;
+
+ private:
+  Self& self() { return static_cast<Self&>(*this); }
+};
+
+}  // namespace tidepool::postgres
+
+#endif

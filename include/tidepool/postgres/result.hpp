@@ -1,0 +1,209 @@
+// tidepool - what a statement returned: rows as tuples, structs or fields.
+#ifndef TIDEPOOL_POSTGRES_RESULT_HPP
+#define TIDEPOOL_POSTGRES_RESULT_HPP
+
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codec.hpp"
+#include "row_type.hpp"
+
+namespace tidepool::postgres {
+
+namespace detail {
+struct result_deleter {
+  void operator()(PGresult* result) const noexcept { PQclear(result); }
+};
+using result_handle = std::unique_ptr<PGresult, result_deleter>;
+}  // namespace detail
+
+/// One value of one row. Valid as long as its result.
+class field {
+ public:
+  field(const PGresult* from, int row, int column) : from_(from), row_(row), column_(column) {}
+
+  bool is_null() const noexcept { return PQgetisnull(from_, row_, column_) == 1; }
+  /// As the server sent it; empty for NULL.
+  std::string_view text() const noexcept {
+    return {PQgetvalue(from_, row_, column_), static_cast<std::size_t>(PQgetlength(from_, row_, column_))};
+  }
+  std::string_view name() const noexcept { return PQfname(from_, column_); }
+
+  /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming the column.
+  template <class T>
+  T as() const {
+    static_assert(decodable<T>, "T needs a tidepool::postgres::codec with a decode function");
+    if constexpr (detail::is_optional<T>::value) {
+      if (is_null()) return std::nullopt;
+    } else {
+      if (is_null()) throw error(errc::null_value, "column \"" + detail::printable(name(), 64) + "\" is NULL");
+    }
+    try {
+      return codec<typename detail::unwrapped<T>::type>::decode(text());
+    } catch (const error& failure) {
+      throw error(failure.reason(), "column \"" + detail::printable(name(), 64) + "\": " + std::string(failure.explanation()));
+    }
+  }
+
+ private:
+  const PGresult* from_;
+  int row_;
+  int column_;
+};
+
+/// One row. Valid as long as its result.
+class row {
+ public:
+  row(const PGresult* from, int index) : from_(from), index_(index) {}
+
+  std::size_t size() const noexcept { return static_cast<std::size_t>(PQnfields(from_)); }
+  /// Throws `errc::columns` when there is no such column.
+  field operator[](std::size_t column) const {
+    if (column >= size()) throw error(errc::columns, "no column " + std::to_string(column));
+    return {from_, index_, static_cast<int>(column)};
+  }
+  field operator[](std::string_view name) const {
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (name == PQfname(from_, static_cast<int>(i))) return (*this)[i];
+    }
+    throw error(errc::columns, "no column \"" + detail::printable(name, 64) + "\"");
+  }
+  field operator[](const char* name) const { return (*this)[std::string_view(name)]; }
+  field operator[](int column) const { return (*this)[static_cast<std::size_t>(column)]; }
+  /// The whole row as one T: a scalar, a tuple or pair, or a plain struct, member by member in column order.
+  template <class T>
+  T as() const {
+    detail::check_columns<T>(size());
+    return detail::read_row<T>(*this);
+  }
+
+ private:
+  const PGresult* from_;
+  int index_;
+};
+
+/// Rows of one result as values of T, read as they are reached.
+template <class T>
+class row_range {
+ public:
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = T;
+
+    iterator() = default;
+    iterator(const PGresult* from, int index) : from_(from), index_(index) {}
+    T operator*() const { return detail::read_row<T>(row(from_, index_)); }
+    iterator& operator++() {
+      ++index_;
+      return *this;
+    }
+    iterator operator++(int) {
+      auto old = *this;
+      ++index_;
+      return old;
+    }
+    friend bool operator==(const iterator&, const iterator&) = default;
+
+   private:
+    const PGresult* from_ = nullptr;
+    int index_ = 0;
+  };
+
+  explicit row_range(const PGresult* from) : from_(from) {}
+  iterator begin() const { return {from_, 0}; }
+  iterator end() const { return {from_, PQntuples(from_)}; }
+
+ private:
+  const PGresult* from_;
+};
+
+/// Owns what libpq returned for one statement. Move-only; reading it needs no connection, and several threads may read.
+class result {
+ public:
+  result() = default;
+  explicit result(detail::result_handle handle) : handle_(std::move(handle)) {}
+
+  std::size_t size() const noexcept { return handle_ ? static_cast<std::size_t>(PQntuples(handle_.get())) : 0; }
+  bool empty() const noexcept { return size() == 0; }
+  std::size_t columns() const noexcept { return handle_ ? static_cast<std::size_t>(PQnfields(handle_.get())) : 0; }
+  std::string_view column_name(std::size_t column) const noexcept {
+    const char* name = handle_ ? PQfname(handle_.get(), static_cast<int>(column)) : nullptr;
+    return name == nullptr ? std::string_view() : std::string_view(name);
+  }
+  /// "INSERT 0 1", "SELECT 3", "COMMIT".
+  std::string_view command() const noexcept { return handle_ ? std::string_view(PQcmdStatus(handle_.get())) : std::string_view(); }
+  /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other commands.
+  std::uint64_t affected() const noexcept {
+    const std::string_view text = handle_ ? std::string_view(PQcmdTuples(handle_.get())) : std::string_view();
+    std::uint64_t count = 0;
+    std::from_chars(text.data(), text.data() + text.size(), count);
+    return count;
+  }
+  /// Throws `errc::rows` when there is no such row.
+  row operator[](std::size_t index) const {
+    if (index >= size()) throw error(errc::rows, "no row " + std::to_string(index) + " in a result of " + std::to_string(size()));
+    return {handle_.get(), static_cast<int>(index)};
+  }
+
+  /// `for (auto [id, name] : r.rows<std::int64_t, std::string>())`; one type gives values, several give tuples; a struct
+  /// gives structs. Throws `errc::columns` at once when the number of columns is another. `std::string_view` works here:
+  /// it points into the result.
+  template <class T, class... Ts>
+  auto rows() const& {
+    using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
+    if (handle_) detail::check_columns<element>(columns());
+    return row_range<element>(handle_.get());
+  }
+  template <class T, class... Ts>
+  auto rows() const&& = delete;  // the rows would outlive the result
+
+  /// All rows.
+  template <class T>
+  std::vector<T> all() const {
+    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
+    std::vector<T> out;
+    out.reserve(size());
+    for (auto&& value : rows<T>()) out.push_back(std::move(value));
+    return out;
+  }
+  /// Exactly one row; else `errc::rows`.
+  template <class T>
+  T one() const {
+    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
+    if (size() != 1) throw error(errc::rows, "one row was asked for, and there are " + std::to_string(size()));
+    return (*this)[0].template as<T>();
+  }
+  /// No row or one; else `errc::rows`.
+  template <class T>
+  std::optional<T> opt() const {
+    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
+    if (empty()) {
+      detail::check_columns<T>(columns());
+      return std::nullopt;
+    }
+    if (size() > 1) throw error(errc::rows, "at most one row was asked for, and there are " + std::to_string(size()));
+    return (*this)[0].template as<T>();
+  }
+
+  const PGresult* native() const noexcept { return handle_.get(); }
+
+ private:
+  detail::result_handle handle_;
+};
+
+}  // namespace tidepool::postgres
+
+#endif

@@ -1,0 +1,78 @@
+// tidepool - which C++ types a row can become, and how.
+#ifndef TIDEPOOL_POSTGRES_ROW_TYPE_HPP
+#define TIDEPOOL_POSTGRES_ROW_TYPE_HPP
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "codec.hpp"
+#include "detail/aggregate.hpp"
+
+namespace tidepool::postgres::detail {
+
+template <class T>
+struct is_tuple : std::false_type {};
+template <class... Ts>
+struct is_tuple<std::tuple<Ts...>> : std::true_type {};
+template <class A, class B>
+struct is_tuple<std::pair<A, B>> : std::true_type {};
+
+/// A type with a codec is one column, whatever else it is.
+template <class T>
+constexpr std::size_t row_width() {
+  if constexpr (decodable<T>) {
+    return 1;
+  } else if constexpr (is_tuple<T>::value) {
+    return std::tuple_size_v<T>;
+  } else {
+    static_assert(std::is_aggregate_v<T>, "a row becomes a type with a codec, a tuple, a pair, or a plain struct");
+    return member_count<T>();
+  }
+}
+
+/// False for what would point into a result that is gone.
+template <class T>
+struct owns : std::negation<std::is_same<T, std::string_view>> {};
+template <class T>
+struct owns<std::optional<T>> : owns<T> {};
+template <class... Ts>
+struct owns<std::tuple<Ts...>> : std::conjunction<owns<Ts>...> {};
+template <class A, class B>
+struct owns<std::pair<A, B>> : std::conjunction<owns<A>, owns<B>> {};
+template <class T>
+inline constexpr bool owns_data = owns<T>::value;
+
+template <class T>
+void check_columns(std::size_t columns) {
+  constexpr auto expected = row_width<T>();
+  if (columns != expected) {
+    throw error(errc::columns, "the row has " + std::to_string(columns) + " columns, and " + std::to_string(expected) + " were asked for");
+  }
+}
+
+/// After `check_columns`.
+template <class T, class Row>
+T read_row(const Row& row) {
+  if constexpr (decodable<T>) {
+    return row[0].template as<T>();
+  } else if constexpr (is_tuple<T>::value) {
+    return [&row]<std::size_t... I>(std::index_sequence<I...>) { return T{row[I].template as<std::tuple_element_t<I, T>>()...}; }
+    (std::make_index_sequence<std::tuple_size_v<T>>());
+  } else {
+    T out{};
+    auto members = tie_members(out);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      ((std::get<I>(members) = row[I].template as<std::remove_cvref_t<std::tuple_element_t<I, decltype(members)>>>()), ...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<decltype(members)>>());
+    return out;
+  }
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

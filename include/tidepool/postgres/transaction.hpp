@@ -1,0 +1,242 @@
+// tidepool - transactions: a coroutine inside BEGIN and COMMIT; a transaction inside one is a savepoint.
+#ifndef TIDEPOOL_POSTGRES_TRANSACTION_HPP
+#define TIDEPOOL_POSTGRES_TRANSACTION_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "queries.hpp"
+
+namespace tidepool::postgres {
+
+/// Isolation levels; `session_default` is the session's `default_transaction_isolation`.
+enum class isolation { session_default, read_committed, repeatable_read, serializable };
+
+/// Plain and trivially destructible: `{.level = isolation::serializable, .retries = 3}` may stand in a `co_await` expression.
+struct transaction_options {
+  isolation level = isolation::session_default;
+  bool read_only = false;
+  bool deferrable = false;                               ///< with `serializable` and `read_only`: waits instead of failing
+  unsigned retries = 0;                                  ///< how often the body runs again after 40001 or 40P01
+  duration retry_delay = std::chrono::milliseconds(10);  ///< first pause, doubled each time, of which up to all is random
+  duration max_retry_delay = std::chrono::milliseconds(500);
+};
+
+namespace detail {
+
+template <class Awaitable>
+struct awaited;
+template <class T, class Executor>
+struct awaited<asio::awaitable<T, Executor>> {
+  using type = T;
+};
+
+inline std::string begin_statement(const transaction_options& wanted) {
+  std::string sql = "begin";
+  switch (wanted.level) {
+    case isolation::session_default: break;
+    case isolation::read_committed: sql += " isolation level read committed"; break;
+    case isolation::repeatable_read: sql += " isolation level repeatable read"; break;
+    case isolation::serializable: sql += " isolation level serializable"; break;
+  }
+  if (wanted.read_only) sql += " read only";
+  if (wanted.deferrable) sql += " deferrable";
+  return sql;
+}
+
+/// Full jitter: callers that collided must not collide again.
+inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  const auto doubled = wanted.retry_delay * (1LL << std::min(attempt, 20U));
+  const auto longest = std::max<duration>(duration(1), std::min<duration>(doubled, wanted.max_retry_delay));
+  return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
+}
+
+/// While it lives, leaving the coroutine by any way but the two regular ones marks the session: it is in a transaction that
+/// nobody will end.
+class transaction_mark {
+ public:
+  explicit transaction_mark(session& on) : on_(on) {}
+  transaction_mark(const transaction_mark&) = delete;
+  transaction_mark& operator=(const transaction_mark&) = delete;
+  ~transaction_mark() {
+    if (!ended_) on_.needs_reset = true;
+  }
+  void ended() noexcept { ended_ = true; }
+
+ private:
+  session& on_;
+  bool ended_ = false;
+};
+
+/// COMMIT, and what its answers mean.
+inline asio::awaitable<void> commit(session_ptr s) {
+  if (PQtransactionStatus(s->pg()) == PQTRANS_IDLE) {
+    throw error(errc::bad_usage, "the transaction was ended by a statement in its body");
+  }
+  result answer;
+  std::unique_ptr<error> lost;
+  try {
+    answer = co_await perform(s, request::simple("commit"));
+  } catch (const error& failure) {
+    if (!failure.connection_lost()) throw;
+    lost = std::make_unique<error>(failure);
+  }
+  if (lost) {
+    diagnosis said;
+    said.sqlstate = lost->sqlstate();
+    said.severity = lost->severity();
+    said.message = lost->message();
+    throw error(errc::outcome_unknown, "the connection was lost during COMMIT: committed or not, nobody knows", std::move(said));
+  }
+  if (answer.command() == "ROLLBACK") {
+    throw error(errc::rolled_back, "the transaction was rolled back: a statement in it had failed");
+  }
+}
+
+/// Leaves a transaction or a savepoint. Errors on the way make the connection useless, and hide nothing: the caller throws
+/// the error that brought it here.
+inline asio::awaitable<void> roll_back(session_ptr s, std::string sql) {
+  if (s->broken || PQtransactionStatus(s->pg()) == PQTRANS_IDLE || PQtransactionStatus(s->pg()) == PQTRANS_UNKNOWN) co_return;
+  try {
+    co_await perform(s, request::simple(sql), operation::allow::always);
+  } catch (const error&) {
+    s->broken = true;
+  }
+}
+
+}  // namespace detail
+
+/// The connection within a transaction; given to the body of `transaction()`, and valid until that returns.
+class transaction : public queries<transaction> {
+ public:
+  transaction(detail::session_ptr s, unsigned depth) : session_(std::move(s)), depth_(depth) {}
+  transaction(const transaction&) = delete;
+  transaction& operator=(const transaction&) = delete;
+
+  /// A savepoint: released when the body returns, rolled back to when it throws; the exception goes on.
+  template <class Body>
+  auto nested(Body body) -> std::invoke_result_t<Body&, transaction&>;
+
+  const detail::session_ptr& session() const {
+    if (ended_) throw error(errc::bad_usage, "the transaction has ended");
+    return session_;
+  }
+  void end() noexcept { ended_ = true; }
+
+ private:
+  detail::session_ptr session_;
+  unsigned depth_;
+  bool ended_ = false;
+};
+
+namespace detail {
+
+/// Runs a body once; keeps what it returned or threw.
+template <class T>
+struct attempt {
+  std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>> value{};
+  std::exception_ptr failure{};
+  bool retryable = false;
+};
+
+template <class T, class Body>
+asio::awaitable<void> run_body(session_ptr s, unsigned depth, Body& body, attempt<T>& out) {
+  transaction scope(std::move(s), depth);
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await body(scope);
+    } else {
+      out.value.emplace(co_await body(scope));
+    }
+  } catch (const error& failure) {
+    out.failure = std::current_exception();
+    out.retryable = failure.retryable();
+  } catch (...) {
+    out.failure = std::current_exception();
+  }
+  scope.end();
+}
+
+template <class T, class Body>
+asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options wanted) {
+  for (unsigned number = 0;; ++number) {
+    if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
+      throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
+    }
+    co_await perform(s, request::simple(begin_statement(wanted)));
+    transaction_mark mark(*s);
+    attempt<T> tried;
+    co_await run_body<T>(s, 0, body, tried);
+    if (!tried.failure) {
+      try {
+        co_await commit(s);
+      } catch (const error& failure) {
+        tried.failure = std::current_exception();
+        tried.retryable = failure.retryable();
+      }
+    }
+    if (tried.failure) {
+      // A cancelled coroutine cannot await any more: the pool, or reset(), rolls back.
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
+      co_await roll_back(s, "rollback");
+    }
+    mark.ended();
+    if (!tried.failure) {
+      if constexpr (std::is_void_v<T>) {
+        co_return;
+      } else {
+        co_return std::move(*tried.value);
+      }
+    }
+    if (!tried.retryable || number >= wanted.retries) std::rethrow_exception(tried.failure);
+    asio::steady_timer pause(co_await asio::this_coro::executor);
+    pause.expires_after(retry_pause(wanted, number));
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+template <class T, class Body>
+asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth) {
+  const std::string name = "tidepool_" + std::to_string(depth);
+  co_await perform(s, request::simple("savepoint " + name));
+  transaction_mark mark(*s);
+  attempt<T> tried;
+  co_await run_body<T>(s, depth, body, tried);
+  if (!tried.failure) {
+    try {
+      co_await perform(s, request::simple("release savepoint " + name));
+    } catch (const error&) {
+      tried.failure = std::current_exception();
+    }
+  }
+  if (tried.failure) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
+    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name);
+  }
+  mark.ended();
+  if (tried.failure) std::rethrow_exception(tried.failure);
+  if constexpr (!std::is_void_v<T>) co_return std::move(*tried.value);
+}
+
+}  // namespace detail
+
+template <class Body>
+auto transaction::nested(Body body) -> std::invoke_result_t<Body&, transaction&> {
+  using T = typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
+  return detail::run_savepoint<T>(session(), std::move(body), depth_ + 1);
+}
+
+}  // namespace tidepool::postgres
+
+#endif
