@@ -3,6 +3,7 @@
 #define TIDEPOOL_TIME_HPP
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 
@@ -14,7 +15,11 @@ using duration = std::chrono::nanoseconds;
 /// Says "unlimited" where a duration or a count is asked for. Zero never means unlimited.
 struct no_limit_t {
   constexpr operator duration() const noexcept { return duration::max(); }
-  constexpr operator std::size_t() const noexcept { return std::numeric_limits<std::size_t>::max(); }
+  /// To `std::size_t` and nothing it converts to: `duration(no_limit)` would else be made from a number, and be -1.
+  template <std::same_as<std::size_t> T>
+  constexpr operator T() const noexcept {
+    return std::numeric_limits<std::size_t>::max();
+  }
 
   friend constexpr bool operator==(duration value, no_limit_t) noexcept { return value == duration::max(); }
   friend constexpr bool operator==(std::size_t value, no_limit_t) noexcept { return value == std::numeric_limits<std::size_t>::max(); }

@@ -13,6 +13,9 @@ TEST_CASE("given no_limit, when it is asked for a duration or a count, then it i
   const std::size_t unlimited_count = no_limit;
   CHECK(unlimited_time == duration::max());
   CHECK(unlimited_count == std::numeric_limits<std::size_t>::max());
+  CHECK(duration(no_limit) == duration::max());
+  CHECK(duration{no_limit} == duration::max());
+  CHECK(std::size_t{no_limit} == std::numeric_limits<std::size_t>::max());
   CHECK(unlimited_time == no_limit);
   CHECK(unlimited_count == no_limit);
   CHECK_FALSE(duration::zero() == no_limit);

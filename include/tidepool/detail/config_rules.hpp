@@ -108,7 +108,7 @@ inline std::vector<config_fault> pool_config::validate() const {
                   "must be longer than leak_timeout (" + detail::show(leak_timeout) + ")");
   }
 
-  rules.share("lifetime_jitter", lifetime_jitter, 0.0, 0.999, "must be at least 0 and below 1");
+  rules.share("lifetime_jitter", lifetime_jitter, 0.0, std::nextafter(1.0, 0.0), "must be at least 0 and below 1");
   rules.share("scale_up_threshold", scale_up_threshold, 0.0, 1.0, "must be between 0 and 1");
   rules.share("scale_down_threshold", scale_down_threshold, 0.0, 1.0, "must be between 0 and 1");
   rules.require(!(scale_down_threshold >= scale_up_threshold), "scale_down_threshold", scale_down_threshold,
