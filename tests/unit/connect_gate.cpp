@@ -1,0 +1,197 @@
+// tidepool - when the pool may connect.
+#include <tidepool/detail/connect_gate.hpp>
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace tidepool;
+using namespace std::chrono_literals;
+using detail::connect_gate;
+using detail::never;
+using detail::splitmix;
+using detail::tick;
+
+pool_config config() {
+  pool_config c;
+  c.retry_delay = 1s;
+  c.max_retry_delay = 8s;
+  c.breaker_threshold = 3;
+  c.breaker_open_time = 20s;
+  return c;
+}
+
+/// One attempt on its own that fails.
+template <class Gate>
+void fail(Gate& gate, tick now, splitmix& random, failure_kind kind = failure_kind::transient) {
+  gate.started();
+  gate.failed(gate.wave(), kind, now, random);
+}
+
+TEST_CASE("given a new gate, when it is asked, then a connect may start at once and nobody is refused") {
+  const connect_gate<circuit_breaker> gate(config());
+  CHECK(gate.may_start(0s, 0));
+  CHECK(gate.may_start(0s, 3));
+  CHECK(gate.opens_at(0) <= 0s);
+  CHECK(gate.refusal(0s) == errc{});
+  CHECK(gate.streak() == 0);
+  CHECK(gate.total() == 0);
+  CHECK(gate.state() == breaker_state::closed);
+}
+
+TEST_CASE("given failures in a row, when the next pause is drawn, then it doubles up to the longest and at least half of it is certain") {
+  splitmix random(1);
+  connect_gate<no_breaker> gate(config());
+  tick now = 0s;
+  for (const duration full : {1s, 2s, 4s, 8s, 8s, 8s}) {
+    fail(gate, now, random);
+    const duration pause = gate.opens_at(0) - now;
+    CHECK(pause >= full / 2);
+    CHECK(pause <= full);
+    CHECK_FALSE(gate.may_start(gate.opens_at(0) - 1ns, 0));
+    CHECK(gate.may_start(gate.opens_at(0), 0));
+    now = gate.opens_at(0);
+  }
+  CHECK(gate.streak() == 6);
+  gate.succeeded();
+  CHECK(gate.streak() == 0);
+  CHECK(gate.may_start(now, 0));
+  fail(gate, now, random);
+  CHECK(gate.opens_at(0) - now <= 1s);
+}
+
+TEST_CASE("given pools that fail in the same instant, when their pauses are drawn, then they do not retry in step") {
+  std::vector<tick> at;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    splitmix random(seed);
+    connect_gate<no_breaker> gate(config());
+    fail(gate, 0s, random);
+    at.push_back(gate.opens_at(0));
+  }
+  std::sort(at.begin(), at.end());
+  CHECK(std::unique(at.begin(), at.end()) == at.end());
+}
+
+TEST_CASE("given attempts in flight together, when all of them fail, then they count as one failure") {
+  splitmix random(2);
+  connect_gate<circuit_breaker> gate(config());
+  const auto wave = gate.wave();
+  for (int i = 0; i < 4; ++i) gate.started();
+  gate.failed(wave, failure_kind::transient, 1s, random);
+  const tick opens = gate.opens_at(3);
+  for (int i = 0; i < 3; ++i) gate.failed(wave, failure_kind::transient, 1s + i * 100ms, random);
+  CHECK(gate.streak() == 1);
+  CHECK(gate.total() == 1);
+  CHECK(gate.opens_at(0) == opens);
+  CHECK(gate.state() == breaker_state::closed);
+  CHECK(gate.wave() != wave);
+}
+
+TEST_CASE("given waves of failures, when one attempt succeeds, then streak, pause and breaker start over, but the total stays") {
+  splitmix random(3);
+  connect_gate<circuit_breaker> gate(config());
+  fail(gate, 0s, random);
+  fail(gate, 2s, random);
+  gate.started();
+  gate.succeeded();
+  CHECK(gate.streak() == 0);
+  CHECK(gate.total() == 2);
+  CHECK(gate.may_start(2s, 0));
+  fail(gate, 3s, random);
+  fail(gate, 5s, random);
+  CHECK(gate.state() == breaker_state::closed);
+}
+
+TEST_CASE("given a permanent failure, when anybody depends on a connect, then he is refused for a while, and no connect starts") {
+  splitmix random(4);
+  connect_gate<circuit_breaker> gate(config());
+  fail(gate, 10s, random, failure_kind::permanent);
+  CHECK(gate.refusal(10s) == errc::connect_failed);
+  CHECK_FALSE(gate.may_start(14s, 0));
+  CHECK(gate.opens_at(0) == 15s);
+  CHECK(gate.may_start(15s, 0));
+  CHECK(gate.refusal(15s) == errc{});
+}
+
+TEST_CASE("given a permanent failure of an attempt from an earlier wave, when it arrives, then it still refuses") {
+  splitmix random(5);
+  connect_gate<circuit_breaker> gate(config());
+  const auto wave = gate.wave();
+  gate.started();
+  gate.started();
+  gate.failed(wave, failure_kind::transient, 0s, random);
+  gate.failed(wave, failure_kind::permanent, 1s, random);
+  CHECK(gate.total() == 1);
+  CHECK(gate.refusal(2s) == errc::connect_failed);
+}
+
+TEST_CASE("given a permanent failure, when another attempt succeeds after all, then nobody is refused any more") {
+  splitmix random(6);
+  connect_gate<circuit_breaker> gate(config());
+  fail(gate, 0s, random, failure_kind::permanent);
+  gate.succeeded();
+  CHECK(gate.refusal(0s) == errc{});
+  CHECK(gate.may_start(0s, 0));
+}
+
+TEST_CASE("given failures up to the threshold, when the breaker opens, then callers are refused until one probe may start") {
+  splitmix random(7);
+  connect_gate<circuit_breaker> gate(config());
+  for (const tick t : {0s, 10s, 20s}) fail(gate, t, random);
+  CHECK(gate.state() == breaker_state::open);
+  CHECK(gate.refusal(21s) == errc::circuit_open);
+  CHECK_FALSE(gate.may_start(39s, 0));
+  CHECK(gate.opens_at(0) == 40s);
+  CHECK(gate.opens_at(1) == never);
+  CHECK(gate.refusal(40s) == errc{});
+  REQUIRE(gate.may_start(40s, 0));
+  gate.started();
+  CHECK(gate.state() == breaker_state::half_open);
+  CHECK_FALSE(gate.may_start(41s, 1));
+  CHECK(gate.refusal(41s) == errc{});
+  SECTION("the probe fails") {
+    gate.failed(gate.wave(), failure_kind::transient, 41s, random);
+    CHECK(gate.state() == breaker_state::open);
+    CHECK(gate.refusal(41s) == errc::circuit_open);
+    CHECK(gate.opens_at(0) == 61s);
+  }
+  SECTION("the probe succeeds") {
+    gate.succeeded();
+    CHECK(gate.state() == breaker_state::closed);
+    CHECK(gate.may_start(41s, 3));
+  }
+  SECTION("the probe finds the server full, or the pool gives it up") {
+    if (GENERATE(true, false)) {
+      gate.failed(gate.wave(), failure_kind::server_full, 41s, random);
+    } else {
+      gate.abandoned(41s);
+    }
+    CHECK(gate.state() == breaker_state::open);
+    CHECK(gate.opens_at(0) > 41s);
+    CHECK_FALSE(gate.may_start(gate.opens_at(0) - 1ns, 0));
+    CHECK(gate.may_start(gate.opens_at(0), 0));
+  }
+}
+
+TEST_CASE("given a server without room, when connects fail, then the pool backs off but the breaker stays closed") {
+  splitmix random(8);
+  connect_gate<circuit_breaker> gate(config());
+  for (int i = 0; i < 10; ++i) fail(gate, 10s * i, random, failure_kind::server_full);
+  CHECK(gate.state() == breaker_state::closed);
+  CHECK(gate.streak() == 10);
+  CHECK_FALSE(gate.may_start(90s, 0));
+  CHECK(gate.refusal(90s) == errc{});
+}
+
+TEST_CASE("given no breaker, when any number of connects fails, then nobody is refused and only the back-off counts") {
+  splitmix random(9);
+  connect_gate<no_breaker> gate(config());
+  for (int i = 0; i < 50; ++i) fail(gate, 10s * i, random);
+  CHECK(gate.state() == breaker_state::closed);
+  CHECK(gate.refusal(490s) == errc{});
+  CHECK(gate.opens_at(0) <= 498s);
+}
+
+}  // namespace

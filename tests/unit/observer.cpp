@@ -1,0 +1,113 @@
+// tidepool - observers, and events as lines of text.
+#include <tidepool/policy/observer.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace tidepool;
+using namespace std::chrono_literals;
+using level = log_observer::level;
+using tidepool_tests::has_text;
+
+struct only_leaks {
+  void on_event(std::string_view, const leak_event&) {}
+};
+template <class O>
+constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
+    observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
+        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>;
+static_assert(watches_all<log_observer>, "every event of the pool is logged");
+static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
+static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
+
+struct line {
+  level how;
+  std::string text;
+};
+
+template <class Event>
+std::vector<line> logged(const Event& event, level least = level::debug) {
+  std::vector<line> out;
+  log_observer observer([&out](level how, const std::string& text) { out.push_back({how, text}); }, least);
+  observer.on_event("orders", event);
+  return out;
+}
+template <class Event>
+void check_line(const Event& event, level how, const std::string& text) {
+  const auto lines = logged(event);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].text == text);
+  CHECK(lines[0].how == how);
+}
+
+TEST_CASE("given each event, when it is logged, then its line names the pool and says what happened at a fitting level") {
+  check_line(created_event{7, 1500us}, level::info, "orders: connection 7 created in 1.500 ms");
+  check_line(destroyed_event{7, close_reason::lifetime, 90s}, level::info, "orders: connection 7 destroyed: lifetime, age 90.000 s");
+  check_line(checkout_event{7, 2ms}, level::debug, "orders: checkout of 7 after 2.000 ms");
+  check_line(checkin_event{7, 3ms}, level::debug, "orders: checkin of 7 after 3.000 ms");
+  check_line(connect_failed_event{"refused", 2}, level::warning, "orders: connect failed (2 in a row): refused");
+  check_line(health_failed_event{7, "no answer"}, level::warning, "orders: connection 7 failed its health check: no answer");
+  check_line(scaled_event{10, 12, 0.85}, level::info, "orders: target size 10 -> 12 at 85 % utilisation");
+  check_line(breaker_event{breaker_state::closed, breaker_state::open}, level::warning, "orders: breaker closed -> open");
+  check_line(state_event{pool_state::healthy, pool_state::degraded, "refused"}, level::info, "orders: state healthy -> degraded: refused");
+  check_line(state_event{pool_state::degraded, pool_state::critical, "refused"}, level::error,
+             "orders: state degraded -> critical: refused");
+}
+
+TEST_CASE("given a leak, when it is logged, then the line says who holds what since when and where it was acquired") {
+  leak_event event{leak_event::kind::detected, {}, {}};
+  event.lease.id = 4;
+  event.lease.held = 301s;
+  event.lease.acquired_at = source_location::current();
+  event.lease.label = "nightly report";
+  const auto detected = logged(event);
+  REQUIRE(detected.size() == 1);
+  CHECK(detected[0].how == level::warning);
+  CHECK_THAT(detected[0].text, has_text("orders: possible leak: lease of connection 4 held 301.000 s, acquired at "));
+  CHECK_THAT(detected[0].text, has_text("observer.cpp:"));
+  CHECK_THAT(detected[0].text, has_text("label nightly report"));
+  CHECK(detected[0].text.find('\n') == std::string::npos);
+
+  event.stack = "first\nsecond";
+  CHECK_THAT(logged(event)[0].text, has_text("\nfirst\nsecond"));
+  event.what = leak_event::kind::returned;
+  CHECK_THAT(logged(event)[0].text, has_text("came back"));
+  event.what = leak_event::kind::reclaimed;
+  CHECK_THAT(logged(event)[0].text, has_text("reclaimed"));
+  event.lease.label = "";
+  CHECK(logged(event)[0].text.find("label") == std::string::npos);
+}
+
+TEST_CASE("given a slow acquire, when it is logged, then the line says how long and where") {
+  const auto lines = logged(slow_acquire_event{2500ms, source_location::current()});
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].how == level::warning);
+  CHECK_THAT(lines[0].text, has_text("slow acquire: 2.500 s at "));
+  CHECK_THAT(lines[0].text, has_text("observer.cpp:"));
+}
+
+TEST_CASE("given a least level, when events below it happen, then nothing is logged for them") {
+  CHECK(logged(checkout_event{1, 0s}, level::info).empty());
+  CHECK(logged(created_event{1, 0s}, level::warning).empty());
+  CHECK(logged(created_event{1, 0s}, level::info).size() == 1);
+  CHECK(logged(breaker_event{}, level::error).empty());
+  CHECK(logged(state_event{pool_state::degraded, pool_state::critical, ""}, level::error).size() == 1);
+}
+
+TEST_CASE("given a text with the marks of a format, when it is logged, then it arrives as it is") {
+  check_line(connect_failed_event{"100%s %n \"quoted\"", 1}, level::warning, "orders: connect failed (1 in a row): 100%s %n \"quoted\"");
+  const std::string long_text(10'000, 'x');
+  check_line(health_failed_event{1, long_text}, level::warning, "orders: connection 1 failed its health check: " + long_text);
+}
+
+TEST_CASE("given a logger without a sink, when an event happens, then it is ignored") {
+  log_observer observer;
+  CHECK_NOTHROW(observer.on_event("orders", created_event{1, 0s}));
+}
+
+}  // namespace
