@@ -7,7 +7,7 @@
 
 #include "../error.hpp"
 #include "../events.hpp"
-#include "deadline_heap.hpp"
+#include "deadline_queue.hpp"
 #include "intrusive_list.hpp"
 
 namespace tidepool::detail {
@@ -102,6 +102,7 @@ struct core_waiter : list_hook {
 struct core_actions {
   intrusive_list<core_waiter> done;
   std::size_t connects = 0;
+  bool orders = false;  ///< `next_action()` has something
   tick arm_at = never;
   bool connect_timed_out = false;
   bool disarm = false;  ///< closed: no timer is needed ever again

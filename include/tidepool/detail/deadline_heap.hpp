@@ -16,6 +16,7 @@ struct deadline_node {
   deadline_node* sibling = nullptr;
   deadline_node* back = nullptr;  // previous sibling, or the parent for a first child
   bool linked = false;
+  bool in_line = false;  // see deadline_queue
 };
 
 template <class T>

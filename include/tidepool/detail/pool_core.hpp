@@ -77,6 +77,36 @@ class pool_core {
     return true;
   }
 
+  bool anybody_waits() const noexcept { return !waiters_.empty(); }
+  /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.
+  core_waiter* hand_over(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+    core_waiter* head = waiters_.front();
+    if (!head || !admits_ || slot.state != slot_state::leased || slot.leak_reported || slot.generation != generation_ ||
+        now >= slot.retire.at || worn_out(slot) || open_count() > max_)
+      return nullptr;
+    if constexpr (CanValidate) {
+      if (now >= health_.fresh_until(std::max(last_ok, slot.last_ok))) return nullptr;
+    }
+    if (waiters_.size() == 1 && idle_.sweeping()) return nullptr;  // the sweep goes on once nobody waits
+    end_lease(slot, now, last_ok, held);
+    deliver(*head, slot, now, false);
+    return head;
+  }
+  /// Queues a caller for whom nothing can be done but wait. False: nothing has happened yet, it needs `enqueue()`.
+  bool try_queue(core_waiter& w, tick now, tick deadline, tick& arm_at) noexcept {
+    if (!admits_ || deadline <= now || waiters_.size() >= config_.max_waiting || total() < max_ || live() == 0 ||
+        count(slot_state::idle) > 0)
+      return false;
+    w.since = now;
+    w.ticket = ++last_ticket_;
+    w.failures_seen = gate_.total();
+    w.at = core_waiter::stage::waiting;
+    waiters_.push_back(w);
+    waits_.insert(w.deadline, deadline);
+    if (deadline < armed_at_) armed_at_ = arm_at = deadline;
+    return true;
+  }
+
   // --- callers (pool_core_callers.hpp) ----------------------------------------------------------------------------
 
   /// Serves, queues or refuses an acquire; in every case but queueing `w` is in `a.done` afterwards.
@@ -203,6 +233,7 @@ class pool_core {
   void start(tick now) noexcept;
   void begin_close(tick now, core_actions& a) noexcept;
 
+  void deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept;
   void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;
   void unlink(core_waiter& w) noexcept;
   void finish(core_waiter& w, errc error, core_actions& a) noexcept;
@@ -262,8 +293,8 @@ class pool_core {
   intrusive_list<core_slot> in_op_;     ///< connecting, validating before a hand-out, resetting, closing
   intrusive_list<core_waiter> openers_;
   intrusive_list<core_waiter> closers_;
-  deadline_heap<core_waiter> waits_;
-  deadline_heap<core_slot> bounds_;
+  deadline_queue<core_waiter> waits_;
+  deadline_queue<core_slot> bounds_;
   deadline_heap<core_slot> ages_;
   core_slot* first_action_ = nullptr;
   core_slot* last_action_ = nullptr;

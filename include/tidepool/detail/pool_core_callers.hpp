@@ -90,7 +90,8 @@ TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
   destroy(slot, close_reason::broken, now);
 }
 
-TIDEPOOL_CORE(void)::grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept {
+/// Makes `slot`, which is in no list, the lease of `w`.
+TIDEPOOL_CORE(void)::deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept {
   w.direct = w.at == core_waiter::stage::fresh;
   unlink(w);
   check_out(slot, now, w.where);
@@ -104,6 +105,10 @@ TIDEPOOL_CORE(void)::grant(core_waiter& w, core_slot& slot, tick now, bool from_
     ++totals_.waited;
     totals_.wait_time.record(now - w.since);
   }
+}
+
+TIDEPOOL_CORE(void)::grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept {
+  deliver(w, slot, now, from_idle);
   a.done.push_back(w);
 }
 

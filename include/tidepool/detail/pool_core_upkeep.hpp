@@ -18,6 +18,7 @@ TIDEPOOL_CORE(void)::settle(tick now, core_actions& a) noexcept {
   }
   if (stopped()) finish_closing(now, a);
   a.disarm = phase_ == phase::closed;
+  a.orders = first_action_ != nullptr;
   note_changes(a);
   const tick next = next_deadline();
   if (next < armed_at_) armed_at_ = a.arm_at = next;

@@ -79,10 +79,14 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     duration held(-1);
     if (e.sampled_at != tick{}) held = end_sample(e);
     if (end == lease_end::clean) {
-      const tick now = coarse_now<Traits>();
       const tick answered = last_round_trip(*e.connection);
-      const lock_type lock(mutex_);
-      if (core_.put_back(e, now, answered, held)) return;
+      lock_type lock(mutex_);
+      if (!core_.anybody_waits()) {
+        if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return;
+      } else if (core_waiter* next = core_.hand_over(e, precise_now<Traits>(), answered, held)) {
+        lock.unlock();
+        return deliver(*next);
+      }
     }
     release_slowly(e, end, held);
   }
@@ -115,6 +119,17 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   /// Counts from now; a timeout of zero or less does not wait at all.
   void enqueue(core_waiter& w, duration timeout) noexcept {
+    tick arm_at = never;
+    bool queued = false;
+    {
+      const lock_type lock(mutex_);
+      const tick now = precise_now<Traits>();
+      queued = core_.try_queue(w, now, later(now, timeout), arm_at);
+    }
+    if (queued) {
+      if (arm_at != never) arm(arm_at);
+      return;
+    }
     core_actions a;
     event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
   }
@@ -239,6 +254,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // pool_perform.hpp: what the core asked for
   void perform(core_actions& a) noexcept;
   void complete(core_waiter& w, core_actions& a) noexcept;
+  void deliver(core_waiter& w) noexcept;
   void tell_changes(core_actions& a) noexcept;
   void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
   void destroy(entry& e, core_actions& a) noexcept;

@@ -17,6 +17,10 @@ void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
       --a.connects;
       start_connect(a);
     }
+    if (!a.orders) {
+      if (a.done.empty() && a.connects == 0) break;
+      continue;
+    }
     typename core_type::order todo;
     std::shared_ptr<op_state<Traits>> op;
     {
@@ -25,10 +29,10 @@ void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
       if (todo.what == slot_action::cancel_op) op = static_cast<entry*>(todo.slot)->op;
       if (todo.what == slot_action::abort_lease) static_cast<entry*>(todo.slot)->keep = this->shared_from_this();
     }
-    if (todo.what != slot_action::none) {
+    if (todo.what == slot_action::none) {
+      a.orders = false;
+    } else {
       carry_out(todo, std::move(op), a);
-    } else if (a.done.empty() && a.connects == 0) {
-      break;
     }
   }
   if (a.arm_at != never) arm(a.arm_at);
@@ -42,13 +46,17 @@ void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) noexcept {
+  if (w.slot && w.from_idle && !usable(*static_cast<entry&>(*w.slot).connection)) {
+    const lock_type lock(mutex_);
+    return core_.bounce(w, precise_now<Traits>(), a);
+  }
+  deliver(w);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
   if (w.slot) {
     entry& e = static_cast<entry&>(*w.slot);
-    if (w.from_idle && !usable(*e.connection)) {
-      const lock_type lock(mutex_);
-      core_.bounce(w, precise_now<Traits>(), a);
-      return;
-    }
     const duration waited = w.direct ? duration::zero() : e.checked_out - w.since;
     checked_out(e, waited);
     if (waited >= config_.slow_acquire) tell([&] { return slow_acquire_event{waited, w.where}; });
