@@ -41,8 +41,8 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-TIDEPOOL_PG_CONNINFO=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
-export TIDEPOOL_PG_CONNINFO TIDEPOOL_PG_DIR=$server/pg
+TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
+export TIDEPOOL_TEST_PG
 [ $long = no ] || export TIDEPOOL_LONG=1
 
 # --- build: a failure shows its errors at once; what it leaves unbuilt fails in ctest below ----------------------------------
