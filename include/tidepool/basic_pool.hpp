@@ -150,7 +150,8 @@ class basic_pool {
   static awaitable<lease> acquire_slowly(std::shared_ptr<impl> pool, duration timeout, source_location where) {
     std::unique_ptr<detail::stack_trace> trace = pool->capture();
     detail::coroutine_wait<impl> node(*pool, where);
-    co_await node.template async_wait<executor_type>([timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); });
+    const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
+    co_await node.template async_wait<executor_type>(enqueue);
     if (node.error != errc{}) throw pool->error_of(node);
     auto* held = node.claim();
     if (trace) pool->keep_trace(*held, std::move(trace));

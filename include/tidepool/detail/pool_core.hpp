@@ -140,6 +140,8 @@ class pool_core {
   order next_action() noexcept;
   /// The coroutine of an operation is ready to run. False: it must not, and the caller frees the slot.
   bool op_started(core_slot& slot) noexcept;
+  /// From here on it cannot be cancelled any more. False: it is being cancelled already.
+  bool op_ending(core_slot& slot) noexcept;
   /// Whoever used a slot that is `gone` is through with it. True: the caller frees it.
   bool let_go(core_slot& slot) noexcept;
   /// The socket is shut. True: the caller frees the slot.

@@ -282,6 +282,12 @@ TIDEPOOL_CORE(bool)::op_started(core_slot& slot) noexcept {
   return true;
 }
 
+TIDEPOOL_CORE(bool)::op_ending(core_slot& slot) noexcept {
+  if (slot.state == slot_state::gone) return false;
+  slot.phase = op_phase::starting;  // a cancel then leaves the slot alone
+  return true;
+}
+
 TIDEPOOL_CORE(bool)::let_go(core_slot& slot) noexcept {
   slot.phase = op_phase::none;
   slot.left_behind = slot.aborting || slot.action != slot_action::none;

@@ -5,6 +5,7 @@
 #define TIDEPOOL_DETAIL_POOL_IMPL_HPP
 
 #include <functional>
+#include <new>
 #include <string>
 
 #include "../pool_error.hpp"
@@ -151,10 +152,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if (times_every_lease || (e.uses & (Traits::hold_sampling - 1)) == 1 % Traits::hold_sampling) e.sampled_at = precise_now<Traits>();
     tell([&] { return checkout_event{e.id, waited}; });
   }
-  std::unique_ptr<stack_trace> capture() const {
-    if (!config_.track_stack_trace) return nullptr;
-    auto out = std::make_unique<stack_trace>();
-    out->capture();
+  std::unique_ptr<stack_trace> capture() const noexcept {
+    std::unique_ptr<stack_trace> out;
+    if (config_.track_stack_trace) out.reset(new (std::nothrow) stack_trace);
+    if (out) out->capture();
     return out;
   }
   void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept {

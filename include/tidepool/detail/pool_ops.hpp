@@ -202,8 +202,15 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     if constexpr (has_close<Connection>) co_await op.slot().connection->close();
   } catch (...) {  // it is going either way
   }
-  op.slot().connection.reset();
-  op.done([](core_type& core, entry& e, tick now, core_actions& a) { core.closed(e, now, a); });
+  // Destroyed before the core hears of it, because it counts against `max_size` until then; but not under the hands of `abort()`.
+  entry& e = op.slot();
+  bool mine = false;
+  {
+    const lock_type lock(op.pool().mutex_);
+    mine = op.pool().core_.op_ending(e);
+  }
+  if (mine) e.connection.reset();
+  op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); });
 }
 
 // --- ending ---------------------------------------------------------------------------------------------------------

@@ -89,6 +89,9 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, st
       return destroy(e, a);
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
+      if (e.ready && e.reason == close_reason::invalid)
+        tell([&] { return health_failed_event{e.id, "no answer within the validation timeout"}; });
+      return abort(e, op);
     case slot_action::abort_lease: return abort(e, op);
     case slot_action::discard: return delete_entry(&e);
     case slot_action::none: return;
