@@ -268,7 +268,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // pool_ops.hpp: coroutines on connections
   void start_connect(core_actions& a) noexcept;
   void start_op(entry& e, slot_action what) noexcept;
-  void spawn(entry& e, const std::shared_ptr<op_state<Traits>>& op, slot_action what) noexcept;
+  void spawn(entry& e, slot_action what) noexcept;
   template <class Event, class Report>
   void end_op(entry& e, Event what, Report report) noexcept;
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;

@@ -1,6 +1,6 @@
 // tidepool - the coroutines that work on connections: connect, validate, reset, close. Included by pool_impl.hpp.
 //
-// Each runs on a strand of its own, started by a post and never inside a caller; its frame owns the entry once the core has let go
+// Each runs on its connection's strand, started by a post and never inside a caller; its frame owns the entry once the core has let go
 // of it, and a frame destroyed half-way (the context is going) counts as a failed operation.
 #ifndef TIDEPOOL_DETAIL_POOL_OPS_HPP
 #define TIDEPOOL_DETAIL_POOL_OPS_HPP
@@ -65,11 +65,9 @@ struct caught {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
   std::unique_ptr<entry> e;
-  std::shared_ptr<op_state<Traits>> op;
   try {
     e = std::make_unique<entry>(*this);
-    op = std::make_shared<op_state<Traits>>(executor_);
-    e->op = op;
+    e->op = std::make_shared<op_state<Traits>>(executor_);
   } catch (...) {
     const lock_type lock(mutex_);
     return core_.connect_not_started(precise_now<Traits>(), a);
@@ -78,29 +76,23 @@ void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
     const lock_type lock(mutex_);
     if (!core_.register_connect(*e, precise_now<Traits>(), a)) return;
   }
-  spawn(*e.release(), op, slot_action::none);
+  spawn(*e.release(), slot_action::none);
 }
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::start_op(entry& e, slot_action what) noexcept {
-  std::shared_ptr<op_state<Traits>> op;
-  try {
-    op = std::make_shared<op_state<Traits>>(executor_);
-  } catch (...) {  // `op` stays null: the operation counts as failed below
-  }
   bool wanted = false;
   {
     const lock_type lock(mutex_);
     wanted = core_.op_started(e);
-    if (wanted) e.op = op;
   }
   if (!wanted) return delete_entry(&e);
-  if (!op) return op_failed(e, what, failure_kind::transient, "out of memory");
-  spawn(e, op, what);
+  spawn(e, what);
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::spawn(entry& e, const std::shared_ptr<op_state<Traits>>& op, slot_action what) noexcept {
+void pool_impl<Connection, Traits>::spawn(entry& e, slot_action what) noexcept {
+  const std::shared_ptr<op_state<Traits>> op = e.op;
   running_op run(this->shared_from_this(), e, what);
   try {
     asio::post(op->executor, [op, run = std::move(run)]() mutable {
@@ -112,7 +104,7 @@ void pool_impl<Connection, Traits>::spawn(entry& e, const std::shared_ptr<op_sta
         case slot_action::close: body = run_close(std::move(run)); break;
         default: body = run_connect(std::move(run)); break;
       }
-      asio::co_spawn(op->executor, std::move(body), asio::bind_cancellation_slot(op->signal.slot(), asio::detached));
+      asio::co_spawn(op->executor, std::move(body), asio::bind_cancellation_slot(op->signal.slot(), [op](std::exception_ptr) {}));
     });
   } catch (...) {  // the end of `run` counts as a failure
   }
