@@ -65,7 +65,7 @@ build_configuration() {
   if ! cmake --build "$build/$name" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
     failed+=("$name")
     say "$name: building FAILED after $((SECONDS - begin)) s, see $log"
-    grep -E '(error|warning|undefined reference|multiple definition)' "$log" | head -n 30 || tail -n 30 "$log"
+    grep -E 'error:|warning:|undefined reference|multiple definition' "$log" | head -n 30 || tail -n 30 "$log"
     return
   fi
   say "$name: built in $((SECONDS - begin)) s"

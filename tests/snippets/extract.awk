@@ -19,10 +19,10 @@ function flush_snippet(    file, body) {
 inside {
   text = text $0 "\n"
   if ($0 ~ /^#include/ || $0 ~ /^int main\(/) { whole = 1; statements = 0; decided = 1 }
-  if (!decided && $0 !~ /^ *(\/\/.*)?$/) {
+  if (!decided && $0 !~ /^ *(\/\/.*)?$/ && $0 !~ /^using /) {
     decided = 1
     # A type, a template, a namespace, or the head of a function.
-    declaration = $0 ~ /^(struct|class|enum|union|template|namespace|using|concept|static|inline|constexpr) /
+    declaration = $0 ~ /^(struct|class|enum|union|template|namespace|concept|static|inline|constexpr) /
     head = $0 ~ /^[A-Za-z_:][A-Za-z0-9_:<>,&* ]* [A-Za-z_][A-Za-z0-9_]*\(.*\)[ a-z]*\{/ && $0 !~ /^(if|for|while|switch|co_await|co_return|return|auto .*=)/
     statements = !(declaration || head)
   }

@@ -1,0 +1,29 @@
+// tidepool - what README.md's snippets take for granted.
+#ifndef TIDEPOOL_TESTS_PREAMBLE_HPP
+#define TIDEPOOL_TESTS_PREAMBLE_HPP
+
+#include <tidepool/pool.hpp>
+#include <tidepool/postgres.hpp>
+
+#include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/read.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/use_future.hpp>
+#include <asio/write.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <future>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace asio = tidepool::asio;
+namespace postgres = tidepool::postgres;
+
+/// What a snippet that is the body of a coroutine may use without saying so.
+#define SNIPPET_PARAMETERS [[maybe_unused]] asio::io_context &io, [[maybe_unused]] postgres::pool &pool
+
+#endif
