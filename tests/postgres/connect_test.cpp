@@ -1,0 +1,363 @@
+// tidepool - connecting: several servers, deadlines, refusals, secrets.
+#include <dirent.h>
+
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "fake_server.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+std::string part(const std::string& keyword) { return std::string(pg::options(server()).get(keyword)); }
+
+/// The error of a connect that must fail.
+pg::connect_error refused(pg::options settings) {
+  std::optional<pg::connect_error> caught;
+  auto task = [&]() -> asio::awaitable<void> {
+    try {
+      co_await pg::connection::connect(std::move(settings));
+    } catch (const pg::connect_error& failure) {
+      caught = failure;
+    }
+  };
+  run(task());
+  if (!caught) throw std::runtime_error("a connect succeeded that should not");
+  return *caught;
+}
+
+int open_descriptors() {
+  int count = 0;
+  DIR* dir = ::opendir("/proc/self/fd");
+  while (::readdir(dir) != nullptr) ++count;
+  ::closedir(dir);
+  return count;
+}
+
+std::string random_secret() {
+  std::random_device random;
+  std::string out;
+  for (int i = 0; i < 32; ++i) out += "abcdefghijklmnopqrstuvwxyz0123456789"[random() % 36];
+  return out;
+}
+
+/// A role that has to log in by password, gone at the end.
+class password_role {
+ public:
+  explicit password_role(std::string secret) : secret_(std::move(secret)) {
+    auto task = [this]() -> asio::awaitable<void> {
+      auto c = co_await connect();
+      co_await c.script("drop role if exists tidepool_secret; create role tidepool_secret login password '" + secret_ +
+                        "' in role needs_password");
+    };
+    run(task());
+  }
+  ~password_role() {
+    auto task = []() -> asio::awaitable<void> {
+      auto c = co_await connect();
+      co_await c.script("drop role if exists tidepool_secret");
+    };
+    run(task());
+  }
+  std::string conninfo(const std::string& password) const {
+    return "host=127.0.0.1 port=" + part("port") + " dbname=" + part("dbname") +
+           " user=tidepool_secret sslmode=disable password=" + password;
+  }
+
+ private:
+  std::string secret_;
+};
+
+}  // namespace
+
+TEST_CASE("given nobody listens, when connecting, then it fails at once, for a while", "[postgres][connect]") {
+  const auto failure = refused("host=127.0.0.1 port=" + std::to_string(closed_port()) + " user=u dbname=d");
+  CHECK(failure.reason() == pg::errc::connect_failed);
+  CHECK(failure.kind() == tidepool::failure_kind::transient);
+  CHECK(std::string(failure.what()).find("127.0.0.1") != std::string::npos);
+}
+
+TEST_CASE("given a server that accepts and stays silent, when connecting, then the address's deadline ends it", "[postgres][connect]") {
+  fake_server silent([](const std::string&) { return ""; });
+  pg::options settings(silent.conninfo());
+  settings.address_timeout = 200ms;
+  const stopwatch watch;
+  const auto failure = refused(settings);
+  CHECK(failure.reason() == pg::errc::connect_timeout);
+  CHECK(failure.code() == std::errc::timed_out);
+  CHECK(failure.kind() == tidepool::failure_kind::transient);
+  CHECK(watch.seconds() < 30);
+}
+
+TEST_CASE("given a server whose backlog is full, when connecting, then the deadline ends the connect itself", "[postgres][connect]") {
+  asio::io_context context;
+  asio::ip::tcp::acceptor deaf(context);
+  deaf.open(asio::ip::tcp::v4());
+  deaf.bind(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  deaf.listen(1);
+  // Connections that nobody accepts fill the queue; the kernel then drops further ones silently.
+  std::vector<asio::ip::tcp::socket> fill;
+  for (int i = 0; i < 8; ++i) {
+    fill.emplace_back(context);
+    fill.back().async_connect(deaf.local_endpoint(), [](std::error_code) {});
+  }
+  context.run_for(50ms);
+  pg::options settings("host=127.0.0.1 port=" + std::to_string(deaf.local_endpoint().port()) + " user=u dbname=d sslmode=disable");
+  settings.address_timeout = 200ms;
+  const auto failure = refused(settings);
+  CHECK(failure.reason() == pg::errc::connect_timeout);
+}
+
+TEST_CASE("given several servers, when the first are closed, silent or bad, then the last one is reached", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  fake_server silent([](const std::string&) { return ""; });
+  fake_server starting([](const std::string&) { return error_response("57P03", "the database system is starting up"); });
+  const auto ports =
+      std::to_string(closed_port()) + "," + std::to_string(silent.port()) + "," + std::to_string(starting.port()) + "," + part("port");
+  pg::options settings("host=127.0.0.1,127.0.0.1,127.0.0.1,127.0.0.1 port=" + ports + " sslmode=disable user=" + part("user") +
+                       " dbname=" + part("dbname"));
+  settings.address_timeout = 300ms;
+  auto task = [&]() -> asio::awaitable<int> {
+    const auto shared = std::make_shared<const pg::options>(settings);
+    const auto bad = std::make_shared<pg::detail::bad_hosts>();
+    const asio::any_io_executor here = co_await asio::this_coro::executor;
+    auto first = co_await pg::connection::connect(here, shared, bad);
+    // What failed is tried last from now on.
+    auto second = co_await pg::connection::connect(here, shared, bad);
+    co_return co_await second.one<int>("select 1");
+  };
+  CHECK(run(task()) == 1);
+  CHECK(silent.accepted() == 1);
+  CHECK(starting.accepted() == 1);
+}
+
+TEST_CASE("given only servers that cannot be used, when connecting, then the error tells of each", "[postgres][connect]") {
+  fake_server starting([](const std::string&) { return error_response("57P03", "the database system is starting up"); });
+  const auto shut = std::to_string(closed_port());
+  const auto failure =
+      refused("host=127.0.0.1,localhost port=" + std::to_string(starting.port()) + "," + shut + " user=u dbname=d sslmode=disable");
+  const std::string text = failure.what();
+  CHECK(text.find("starting up") != std::string::npos);
+  CHECK(text.find(shut) != std::string::npos);
+  CHECK(failure.kind() == tidepool::failure_kind::transient);
+}
+
+TEST_CASE("given a full server, when connecting, then the pool learns that it is alive", "[postgres][connect]") {
+  fake_server full([](const std::string&) { return error_response("53300", "sorry, too many clients already"); });
+  const auto failure = refused(full.conninfo());
+  CHECK(failure.kind() == tidepool::failure_kind::server_full);
+  CHECK(failure.is("53300"));
+}
+
+TEST_CASE("given a peer that is no PostgreSQL, when connecting, then it is a clean error", "[postgres][connect]") {
+  fake_server web([](const std::string&) { return "HTTP/1.0 400 Bad Request\r\n\r\n<html>\x1b[31mfake log line\n</html>"; });
+  const auto failure = refused(web.conninfo());
+  CHECK(failure.reason() == pg::errc::connect_failed);
+  const std::string text = failure.what();
+  CHECK(text.find('\x1b') == std::string::npos);
+  CHECK(text.find('\n') == std::string::npos);
+  CHECK(text.size() < 700);
+}
+
+TEST_CASE("given a man in the middle who denies TLS, when TLS is required, then nothing is sent in clear", "[postgres][connect]") {
+  std::atomic<std::size_t> heard{0};
+  fake_server liar([&heard](const std::string& said) {
+    heard += said.size();
+    return "N";
+  });
+  const auto failure = refused(liar.conninfo() + " sslmode=require password=tops3cret");
+  CHECK(failure.reason() == pg::errc::connect_failed);
+  CHECK(heard == 8);  // the SSLRequest and nothing else
+}
+
+TEST_CASE("given a server that repeats the password in its error, when connecting, then ours does not", "[postgres][connect]") {
+  fake_server greedy([](const std::string&) { return error_response("28P01", "no entry for tops3cret"); });
+  const auto failure = refused(greedy.conninfo() + " password=tops3cret");
+  CHECK(std::string(failure.what()).find("tops3cret") == std::string::npos);
+  CHECK(std::string(failure.message()).find("tops3cret") == std::string::npos);
+  CHECK(failure.kind() == tidepool::failure_kind::permanent);
+}
+
+TEST_CASE("given a name that cannot be looked up, when connecting, then it fails and says so", "[postgres][connect]") {
+  pg::options settings("host=no-such-host.invalid user=u dbname=d");
+  settings.address_timeout = 2s;
+  const auto failure = refused(settings);
+  CHECK(std::string(failure.what()).find("no-such-host.invalid") != std::string::npos);
+  CHECK(failure.kind() == tidepool::failure_kind::transient);
+}
+
+TEST_CASE("given a name, a local socket and a URI, when connecting, then each reaches the server", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const auto directory = co_await c.one<std::string>("select split_part(current_setting('unix_socket_directories'), ',', 1)");
+    const std::string rest = " port=" + part("port") + " user=" + part("user") + " dbname=" + part("dbname");
+    auto named = co_await pg::connection::connect("host=localhost sslmode=disable" + rest);
+    auto local = co_await pg::connection::connect("host=" + directory + rest);
+    auto uri = co_await pg::connection::connect("postgresql://" + part("user") + "@127.0.0.1:" + part("port") + "/" + part("dbname") +
+                                                "?sslmode=disable");
+    const auto by_socket = co_await local.one<bool>("select inet_client_addr() is null");
+    const auto by_net = co_await named.one<bool>("select inet_client_addr() is null");
+    const auto app = co_await uri.one<std::string>("select current_setting('application_name')");
+    if (!by_socket || by_net || app != "tidepool") throw std::runtime_error("not as asked");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a server with TLS, when it is required, then the session is encrypted; verify-full checks the name",
+          "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  bool offers = false;
+  std::string certificate;
+  auto look = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    offers = co_await c.one<bool>("select current_setting('ssl') = 'on'");
+    certificate = co_await c.one<std::string>("select current_setting('ssl_cert_file')");
+  };
+  run(look());
+  if (!offers) {
+    WARN("the server offers no TLS: it was started on a machine without openssl");
+    return;
+  }
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect("sslmode=require");
+    const auto big = co_await c.one<std::string>("select repeat('x', 3000000)");
+    if (!c.encrypted() || big.size() != 3'000'000 || !c.usable()) throw std::runtime_error("not as asked");
+    co_await c.close();
+    const std::string rest =
+        " port=" + part("port") + " user=" + part("user") + " dbname=" + part("dbname") + " sslmode=verify-full sslrootcert=" + certificate;
+    auto verified = co_await pg::connection::connect("host=localhost" + rest);
+    if (!verified.encrypted()) throw std::runtime_error("not encrypted");
+    // The right certificate under the wrong name.
+    const auto wrong = co_await error_of(pg::connection::connect("host=db.example hostaddr=127.0.0.1" + rest));
+    if (wrong.reason() != pg::errc::connect_failed) throw std::runtime_error("the wrong name was taken");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a password, when it is right, wrong or missing, then the login follows and no text repeats it",
+          "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  const auto secret = random_secret();
+  const password_role role(secret);
+  auto task = [&]() -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect(role.conninfo(secret));
+    co_return co_await c.one<std::string>("select current_user");
+  };
+  CHECK(run(task()) == "tidepool_secret");
+  const auto wrong = random_secret();
+  const auto failure = refused(role.conninfo(wrong));
+  CHECK(failure.is("28P01"));
+  CHECK(failure.kind() == tidepool::failure_kind::permanent);
+  CHECK(std::string(failure.what()).find(wrong) == std::string::npos);
+  const auto missing = refused(role.conninfo("''"));
+  CHECK(missing.kind() == tidepool::failure_kind::permanent);
+
+  pg::options rotating(role.conninfo("outdated"));
+  int asked = 0;
+  rotating.credential_provider = [&]() -> asio::awaitable<pg::credentials> {
+    ++asked;
+    co_await pause(1ms);
+    co_return pg::credentials("", secret);
+  };
+  auto again = [&]() -> asio::awaitable<void> {
+    auto one = co_await pg::connection::connect(rotating);
+    auto two = co_await pg::connection::connect(rotating);
+  };
+  CHECK_NOTHROW(run(again()));
+  CHECK(asked == 2);
+}
+
+TEST_CASE("given no such database, when connecting, then it is permanent", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  const auto failure = refused(server() + " dbname=no_such_database");
+  CHECK(failure.is("3D000"));
+  CHECK(failure.kind() == tidepool::failure_kind::permanent);
+}
+
+TEST_CASE("given target_session_attrs, when a server does not fit, then it is passed over", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto writable = co_await connect("target_session_attrs=read-write");
+    auto primary = co_await connect("target_session_attrs=primary");
+    auto rather = co_await connect("target_session_attrs=prefer-standby");
+    const auto standby = co_await error_of(connect("target_session_attrs=standby"));
+    const auto read_only = co_await error_of(connect("target_session_attrs=read-only"));
+    const auto demoted = co_await error_of(connect("target_session_attrs=read-write options='-c default_transaction_read_only=on'"));
+    auto frozen = co_await connect("target_session_attrs=read-only options='-c default_transaction_read_only=on'");
+    for (const auto* failure : {&standby, &read_only, &demoted}) {
+      if (std::string(failure->what()).find("target_session_attrs") == std::string::npos)
+        throw std::runtime_error("not refused for its kind");
+    }
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given on_connect, when a session is made or wiped, then it runs", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  pg::options settings(server());
+  settings.on_connect = [](pg::connection& c) -> asio::awaitable<void> { co_await c.script("set statement_timeout to 12345"); };
+  auto task = [&]() -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect(settings);
+    const auto first = co_await c.one<std::string>("show statement_timeout");
+    co_await c.script("set statement_timeout to 0");
+    co_await c.reset(pg::reset_level::full);
+    co_return first + co_await c.one<std::string>("show statement_timeout");
+  };
+  CHECK(run(task()) == "12345ms12345ms");
+}
+
+TEST_CASE("given a service file and the environment, when connecting, then libpq's rules hold", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  const std::string file =
+      std::string(std::getenv("TMPDIR") == nullptr ? "/tmp" : std::getenv("TMPDIR")) + "/tidepool_service." + std::to_string(::getpid());
+  std::ofstream(file) << "[ours]\nhost=127.0.0.1\nport=" << part("port") << "\nuser=" << part("user") << "\ndbname=" << part("dbname")
+                      << "\nsslmode=disable\n";
+  ::setenv("PGSERVICEFILE", file.c_str(), 1);
+  auto task = []() -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect("service=ours application_name=by_service");
+    co_return co_await c.one<std::string>("select current_setting('application_name')");
+  };
+  CHECK(run(task()) == "by_service");
+  CHECK_THROWS_AS(pg::options("service=no_such_service"), pg::error);
+  ::unsetenv("PGSERVICEFILE");
+  std::remove(file.c_str());
+}
+
+TEST_CASE("given a connect that is cancelled at any moment, when it ends, then nothing is left open", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  const int before = open_descriptors();
+  int cancelled = 0;
+  for (int step = 0; step < 40; ++step) {
+    asio::io_context context;
+    asio::cancellation_signal signal;
+    bool done = false;
+    asio::co_spawn(context, connect(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, pg::connection) {
+                     done = true;
+                     if (e) ++cancelled;
+                   }));
+    for (int i = 0; i < step; ++i) context.run_one_for(100ms);
+    signal.emit(asio::cancellation_type::terminal);
+    context.run_for(hang);
+    REQUIRE(done);
+  }
+  CHECK(cancelled > 0);
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("given a context that is destroyed while connecting, when it is gone, then nothing is left open", "[postgres][connect]") {
+  fake_server silent([](const std::string&) { return ""; });
+  const int before = open_descriptors();
+  for (int step = 0; step < 8; ++step) {
+    asio::io_context context;
+    asio::co_spawn(
+        context,
+        pg::connection::connect(step % 2 == 0 ? silent.conninfo() : "host=localhost user=u dbname=d port=" + std::to_string(silent.port())),
+        asio::detached);
+    for (int i = 0; i < step; ++i) context.run_one_for(50ms);
+  }
+  CHECK(open_descriptors() == before);
+}

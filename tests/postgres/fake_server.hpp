@@ -1,0 +1,97 @@
+// tidepool - peers that are no PostgreSQL: silent ones, ones that refuse, ones that say something else.
+#ifndef TIDEPOOL_TESTS_POSTGRES_FAKE_SERVER_HPP
+#define TIDEPOOL_TESTS_POSTGRES_FAKE_SERVER_HPP
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kit.hpp"
+
+#include <asio/write.hpp>  // after the shim, which sets Asio up
+
+namespace tidepool_tests {
+
+/// Listens on a free loopback port, on a thread of its own. `talk` gets each accepted socket and what the client sent first,
+/// and returns what to answer; after the answer the socket is closed, unless the answer is empty: then it stays silent.
+class fake_server {
+ public:
+  using talk = std::function<std::string(const std::string& said)>;
+
+  explicit fake_server(talk answer)
+      : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)), answer_(std::move(answer)) {
+    accept();
+    thread_ = std::thread([this] {
+      const auto work = asio::make_work_guard(context_);
+      context_.run();
+    });
+  }
+  ~fake_server() {
+    context_.stop();
+    thread_.join();
+  }
+  std::string conninfo() const { return "host=127.0.0.1 port=" + std::to_string(port()) + " user=app dbname=app sslmode=disable"; }
+  unsigned port() const { return acceptor_.local_endpoint().port(); }
+  int accepted() const { return accepted_; }
+
+ private:
+  void accept() {
+    acceptor_.async_accept([this](std::error_code failure, asio::ip::tcp::socket socket) {
+      if (failure) return;
+      ++accepted_;
+      asio::co_spawn(context_, serve(std::move(socket)), asio::detached);
+      accept();
+    });
+  }
+  asio::awaitable<void> serve(asio::ip::tcp::socket socket) {
+    std::array<char, 4096> buffer;
+    for (;;) {
+      const auto size = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
+      const std::string answer = answer_(std::string(buffer.data(), size));
+      if (answer.empty()) continue;
+      co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
+      co_return;
+    }
+  }
+
+  asio::io_context context_;
+  asio::ip::tcp::acceptor acceptor_;
+  talk answer_;
+  std::atomic<int> accepted_{0};
+  std::thread thread_;
+};
+
+/// A port that nobody listens on.
+inline unsigned closed_port() {
+  asio::io_context context;
+  asio::ip::tcp::acceptor once(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  return once.local_endpoint().port();
+}
+
+/// An ErrorResponse of the server protocol.
+inline std::string error_response(const std::string& sqlstate, const std::string& message) {
+  std::string body;
+  const auto field = [&body](char code, const std::string& text) {
+    body += code;
+    body += text;
+    body += '\0';
+  };
+  field('S', "FATAL");
+  field('V', "FATAL");
+  field('C', sqlstate);
+  field('M', message);
+  body += '\0';
+  const auto size = static_cast<unsigned>(body.size() + 4);
+  std::string out = "E";
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
+  return out + body;
+}
+
+}  // namespace tidepool_tests
+
+#endif

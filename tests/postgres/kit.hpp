@@ -1,0 +1,94 @@
+// tidepool - what the PostgreSQL tests share: the server's address, running a coroutine, catching its error.
+#ifndef TIDEPOOL_TESTS_POSTGRES_KIT_HPP
+#define TIDEPOOL_TESTS_POSTGRES_KIT_HPP
+
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <tidepool/postgres.hpp>
+
+#include "../support/catch.hpp"
+
+/// First line of every test that needs a server. Skipping happens for this one reason only.
+#define NEEDS_SERVER()                                                               \
+  if (tidepool_tests::server().empty()) {                                            \
+    WARN("skipped: TIDEPOOL_TEST_PG, a conninfo of a server for tests, is not set"); \
+    return;                                                                          \
+  }                                                                                  \
+  static_assert(true)
+
+namespace tidepool_tests {
+
+namespace asio = tidepool::asio;
+namespace pg = tidepool::postgres;
+using namespace std::chrono_literals;
+
+/// Longer than anything takes that works, shorter than a test run's patience.
+inline constexpr auto hang = 60s;
+
+inline std::string server() {
+  const char* said = std::getenv("TIDEPOOL_TEST_PG");
+  return said == nullptr ? "" : said;
+}
+
+/// Runs one coroutine on a context of its own to its end, and the context until nothing is left in it.
+inline void run(asio::awaitable<void> task) {
+  asio::io_context context;
+  std::exception_ptr failure;
+  bool done = false;
+  asio::co_spawn(context, std::move(task), [&](std::exception_ptr e) {
+    failure = e;
+    done = true;
+  });
+  context.run_for(hang);
+  if (!done) throw std::runtime_error("the coroutine hangs");
+  if (!context.stopped()) throw std::runtime_error("work is left when the coroutine has ended");
+  if (failure) std::rethrow_exception(failure);
+}
+template <class T>
+T run(asio::awaitable<T> task) {
+  std::optional<T> value;
+  auto keep = [](asio::awaitable<T> running, std::optional<T>& out) -> asio::awaitable<void> { out.emplace(co_await std::move(running)); };
+  run(keep(std::move(task), value));
+  return std::move(*value);
+}
+
+inline asio::awaitable<pg::connection> connect(std::string more = "") { return pg::connection::connect(server() + " " + more); }
+
+/// The error of an operation that must fail with one.
+template <class T>
+asio::awaitable<pg::error> error_of(asio::awaitable<T> operation) {
+  std::optional<pg::error> caught;
+  try {
+    co_await std::move(operation);
+  } catch (const pg::error& failure) {
+    caught = failure;
+  }
+  if (!caught) throw std::runtime_error("an error was expected, and none came");
+  co_return *caught;
+}
+
+inline asio::awaitable<void> pause(std::chrono::milliseconds span) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer.expires_after(span);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+/// How many seconds a `run()` took, for bounds on hangs.
+class stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace tidepool_tests
+
+#endif

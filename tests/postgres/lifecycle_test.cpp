@@ -1,0 +1,397 @@
+// tidepool - how a connection dies, is reset, aborted, cancelled, closed, and used from other threads.
+#include <dirent.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+using tidepool::lease_end;
+
+namespace {
+
+int open_descriptors() {
+  int count = 0;
+  DIR* dir = ::opendir("/proc/self/fd");
+  while (::readdir(dir) != nullptr) ++count;
+  ::closedir(dir);
+  return count;
+}
+
+asio::awaitable<bool> terminate(pg::connection& by, int pid) { return by.one<bool>("select pg_terminate_backend($1)", pid); }
+
+/// Waits until a backend is gone from the server's own list.
+asio::awaitable<bool> gone(pg::connection& watcher, int pid) {
+  for (int i = 0; i < 1000; ++i) {
+    const auto count = co_await watcher.one<int>("select count(*)::int from pg_stat_activity where pid = $1", pid);
+    if (count == 0) co_return true;
+    co_await pause(10ms);
+  }
+  co_return false;
+}
+
+void must(bool holds, const char* what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+}  // namespace
+
+TEST_CASE("given an idle connection, when its backend is terminated, then usable() sees it without a round trip and knows why",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<pg::error> {
+    auto watcher = co_await connect();
+    auto victim = co_await connect();
+    const auto spoiled = co_await error_of(victim.exec("select 1/0"));
+    must(victim.usable(), "usable before");
+    must(co_await terminate(watcher, victim.backend_pid()), "terminated");
+    must(co_await gone(watcher, victim.backend_pid()), "gone");
+    for (int i = 0; i < 500 && victim.usable(); ++i) co_await pause(10ms);
+    must(!victim.usable(), "unusable after");
+    must(victim.after_lease() == lease_end::broken, "broken");
+    co_return co_await error_of(victim.exec("select 1"));
+  };
+  const auto failure = run(task());
+  CHECK(failure.connection_lost());
+  CHECK(failure.sqlstate() == "57P01");
+  CHECK(std::string(failure.what()).find("division") == std::string::npos);
+}
+
+TEST_CASE("given a running statement, when its backend is terminated, then the first error, which has the reason, is thrown",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<pg::error> {
+    auto watcher = co_await connect();
+    auto victim = co_await connect();
+    const int pid = victim.backend_pid();
+    std::optional<pg::error> seen;
+    auto sleeper = [&]() -> asio::awaitable<void> { seen = co_await error_of(victim.exec("select pg_sleep(60)")); };
+    asio::co_spawn(co_await asio::this_coro::executor, sleeper(), asio::detached);
+    co_await pause(50ms);
+    must(co_await terminate(watcher, pid), "terminated");
+    while (!seen) co_await pause(5ms);
+    must(victim.after_lease() == lease_end::broken, "broken");
+    co_return *seen;
+  };
+  const auto failure = run(task());
+  CHECK(failure.sqlstate() == "57P01");
+  CHECK(failure.severity() == "FATAL");
+  CHECK(failure.connection_lost());
+  CHECK_FALSE(failure.retryable());
+}
+
+TEST_CASE("given two connections, when one dies and its socket's number is used again, then the other is not disturbed",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    int sum = 0;
+    auto watcher = co_await connect();
+    for (int i = 0; i < 20; ++i) {
+      auto first = co_await connect();
+      must(co_await terminate(watcher, first.backend_pid()), "terminated");
+      const auto lost = co_await error_of(first.exec("select 1"));
+      auto second = co_await connect();
+      { auto late = std::move(first); }
+      sum += co_await second.one<int>("select 1 from pg_sleep(0.01)");
+    }
+    co_return sum;
+  };
+  CHECK(run(task()) == 20);
+}
+
+TEST_CASE("given an open transaction, when the lease ends, then a rollback is asked for, and only then", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    must(c.after_lease() == lease_end::clean, "clean");
+    co_await c.script("begin; create temp table t (i int)");
+    must(c.after_lease() == lease_end::needs_reset && !c.usable(), "in a transaction");
+    (void)co_await error_of(c.exec("select 1/0"));
+    must(c.after_lease() == lease_end::needs_reset, "in a failed transaction");
+    co_await c.ping();
+    co_await c.reset();
+    must(c.after_lease() == lease_end::clean && c.usable(), "clean again");
+    (void)co_await error_of(c.exec("select * from t"));
+
+    pg::options settings(server());
+    settings.reset = pg::reset_level::none;
+    auto unreset = co_await pg::connection::connect(settings);
+    co_await unreset.script("begin");
+    must(unreset.after_lease() == lease_end::broken, "never handed on inside a transaction");
+    settings.reset = pg::reset_level::full;
+    auto full = co_await pg::connection::connect(settings);
+    must(full.after_lease() == lease_end::clean, "untouched");
+    co_await full.exec("select 1");
+    must(full.after_lease() == lease_end::needs_reset, "touched");
+    co_await full.reset();
+    must(full.after_lease() == lease_end::clean, "wiped");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given reset levels, when a session is reset, then exactly what each promises is forgotten", "[postgres][server]") {
+  NEEDS_SERVER();
+  // What one lease leaves behind, as letters: Guc, Role, Temp table, advisory Lock, listen (N), prepared Statement, Cursor.
+  auto task = [](pg::reset_level level) -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    auto other = co_await connect();
+    co_await other.script(
+        "do $$begin if not exists (select from pg_roles where rolname = 'tidepool_plain') then create role tidepool_plain; end if; end$$");
+    const auto lock = c.backend_pid();
+    co_await c.exec("select pg_advisory_lock($1)", lock);
+    co_await c.script("set work_mem = '123kB'; create temp table left_behind as select 1; listen tidepool_channel");
+    co_await c.script("begin; declare cur cursor with hold for select 1; commit; set role tidepool_plain");
+    const auto prepared = co_await c.prepare("select 7");
+    co_await c.reset(level);
+    std::string left;
+    const auto setting = co_await c.one<bool>("select current_setting('work_mem') = '123kB'");
+    if (setting) left += 'G';
+    const auto role = co_await c.one<bool>("select current_user = 'tidepool_plain'");
+    if (role) left += 'R';
+    const auto table = co_await c.one<bool>("select to_regclass('pg_temp.left_behind') is not null");
+    if (table) left += 'T';
+    const auto free = co_await other.one<bool>("select pg_try_advisory_lock($1)", lock);
+    if (!free) left += 'L';
+    const auto listens = co_await c.one<bool>("select count(*) > 0 from pg_listening_channels()");
+    if (listens) left += 'N';
+    const auto statements = co_await c.one<bool>("select count(*) > 0 from pg_prepared_statements");
+    if (statements) left += 'S';
+    const auto cursors = co_await c.one<bool>("select count(*) > 0 from pg_cursors where name = 'cur'");
+    if (cursors) left += 'C';
+    co_return left;
+  };
+  CHECK(run(task(pg::reset_level::none)) == "GRTLNSC");
+  CHECK(run(task(pg::reset_level::rollback)) == "GRTLNSC");
+  CHECK(run(task(pg::reset_level::light)) == "S");
+  CHECK(run(task(pg::reset_level::full)).empty());
+}
+
+TEST_CASE("given a running statement, when abort() is called from another thread, then it fails soon and so does all that follows",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  std::optional<pg::error> running;
+  std::optional<pg::error> later;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    std::thread other([&c] {
+      std::this_thread::sleep_for(100ms);
+      c.abort();
+    });
+    running = co_await error_of(c.exec("select pg_sleep(60)"));
+    other.join();
+    later = co_await error_of(c.ping());
+    must(!c.usable() && c.after_lease() == lease_end::broken, "broken");
+  };
+  const stopwatch watch;
+  run(task());
+  CHECK(watch.seconds() < 30);
+  CHECK(running->reason() == pg::errc::connection_lost);
+  CHECK(std::string(running->what()).find("aborted") != std::string::npos);
+  CHECK(later->connection_lost());
+}
+
+TEST_CASE("given a running statement, when its coroutine is cancelled, then it ends at once and the server stops too",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::exception_ptr result;
+  bool ended = false;
+  bool stopped = false;
+  asio::cancellation_signal signal;
+  pg::connection c;
+  auto sleeper = [&c](bool total) -> asio::awaitable<void> {
+    if (total) co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_await c.exec("select pg_sleep(60)");
+  };
+  for (const bool total : {false, true}) {
+    ended = stopped = false;
+    auto all = [&]() -> asio::awaitable<void> {
+      auto watcher = co_await connect();
+      c = co_await connect();
+      const int pid = c.backend_pid();
+      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
+                       result = e;
+                       ended = true;
+                     }));
+      co_await pause(100ms);
+      signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
+      while (!ended) co_await pause(5ms);
+      must(c.after_lease() == lease_end::broken && !c.usable(), "of no more use");
+      const auto refused = co_await error_of(c.exec("select 1"));
+      must(refused.connection_lost(), "refused");
+      c = pg::connection();
+      stopped = co_await gone(watcher, pid);
+    };
+    asio::co_spawn(context, all(), asio::detached);
+    context.run_for(hang);
+    context.restart();
+    CHECK(stopped);
+    try {
+      std::rethrow_exception(result);
+    } catch (const std::system_error& failure) {
+      CHECK(failure.code() == asio::error::operation_aborted);
+    }
+  }
+}
+
+TEST_CASE("given close(), when it returns, then the server has let the session go", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto watcher = co_await connect();
+    int left = 0;
+    for (int i = 0; i < 20; ++i) {
+      auto c = co_await connect(i % 2 == 0 ? "" : "sslmode=prefer");
+      const int pid = c.backend_pid();
+      co_await c.close();
+      must(!c, "closed");
+      left += co_await watcher.one<int>("select count(*)::int from pg_stat_activity where pid = $1", pid);
+      co_await c.close();
+    }
+    co_return left;
+  };
+  CHECK(run(task()) == 0);
+}
+
+TEST_CASE("given connections made, used, killed and dropped, when all is over, then no descriptor is left", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto watcher = co_await connect();
+    for (int i = 0; i < 30; ++i) {
+      auto c = co_await connect();
+      const auto kill = i % 3 == 0;
+      if (kill) co_await terminate(watcher, c.backend_pid());
+      if (kill) (void)co_await error_of(c.exec("select 1"));
+      if (i % 3 == 1) co_await c.close();
+    }
+  };
+  run(task());
+  const int before = open_descriptors();
+  run(task());
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("given a context that is destroyed under a running statement, when it is gone, then so is the connection", "[postgres][server]") {
+  NEEDS_SERVER();
+  run([]() -> asio::awaitable<void> { co_await connect(); }());
+  const int before = open_descriptors();
+  for (int i = 0; i < 3; ++i) {
+    asio::io_context context;
+    auto task = []() -> asio::awaitable<void> {
+      auto c = co_await connect();
+      auto body = [](pg::transaction& t) -> asio::awaitable<void> { co_await t.exec("select pg_sleep(60)"); };
+      co_await c.transaction(body);
+    };
+    asio::co_spawn(context, task(), asio::detached);
+    context.run_for(100ms);
+  }
+  // The statements are cancelled in the background, each by a short-lived socket.
+  for (int i = 0; i < 500 && open_descriptors() != before; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("given a connection of one context, when it is used from threads of another, then it works there", "[postgres][server]") {
+  NEEDS_SERVER();
+  asio::io_context home;
+  asio::io_context away;
+  auto keep = asio::make_work_guard(home);
+  std::thread home_thread([&] { home.run(); });
+  std::atomic<int> sum{0};
+  std::atomic<bool> right_thread{true};
+  std::thread::id here;
+  auto user = [&]() -> asio::awaitable<void> {
+    auto shared = std::make_shared<const pg::options>(server());
+    auto bad = std::make_shared<pg::detail::bad_hosts>();
+    auto c = co_await pg::connection::connect(home.get_executor(), shared, bad);
+    for (int i = 0; i < 50; ++i) {
+      sum += co_await c.one<int>("select 1");
+      if (std::this_thread::get_id() != here) right_thread = false;
+    }
+    co_await c.close();
+  };
+  here = std::this_thread::get_id();
+  for (int i = 0; i < 4; ++i) asio::co_spawn(away, user(), asio::detached);
+  away.run_for(hang);
+  keep.reset();
+  home_thread.join();
+  CHECK(sum == 200);
+  CHECK(right_thread);
+}
+
+TEST_CASE("given one context on several threads, when connections move between them, then all statements succeed", "[postgres][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::atomic<int> sum{0};
+  std::atomic<int> aborted{0};
+  auto user = [&](int number) -> asio::awaitable<void> {
+    auto c = co_await connect();
+    for (int i = 0; i < 40; ++i) sum += co_await c.one<int>("select 1");
+    auto body = [](pg::transaction& t) -> asio::awaitable<int> { co_return co_await t.one<int>("select 1"); };
+    for (int i = 0; i < 10; ++i) sum += co_await c.transaction(body);
+    if (number % 2 == 0) {
+      c.abort();
+      const auto failure = co_await error_of(c.ping());
+      aborted += failure.connection_lost() ? 1 : 0;
+    } else {
+      co_await c.close();
+    }
+  };
+  for (int i = 0; i < 8; ++i) asio::co_spawn(context, user(i), asio::detached);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { context.run_for(hang); });
+  for (auto& thread : threads) thread.join();
+  CHECK(sum == 8 * 50);
+  CHECK(aborted == 4);
+}
+
+TEST_CASE("given a long statement, when it is cancelled through its canceller, then it fails with 57014 and the connection lives",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    const auto stop = c.canceller();
+    std::optional<pg::error> seen;
+    auto sleeper = [&]() -> asio::awaitable<void> { seen = co_await error_of(c.exec("select pg_sleep(60)")); };
+    asio::co_spawn(co_await asio::this_coro::executor, sleeper(), asio::detached);
+    // One alone may come before the statement has begun.
+    while (!seen) {
+      co_await pause(20ms);
+      const bool taken = co_await stop.cancel();
+      must(taken, "the server took it");
+    }
+    must(c.after_lease() == lease_end::clean, "clean");
+    const auto one = co_await c.one<int>("select 1");
+    must(one == 1, "alive");
+    co_return std::string(seen->sqlstate());
+  };
+  CHECK(run(task()) == "57014");
+}
+
+TEST_CASE("given ping, when the server does or does not answer, then it says so; a query may stand in for it", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const auto before = c.last_round_trip();
+    co_await pause(2ms);
+    co_await c.ping();
+    must(c.last_round_trip() > before, "the clock went on");
+    co_await c.ping("select 1");
+    const auto bad = co_await error_of(c.ping("select 1/0"));
+    must(bad.is("22012") && c.usable(), "a failing query fails the ping only");
+    must(c.backend_pid() > 0 && c.server_version() > 90000 && !c.parameter("server_version").empty(), "facts are known");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given an empty connection, when it is used, then it is an error and no crash", "[postgres]") {
+  pg::connection none;
+  CHECK_FALSE(none.usable());
+  CHECK(none.after_lease() == lease_end::broken);
+  CHECK_FALSE(none);
+  none.abort();
+  none.context_gone();
+  CHECK_THROWS_AS(none.exec("select 1"), pg::error);
+  CHECK_NOTHROW(run(none.close()));
+}

@@ -1,0 +1,396 @@
+// tidepool - statements, parameters, results and errors against a real server.
+#include <unistd.h>
+
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+struct person {
+  std::int64_t id = 0;
+  std::string name;
+  std::optional<double> score;
+};
+
+template <class T>
+asio::awaitable<T> echo(pg::connection& c, std::string type, T value) {
+  co_return co_await c.one<T>("select $1::" + type, value);
+}
+
+using stamp = std::chrono::sys_time<std::chrono::microseconds>;
+using wall = std::chrono::local_time<std::chrono::microseconds>;
+
+enum class mood { sad, happy };
+
+}  // namespace
+
+template <>
+struct tidepool::postgres::codec<mood> : tidepool::postgres::enum_codec<mood> {
+  static constexpr std::pair<mood, std::string_view> names[] = {{mood::sad, "sad"}, {mood::happy, "happy"}};
+};
+
+TEST_CASE("given a connection, when every supported type is sent and read back, then it is the same", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    int checked = 0;
+    const auto check = [&checked](bool equal) {
+      ++checked;
+      if (!equal) throw std::runtime_error("value " + std::to_string(checked) + " came back different");
+    };
+    check(co_await echo(c, "bool", true));
+    for (const auto v : {std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()})
+      check(co_await echo(c, "int2", v) == v);
+    for (const auto v : {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()})
+      check(co_await echo(c, "int4", v) == v);
+    for (const auto v : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+      check(co_await echo(c, "int8", v) == v);
+    const std::uint64_t big = std::numeric_limits<std::uint64_t>::max();
+    check(co_await echo(c, "numeric", big) == big);
+    for (const double v : {0.1, 1e-307, 1.0 / 3.0, std::numeric_limits<double>::max(), -std::numeric_limits<double>::infinity()})
+      check(co_await echo(c, "float8", v) == v);
+    for (const float v : {0.1F, 1.0F / 3.0F, std::numeric_limits<float>::max()}) check(co_await echo(c, "float4", v) == v);
+    const std::string text = "quote ' back\\slash \" caf\xc3\xa9 \xf0\x9f\x90\x98\n\t";
+    check(co_await echo(c, "text", text) == text);
+    check(co_await echo(c, "text", std::string()) == "");
+    check(co_await echo(c, "\"char\"", 'x') == 'x');
+    std::vector<std::byte> bytes(256);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i);
+    check(co_await echo(c, "bytea", bytes) == bytes);
+    const auto id = pg::codec<pg::uuid>::decode("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+    check(co_await echo(c, "uuid", id) == id);
+    const stamp at = std::chrono::sys_days(std::chrono::year(2024) / 2 / 29) + 86399s + std::chrono::microseconds(123456);
+    check(co_await echo(c, "timestamptz", at) == at);
+    check(co_await echo(c, "timestamptz", stamp::max()) == stamp::max());
+    const stamp ancient = std::chrono::sys_days(std::chrono::year(-43) / 3 / 15) + 12h;
+    check(co_await echo(c, "timestamptz", ancient) == ancient);
+    const wall local(at.time_since_epoch());
+    check(co_await echo(c, "timestamp", local) == local);
+    const auto day = std::chrono::year(2000) / std::chrono::February / 29;
+    check(co_await echo(c, "date", std::chrono::year_month_day(day)) == day);
+    const pg::json doc{R"({"a": [1, 2, {"b": null}]})"};
+    check(co_await echo(c, "jsonb", doc) == doc);
+    check(co_await echo(c, "json", doc) == doc);
+    const std::vector<std::string> words{"", "NULL", "a,b", "{}", "quo\"te", "back\\slash"};
+    check(co_await echo(c, "text[]", words) == words);
+    const std::vector<std::optional<std::int64_t>> holes{1, std::nullopt, 3};
+    check(co_await echo(c, "int8[]", holes) == holes);
+    const std::vector<std::vector<int>> table{{1, 2}, {3, 4}};
+    check(co_await echo(c, "int4[][]", table) == table);
+    const std::vector<stamp> stamps{at, ancient};
+    check(co_await echo(c, "timestamptz[]", stamps) == stamps);
+    co_await c.script("create type pg_temp.mood as enum ('sad', 'happy')");
+    const auto happy = co_await echo(c, "pg_temp.mood", mood::happy);
+    check(happy == mood::happy);
+    const auto none = co_await echo(c, "int4", std::optional<int>());
+    check(!none.has_value());
+    co_await c.script("set timezone to 'Asia/Kolkata'");
+    check(co_await echo(c, "timestamptz", at) == at);
+    co_await c.script("set bytea_output to escape");
+    check(co_await echo(c, "bytea", bytes) == bytes);
+    co_return checked;
+  };
+  CHECK(run(task()) == 36);
+}
+
+TEST_CASE("given a server whose dates are not ISO, when connected, then timestamps can still be read", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<stamp> {
+    auto c = co_await connect("options='-c datestyle=german'");
+    co_await c.reset(pg::reset_level::full);
+    co_return co_await c.one<stamp>("select timestamptz '1970-01-01 00:00:01+00'");
+  };
+  CHECK(run(task()) == stamp(1s));
+}
+
+TEST_CASE("given rows, when read as tuples, structs, scalars and fields, then values are where they belong", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<pg::result> {
+    auto c = co_await connect();
+    co_return co_await c.exec(
+        "select i as id, 'n' || i as name, case when i > 1 then i / 2.0 end as score from generate_series(1, 3) i order by i");
+  };
+  const auto r = run(task());
+  CHECK(r.size() == 3);
+  CHECK(r.columns() == 3);
+  CHECK(r.column_name(2) == "score");
+  CHECK(r.command() == "SELECT 3");
+  CHECK(r.affected() == 3);
+  int seen = 0;
+  for (auto [id, name, score] : r.rows<int, std::string_view, std::optional<double>>()) {
+    ++seen;
+    CHECK(name == "n" + std::to_string(id));
+    CHECK(score.has_value() == (id > 1));
+  }
+  CHECK(seen == 3);
+  const auto people = r.all<person>();
+  CHECK(people[2].score == 1.5);
+  CHECK(people[1].name == "n2");
+  CHECK(r[0]["name"].as<std::string>() == "n1");
+  CHECK(r[0]["score"].is_null());
+  CHECK(r[1].as<std::tuple<int, std::string, double>>() == std::tuple(2, std::string("n2"), 1.0));
+
+  const auto reason = [](auto f) {
+    try {
+      f();
+    } catch (const pg::error& failure) {
+      return std::pair(failure.reason(), std::string(failure.what()));
+    }
+    return std::pair(pg::errc{}, std::string());
+  };
+  CHECK(reason([&] { (void)r[0].as<std::tuple<int, std::string, double>>(); }) ==
+        std::pair(pg::errc::null_value, std::string("postgres: column \"score\" is NULL")));
+  CHECK(reason([&] { (void)r[0]["name"].as<int>(); }) ==
+        std::pair(pg::errc::conversion, std::string("postgres: column \"name\": not an integer")));
+  CHECK(reason([&] { (void)r.all<int>(); }).first == pg::errc::columns);
+  CHECK(reason([&] { (void)r.one<person>(); }).first == pg::errc::rows);
+  CHECK(reason([&] { (void)r.opt<person>(); }).first == pg::errc::rows);
+  CHECK(reason([&] { (void)r[3]; }).first == pg::errc::rows);
+  CHECK(reason([&] { (void)r[0]["nobody"]; }).first == pg::errc::columns);
+}
+
+TEST_CASE("given all, one and opt, when rows are many, one or none, then each says what it must", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const auto all = co_await c.all<int>("select i from generate_series(1, $1) i", 4);
+    const auto one = co_await c.one<std::pair<int, std::string>>("select 1, 'x'");
+    const auto some = co_await c.opt<int>("select 5");
+    const auto none = co_await c.opt<int>("select 5 where false");
+    const auto two = co_await error_of(c.one<int>("select generate_series(1, 2)"));
+    const auto wide = co_await error_of(c.opt<int>("select 1, 2 where false"));
+    if (all != std::vector<int>{1, 2, 3, 4} || one.second != "x" || some != 5 || none) throw std::runtime_error("wrong values");
+    if (two.reason() != pg::errc::rows || wide.reason() != pg::errc::columns) throw std::runtime_error("wrong errors");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given parameters, when they hold quotes, NULLs or many values, then they never become part of the statement",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const std::string evil = "'; drop table x; --";
+    const auto back = co_await c.one<std::string>("select $1", evil);
+    const char* nothing = nullptr;
+    const auto nulls = co_await c.one<int>("select num_nulls($1::text, $2::text, $3::int, $4::text)", nullptr, std::nullopt,
+                                           std::optional<int>(), nothing);
+    const auto literal = co_await c.one<std::string>("select $1", "literal");
+    const std::vector<int> ids{2, 4, 99};
+    const auto any = co_await c.one<int>("select count(*)::int from generate_series(1, 9) i where i = any($1)", ids);
+    const auto nul = co_await error_of([&]() -> asio::awaitable<void> { co_await c.exec("select $1", std::string_view("a\0b", 3)); }());
+    if (back != evil || nulls != 4 || literal != "literal" || any != 2) throw std::runtime_error("wrong values");
+    if (nul.reason() != pg::errc::bad_parameter || std::string(nul.what()).find("$1") == std::string::npos)
+      throw std::runtime_error("NUL was not refused");
+    co_await c.ping();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a failing statement, when its error is caught, then it tells what the server told and the connection lives",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  std::optional<pg::error> unique;
+  std::optional<pg::error> syntax;
+  bool usable = false;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (id int constraint only_one unique, secret text); insert into t values (1, 'x')");
+    unique = co_await error_of(c.exec("insert into t values ($1, $2)", 1, "hidden"));
+    syntax = co_await error_of(c.exec("selec 1"));
+    usable = c.usable();
+  };
+  run(task());
+  CHECK(unique->reason() == pg::errc::server);
+  CHECK(unique->sqlstate() == "23505");
+  CHECK(unique->severity() == "ERROR");
+  CHECK(unique->constraint() == "only_one");
+  CHECK(unique->table() == "t");
+  CHECK(unique->detail() == "Key (id)=(1) already exists.");
+  CHECK_FALSE(unique->connection_lost());
+  CHECK(std::string(unique->what()).find("only_one") != std::string::npos);
+  CHECK(std::string(unique->what()).find("hidden") == std::string::npos);
+  CHECK(syntax->sqlstate() == "42601");
+  CHECK(syntax->position() == 1);
+  CHECK(usable);
+}
+
+TEST_CASE("given a script, when one of its statements fails, then nothing of it stays", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int); insert into t values (1); select 1");
+    (void)co_await error_of(c.script("insert into t values (2); select 1/0; insert into t values (3)"));
+    co_return co_await c.one<int>("select count(*)::int from t");
+  };
+  CHECK(run(task()) == 1);
+}
+
+TEST_CASE("given COPY by the wrong verb, when it is run, then it is refused and the connection lives", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    const auto in = co_await error_of(c.exec("copy t from stdin"));
+    const auto out = co_await error_of(c.script("copy (select generate_series(1, 100000)) to stdout"));
+    if (in.reason() != pg::errc::bad_usage || out.reason() != pg::errc::bad_usage) throw std::runtime_error("not refused");
+    co_return co_await c.one<int>("select 7");
+  };
+  CHECK(run(task()) == 7);
+}
+
+TEST_CASE("given results and parameters of many megabytes, when exchanged, then they arrive whole and the connection retires",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<bool> {
+    auto c = co_await connect();
+    if (c.after_lease() != tidepool::lease_end::clean) throw std::runtime_error("not clean at first");
+    const std::string large(20'000'000, 'x');
+    const auto length = co_await c.one<int>("select length($1)", large);
+    if (c.after_lease() != tidepool::lease_end::clean) throw std::runtime_error("a large parameter is no reason");
+    const auto back = co_await c.one<std::string>("select repeat('y', 20000000)");
+    co_return length == 20'000'000 && back.size() == 20'000'000 && c.after_lease() == tidepool::lease_end::broken;
+  };
+  CHECK(run(task()));
+}
+
+TEST_CASE("given a server that talks while we send, when both have much to say, then neither waits for ever", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    // Every statement raises a notice of 1 kB; the script is far larger than the socket buffers.
+    std::string script = "set client_min_messages to notice;";
+    for (int i = 0; i < 30000; ++i) script += "do $$begin raise notice '%', repeat('n', 1000); end$$;";
+    co_await c.script(script);
+    co_return co_await c.one<int>("select 1");
+  };
+  CHECK(run(task()) == 1);
+}
+
+TEST_CASE("given an operation in progress, when another is started, then it fails at once and the first goes on", "[postgres][server]") {
+  NEEDS_SERVER();
+  int first = 0;
+  std::optional<pg::error> second;
+  asio::io_context context;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    auto slow = [&]() -> asio::awaitable<void> { first = co_await c.one<int>("select 1 from pg_sleep(0.2)"); };
+    asio::co_spawn(context, slow(), asio::detached);
+    co_await pause(50ms);
+    second = co_await error_of(c.exec("select 2"));
+    while (first == 0) co_await pause(10ms);
+  };
+  asio::co_spawn(context, task(), asio::detached);
+  context.run_for(hang);
+  CHECK(first == 1);
+  CHECK(second.value().reason() == pg::errc::busy);
+}
+
+TEST_CASE("given notices, when the server sends them, then the hook gets them and stderr nothing", "[postgres][server]") {
+  NEEDS_SERVER();
+  std::vector<std::string> heard;
+  // libpq prints by default; what goes to stderr is caught in a file.
+  std::FILE* file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  std::fflush(stderr);
+  const int saved = ::dup(2);
+  ::dup2(::fileno(file), 2);
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.on_notice = [&heard](const pg::notice& n) { heard.push_back(std::string(n.severity) + " " + std::string(n.message)); };
+    auto c = co_await pg::connection::connect(settings);
+    co_await c.script("do $$begin raise notice 'hear me'; raise warning 'me too'; end$$; rollback");
+    auto quiet = co_await connect();
+    co_await quiet.script("do $$begin raise warning 'unheard'; end$$");
+    auto victim = co_await connect();
+    const auto killed = co_await c.one<bool>("select pg_terminate_backend($1)", victim.backend_pid());
+    for (int i = 0; i < 500 && victim.usable(); ++i) co_await pause(10ms);
+    if (!killed) throw std::runtime_error("not killed");
+  };
+  std::exception_ptr failure;
+  try {
+    run(task());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  std::fflush(stderr);
+  ::dup2(saved, 2);
+  ::close(saved);
+  const long written = (std::fseek(file, 0, SEEK_END), std::ftell(file));
+  std::fclose(file);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(heard == std::vector<std::string>{"NOTICE hear me", "WARNING me too", "WARNING there is no transaction in progress"});
+  CHECK(written == 0);
+}
+
+TEST_CASE("given a prepared statement, when executed, then its parameters are taken", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    const auto add = co_await c.prepare("select $1::int + $2::int");
+    int sum = 0;
+    for (int i = 0; i < 3; ++i) sum += co_await c.one<int>(add, i, 10);
+    const auto wrong = co_await error_of(c.prepare("selec"));
+    if (!wrong.is("42601")) throw std::runtime_error("a bad statement was prepared");
+    co_return sum;
+  };
+  CHECK(run(task()) == 33);
+}
+
+TEST_CASE("given a statement cache, when tables change and statements are deallocated, then results stay right", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.statement_cache = 2;
+    auto c = co_await pg::connection::connect(settings);
+    const auto prepared = [&c]() { return c.one<int>("select count(*)::int from pg_prepared_statements where name like 'tidepool%'"); };
+    co_await c.script("create temp table t as select 1 as a");
+    for (int i = 0; i < 3; ++i) {
+      const auto row = co_await c.exec("select * from t");
+      if (row.columns() != 1) throw std::runtime_error("wrong row");
+    }
+    co_await c.script("alter table t add b int");
+    const auto wider = co_await c.exec("select * from t");
+    if (wider.columns() != 2) throw std::runtime_error("the old plan was used");
+    co_await c.script("deallocate all");
+    const auto again = co_await c.exec("select * from t");
+    if (again.columns() != 2) throw std::runtime_error("wrong after deallocate");
+    for (int i = 0; i < 10; ++i) {
+      const auto echoed = co_await c.one<int>("select $1 + " + std::to_string(i), 1);
+      if (echoed != i + 1) throw std::runtime_error("wrong sum");
+    }
+    const int kept = co_await prepared();
+    if (kept > 3) throw std::runtime_error("the cache does not keep its size");
+    // Another parameter type is another statement.
+    const auto text = co_await c.one<std::string>("select $1", "text");
+    const std::vector<std::byte> one_byte(1);
+    const auto bytes = co_await c.one<std::vector<std::byte>>("select $1", one_byte);
+    if (text != "text" || bytes.size() != 1) throw std::runtime_error("types were mixed up");
+    // In a transaction the caller has to decide.
+    auto body = [](pg::transaction& t) -> asio::awaitable<void> {
+      co_await t.exec("select * from t");
+      co_await t.script("alter table t add c int");
+      const auto stale = co_await error_of(t.exec("select * from t"));
+      if (!stale.is("0A000")) throw std::runtime_error("no stale plan");
+      throw std::out_of_range("leave");
+    };
+    bool left = false;
+    try {
+      co_await c.transaction(body);
+    } catch (const std::out_of_range&) {
+      left = true;
+    }
+    const auto after = co_await c.exec("select * from t");
+    if (!left || after.columns() != 2) throw std::runtime_error("wrong after rollback");
+    co_await c.reset(pg::reset_level::full);
+    co_await c.exec("select 1");
+  };
+  CHECK_NOTHROW(run(task()));
+}
