@@ -87,7 +87,9 @@ done
 printf 'subdirs("%s")\n' "${built[@]}" >"$build/CTestTestfile.cmake"
 say "running the tests of: ${built[*]}"
 status=0
-(cd "$build" && ctest -j "$jobs" --output-on-failure --no-tests=error) || status=$?
+# Where a program was not built, ctest lists two dozen places it looked in.
+(cd "$build" && ctest -j "$jobs" --output-on-failure --no-tests=error) 2>&1 |
+  { grep -vE '(^|/)tidepool_test_[a-z]+$|^Could not find executable|^Looked in the following places' || true; } || status=$?
 if [ ${#failed[@]} -gt 0 ]; then
   echo "NOT BUILT: ${failed[*]}" >&2
   status=1

@@ -66,7 +66,7 @@ class rule_book {
 inline std::vector<config_fault> pool_config::validate() const {
   std::vector<config_fault> faults;
   detail::rule_book rules(faults);
-  const auto quote = [](std::string_view text) { return "'" + std::string(text) + "...'"; };
+  const auto quote = [](std::string_view text) { return std::string("'").append(text).append("...'"); };
   if (name.truncated()) faults.push_back({"name", quote(name), "must be at most 63 bytes"});
   if (name.empty()) faults.push_back({"name", "empty", "must not be empty"});
   if (validation_query.truncated()) faults.push_back({"validation_query", quote(validation_query), "must be at most 255 bytes"});

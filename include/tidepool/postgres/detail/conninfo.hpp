@@ -34,7 +34,9 @@ struct endpoint {
   bool local() const { return hostaddr.empty() && (host.empty() || host[0] == '/' || host[0] == '@'); }
   std::string text() const {
     const auto& shown = host.empty() ? hostaddr : host;
-    return printable(shown.empty() ? "local socket" : shown, 80) + (port.empty() ? "" : ":" + printable(port, 8));
+    std::string out = printable(shown.empty() ? "local socket" : shown, 80);
+    if (!port.empty()) out.append(":").append(printable(port, 8));
+    return out;
   }
 };
 
