@@ -141,20 +141,19 @@ class basic_pool {
     return out;
   }
 
-  // The hot path is one small frame; waiting is a second coroutine, entered only when needed.
+  // One frame for both ways: the node of the slow one is only made when it is needed.
   static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where) {
     auto* held = pool->take(where, false);
-    if (held) co_return detail::make_lease::of<Connection, Traits>(held);
-    co_return co_await acquire_slowly(pool->shared_from_this(), timeout, where);
-  }
-  static awaitable<lease> acquire_slowly(std::shared_ptr<impl> pool, duration timeout, source_location where) {
-    std::unique_ptr<detail::stack_trace> trace = pool->capture();
-    detail::coroutine_wait<impl> node(*pool, where);
-    const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
-    co_await node.template async_wait<executor_type>(enqueue);
-    if (node.error != errc{}) throw pool->error_of(node);
-    auto* held = node.claim();
-    if (trace) pool->keep_trace(*held, std::move(trace));
+    if (!held) {
+      const std::shared_ptr<impl> keep = pool->shared_from_this();
+      std::unique_ptr<detail::stack_trace> trace = pool->capture();
+      detail::coroutine_wait<impl> node(*pool, where);
+      const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
+      co_await node.template async_wait<executor_type>(enqueue);
+      if (node.error != errc{}) throw pool->error_of(node);
+      held = node.claim();
+      if (trace) pool->keep_trace(*held, std::move(trace));
+    }
     co_return detail::make_lease::of<Connection, Traits>(held);
   }
   template <class Start>
