@@ -1,4 +1,4 @@
-// tidepool - PostgreSQL: connection, transaction, codecs, and the connector for a pool.
+// tidepool - PostgreSQL: connection, transaction, codecs, and the pool of them.
 #ifndef TIDEPOOL_POSTGRES_HPP
 #define TIDEPOOL_POSTGRES_HPP
 
@@ -7,6 +7,7 @@
 #include "postgres/connector.hpp"
 #include "postgres/error.hpp"
 #include "postgres/options.hpp"
+#include "postgres/pool.hpp"
 #include "postgres/result.hpp"
 #include "postgres/transaction.hpp"
 

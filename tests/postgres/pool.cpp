@@ -1,0 +1,341 @@
+// tidepool - postgres::pool against a real server.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fake_server.hpp"
+
+using namespace tidepool_tests;
+using tidepool::close_reason;
+
+namespace {
+
+tidepool::pool_config small(std::size_t min = 2, std::size_t max = 4) {
+  tidepool::pool_config config;
+  config.name = "tidepool_test";
+  config.min_size = min;
+  config.max_size = max;
+  config.pre_ping = false;
+  config.test_on_borrow = false;
+  config.auto_scale = false;
+  config.close_grace = 2s;
+  config.retry_delay = 20ms;
+  config.max_retry_delay = 200ms;
+  return config;
+}
+
+void must(bool holds, const char* what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+/// How many sessions the server has of a pool's name.
+asio::awaitable<int> sessions(pg::connection& watcher, std::string name = "tidepool_test") {
+  return watcher.one<int>("select count(*)::int from pg_stat_activity where application_name = $1", name);
+}
+
+pg::connector ours(const tidepool::pool_config& config, std::string more = "") { return {pg::options(server() + " " + more), config}; }
+
+}  // namespace
+
+TEST_CASE("given a pool, when it is opened, used and closed, then the server sees exactly its sessions", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto watcher = co_await connect();
+    const auto config = small();
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    co_await pool.open();
+    must(co_await sessions(watcher) == 2, "min_size sessions");
+    int sum = 0;
+    for (int i = 0; i < 10; ++i) {
+      auto lease = co_await pool.acquire();
+      sum += co_await lease->one<int>("select 1");
+    }
+    must(pool.stats().connections_created == 2, "no more than needed");
+    co_await pool.close();
+    must(co_await sessions(watcher) == 0, "none left when close() returns");
+    co_return sum;
+  };
+  CHECK(run(task()) == 10);
+}
+
+TEST_CASE("given idle connections whose backends were terminated, when acquiring, then nobody gets a dead one",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto watcher = co_await connect();
+    const auto config = small(4, 4);
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    co_await pool.open();
+    int good = 0;
+    for (int round = 0; round < 3; ++round) {
+      // Replacements of the last round may still be on their way.
+      for (int left = 1; left > 0; left = co_await sessions(watcher)) {
+        co_await watcher.exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidepool_test'");
+        co_await pause(5ms);
+      }
+      auto lease = co_await pool.acquire();
+      good += co_await lease->one<int>("select 1");
+    }
+    must(pool.stats().closed(close_reason::broken) > 0, "closed as broken");
+    co_await pool.close();
+    co_return good;
+  };
+  CHECK(run(task()) == 3);
+}
+
+TEST_CASE("given a lease left in a transaction, when it ends, then the next holder finds a clean connection", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto config = small(1, 1);
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    int pid = 0;
+    {
+      auto lease = co_await pool.acquire();
+      pid = lease->backend_pid();
+      co_await lease->script("begin; create temp table left_over (i int)");
+    }
+    {
+      auto lease = co_await pool.acquire();
+      must(lease->backend_pid() == pid && !lease->in_transaction(), "the same connection, rolled back");
+      const auto exists = co_await lease->one<bool>("select to_regclass('pg_temp.left_over') is not null");
+      must(!exists, "nothing was left");
+    }
+    must(pool.stats().resets == 1, "one reset, where it was needed");
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given reset level full, when leases end, then session state never reaches the next holder", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto config = small(1, 1);
+    pg::options settings(server());
+    settings.reset = pg::reset_level::full;
+    pg::pool pool(co_await asio::this_coro::executor, pg::connector(settings, config), config);
+    for (int i = 0; i < 3; ++i) {
+      auto lease = co_await pool.acquire();
+      const auto tenant = co_await lease->one<std::string>("select coalesce(current_setting('app.tenant', true), '')");
+      must(tenant.empty(), "somebody else's tenant");
+      co_await lease->script("set app.tenant = 'secret'; create temp table mine (i int); listen c; select pg_advisory_lock(1)");
+    }
+    must(pool.stats().connections_created == 1, "one connection for all");
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a wrong password, when acquiring, then it fails at once with the reason and without the password",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_await c.script(
+        "drop role if exists tidepool_pool_role; create role tidepool_pool_role login password 'right' in role needs_password");
+    auto config = small(0, 2);
+    config.start = tidepool::start_mode::lazy;
+    pg::pool pool(co_await asio::this_coro::executor, ours(config, "user=tidepool_pool_role password=tops3cret"), config);
+    std::string said;
+    try {
+      auto lease = co_await pool.acquire(30s);
+    } catch (const tidepool::pool_error& failure) {
+      if (failure.code() == tidepool::errc::connect_failed) said = failure.what();
+    }
+    co_await pool.close();
+    co_await c.script("drop role tidepool_pool_role");
+    co_return said;
+  };
+  const stopwatch watch;
+  const auto said = run(task());
+  CHECK(watch.seconds() < 20);
+  CHECK(said.find("28P01") != std::string::npos);
+  CHECK(said.find("tops3cret") == std::string::npos);
+}
+
+TEST_CASE("given a role with few sessions, when the pool wants more, then it keeps serving with what it has", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  int served = 0;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await c.script("drop role if exists tidepool_few; create role tidepool_few login connection limit 2");
+    auto config = small(0, 6);
+    config.acquire_timeout = 30s;
+    config.start = tidepool::start_mode::lazy;
+    pg::pool pool(co_await asio::this_coro::executor, ours(config, "user=tidepool_few"), config);
+    int running = 12;
+    auto user = [&]() -> asio::awaitable<void> {
+      for (int i = 0; i < 5; ++i) {
+        auto lease = co_await pool.acquire();
+        served += co_await lease->one<int>("select 1 from pg_sleep(0.005)");
+      }
+      --running;
+    };
+    for (int i = 0; i < 12; ++i) asio::co_spawn(co_await asio::this_coro::executor, user(), asio::detached);
+    while (running > 0) co_await pause(10ms);
+    co_await pool.close();
+    co_await c.script("drop role tidepool_few");
+  };
+  run(task());
+  CHECK(served == 60);
+}
+
+TEST_CASE("given a silent server, when acquiring, then the acquire ends by its deadline and close() by its own", "[postgres][pool]") {
+  fake_server silent([](const std::string&) { return ""; });
+  auto task = [&]() -> asio::awaitable<bool> {
+    auto config = small(0, 2);
+    config.start = tidepool::start_mode::lazy;
+    config.connect_timeout = 300ms;
+    config.acquire_timeout = 200ms;
+    pg::pool pool(co_await asio::this_coro::executor, pg::connector(pg::options(silent.conninfo()), config), config);
+    bool timed_out = false;
+    try {
+      auto lease = co_await pool.acquire();
+    } catch (const tidepool::pool_error& failure) {
+      timed_out = failure.code() == tidepool::errc::timeout;
+    }
+    co_await pool.close(100ms);
+    co_return timed_out;
+  };
+  const stopwatch watch;
+  CHECK(run(task()));
+  CHECK(watch.seconds() < 30);
+}
+
+TEST_CASE("given a validation query, when it fails, then the connection is not handed out", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto config = small(1, 1);
+    config.test_on_borrow = true;
+    config.alive_bypass = 0s;
+    config.validation_query = "select 1 / (current_setting('app.broken', true) is distinct from 'yes')::int";
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    int pid = 0;
+    {
+      auto lease = co_await pool.acquire();
+      pid = lease->backend_pid();
+      co_await lease->script("set app.broken = 'yes'");
+    }
+    co_await pause(20ms);  // the pool's cheap clock may lag by some milliseconds
+    auto lease = co_await pool.acquire();
+    must(lease->backend_pid() != pid, "another connection");
+    must(pool.stats().validation_failures == 1, "counted");
+    lease.release();
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a cancelled statement, when its lease ends, then the connection goes and its slot is used again",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::exception_ptr failure;
+  int served = 0;
+  auto task = [&]() -> asio::awaitable<void> {
+    const auto config = small(1, 1);
+    pg::pool pool(context, ours(config), config);
+    co_await pool.open();
+    auto sleeper = [&]() -> asio::awaitable<void> {
+      auto lease = co_await pool.acquire();
+      co_await lease->exec("select pg_sleep(60)");
+    };
+    for (int i = 0; i < 5; ++i) {
+      asio::cancellation_signal signal;
+      bool ended = false;
+      asio::co_spawn(context, sleeper(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { ended = true; }));
+      co_await pause(30ms);
+      signal.emit(asio::cancellation_type::terminal);
+      while (!ended) co_await pause(1ms);
+      auto lease = co_await pool.acquire();
+      served += co_await lease->one<int>("select 1");
+    }
+    co_await pool.close();
+  };
+  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(served == 5);
+}
+
+TEST_CASE("given a lease that is abandoned, when its time is over, then its statement fails and the slot serves others",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::optional<pg::error> holder;
+  int served = 0;
+  std::exception_ptr failure;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto config = small(1, 1);
+    config.leak_timeout = 100ms;
+    config.abandon_timeout = 200ms;
+    pg::pool pool(context, ours(config), config);
+    auto leak = [&]() -> asio::awaitable<void> {
+      auto lease = co_await pool.acquire();
+      holder = co_await error_of(lease->exec("select pg_sleep(60)"));
+    };
+    asio::co_spawn(context, leak(), asio::detached);
+    co_await pause(50ms);
+    auto lease = co_await pool.acquire(30s);
+    served = co_await lease->one<int>("select 1");
+    lease.release();
+    co_await pool.close();
+  };
+  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(served == 1);
+  CHECK(holder.value().connection_lost());
+}
+
+TEST_CASE("given threads, kills and a small pool, when many work, then only statements of killed backends fail",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::atomic<int> good{0};
+  std::atomic<int> lost{0};
+  std::atomic<int> other{0};
+  std::atomic<int> running{24};
+  auto config = small(4, 8);
+  config.acquire_timeout = 30s;
+  pg::pool pool(context, ours(config), config);
+  auto user = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < 60; ++i) {
+      try {
+        auto lease = co_await pool.acquire();
+        auto body = [](pg::transaction& t) -> asio::awaitable<int> { co_return co_await t.one<int>("select 1 from pg_sleep(0.001)"); };
+        good += co_await lease->transaction(body);
+      } catch (const pg::error& failure) {
+        if (failure.connection_lost()) {
+          ++lost;
+        } else {
+          ++other;
+        }
+      } catch (const std::exception&) {
+        ++other;
+      }
+    }
+    --running;
+  };
+  int left = -1;
+  auto killer = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    while (running > 0) {
+      co_await c.exec(
+          "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidepool_test' order by random() limit 1");
+      co_await pause(20ms);
+    }
+    co_await pool.close();
+    left = co_await sessions(c);
+  };
+  for (int i = 0; i < 24; ++i) asio::co_spawn(context, user(), asio::detached);
+  asio::co_spawn(context, killer(), asio::detached);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { context.run_for(hang); });
+  for (auto& thread : threads) thread.join();
+  CHECK(running == 0);
+  CHECK(good + lost == 24 * 60);
+  CHECK(other == 0);
+  CHECK(good > lost);
+  CHECK(left == 0);
+}
