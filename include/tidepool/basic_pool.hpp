@@ -19,6 +19,7 @@ namespace tidepool {
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
 ///
 /// Destroying the pool is safe at any time: waiting callers fail with `errc::closed`, leases stay usable and are destroyed when they end.
+/// Only an awaitable that nobody has begun to await must not be begun any more.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
   using impl = detail::pool_impl<Connection, Traits>;

@@ -50,13 +50,12 @@ class basic_lease {
   void discard() noexcept {
     if (entry* held = std::exchange(entry_, nullptr)) held->pool->discard(*held);
   }
-  /// Takes the connection out of the pool for good; the pool opens another one if it needs to. Throws `errc::empty_lease` (as
-  /// std::system_error) when there is none, and what the move constructor of the connection throws.
+  /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
+  /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak reclaimed, or
+  /// the end of close's grace); and what the move constructor of the connection throws.
   Connection detach() {
     if (!entry_) throw std::system_error(make_error_code(errc::empty_lease));
-    Connection out = entry_->pool->detach(*entry_);
-    entry_ = nullptr;
-    return out;
+    return entry_->pool->detach(*std::exchange(entry_, nullptr));
   }
 
   /// Number of the connection, unique over the pool's life; 0 when empty.

@@ -59,6 +59,9 @@ class pool_core {
       const tick due = later(now, leak_.report_after());
       if (due < armed_at_) armed_at_ = arm_at = due;
     }
+    if (count(slot_state::idle) < config_.min_idle && now < armed_at_ && spares_missing() && total() < max_) {
+      armed_at_ = arm_at = now;  // the timer opens the next spare one
+    }
     return slot;
   }
 
@@ -193,6 +196,10 @@ class pool_core {
   std::size_t open_count() const noexcept { return live() + connecting(); }
   std::size_t total() const noexcept { return open_count() + count(slot_state::closing); }
 
+  std::size_t spares_missing() const noexcept {
+    const std::size_t there = count(slot_state::idle) + background_ + connecting();
+    return config_.min_idle > there ? config_.min_idle - there : 0;
+  }
   core_slot* pick() const noexcept {
     if constexpr (queue_policy::newest_first) return idle_.newest();
     return idle_.oldest();

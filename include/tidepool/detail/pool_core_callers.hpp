@@ -30,10 +30,15 @@ TIDEPOOL_CORE(void)::enqueue(core_waiter& w, tick now, tick deadline, core_actio
     fail(w, errc::timeout, a);
     return settle(now, a);
   }
-  if (waiters_.size() >= config_.max_waiting) return fail(w, errc::queue_full, a);
-  if (live() == 0 && connecting() == 0) {
-    const errc refused = gate_.refusal(now);
-    if (refused != errc{}) return fail(w, refused, a);
+  errc refused{};
+  if (waiters_.size() >= config_.max_waiting) {
+    refused = errc::queue_full;
+  } else if (live() == 0 && connecting() == 0) {
+    refused = gate_.refusal(now);
+  }
+  if (refused != errc{}) {
+    fail(w, refused, a);
+    return settle(now, a);
   }
   w.at = core_waiter::stage::waiting;
   waiters_.push_back(w);

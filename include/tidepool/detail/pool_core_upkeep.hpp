@@ -35,7 +35,7 @@ TIDEPOOL_CORE(void)::serve(tick now, core_actions& a) noexcept {
     } else if (now < slot->fresh_until) {
       idle_.erase(*slot);
       grant(*waiters_.front(), *slot, now, true, a);
-    } else if (count(slot_state::validating) < waiters_.size()) {
+    } else if (count(slot_state::validating) - background_ < waiters_.size()) {
       idle_.erase(*slot);
       run_op(*slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
     } else {
@@ -82,7 +82,7 @@ TIDEPOOL_CORE(void)::grow(tick now, core_actions& a) noexcept {
   const std::size_t coming = connecting() + count(slot_state::validating) + count(slot_state::resetting);
   std::size_t need = missing(waiters_.size(), coming);
   need = std::max(need, missing(std::max(min_, target_), open_count()));
-  need = std::max(need, missing(config_.min_idle, count(slot_state::idle) + background_ + connecting()));
+  need = std::max(need, spares_missing());
   need = std::min(need, missing(max_, total()));
   if (need == 0) return;
   wants_connect_ = true;

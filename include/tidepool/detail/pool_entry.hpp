@@ -12,8 +12,8 @@
 
 namespace tidepool::detail {
 
-/// Where the operations of one connection run, one after the other, and how the running one is cancelled. A signal must be emitted where
-/// its slot is used, hence the strand. Shared with the coroutine, which may outlive the entry.
+/// Where an operation runs and how it is cancelled. A signal must be emitted where its slot is used, hence the strand. Shared with the
+/// coroutine, which may outlive the entry.
 template <class Traits>
 struct op_state {
   using executor_type = typename Traits::operation_executor;

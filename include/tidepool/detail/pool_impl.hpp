@@ -96,20 +96,30 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if (e.sampled_at != tick{}) held = end_sample(e);
     release_slowly(e, lease_end::broken, held);
   }
+  /// Ends the lease in any case. Throws when the pool has taken the connection back already.
   Connection detach(entry& e) {
     const auto self = this->shared_from_this();
-    Connection out = std::move(*e.connection);
     core_actions a;
+    bool taken_back = false;
     bool free = true;
     event(a, [&](tick now) {
-      if (e.state == slot_state::gone) {
+      taken_back = e.state == slot_state::gone;
+      if (taken_back) {
         free = core_.let_go(e);
       } else {
         core_.detach(e, now, a);
       }
     });
-    if (free) delete_entry(&e);
-    return out;
+    if (taken_back) {
+      if (free) delete_entry(&e);
+      throw std::system_error(make_error_code(errc::closed), "the pool has shut this connection");
+    }
+    struct guard {
+      pool_impl& pool;
+      entry& e;
+      ~guard() { pool.delete_entry(&e); }
+    } const freed{*this, e};
+    return std::move(*e.connection);
   }
   void label(entry& e, std::string_view text) noexcept {
     const lock_type lock(mutex_);
@@ -199,6 +209,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       core_.shut_down(now, a);
       if (!core_.finished()) self_ = this->shared_from_this();
     });
+    disarm();  // nothing has a deadline any more
   }
   void context_shutdown() noexcept override;
 

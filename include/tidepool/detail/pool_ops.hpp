@@ -1,6 +1,6 @@
 // tidepool - the coroutines that work on connections: connect, validate, reset, close. Included by pool_impl.hpp.
 //
-// Each runs on its connection's strand, started by a post and never inside a caller; its frame owns the entry once the core has let go
+// Each runs on a strand of its own, started by a post and never inside a caller; its frame owns the entry once the core has let go
 // of it, and a frame destroyed half-way (the context is going) counts as a failed operation.
 #ifndef TIDEPOOL_DETAIL_POOL_OPS_HPP
 #define TIDEPOOL_DETAIL_POOL_OPS_HPP
@@ -81,12 +81,19 @@ void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::start_op(entry& e, slot_action what) noexcept {
+  std::shared_ptr<op_state<Traits>> op;
+  try {
+    op = std::make_shared<op_state<Traits>>(executor_);
+  } catch (...) {  // out of memory: the operation counts as failed
+  }
   bool wanted = false;
   {
     const lock_type lock(mutex_);
     wanted = core_.op_started(e);
+    if (wanted) e.op = op;
   }
   if (!wanted) return delete_entry(&e);
+  if (!op) return op_failed(e, what, failure_kind::transient, "out of memory");
   spawn(e, what);
 }
 
@@ -214,8 +221,10 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
   core_actions a;
   bool cared = false;
   bool free = false;
+  std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
   {
     const lock_type lock(mutex_);
+    ended.swap(e.op);
     cared = e.state != slot_state::gone;
     if (cared) {
       what(core_, e, precise_now<Traits>(), a);

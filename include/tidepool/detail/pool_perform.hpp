@@ -207,7 +207,6 @@ void pool_impl<Connection, Traits>::context_shutdown() noexcept {
     const lock_type lock(mutex_);
     context_gone_ = true;
   }
-  disarm();
   shut_down();
   if constexpr (has_context_gone<Connection>) {
     std::uint64_t told = 0;
