@@ -31,7 +31,6 @@ struct op_state {
 
   executor_type executor;
   asio::cancellation_signal signal;
-  bool cancelled = false;
 };
 
 template <class Connection, class Traits>

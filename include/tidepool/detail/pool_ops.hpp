@@ -26,6 +26,11 @@ class pool_impl<Connection, Traits>::running_op {
   /// `none`: a connect.
   slot_action what() const noexcept { return what_; }
 
+  /// Whether the pool still waits for it. Its connection is shut otherwise.
+  bool wanted() const noexcept {
+    const lock_type lock(pool_->mutex_);
+    return entry_->state != slot_state::gone;
+  }
   template <class Event>
   void done(Event event) noexcept {
     pool_->end_op(*std::exchange(entry_, nullptr), event, [] {});
@@ -103,7 +108,7 @@ void pool_impl<Connection, Traits>::spawn(entry& e, slot_action what) noexcept {
   running_op run(this->shared_from_this(), e, what);
   try {
     asio::post(op->executor, [op, run = std::move(run)]() mutable {
-      if (op->cancelled) return;  // the end of `run` says so
+      if (!run.wanted()) return;  // the end of `run` says so
       asio::awaitable<void, op_executor> body;
       switch (run.what()) {
         case slot_action::validate: body = run_validate(std::move(run)); break;

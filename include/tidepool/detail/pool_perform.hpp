@@ -132,10 +132,7 @@ void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_sta
   }
   if (post_cancel) {
     try {
-      asio::post(op->executor, [op] {
-        op->cancelled = true;
-        op->signal.emit(asio::cancellation_type::terminal);
-      });
+      asio::post(op->executor, [op] { op->signal.emit(asio::cancellation_type::terminal); });
     } catch (...) {  // the socket is shut all the same
     }
   }
