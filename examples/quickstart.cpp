@@ -1,0 +1,37 @@
+// tidepool - quick start: a pool of PostgreSQL connections. DATABASE_URL says where; without it, libpq's PG* variables.
+#include <tidepool/postgres.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace asio = tidepool::asio;
+namespace postgres = tidepool::postgres;
+
+asio::awaitable<void> greet(postgres::pool& pool) {
+  auto lease = co_await pool.acquire();  // waits its turn; the connection goes back when the lease leaves its scope
+  auto rows = co_await lease->exec("select n, 'hello ' || n from generate_series(1, $1) n", 3);
+  for (auto [number, text] : rows.rows<int, std::string>()) std::printf("%d: %s\n", number, text.c_str());
+}
+
+asio::awaitable<void> run(postgres::pool& pool) {
+  co_await pool.open();  // connects `min_size` connections, or says why it cannot
+  co_await greet(pool);
+  co_await pool.close();
+}
+
+int main() try {
+  const char* url = std::getenv("DATABASE_URL");
+  tidepool::pool_config config;
+  config.min_size = 2;
+  config.max_size = 10;
+
+  asio::io_context io;
+  postgres::pool pool(io, postgres::connector(url ? url : ""), config);
+  asio::co_spawn(io, run(pool), [](std::exception_ptr failed) {
+    if (failed) std::rethrow_exception(failed);
+  });
+  io.run();  // returns when the pool is closed and nothing is left to do
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "quickstart: %s\n", error.what());
+  return 1;
+}

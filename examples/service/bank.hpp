@@ -1,0 +1,48 @@
+// tidepool - what the service does: accounts and transfers in PostgreSQL, and the words of operations about its pool.
+#ifndef TIDEPOOL_EXAMPLES_BANK_HPP
+#define TIDEPOOL_EXAMPLES_BANK_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <tidepool/pool.hpp>
+#include <tidepool/postgres.hpp>
+#include <vector>
+
+#include "http_server.hpp"
+
+/// The pool tells what it does to a log.
+struct bank_traits : tidepool::default_traits<tidepool::postgres::connection> {
+  using observer = tidepool::log_observer;
+};
+using bank_pool = tidepool::basic_pool<tidepool::postgres::connection, bank_traits>;
+
+///     GET /accounts/7                  one row
+///     PUT /transfers/KEY/7/8/100       moves money in a transaction; the same KEY again changes nothing
+///     GET /slow/250                    a query of so many milliseconds
+///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus
+class bank {
+ public:
+  explicit bank(bank_pool& pool) : pool_(pool) {}
+
+  /// Answers one request. Any number at once, on any thread.
+  asio::awaitable<http::response> answer(const http::message& request);
+
+ private:
+  using path = std::vector<std::string_view>;
+
+  asio::awaitable<http::response> route(std::string_view method, path parts);
+  asio::awaitable<http::response> account(std::int64_t id);
+  asio::awaitable<http::response> transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount);
+  asio::awaitable<http::response> slow(std::chrono::milliseconds time);
+  http::response health();
+
+  bank_pool& pool_;
+  std::mutex mutex_;
+  tidepool::pool_stats recent_;  // what "lately" in health() begins with
+  std::chrono::steady_clock::time_point recent_since_;
+};
+
+#endif
