@@ -1,0 +1,241 @@
+// tidepool - the core: how many connections it opens, and when.
+#include "core_rig.hpp"
+
+namespace {
+
+using namespace tidepool_tests;
+using rig = core_rig<>;
+
+TEST_CASE("[A5][B005] given the growth table, when acquires arrive together, then just what they are short of is opened, within the caps") {
+  struct row {
+    std::size_t min, max, min_idle, max_connecting;
+    std::size_t idle, leased;  // before
+    std::size_t acquires;      // that arrive
+    std::size_t connects;      // wanted
+  };
+  const std::vector<row> table{
+      // min max spare at-once | idle leased | acquires | connects
+      {0, 10, 0, 10, 0, 0, 0, 0},  // nobody asks
+      {0, 10, 0, 10, 0, 0, 1, 1},  //
+      {0, 10, 0, 10, 0, 0, 3, 3},  // three at once: three connects, not one
+      {0, 10, 0, 2, 0, 0, 3, 2},   // capped by max_connecting
+      {0, 10, 0, 1, 0, 0, 9, 1},   //
+      {0, 2, 0, 10, 0, 0, 5, 2},   // capped by max_size
+      {5, 10, 0, 10, 0, 0, 1, 5},  // the floor covers the caller
+      {5, 10, 0, 10, 0, 0, 5, 5},  //
+      {5, 10, 0, 10, 0, 0, 7, 7},  // more callers than the floor
+      {5, 10, 0, 3, 0, 0, 1, 3},   //
+      {0, 10, 0, 10, 1, 0, 1, 0},  // an idle one serves
+      {0, 10, 0, 10, 1, 0, 2, 1},  //
+      {0, 10, 0, 10, 2, 3, 4, 2},  //
+      {0, 5, 0, 10, 0, 5, 4, 0},   // full
+      {0, 5, 0, 10, 0, 4, 4, 1},   //
+      {4, 5, 0, 10, 0, 4, 0, 0},   // leased ones count for the floor
+      {0, 10, 2, 10, 2, 0, 1, 1},  // spare ones are replaced
+      {0, 10, 3, 10, 3, 0, 3, 3},  //
+      {0, 4, 3, 10, 3, 0, 3, 1},   // within max_size
+      {0, 10, 3, 2, 3, 0, 3, 2},   // within max_connecting
+      {2, 10, 2, 10, 2, 2, 0, 0},  // both floors kept already
+  };
+  for (const row& t : table) {
+    const bool fresh = t.idle + t.leased == 0;
+    rig r(calm(fresh ? t.min : 0, t.max));
+    std::vector<rig::caller*> holders;
+    for (std::size_t i = 0; i < t.idle + t.leased; ++i) holders.push_back(&r.acquire());
+    r.connect_all();
+    for (std::size_t i = 0; i < t.idle; ++i) r.give_back(*holders[i]);
+    r.config.max_connecting = t.max_connecting;
+    r.config.min_idle = t.min_idle;
+    r.resize(t.min, t.max);
+    REQUIRE(r.stats().idle_connections == t.idle);
+    REQUIRE(r.stats().active_connections == t.leased);
+    REQUIRE(r.stats().total_connections == t.idle + t.leased);
+    const std::size_t before = r.connects;
+    for (std::size_t i = 0; i < t.acquires; ++i) r.acquire();
+    if (t.acquires == 0) r.fire();
+    INFO("min " << t.min << " max " << t.max << " spare " << t.min_idle << " at once " << t.max_connecting << " idle " << t.idle
+                << " leased " << t.leased << " acquires " << t.acquires);
+    CHECK(r.connects - before == t.connects);
+    r.finish();
+  }
+}
+
+TEST_CASE("[C4][A1] given a floor, when the pool is opened, then so many connections are made and no more, at most so many at once") {
+  auto config = calm(5, 20);
+  config.max_connecting = 2;
+  rig r(config);
+  auto& opened = r.open();
+  for (int made = 0; made < 5; ++made) {
+    CHECK(opened.waiting());
+    CHECK(r.stats().connecting == std::min<std::size_t>(2, 5 - static_cast<std::size_t>(made)));
+    r.connect_ok();
+  }
+  CHECK(opened.done());
+  CHECK(r.connects == 5);
+  CHECK(r.stats().state == pool_state::healthy);
+  r.finish();
+}
+
+TEST_CASE(
+    "[A13] given callers that leave again, when their connects finish, then the connections are kept and used, and no more are opened") {
+  rig r(calm(0, 10));
+  auto& a = r.acquire();
+  auto& b = r.acquire();
+  CHECK(r.connects == 2);
+  r.cancel(a);
+  r.cancel(b);
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  CHECK(r.acquire().served());
+  CHECK(r.acquire().served());
+  CHECK(r.connects == 2);
+  r.finish();
+}
+
+TEST_CASE("[B041] given a connection that says goodbye, when callers wait at max_size, then its place is taken only once it is closed") {
+  rig r(calm(0, 1));
+  auto& a = r.acquire();
+  r.connect_ok();
+  r.recycle();
+  r.give_back(a);
+  auto& b = r.acquire();
+  CHECK(r.stats().closing == 1);
+  CHECK(r.connects == 1);
+  r.closed(r.first(slot_state::closing));
+  CHECK(r.connects == 2);
+  r.connect_ok();
+  CHECK(b.served());
+  r.finish();
+}
+
+TEST_CASE("[B038] given spare ones to keep, when the last one of max_size is asked for, then the floor never goes beyond max_size") {
+  auto config = calm(0, 3);
+  config.min_idle = 2;
+  rig r(config);
+  r.acquire();
+  r.acquire();
+  r.acquire();
+  r.acquire();
+  r.connect_all();
+  CHECK(r.stats().total_connections == 3);
+  CHECK(r.stats().active_connections == 3);
+  r.finish();
+}
+
+TEST_CASE("given spare ones to keep, when they are taken by the fast way, then the timer is set at once and replaces them") {
+  auto config = calm(0, 10);
+  config.min_idle = 2;
+  rig r(config);
+  r.open();
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  REQUIRE(r.try_take());
+  CHECK(r.armed == r.now);
+  r.advance(0s);
+  CHECK(r.stats().connecting == 1);
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  r.finish();
+}
+
+TEST_CASE("[C9] given no limit worth the name, when one is asked for, then one is made") {
+  auto config = calm(0, static_cast<std::size_t>(1) << 40);
+  rig r(config);
+  r.acquire();
+  CHECK(r.connects == 1);
+  r.finish();
+}
+
+TEST_CASE("[C7] given a pool that was never opened, when somebody asks, then it starts; asking again for open() is harmless") {
+  rig r(calm(2, 4));
+  CHECK(r.stats().state == pool_state::starting);
+  CHECK_FALSE(r.try_take());
+  r.fire();
+  CHECK(r.connects == 0);
+  auto& a = r.acquire();
+  CHECK(r.connects == 2);
+  r.connect_all();
+  CHECK(a.served());
+  CHECK(r.open().done());
+  CHECK(r.open().done());
+  CHECK(r.connects == 2);
+  r.finish();
+}
+
+TEST_CASE("[T9][B004] given no waiting at all, when a fresh pool refuses a caller, then its floor is opened all the same") {
+  auto config = calm(2, 4);
+  config.max_waiting = 0;
+  rig r(config);
+  CHECK(r.acquire().failed_with(errc::queue_full));
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  CHECK(r.acquire().served());
+  r.finish();
+}
+
+TEST_CASE("[B037] given leases out, when max_size is resized down and up, then surplus is closed on return and never more are opened") {
+  rig r(calm(0, 4));
+  std::vector<rig::caller*> all;
+  for (int i = 0; i < 4; ++i) all.push_back(&r.acquire());
+  r.connect_all();
+  r.resize(0, 2);
+  CHECK(r.stats().active_connections == 4);
+  auto& w = r.acquire();
+  r.give_back(*all[0]);
+  CHECK(w.waiting());
+  r.give_back(*all[1]);
+  CHECK(w.waiting());
+  CHECK(r.stats().closing == 2);
+  r.close_all();
+  CHECK(r.stats().closed(close_reason::shrunk) == 2);
+  r.give_back(*all[2]);
+  CHECK(w.served());
+  r.resize(0, 1);
+  r.give_back(*all[3]);
+  r.close_all();
+  CHECK(r.stats().total_connections == 1);
+  r.resize(3, 5);
+  CHECK(r.stats().connecting == 2);
+  r.connect_all();
+  r.resize(0, 1);  // idle surplus goes at once
+  r.close_all();
+  CHECK(r.stats().total_connections == 1);
+  r.finish();
+}
+
+TEST_CASE("given a connect under way, when max_size shrinks below it, then the new connection is closed again") {
+  rig r(calm(0, 4));
+  r.acquire();
+  r.acquire();
+  r.resize(0, 1);
+  r.connect_all();
+  CHECK(r.stats().active_connections == 1);
+  CHECK(r.stats().closing == 1);
+  r.finish();
+}
+
+TEST_CASE("[H14] given a suspended pool, when callers come, then they wait within their time and nothing is opened until it is resumed") {
+  rig r(calm(2, 4));
+  r.suspend();
+  auto& a = r.acquire(1s);
+  auto& b = r.acquire(10s);
+  CHECK(r.stats().state == pool_state::suspended);
+  CHECK(r.connects == 0);
+  CHECK_FALSE(r.try_take());
+  r.advance(2s);
+  CHECK(a.failed_with(errc::timeout));
+  CHECK(b.waiting());
+  r.resume();
+  r.connect_ok();
+  CHECK(b.served());
+  r.suspend();
+  r.give_back(b);
+  CHECK(r.stats().idle_connections >= 1);
+  auto& c = r.acquire(5s);
+  CHECK(c.waiting());
+  r.resume();
+  CHECK(c.served());
+  r.finish();
+}
+
+}  // namespace
