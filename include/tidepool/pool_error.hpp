@@ -16,6 +16,7 @@ namespace tidepool {
 /// The state of the pool at the moment an acquire failed.
 struct error_report {
   std::string pool;
+  errc why{};
   duration waited{};
   pool_state state{};
   breaker_state breaker{};
@@ -33,6 +34,7 @@ struct error_report {
 
   /// What a caller would have had to wait for.
   const char* bottleneck() const noexcept {
+    if (why == errc::connect_failed || why == errc::circuit_open) return "connecting fails";
     if (state == pool_state::suspended) return "the pool is suspended";
     if (state == pool_state::closing || state == pool_state::closed) return "the pool is closed";
     if (active >= max_size) return "every connection is leased";

@@ -325,6 +325,7 @@ pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) const {
     out.last_connect_error_age = now - last_error_at_;
   }
   out.pool = config_.name.view();
+  out.why = w.error;
   out.waited = now - w.since;
   out.state = now_stats.state;
   out.breaker = now_stats.breaker;

@@ -47,17 +47,17 @@ class log_observer {
     say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
   }
   void on_event(std::string_view p, const connect_failed_event& e) {
-    say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), e.error.data());
+    say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
   }
   void on_event(std::string_view p, const health_failed_event& e) {
-    say(level::warning, p, "connection %llu failed its health check: %.*s", number(e.id), width(e.error), e.error.data());
+    say(level::warning, p, "connection %llu failed its health check: %.*s", number(e.id), width(e.error), chars(e.error));
   }
   void on_event(std::string_view p, const leak_event& e) {
     constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
     say(level::warning, p, "%s connection %llu held %.3f s, acquired at %s:%u in %s%s%s%s%.*s", words[static_cast<int>(e.what)],
         number(e.lease.id), ms(e.lease.held) / 1e3, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
         e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str(), e.stack.empty() ? "" : "\n",
-        width(e.stack), e.stack.data());
+        width(e.stack), chars(e.stack));
   }
   void on_event(std::string_view p, const scaled_event& e) {
     say(level::info, p, "target size %zu -> %zu at %.0f %% utilisation", e.from, e.to, e.utilization * 100);
@@ -67,7 +67,7 @@ class log_observer {
   }
   void on_event(std::string_view p, const state_event& e) {
     say(e.to == pool_state::critical ? level::error : level::info, p, "state %s -> %s: %.*s", to_string(e.from), to_string(e.to),
-        width(e.reason), e.reason.data());
+        width(e.reason), chars(e.reason));
   }
   void on_event(std::string_view p, const slow_acquire_event& e) {
     say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
@@ -77,6 +77,8 @@ class log_observer {
   static unsigned long long number(connection_id id) { return static_cast<unsigned long long>(id); }
   static double ms(duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
   static int width(std::string_view text) { return static_cast<int>(text.size()); }
+  // A null pointer is not allowed for %.*s, even with a width of zero.
+  static const char* chars(std::string_view text) { return text.data() ? text.data() : ""; }
 
   template <class... Args>
   void say(level how, std::string_view pool, const char* format, Args... args) {
