@@ -268,6 +268,7 @@ class pool_core {
   void grow(tick now, core_actions& a) noexcept;
   void trim(tick now) noexcept;
   void sweep(tick now) noexcept;
+  void doubt(tick now) noexcept;
   void finish_closing(tick now, core_actions& a) noexcept;
   void note_changes(core_actions& a) noexcept;
   tick next_deadline() const noexcept;
@@ -313,6 +314,7 @@ class pool_core {
   connection_id last_id_ = 0;
   tick last_retirement_{};
   tick next_sweep_ = never;
+  tick doubted_{};  ///< when a connection last proved dead: what was fine before that is looked at again
   tick next_scale_ = never;
   tick close_deadline_ = never;
   pool_state seen_state_ = pool_state::starting;

@@ -173,6 +173,7 @@ TIDEPOOL_CORE(void)::say_goodbye(core_slot& slot, close_reason reason, tick now)
 
 /// For a slot in no list.
 TIDEPOOL_CORE(void)::destroy(core_slot& slot, close_reason reason, tick now) noexcept {
+  if (reason == close_reason::broken || reason == close_reason::invalid || reason == close_reason::reset_failed) doubt(now);
   slot.reason = reason;
   ages_.erase(slot.retire);
   if constexpr (scaling_policy::enabled) opened_.left(now);

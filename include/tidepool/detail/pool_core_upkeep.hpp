@@ -144,12 +144,21 @@ TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
   if constexpr (CanCheck) {
     while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
       core_slot* slot = idle_.sweep_next();
-      const bool checked = now < later(slot->last_ok, health_.interval() / 2);
+      const bool checked = slot->last_ok > doubted_ && now < later(slot->last_ok, health_.interval() / 2);
       if (slot->state != slot_state::idle || checked) continue;
       slot->background_check = true;
       ++background_;
       run_op(*slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
     }
+  }
+}
+
+/// Connections die together: one dead connection makes the sweep look at the others now, once per `validation_timeout` at most.
+TIDEPOOL_CORE(void)::doubt(tick now) noexcept {
+  if constexpr (CanCheck) {
+    if (health_.interval() == no_limit || now < later(doubted_, config_.validation_timeout)) return;
+    doubted_ = now;
+    idle_.start_sweep();
   }
 }
 
