@@ -6,6 +6,7 @@
 #include "postgres/connection.hpp"
 #include "postgres/connector.hpp"
 #include "postgres/error.hpp"
+#include "postgres/listener.hpp"
 #include "postgres/options.hpp"
 #include "postgres/pool.hpp"
 #include "postgres/result.hpp"

@@ -5,11 +5,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "copy.hpp"
 #include "detail/perform.hpp"
+#include "pipeline.hpp"
 #include "statement.hpp"
+#include "stream.hpp"
 
 namespace tidepool::postgres {
 namespace detail {
@@ -72,6 +77,23 @@ class queries {
   asio::awaitable<std::optional<T>> opt(const Sql& sql, const Args&... args) {
     return detail::opt_of<T>(exec(sql, args...));
   }
+
+  /// Rows as they arrive; see `row_stream`. One type for values or structs, several for tuples.
+  template <class T, class... Ts, encodable... Args>
+  auto stream(std::string_view sql, const Args&... args) {
+    using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
+    return detail::open_stream<element>(self().session(), detail::request::parameters(sql, args...));
+  }
+  /// `COPY ... FROM STDIN`; see `copy_writer`.
+  asio::awaitable<copy_writer> copy_in(std::string_view sql) {
+    return detail::open_copy<copy_writer>(self().session(), detail::request::simple(sql), PGRES_COPY_IN);
+  }
+  /// `COPY ... TO STDOUT`; see `copy_reader`.
+  asio::awaitable<copy_reader> copy_out(std::string_view sql) {
+    return detail::open_copy<copy_reader>(self().session(), detail::request::simple(sql), PGRES_COPY_OUT);
+  }
+  /// Several statements in one round trip; see `pipeline`.
+  postgres::pipeline pipeline(pipeline_mode mode) { return {self().session(), mode}; }
 
   /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
   /// says otherwise; the first error ends it. Never build it from input.

@@ -143,15 +143,19 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
   }
 }
 
+/// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
+inline void put_request(session& s, operation& running, const request& what) {
+  if (what.send(s.pg())) return;
+  const std::string why(first_line(PQerrorMessage(s.pg())));
+  if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("while sending");
+  running.finished();
+  throw error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200));
+}
+
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   operation running(*s, when);
-  if (!what.send(s->pg())) {
-    const std::string why(first_line(PQerrorMessage(s->pg())));
-    if (PQstatus(s->pg()) != CONNECTION_OK) throw s->lost("while sending");
-    running.finished();
-    throw error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200));
-  }
+  put_request(*s, running, what);
   const int unsent = PQflush(s->pg());
   if (unsent != 0) co_await flush(s);
   outcome all;

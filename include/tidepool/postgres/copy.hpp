@@ -1,0 +1,197 @@
+// tidepool - COPY: bulk data in and out, in text format.
+#ifndef TIDEPOOL_POSTGRES_COPY_HPP
+#define TIDEPOOL_POSTGRES_COPY_HPP
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "detail/copy_text.hpp"
+#include "detail/drain.hpp"
+#include "row_type.hpp"
+
+namespace tidepool::postgres {
+
+/// Writes a `COPY ... FROM STDIN`:
+///
+///     auto out = co_await c.copy_in("copy t (id, name) from stdin");
+///     for (const auto& x : many) co_await out.row(x.id, x.name);
+///     const auto rows = co_await out.finish();
+///
+/// Waits whenever 64 KiB are unsent and the server does not take them. The connection serves nothing else until `finish()` or
+/// `abort()`; a writer destroyed before that leaves a connection that is of no more use, and no row in the table.
+class copy_writer {
+ public:
+  copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  copy_writer(copy_writer&&) noexcept = default;
+  copy_writer& operator=(copy_writer&&) = delete;
+
+  /// One row in text format; NULL, tabs, line ends and bytes are taken care of.
+  template <encodable... Columns>
+  asio::awaitable<void> row(const Columns&... columns) {
+    const auto before = buffer_.size();
+    try {
+      detail::append_copy_row(buffer_, columns...);
+    } catch (...) {
+      buffer_.resize(before);
+      throw;
+    }
+    return pass_on(detail::copy_block);
+  }
+  /// Data as it is, in whatever format the statement names; pieces need not end with rows.
+  asio::awaitable<void> write(std::string_view data) {
+    buffer_.append(data);
+    return pass_on(detail::copy_block);
+  }
+  /// Ends the data; returns how many rows the server took. Throws its error, for example for a malformed or duplicate row:
+  /// then none was taken, and the connection is ready for the next statement.
+  asio::awaitable<std::uint64_t> finish() { return end(nullptr); }
+  /// Gives up: no row is taken, and the connection is ready for the next statement.
+  asio::awaitable<void> abort() {
+    bool refused = false;
+    buffer_.clear();
+    try {
+      (void)co_await end("given up");
+    } catch (const error& failure) {
+      if (!failure.is("57014")) throw;
+      refused = true;
+    }
+    if (!refused) throw error(errc::bad_usage, "the server took a COPY that was given up");
+  }
+
+ private:
+  asio::awaitable<void> pass_on(std::size_t limit) {
+    if (!running_) throw error(errc::bad_usage, "the COPY has ended");
+    if (buffer_.size() < limit) co_return;
+    std::string_view rest = buffer_;
+    while (!rest.empty()) {
+      const auto piece = rest.substr(0, detail::copy_block);
+      if (PQputCopyData(session_->pg(), piece.data(), static_cast<int>(piece.size())) != 1) throw session_->lost("while copying");
+      rest.remove_prefix(piece.size());
+      // libpq takes everything into memory; only flushing makes it wait for the server.
+      co_await detail::flush(session_);
+    }
+    buffer_.clear();
+  }
+  asio::awaitable<std::uint64_t> end(const char* reason) {
+    co_await pass_on(1);
+    if (PQputCopyEnd(session_->pg(), reason) != 1) throw session_->lost("while copying");
+    co_await detail::flush(session_);
+    detail::outcome all;
+    for (;;) {
+      detail::result_handle got = co_await detail::next_result(session_);
+      if (!got) break;
+      const bool taken = all.take(std::move(got));
+      if (!taken) throw session_->lost("in COPY");
+    }
+    running_->finished();
+    running_.reset();
+    const result said = all.conclude(*session_);
+    co_return said.affected();
+  }
+
+  detail::session_ptr session_;
+  std::unique_ptr<detail::operation> running_;
+  std::string buffer_;
+};
+
+/// Reads a `COPY ... TO STDOUT`. The server is read no faster than rows are taken. As with a stream, the connection serves
+/// nothing else until the last row was read or `close()` was awaited.
+class copy_reader {
+ public:
+  copy_reader(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  copy_reader(copy_reader&&) noexcept = default;
+  copy_reader& operator=(copy_reader&&) = delete;
+
+  /// The next piece as the server sent it: in text format one row with its line end. Valid until the next call; empty after
+  /// the last.
+  asio::awaitable<std::optional<std::string_view>> next() {
+    data_.reset();
+    while (running_) {
+      char* raw = nullptr;
+      const int size = PQgetCopyData(session_->pg(), &raw, 1);
+      data_.reset(raw);
+      if (size > 0) co_return std::string_view(raw, static_cast<std::size_t>(size));
+      if (size == 0) {
+        co_await detail::receive(session_);
+        continue;
+      }
+      co_await conclude();
+    }
+    co_return std::nullopt;
+  }
+  /// The next row of a text format COPY as T: as for `all<T>()`.
+  template <class T>
+  asio::awaitable<std::optional<T>> row() {
+    static_assert(detail::owns_data<T>, "a string_view would point into a row that is gone: use std::string");
+    const std::optional<std::string_view> line = co_await next();
+    if (!line) co_return std::nullopt;
+    const detail::copy_row fields(*line);
+    detail::check_columns<T>(fields.size());
+    co_return detail::read_row<T>(fields);
+  }
+  /// Ends it early: cancels on the server and discards the rest.
+  asio::awaitable<void> close() {
+    data_.reset();
+    if (!running_) co_return;
+    co_await detail::cancel_and_drain(session_);
+    running_->finished();
+    running_.reset();
+  }
+
+ private:
+  struct free_data {
+    void operator()(char* data) const noexcept { PQfreemem(data); }
+  };
+  asio::awaitable<void> conclude() {
+    detail::outcome all;
+    for (;;) {
+      detail::result_handle got = co_await detail::next_result(session_);
+      if (!got) break;
+      const bool taken = all.take(std::move(got));
+      if (!taken) throw session_->lost("in COPY");
+    }
+    running_->finished();
+    running_.reset();
+    (void)all.conclude(*session_);
+  }
+
+  detail::session_ptr session_;
+  std::unique_ptr<detail::operation> running_;
+  std::unique_ptr<char, free_data> data_;
+};
+
+namespace detail {
+
+/// Starts a COPY of the wanted direction; anything else is an error after which the connection lives.
+template <class End>
+asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
+  auto running = std::make_unique<operation>(*s);
+  put_request(*s, *running, what);
+  const int unsent = PQflush(s->pg());
+  if (unsent != 0) co_await flush(s);
+  outcome all;
+  bool first = true;
+  for (;;) {
+    result_handle got = co_await next_result(s);
+    if (!got) break;
+    if (first && PQresultStatus(got.get()) == wanted) co_return End(std::move(s), std::move(running));
+    first = false;
+    const bool taken = all.take(std::move(got));
+    if (!taken) {
+      all.fail(errc::bad_usage, "the statement is a COPY of the other direction");
+      co_await refuse_copy(s);
+    }
+  }
+  running->finished();
+  (void)all.conclude(*s);
+  throw error(errc::bad_usage, "the statement is no COPY of this direction");
+}
+
+}  // namespace detail
+}  // namespace tidepool::postgres
+
+#endif

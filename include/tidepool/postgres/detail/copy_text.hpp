@@ -1,0 +1,128 @@
+// tidepool - the text format of COPY: tabs between columns, \N for NULL, backslashes before what would be mistaken.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../codec.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// How much is gathered before it is handed to libpq, and how much libpq may hold unsent.
+inline constexpr std::size_t copy_block = std::size_t{64} << 10U;
+
+inline void append_copy_escaped(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    switch (c) {
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\0': throw error(errc::bad_parameter, "a column holds a NUL byte");
+      default: out += c;
+    }
+  }
+}
+
+template <class T>
+void append_copy_column(std::string& out, const T& value) {
+  using C = codec_for<T>;
+  if (is_null(value)) {
+    out += "\\N";
+    return;
+  }
+  std::string text;
+  C::encode(text, strip_optional(value));
+  if constexpr (codec_binary<C>()) {
+    static_assert(codec_oid<C>() == 17, "COPY in text format takes codecs with a text form, and bytea");
+    out += "\\\\x";
+    for (const char c : text) append_hex(out, static_cast<std::byte>(c));
+  } else {
+    append_copy_escaped(out, text);
+  }
+}
+
+template <class... Columns>
+void append_copy_row(std::string& out, const Columns&... columns) {
+  bool first = true;
+  const auto one = [&](const auto& column) {
+    if (!first) out += '\t';
+    first = false;
+    append_copy_column(out, column);
+  };
+  (one(columns), ...);
+  out += '\n';
+}
+
+/// One line taken apart; stands in for `row` in `read_row`.
+class copy_row {
+ public:
+  class field {
+   public:
+    field(const std::optional<std::string>& text, std::size_t column) : text_(text), column_(column) {}
+    template <class T>
+    T as() const {
+      const auto name = [this] { return "column " + std::to_string(column_ + 1); };
+      if (!text_) {
+        if constexpr (is_optional<T>::value) {
+          return std::nullopt;
+        } else {
+          throw error(errc::null_value, name() + " is NULL");
+        }
+      }
+      try {
+        return codec<typename unwrapped<T>::type>::decode(*text_);
+      } catch (const error& failure) {
+        throw error(failure.reason(), name() + ": " + std::string(failure.explanation()));
+      }
+    }
+
+   private:
+    const std::optional<std::string>& text_;
+    std::size_t column_;
+  };
+
+  explicit copy_row(std::string_view line) {
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    for (;;) {
+      const auto tab = line.find('\t');
+      columns_.push_back(unescape(line.substr(0, tab)));
+      if (tab == std::string_view::npos) break;
+      line.remove_prefix(tab + 1);
+    }
+  }
+  std::size_t size() const noexcept { return columns_.size(); }
+  field operator[](std::size_t column) const { return {columns_[column], column}; }
+
+ private:
+  static std::optional<std::string> unescape(std::string_view text) {
+    if (text == "\\N") return std::nullopt;
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] != '\\' || i + 1 == text.size()) {
+        out += text[i];
+        continue;
+      }
+      switch (text[++i]) {
+        case 'b': out += '\b'; break;
+        case 'f': out += '\f'; break;
+        case 'n': out += '\n'; break;
+        case 'r': out += '\r'; break;
+        case 't': out += '\t'; break;
+        case 'v': out += '\v'; break;
+        default: out += text[i];  // the server escapes nothing else but backslashes
+      }
+    }
+    return out;
+  }
+  std::vector<std::optional<std::string>> columns_;
+};
+
+}  // namespace tidepool::postgres::detail
+
+#endif

@@ -1,0 +1,121 @@
+// tidepool - LISTEN: notifications over a connection of its own, which comes back when it is lost.
+#ifndef TIDEPOOL_POSTGRES_LISTENER_HPP
+#define TIDEPOOL_POSTGRES_LISTENER_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "connection.hpp"
+#include "connector.hpp"
+
+namespace tidepool::postgres {
+
+/// Waits for NOTIFY on some channels. Owns its connection: one from a pool would lose its LISTENs, or pass them on.
+///
+///     pg::listener inbox(pg::connector("host=db"), {"jobs"});
+///     for (;;) {
+///       const auto got = co_await inbox.next();
+///       if (got) work(got->payload); else look_for_what_was_missed();
+///     }
+///
+/// Not thread safe; one `next()` at a time. A peer that vanishes silently is noticed by TCP keepalive (see `options`).
+class listener {
+ public:
+  listener(connector from, std::vector<std::string> channels) : from_(std::move(from)), channels_(std::move(channels)) {}
+
+  /// The next notification, in the order of the server. Empty each time the connection was made, the first time and after
+  /// every loss: what was sent before is not repeated, so this is the moment to look at the tables.
+  ///
+  /// Connects as needed, again and again with pauses from 50 ms to 5 s; throws `connect_error` only for what would fail again
+  /// (permanent), and the server's error for a channel it refuses. Cancellation: nothing that has arrived is lost.
+  asio::awaitable<std::optional<notification>> next() {
+    const bool fresh = !connection_;
+    if (fresh) co_await connect();
+    if (fresh) co_return std::nullopt;
+    for (;;) {
+      auto& s = *connection_.session();
+      if (!s.inbox.empty()) {
+        notification got = std::move(s.inbox.front());
+        s.inbox.pop_front();
+        co_return got;
+      }
+      const bool alive = s.alive();
+      if (alive && s.inbox.empty()) {
+        error_code failure;
+        co_await s.async_wait(detail::wait_type::wait_read, failure);
+        if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+        continue;
+      }
+      if (!alive && s.inbox.empty()) {
+        connection_ = postgres::connection();
+        co_await connect();
+        co_return std::nullopt;
+      }
+    }
+  }
+
+  /// Ends the connection; `next()` makes a new one.
+  asio::awaitable<void> close() {
+    auto old = std::exchange(connection_, postgres::connection());
+    co_await old.close();
+  }
+  /// 0 while there is no connection.
+  int backend_pid() const noexcept { return connection_.backend_pid(); }
+
+ private:
+  struct context {
+    asio::any_io_executor where;
+    const asio::any_io_executor& executor() const noexcept { return where; }
+  };
+
+  asio::awaitable<void> connect() {
+    const context here{co_await asio::this_coro::executor};
+    for (unsigned attempt = 0;; ++attempt) {
+      bool retry = false;
+      try {
+        auto made = co_await from_(here);
+        co_await listen(made);
+        connection_ = std::move(made);
+      } catch (const connect_error& failure) {
+        if (failure.kind() == failure_kind::permanent) throw;
+        retry = true;
+      } catch (const error& failure) {
+        if (!failure.connection_lost()) throw;
+        retry = true;
+      }
+      if (!retry) co_return;
+      asio::steady_timer timer(here.where);
+      timer.expires_after(pause(attempt));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+  asio::awaitable<void> listen(postgres::connection& on) {
+    on.session()->listening = true;
+    std::string sql;
+    for (const auto& channel : channels_) {
+      const std::unique_ptr<char, decltype(&PQfreemem)> name(PQescapeIdentifier(on.native(), channel.data(), channel.size()), &PQfreemem);
+      if (!name) throw error(errc::bad_parameter, "a channel's name cannot be quoted");
+      sql += "listen " + std::string(name.get()) + ";";
+    }
+    co_await on.script(sql);
+  }
+  static std::chrono::milliseconds pause(unsigned attempt) {
+    thread_local std::minstd_rand random(std::random_device{}());
+    const int longest = std::min(50 << std::min(attempt, 7U), 5000);
+    return std::chrono::milliseconds(std::uniform_int_distribution<int>(longest / 2, longest)(random));
+  }
+
+  connector from_;
+  std::vector<std::string> channels_;
+  postgres::connection connection_;
+};
+
+}  // namespace tidepool::postgres
+
+#endif

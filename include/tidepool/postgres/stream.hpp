@@ -1,0 +1,111 @@
+// tidepool - rows as they arrive, for results that do not fit into memory.
+#ifndef TIDEPOOL_POSTGRES_STREAM_HPP
+#define TIDEPOOL_POSTGRES_STREAM_HPP
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cancel.hpp"
+#include "detail/drain.hpp"
+#include "detail/perform.hpp"
+
+namespace tidepool::postgres {
+
+/// Rows of one statement, read while the server sends them:
+///
+///     auto rows = co_await c.stream<int, std::string>("select id, name from big");
+///     for (auto row = co_await rows.next(); row; row = co_await rows.next()) use(*row);
+///
+/// The connection serves nothing else until the last row was read or `close()` was awaited; a stream destroyed before that
+/// leaves a connection that is of no more use. The server is read no faster than the rows are taken. Rows that were
+/// delivered may be followed by an error. T: as for `all<T>()`.
+template <class T>
+class row_stream {
+ public:
+  row_stream(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  row_stream(row_stream&&) noexcept = default;
+  row_stream& operator=(row_stream&&) = delete;
+
+  /// The next row; empty after the last. Throws what the statement met, and `errc::columns`, `null_value`, `conversion`: after
+  /// one of those three the stream can go on with the next row.
+  asio::awaitable<std::optional<T>> next() {
+    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
+    if (at_ >= rows_.size() && running_) co_await fetch();
+    if (at_ >= rows_.size()) co_return std::nullopt;
+    co_return rows_[at_++].template as<T>();
+  }
+
+  /// Ends the statement early: cancels it on the server and discards what is still under way, so that the connection can go
+  /// on. Nothing to do after the last row. Bounded by nothing but the server; cancelling this leaves a useless connection.
+  asio::awaitable<void> close() {
+    rows_ = result();
+    at_ = 0;
+    if (!running_) co_return;
+    co_await detail::cancel_and_drain(session_);
+    done();
+  }
+
+ private:
+  void done() {
+    running_->finished();
+    running_.reset();
+  }
+
+  asio::awaitable<void> fetch() {
+    rows_ = result();
+    at_ = 0;
+    for (;;) {
+      detail::result_handle got = co_await detail::next_result(session_);
+      if (!got) break;
+      const auto status = PQresultStatus(got.get());
+#ifdef LIBPQ_HAS_CHUNK_MODE
+      const bool rows = status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_CHUNK;
+#else
+      const bool rows = status == PGRES_SINGLE_TUPLE;
+#endif
+      if (rows) {
+        rows_ = result(std::move(got));
+        co_return;
+      }
+      const bool taken = all_.take(std::move(got));
+      if (!taken) {
+        all_.fail(errc::bad_usage, "COPY needs copy_in() or copy_out()");
+        co_await detail::refuse_copy(session_);
+      }
+    }
+    done();
+    (void)all_.conclude(*session_);
+  }
+
+  detail::session_ptr session_;
+  std::unique_ptr<detail::operation> running_;  // set while rows may come
+  detail::outcome all_;
+  result rows_;
+  std::size_t at_ = 0;
+};
+
+namespace detail {
+
+/// Rows libpq hands out at once, where it can: as cheap as a whole result, without its size.
+inline constexpr int stream_chunk = 128;
+
+template <class T>
+asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
+  auto running = std::make_unique<operation>(*s);
+  put_request(*s, *running, what);
+#ifdef LIBPQ_HAS_CHUNK_MODE
+  const bool set = PQsetChunkedRowsMode(s->pg(), stream_chunk) == 1;
+#else
+  const bool set = PQsetSingleRowMode(s->pg()) == 1;
+#endif
+  if (!set) throw s->lost("while starting a stream");
+  const int unsent = PQflush(s->pg());
+  if (unsent != 0) co_await flush(s);
+  co_return row_stream<T>(std::move(s), std::move(running));
+}
+
+}  // namespace detail
+}  // namespace tidepool::postgres
+
+#endif

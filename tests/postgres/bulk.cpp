@@ -1,0 +1,394 @@
+// tidepool - streams, COPY, pipelines and LISTEN against a real server.
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+void must(bool holds, const char* what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+/// Kilobytes of memory this process holds.
+long resident() {
+  std::ifstream file("/proc/self/statm");
+  long total = 0;
+  long pages = 0;
+  file >> total >> pages;
+  return pages * (::sysconf(_SC_PAGESIZE) / 1024);
+}
+
+struct item {
+  int id = 0;
+  std::string name;
+};
+
+}  // namespace
+
+TEST_CASE("given a large result, when it is streamed, then all rows come, in order, in little memory", "[postgres][server][stream]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<long> {
+    auto c = co_await connect();
+    const long before = resident();
+    auto rows = co_await c.stream<int, std::string>("select i, repeat('x', 1000) from generate_series(1, $1) i", 100000);
+    int expected = 0;
+    bool right = true;
+    for (auto row = co_await rows.next(); row; row = co_await rows.next()) {
+      right = right && std::get<0>(*row) == ++expected && std::get<1>(*row).size() == 1000;
+    }
+    must(right && expected == 100000, "all rows");
+    const auto end = co_await rows.next();
+    must(!end && c.usable(), "the end stays the end");
+    co_return resident() - before;
+  };
+  CHECK(run(task()) < 50'000);
+}
+
+TEST_CASE("given a stream, when it is left early, then close() saves the connection and a destructor gives it up",
+          "[postgres][server][stream]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const stopwatch watch;
+    for (int i = 0; i < 5; ++i) {
+      auto rows = co_await c.stream<item>("select generate_series(1, 1000000000), 'n1'");
+      const auto first = co_await rows.next();
+      must(first && first->name == "n1", "the first row");
+      const auto busy = co_await error_of(c.exec("select 1"));
+      must(busy.reason() == pg::errc::busy, "busy meanwhile");
+      co_await rows.close();
+      const int one = co_await c.one<int>("select 1");
+      must(one == 1, "usable afterwards");
+    }
+    must(watch.seconds() < 40, "the server was stopped");
+    {
+      auto rows = co_await c.stream<int>("select generate_series(1, 1000000)");
+      (void)co_await rows.next();
+    }
+    must(c.after_lease() == tidepool::lease_end::broken && !c.usable(), "given up");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a stream, when the statement fails, at once or midway, then the error comes and the connection lives",
+          "[postgres][server][stream]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    auto wrong = co_await c.stream<int>("selec 1");
+    const auto syntax = co_await error_of(wrong.next());
+    must(syntax.is("42601"), "syntax error");
+    auto rows = co_await c.stream<int>("select 10 / (5 - i) from generate_series(1, 10) i");
+    int seen = 0;
+    std::optional<pg::error> failure;
+    try {
+      for (auto row = co_await rows.next(); row; row = co_await rows.next()) ++seen;
+    } catch (const pg::error& thrown) {
+      failure = thrown;
+    }
+    must(failure && failure->is("22012"), "division by zero");
+    must(seen <= 4, "no rows after it");
+    auto holes = co_await c.stream<int>("select nullif(i, 2) from generate_series(1, 3) i");
+    (void)co_await holes.next();
+    const auto hole = co_await error_of(holes.next());
+    must(hole.reason() == pg::errc::null_value, "NULL");
+    int rest = 0;
+    for (auto row = co_await holes.next(); row; row = co_await holes.next()) rest += *row;
+    must(rest == 3 && c.usable(), "it goes on after a bad row");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given rows with everything in them, when copied in and out, then they are the same", "[postgres][server][copy]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (id int, name text, score float8, data bytea, tags text[])");
+    const std::vector<std::byte> bytes{std::byte{0}, std::byte{'\\'}, std::byte{'\t'}, std::byte{0xff}};
+    const std::vector<std::string> tags{"a,b", "quo\"te", "back\\slash", ""};
+    const std::string name = "tab\t line\n return\r back\\slash \\N caf\xc3\xa9";
+    auto in = co_await c.copy_in("copy t from stdin");
+    co_await in.row(1, name, 0.1, bytes, tags);
+    co_await in.row(2, "\\N", std::nullopt, std::optional<std::vector<std::byte>>(), std::vector<std::string>());
+    co_await in.row(3, "", std::optional<double>(-1.5), nullptr, nullptr);
+    const auto copied = co_await in.finish();
+    must(copied == 3, "three rows");
+    using row =
+        std::tuple<int, std::string, std::optional<double>, std::optional<std::vector<std::byte>>, std::optional<std::vector<std::string>>>;
+    const auto stored = co_await c.all<row>("select * from t order by id");
+    must(std::get<1>(stored[0]) == name && *std::get<3>(stored[0]) == bytes && *std::get<4>(stored[0]) == tags &&
+             std::get<2>(stored[0]) == 0.1,
+         "as written");
+    must(std::get<1>(stored[1]) == "\\N" && !std::get<3>(stored[1]) && std::get<4>(stored[1])->empty(), "NULL is not its word");
+    std::vector<row> read;
+    auto out = co_await c.copy_out("copy (select * from t order by id) to stdout");
+    for (auto next = co_await out.row<row>(); next; next = co_await out.row<row>()) read.push_back(*next);
+    must(read == stored, "as stored");
+    must(c.usable(), "usable");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given much data, when copied in, then memory stays bounded while the server is slow", "[postgres][server][copy]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<long> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (line text)");
+    const long before = resident();
+    auto in = co_await c.copy_in("copy t from stdin");
+    const std::string line(1000, 'x');
+    long highest = 0;
+    for (int i = 0; i < 40000; ++i) {
+      co_await in.row(line);
+      if (i % 10000 == 0) highest = std::max(highest, resident() - before);
+    }
+    const auto copied = co_await in.finish();
+    must(copied == 40000, "all rows");
+    auto out = co_await c.copy_out("copy t to stdout");
+    int rows = 0;
+    for (auto piece = co_await out.next(); piece; piece = co_await out.next()) ++rows;
+    must(rows == 40000, "all rows back");
+    co_return std::max(highest, resident() - before);
+  };
+  CHECK(run(task()) < 30'000);
+}
+
+TEST_CASE("given COPY that fails, is given up, or is no COPY, when it ends, then nothing was taken and the connection lives",
+          "[postgres][server][copy]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (id int primary key)");
+    auto bad = co_await c.copy_in("copy t from stdin");
+    for (int i = 0; i < 100000; ++i) co_await bad.row(i % 50000);
+    const auto duplicate = co_await error_of(bad.finish());
+    must(duplicate.is("23505"), "duplicate key");
+    auto text = co_await c.copy_in("copy t from stdin");
+    co_await text.write("1\ntwo\n");
+    const auto malformed = co_await error_of(text.finish());
+    must(malformed.is("22P02"), "malformed");
+    auto dropped = co_await c.copy_in("copy t from stdin");
+    co_await dropped.row(7);
+    co_await dropped.abort();
+    const auto none = co_await error_of(c.copy_in("select 1"));
+    const auto reverse = co_await error_of(c.copy_in("copy t to stdout"));
+    const auto forward = co_await error_of(c.copy_out("copy t from stdin"));
+    const auto missing = co_await error_of(c.copy_in("copy no_such_table from stdin"));
+    must(none.reason() == pg::errc::bad_usage && reverse.reason() == pg::errc::bad_usage && forward.reason() == pg::errc::bad_usage,
+         "bad usage");
+    must(missing.is("42P01"), "no such table");
+    auto early = co_await c.copy_out("copy (select repeat('x', 1000) from generate_series(1, 10000000)) to stdout");
+    (void)co_await early.next();
+    co_await early.close();
+    must(c.usable(), "usable");
+    co_return co_await c.one<int>("select count(*)::int from t");
+  };
+  CHECK(run(task()) == 0);
+}
+
+TEST_CASE("given a killed backend, when a COPY or a stream is under way, then it ends with the reason", "[postgres][server][copy]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto watcher = co_await connect();
+    auto c = co_await connect();
+    co_await c.script("create temp table t (line text)");
+    auto in = co_await c.copy_in("copy t from stdin");
+    co_await watcher.exec("select pg_terminate_backend($1)", c.backend_pid());
+    std::optional<pg::error> failure;
+    const std::string line(1000, 'x');
+    try {
+      for (int i = 0; i < 1000000; ++i) co_await in.row(line);
+    } catch (const pg::error& thrown) {
+      failure = thrown;
+    }
+    must(failure && failure->connection_lost(), "lost in COPY");
+    auto d = co_await connect();
+    auto rows = co_await d.stream<int>("select generate_series(1, 100000000)");
+    co_await watcher.exec("select pg_terminate_backend($1)", d.backend_pid());
+    failure.reset();
+    try {
+      for (auto row = co_await rows.next(); row; row = co_await rows.next()) {
+      }
+    } catch (const pg::error& thrown) {
+      failure = thrown;
+    }
+    must(failure && failure->connection_lost() && failure->is("57P01"), "lost in a stream");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a pipeline, when all is well, then every answer is there after one round trip", "[postgres][server][pipeline]") {
+  NEEDS_SERVER();
+  auto task = [](pg::pipeline_mode mode) -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto batch = c.pipeline(mode);
+    std::vector<pg::pipeline_result> answers;
+    for (int i = 0; i < 1000; ++i) answers.push_back(batch.exec("insert into t values ($1) returning i, repeat('x', 2000)", i));
+    auto sum = batch.exec("select sum(i)::int from t");
+    bool early = false;
+    try {
+      (void)sum.get();
+    } catch (const pg::error& failure) {
+      early = failure.reason() == pg::errc::bad_usage;
+    }
+    co_await batch.run();
+    must(early && answers[999].get()[0]["i"].as<int>() == 999 && c.usable(), "answers");
+    const int one = co_await c.one<int>("select 1");
+    must(one == 1, "usable");
+    co_return sum->one<int>();
+  };
+  CHECK(run(task(pg::pipeline_mode::atomic)) == 499500);
+  CHECK(run(task(pg::pipeline_mode::independent)) == 499500);
+}
+
+TEST_CASE("given a pipeline, when one statement fails, then its mode decides about the others", "[postgres][server][pipeline]") {
+  NEEDS_SERVER();
+  auto task = [](pg::pipeline_mode mode) -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto batch = c.pipeline(mode);
+    auto before = batch.exec("insert into t values (1)");
+    auto wrong = batch.exec("select 1 / $1::int", 0);
+    auto after = batch.exec("insert into t values (2)");
+    std::string said;
+    try {
+      co_await batch.run();
+    } catch (const pg::error& failure) {
+      said = "threw " + std::string(failure.sqlstate()) + " ";
+    }
+    const auto state = [](const pg::pipeline_result& r) -> std::string {
+      try {
+        (void)r.get();
+        return "ok ";
+      } catch (const pg::error& failure) {
+        return failure.reason() == pg::errc::rolled_back ? "undone " : std::string(failure.sqlstate()) + " ";
+      }
+    };
+    said += state(before) + state(wrong) + state(after);
+    must(c.usable(), "usable");
+    co_return said + co_await c.one<std::string>("select count(*)::text from t");
+  };
+  CHECK(run(task(pg::pipeline_mode::atomic)) == "threw 22012 undone 22012 undone 0");
+  CHECK(run(task(pg::pipeline_mode::independent)) == "ok 22012 ok 2");
+}
+
+TEST_CASE("given a transaction, when a pipeline runs in it, then it commits or rolls back with it", "[postgres][server][pipeline]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto good = [](pg::transaction& t) -> asio::awaitable<void> {
+      auto batch = t.pipeline(pg::pipeline_mode::atomic);
+      batch.exec("insert into t values (1)");
+      batch.exec("insert into t values (2)");
+      co_await batch.run();
+    };
+    co_await c.transaction(good);
+    auto bad = [](pg::transaction& t) -> asio::awaitable<void> {
+      auto batch = t.pipeline(pg::pipeline_mode::independent);
+      batch.exec("insert into t values (3)");
+      co_await batch.run();
+      throw std::out_of_range("leave");
+    };
+    try {
+      co_await c.transaction(bad);
+    } catch (const std::out_of_range&) {
+    }
+    co_return co_await c.one<int>("select count(*)::int from t");
+  };
+  CHECK(run(task()) == 2);
+}
+
+TEST_CASE("given a killed backend, when a pipeline is under way, then run() says that the connection is lost",
+          "[postgres][server][pipeline]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    auto batch = c.pipeline(pg::pipeline_mode::independent);
+    batch.exec("select 1");
+    batch.exec("select pg_terminate_backend(pg_backend_pid())");
+    batch.exec("select 3");
+    const auto failure = co_await error_of(batch.run());
+    must(failure.connection_lost() && failure.is("57P01") && c.after_lease() == tidepool::lease_end::broken, "lost");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given COPY in a pipeline, when it runs, then it is an error and nothing hangs", "[postgres][server][pipeline]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto batch = c.pipeline(pg::pipeline_mode::independent);
+    batch.exec("copy t from stdin");
+    batch.exec("select 1");
+    (void)co_await error_of(batch.run());
+    must(c.after_lease() == tidepool::lease_end::broken, "given up");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a listener, when others notify, then all is heard in order, also after the connection was lost",
+          "[postgres][server][listener]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto other = co_await connect();
+    pg::listener inbox(pg::connector(server()), {"tidepool \"odd\" name", "tidepool_plain"});
+    const auto fresh = co_await inbox.next();
+    must(!fresh, "the first thing told is that the connection is new");
+    co_await other.exec("select pg_notify('tidepool_plain', 'one')");
+    co_await other.exec("select pg_notify($1, 'two')", "tidepool \"odd\" name");
+    co_await other.script("notify tidepool_plain; notify tidepool_other, 'unheard'");
+    std::string heard;
+    for (int i = 0; i < 3; ++i) {
+      const auto got = co_await inbox.next();
+      must(got && got->backend_pid == other.backend_pid(), "a notification");
+      heard += got->channel + "=" + got->payload + ";";
+    }
+    co_await other.exec("select pg_terminate_backend($1)", inbox.backend_pid());
+    const auto again = co_await inbox.next();
+    must(!again, "told about the loss");
+    co_await other.exec("select pg_notify('tidepool_plain', 'three')");
+    const auto got = co_await inbox.next();
+    heard += got->payload;
+    co_await inbox.close();
+    co_return heard;
+  };
+  CHECK(run(task()) == "tidepool_plain=one;tidepool \"odd\" name=two;tidepool_plain=;three");
+}
+
+TEST_CASE("given a listener that waits, when it is cancelled, then it ends, and goes on later without loss",
+          "[postgres][server][listener]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::exception_ptr failure;
+  std::string heard;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto other = co_await connect();
+    pg::listener inbox(pg::connector(server()), {"tidepool_cancel"});
+    (void)co_await inbox.next();
+    asio::cancellation_signal signal;
+    bool ended = false;
+    auto waiter = [&]() -> asio::awaitable<void> { (void)co_await inbox.next(); };
+    asio::co_spawn(context, waiter(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { ended = e != nullptr; }));
+    co_await pause(30ms);
+    signal.emit(asio::cancellation_type::terminal);
+    while (!ended) co_await pause(1ms);
+    co_await other.exec("select pg_notify('tidepool_cancel', 'kept')");
+    const auto got = co_await inbox.next();
+    heard = got->payload;
+    co_await inbox.close();
+  };
+  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(heard == "kept");
+}
