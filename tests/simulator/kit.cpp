@@ -9,7 +9,6 @@
 #include "../support/catch.hpp"
 
 using namespace std::chrono_literals;
-namespace asio = tidepool::asio;
 namespace testing = tidepool::testing;
 using testing::choice_source;
 using testing::fake_connection;
@@ -414,8 +413,8 @@ TEST_CASE("given a query whose answer was not read, when the next one is sent, t
   std::vector<std::uint64_t> answers;
   auto first = [&]() -> asio::awaitable<void> { co_await connection.query(1); };
   asio::co_spawn(sim.get_executor(), first, asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr) {}));
-  asio::post(sim.get_executor(), [&] { signal.emit(asio::cancellation_type::terminal); });
   sim.run_for(1us);
+  signal.emit(asio::cancellation_type::terminal);
   auto second = [&]() -> asio::awaitable<void> { answers.push_back(co_await connection.query(2)); };
   CHECK_FALSE(outcome_of(sim, second));
   CHECK(answers == std::vector<std::uint64_t>{1});

@@ -36,6 +36,17 @@ class checked_mutex {
   static void expect_unlocked(const char* what) noexcept {
     if (held_ != 0 && !fault_) fault_ = what;
   }
+  /// While it lives nothing counts as held: for what a library does under a lock of its own.
+  class exemption {
+   public:
+    exemption() noexcept : held_before_(std::exchange(held_, 0)) {}
+    exemption(const exemption&) = delete;
+    exemption& operator=(const exemption&) = delete;
+    ~exemption() { held_ += held_before_; }
+
+   private:
+    int held_before_;
+  };
   /// The first fault since the last call, or null.
   static const char* take_fault() noexcept { return std::exchange(fault_, nullptr); }
 

@@ -59,7 +59,7 @@ class basic_fake_connection {
   /// Sends `token`, and returns what comes back: the same, unless an earlier answer was left unread. Throws `std::system_error`.
   asio::awaitable<std::uint64_t> query(std::uint64_t token) { return ask(begin(operation::query), session_, token); }
   /// Leaves a transaction open: `reset()` ends it.
-  void begin_transaction() noexcept { session_->dirty = true; }
+  void begin_transaction() noexcept { session_->dirty = session_->dirtied_by_user = true; }
 
   // --- what tests look at -----------------------------------------------------------------------------------------------------------
 

@@ -26,12 +26,17 @@ class fake_operation {
     if (session_->running) complain("two operations at once");
     if (session_->shut) complain("an operation on a closed connection");
     if (session_->held && what_ != operation::query) complain("the pool's operation on a leased connection");
+    session_->latest = what_;
+    session_->operation_began = w.owner->now();
+    session_->cancelled = false;
     decide(w, w.plan[what_]);
     session_->running = this;
+    ++w.counts.running;
   }
   ~fake_operation() {
     if (on_cancel_) on_cancel_->target = nullptr;
     if (session_->running == this) session_->running = nullptr;
+    --session_->world->counts.running;
   }
   fake_operation(const fake_operation&) = delete;
   fake_operation& operator=(const fake_operation&) = delete;
@@ -103,7 +108,7 @@ class fake_operation {
       if (w.state == server_state::down || w.state == server_state::full) result_ = asio::error::connection_refused;
       if (w.state == server_state::starting) result_ = asio::error::try_again;
       session_->read_only = w.state == server_state::read_only;
-    } else if (session_->dies_at < ends_at_ || session_->dead) {
+    } else if (session_->dies_at < ends_at_) {
       result_ = asio::error::connection_reset;
       if (w.fault(w.plan.mute_death)) ends_at_ = time_point::max();
     }
@@ -120,6 +125,7 @@ class fake_operation {
   }
 
   void cancelled() {
+    session_->cancelled = true;
     if (ended_early_) return;
     if (what_ == operation::ping || what_ == operation::reset) session_->condemned = true;
     if (!heeds_) return;
@@ -142,8 +148,9 @@ class fake_operation {
     if (!result_ && s.shut) result_ = asio::error::connection_aborted;
     if (!result_) {
       s.last_round_trip = virtual_clock::now();
-      if (what_ == operation::reset) s.dirty = false;
+      if (what_ == operation::reset) s.dirty = s.dirtied_by_user = false;
       if (dirties_) s.dirty = true;
+      if (dirties_ && what_ == operation::query) s.dirtied_by_user = true;
       if (dies_) s.dies_at = std::min(s.dies_at, virtual_clock::now() + dies_in_);
       if (dies_) s.death_seen = !s.world->choices().chance(s.world->plan.unseen_death);
       return result_;
@@ -182,8 +189,8 @@ inline void world::kill_sessions() { kill_sessions(1); }
 
 inline void world::kill_sessions(double share) {
   for (detail::fake_session* s : core_->sessions) {
-    if (!s->connected || s->dead || !core_->choices().chance(share)) continue;
-    s->dead = true;
+    if (!s->connected || s->is_dead() || !core_->choices().chance(share)) continue;
+    s->dies_at = core_->owner->now();
     s->death_seen = !core_->fault(core_->plan.unseen_death);
     if (s->running) s->running->server_died(core_->fault(core_->plan.mute_death));
   }

@@ -76,6 +76,7 @@ struct world_counts {
   std::size_t connecting = 0;    ///< attempts under way
   std::size_t open = 0;          ///< sockets the client has not closed, those of attempts included
   std::uint64_t operations = 0;  ///< pings, resets, closes and queries
+  std::size_t running = 0;       ///< operations under way, attempts included
   std::uint64_t faults = 0;      ///< of all kinds that a fault_plan knows, as far as they happened
 };
 
@@ -88,23 +89,26 @@ struct world_core;
 struct fake_session {
   std::shared_ptr<world_core> world;
   std::uint64_t id = 0;
-  bool connected = false;    // the handshake is over
-  bool shut = false;         // the client closed its socket
-  bool dead = false;         // the server's end is gone
-  bool death_seen = false;   // ... and the client can tell
-  bool dirty = false;        // a transaction is open, settings are changed
-  bool out_of_step = false;  // an operation ended before its answer came: the next reader gets that answer
-  bool condemned = false;    // the pool saw a ping or a reset fail: it must not hand it out again
+  bool connected = false;        // the handshake is over
+  bool shut = false;             // the client closed its socket
+  bool death_seen = false;       // once it is dead the client can tell
+  bool dirty = false;            // a transaction is open, settings are changed
+  bool dirtied_by_user = false;  // ... by a query, or by begin_transaction()
+  bool out_of_step = false;      // an operation ended before its answer came: the next reader gets that answer
+  bool condemned = false;        // the pool saw a ping or a reset fail: it must not hand it out again
   bool read_only = false;
-  bool held = false;  // a test says that someone has leased it
+  bool cancelled = false;  // the operation that ran last was told to end
+  bool held = false;       // a test says that someone has leased it
   std::uint64_t last_answer = 0;
   virtual_clock::time_point connect_began{};
   virtual_clock::time_point connected_at{};
   virtual_clock::time_point last_round_trip{};
+  virtual_clock::time_point operation_began{};
+  operation latest = operation::connect;
   virtual_clock::time_point dies_at = virtual_clock::time_point::max();
   fake_operation* running = nullptr;
 
-  bool is_dead() const noexcept { return dead || virtual_clock::now() >= dies_at; }
+  bool is_dead() const noexcept { return virtual_clock::now() >= dies_at; }
   void close_socket() noexcept;
 };
 

@@ -1,0 +1,364 @@
+// tidepool - the test bench of one run: the pool with its world, and what the run knows about them by itself.
+#ifndef TIDEPOOL_TESTS_SIMULATOR_BENCH_HPP
+#define TIDEPOOL_TESTS_SIMULATOR_BENCH_HPP
+
+#include <tidepool/pool.hpp>
+
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "plan.hpp"
+
+namespace tidepool_sim {
+
+using tidepool::errc;
+using tidepool::error_code;
+using tidepool::pool_config;
+using tidepool::pool_state;
+using tidepool::pool_stats;
+using tidepool::testing::checked_mutex;
+using tidepool::testing::simulation;
+using tidepool::testing::virtual_clock;
+using time_point = virtual_clock::time_point;
+
+/// A broken rule: the first one counts, what follows from it is not looked at.
+struct failure {
+  std::string rule;
+  std::string text;
+};
+
+/// Sums over runs.
+struct tally {
+  std::uint64_t runs = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t checks = 0;
+  std::uint64_t faults = 0;
+  std::uint64_t acquires = 0;
+  std::uint64_t grants = 0;
+  std::uint64_t cancels = 0;
+  tally& operator+=(const tally& o) {
+    runs += o.runs;
+    steps += o.steps;
+    checks += o.checks;
+    faults += o.faults;
+    acquires += o.acquires;
+    grants += o.grants;
+    cancels += o.cancels;
+    return *this;
+  }
+};
+
+/// What all kinds of pools have in common for observers.
+class bench_base {
+ public:
+  virtual ~bench_base() = default;
+  virtual void saw_checkout(tidepool::connection_id id) = 0;
+  virtual void saw_any_event() = 0;
+
+  void fail(const char* rule, std::string text) {
+    say("FAILED ", rule, ": ", text);
+    if (!failed) failed = failure{rule, std::move(text)};
+  }
+  /// One check of one rule.
+  void expect(bool holds, const char* rule, const char* text) {
+    ++sums.checks;
+    if (!holds) [[unlikely]]
+      fail(rule, text);
+  }
+
+  /// With TIDEPOOL_SIM_VERBOSE set, a run tells what happens in it.
+  template <class... Parts>
+  void say(const Parts&... parts) {
+    static const bool loud = std::getenv("TIDEPOOL_SIM_VERBOSE") != nullptr;
+    if (!loud) [[likely]]
+      return;
+    std::ostringstream line;
+    line << '[' << where() << "] ";
+    (line << ... << parts);
+    std::cerr << line.str() << '\n';
+  }
+  virtual std::string where() const = 0;
+
+  std::optional<failure> failed;
+  tally sums;
+  bool last_connect_failed = false;
+};
+
+/// Notes what it is told, and now and then calls the pool from inside.
+class watcher {
+ public:
+  explicit watcher(bench_base* to = nullptr) : bench_(to) {}
+
+  void on_event(std::string_view, const tidepool::created_event& e) {
+    told([&e](bench_base& b) {
+      b.say("created ", e.id);
+      b.last_connect_failed = false;
+    });
+  }
+  void on_event(std::string_view, const tidepool::connect_failed_event& e) {
+    told([&e](bench_base& b) {
+      b.say("connect failed: ", e.error);
+      b.last_connect_failed = true;
+    });
+  }
+  void on_event(std::string_view, const tidepool::checkout_event& e) {
+    told([&e](bench_base& b) {
+      b.say("checkout of ", e.id);
+      b.saw_checkout(e.id);
+    });
+  }
+  template <class Event>
+  void on_event(std::string_view, const Event& e) {
+    told([&e](bench_base& b) {
+      if constexpr (requires { e.reason; }) {
+        if constexpr (requires { e.id; }) b.say("destroyed ", e.id, ": ", to_string(e.reason));
+        if constexpr (requires { e.to; }) b.say("state ", to_string(e.to));
+      } else if constexpr (requires { e.held; }) {
+        b.say("checkin of ", e.id);
+      } else if constexpr (requires { e.error; }) {
+        b.say("unhealthy: ", e.error);
+      } else {
+        b.say("event");
+      }
+    });
+  }
+
+ private:
+  template <class Note>
+  void told(Note note) {
+    checked_mutex::expect_unlocked("an observer is called");
+    if (!bench_) return;
+    note(*bench_);
+    bench_->saw_any_event();
+  }
+  bench_base* bench_;
+};
+
+/// One acquire that a task of the run has begun.
+struct attempt {
+  std::uint64_t ticket = 0;
+  time_point deadline{};
+  int completions = 0;
+  bool queued = false;  ///< seen waiting when the previous instant was over
+};
+
+template <class Kind>
+class bench : public bench_base {
+ public:
+  using pool_type = tidepool::basic_pool<typename Kind::connection, typename Kind::traits>;
+  using lease = typename pool_type::lease;
+
+  /// A lease in the hands of the run.
+  class holding {
+   public:
+    holding(bench& owner, lease&& from) : bench_(owner), held(std::move(from)) { bench_.begin(*this); }
+    holding(const holding&) = delete;
+    holding& operator=(const holding&) = delete;
+    ~holding() {
+      bench_.end(*this);
+      const auto inside = bench_.calling();
+      held.release();
+    }
+    /// To be called before it is given back otherwise.
+    void ends() { bench_.end(*this); }
+
+   private:
+    friend class bench;
+    bench& bench_;
+    bool over_ = false;
+
+   public:
+    lease held;
+  };
+
+  explicit bench(choice_source& c) : choices(c), config(draw_config(c)) {
+    clock_start_ = c.pick<time_point>({simulation::default_start, time_point(1ns), time_point(365 * 24h * 200)});
+    last_time = clock_start_;
+    sim.emplace(c, clock_start_);
+    sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
+    world.emplace(*sim);
+    world->plan() = draw_faults(c, config);
+    world->on_violation([this](const std::string& what) { fail("INV-2", what); });
+    calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
+    pool.emplace(sim->get_executor(), typename Kind::connector(*world), config, watcher(this));
+    allowed_total = config.max_size;
+  }
+  ~bench() override {
+    if (sim) last_time = sim->now();
+    world->on_violation([](const std::string&) {});
+  }
+
+  std::string where() const override {
+    if (!sim) return "-";
+    const auto since = sim->now() - clock_start_;
+    return std::to_string(sim->steps()) + " " + std::to_string(std::chrono::duration<double>(since).count());
+  }
+  std::string describe() const {
+    const auto ms = [](duration d) { return d == no_limit ? std::string("-") : std::to_string(d / 1us) + "us"; };
+    return std::string(Kind::name) + " size " + std::to_string(config.min_size) + ".." + std::to_string(config.max_size) + " idle " +
+           std::to_string(config.min_idle) + " connecting " + std::to_string(config.max_connecting) + " bypass " + ms(config.alive_bypass) +
+           " check " + ms(config.health_check_interval) + " lifetime " + ms(config.max_lifetime) + " idle " + ms(config.idle_timeout) +
+           " leak " + ms(config.leak_timeout) + " abandon " + ms(config.abandon_timeout) + " lag " + ms(sim->coarse_lag()) + " connect " +
+           ms(config.connect_timeout);
+  }
+
+  /// Runs while the pool is being called: no task may go on inside.
+  auto calling() {
+    struct guard {
+      explicit guard(int& d) : depth(d) { ++depth; }
+      guard(const guard&) = delete;
+      ~guard() { --depth; }
+      int& depth;
+    };
+    return guard(depth_);
+  }
+  /// A task goes on.
+  void resumed() {
+    ++sums.checks;
+    if (depth_ != 0) fail("INV-13", "a completion ran inside a call of the pool");
+  }
+
+  // --- acquires -------------------------------------------------------------------------------------------------------------------------
+  attempt& started(duration timeout) {
+    attempt& a = *attempts_.emplace_back(std::make_unique<attempt>());
+    a.ticket = ++last_ticket_;
+    const time_point now = sim->now();
+    a.deadline = timeout >= time_point::max() - now ? time_point::max() : now + std::max(timeout, duration::zero());
+    ++sums.acquires;
+    ++acquires;
+    return a;
+  }
+  void completed(attempt& a, bool granted) {
+    if (++a.completions > 1) fail("INV-3", "an acquire completed twice");
+    if (granted && a.queued) grants_now_.push_back(a.ticket);
+    std::erase_if(attempts_, [&a](const auto& p) { return p.get() == &a; });
+  }
+  /// It was cancelled before it reached the pool.
+  void withdrawn(attempt& a) {
+    --acquires;
+    completed(a, false);
+  }
+  void explain(const tidepool::pool_error& e) {
+    const auto& r = e.report();
+    ++sums.checks;
+    if (r.last_connect_error.empty() == last_connect_failed) {
+      fail("INV-22", "last connect " + std::string(last_connect_failed ? "failed" : "succeeded") + ", but the report says '" +
+                         r.last_connect_error + "'");
+    }
+    if (e.code() == errc::timeout && r.waited < duration::zero()) fail("INV-22", "waited for a negative time");
+  }
+
+  // --- what the run knows
+  // -----------------------------------------------------------------------------------------------------------------
+  void saw_checkout(tidepool::connection_id id) override {
+    expect(!retired_.contains(id), "INV-19", "a connection from before recycle() was granted");
+    if (closing) fail("INV-11", "a grant after close()");
+  }
+  void saw_any_event() override {
+    if (!on_observed || in_observer || !pool || !sim || !choices.chance(calls_back)) return;
+    in_observer = true;
+    on_observed();
+    in_observer = false;
+  }
+
+  void recycled(bool from_inside) {
+    // In an observer's call grants of the same event may still be on their way to it.
+    if (from_inside) return;
+    recycled_at_ = sim->now();
+    for (const auto& [id, session] : connections_) retired_.insert(id);
+  }
+  void resized() {
+    const pool_stats s = pool->stats();
+    allowed_total = std::max(s.max_size, s.total_connections);
+  }
+  void closed(duration grace) {
+    const time_point by = sim->now() + grace + config.close_timeout;
+    close_by = closing ? std::min(close_by, by) : by;
+    closing = true;
+  }
+
+  choice_source& choices;
+  const pool_config config;
+  std::optional<simulation> sim;
+  std::optional<tidepool::testing::world> world;
+  std::optional<pool_type> pool;
+  double calls_back = 0;
+  std::function<void()> on_observed;
+  bool in_observer = false;
+  std::size_t opening = 0;  ///< open() under way: may close the pool
+  bool closing = false;
+  bool suspended = false;
+  time_point close_by{};
+  time_point last_time{};
+  time_point frozen_until{};  ///< deadlines up to here may be met late
+  time_point hungry_since = time_point::max();
+  std::size_t allowed_total = 0;
+  std::uint64_t acquires = 0;                  ///< that reached the pool, try_acquire's successes included
+  std::size_t held = 0;                        ///< leases in the hands of tasks
+  std::vector<std::unique_ptr<holding>> kept;  ///< leases that outlive their task
+  std::vector<typename Kind::connection> detached;
+
+ private:
+  template <class K>
+  friend class inspector;
+
+  void begin(holding& h) {
+    ++sums.grants;
+    ++held;
+    holdings_.push_back(&h);
+    auto& connection = *h.held;
+    const auto& s = connection.session();
+    const tidepool::connection_id id = h.held.id();
+    const auto known = connections_.emplace(id, s.id);
+    expect(known.first->second == s.id, "INV-2", "two connections with one number");
+    connection.held(true);
+    if (s.shut) {
+      // Its socket was shut between the grant and now: by the end of close()'s grace, or because it was held for too long.
+      expect(closing || config.abandon_timeout != no_limit, "INV-9", "a closed connection was granted");
+      return;
+    }
+    expect(!s.out_of_step, "INV-10", "a connection with an unread answer was granted");
+    expect(!s.condemned, "INV-10", "a connection was granted after its validation or reset had failed");
+    const time_point granted = sim->now() - h.held.age();
+    if (Kind::features.usable || Kind::features.after_lease) {
+      expect(!(s.death_seen && s.dies_at < granted - sim->coarse_lag()), "INV-9", "a connection known to be dead was granted");
+    }
+    expect(granted <= recycled_at_ || s.connected_at >= recycled_at_, "INV-19", "a connection older than recycle() was granted");
+    if (Kind::features.reset || Kind::features.after_lease) {
+      expect(!s.dirtied_by_user, "INV-9", "a connection was granted with what its last user left behind");
+    }
+    if (Kind::ages && config.max_lifetime != no_limit) {
+      expect(granted - s.connected_at < config.max_lifetime, "INV-9", "a connection older than max_lifetime was granted");
+    }
+  }
+  void end(holding& h) {
+    if (h.over_) return;
+    h.over_ = true;
+    --held;
+    std::erase(holdings_, &h);
+    if (h.held) h.held->held(false);
+  }
+  std::deque<std::unique_ptr<attempt>> attempts_;
+  std::vector<std::uint64_t> grants_now_;  // tickets of waiting acquires served in this instant
+  std::vector<holding*> holdings_;
+  std::unordered_map<tidepool::connection_id, std::uint64_t> connections_;  // number -> session
+  std::unordered_set<tidepool::connection_id> retired_;
+  time_point recycled_at_{};
+  std::uint64_t last_ticket_ = 0;
+  int depth_ = 0;
+  time_point clock_start_{};
+  virtual_clock::binding after_sim_{last_time};  // the time when the simulation is gone
+};
+
+}  // namespace tidepool_sim
+
+#endif

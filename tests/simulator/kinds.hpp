@@ -1,0 +1,65 @@
+// tidepool - the kinds of pools that are simulated: what the connection can do, which mutex, which policies.
+#ifndef TIDEPOOL_TESTS_SIMULATOR_KINDS_HPP
+#define TIDEPOOL_TESTS_SIMULATOR_KINDS_HPP
+
+#include "bench.hpp"
+
+namespace tidepool_sim {
+
+template <class Connection>
+struct watched_traits : tidepool::testing::simulated_traits<Connection> {
+  using observer = watcher;
+};
+
+/// Everything there is, in the mode for several threads.
+struct full_kind {
+  static constexpr const char* name = "full";
+  static constexpr tidepool::testing::fake_features features{};
+  static constexpr bool ages = true;
+  static constexpr bool newest_first = true;
+  using connection = tidepool::testing::basic_fake_connection<features>;
+  using connector = tidepool::testing::basic_fake_connector<connection>;
+  using traits = watched_traits<connection>;
+};
+
+/// The same in the mode for one thread.
+struct lone_kind : full_kind {
+  static constexpr const char* name = "lone";
+  struct traits : watched_traits<connection> {
+    using mutex_type = tidepool::null_mutex;
+  };
+};
+
+/// A connection that can only be moved, and no policies.
+struct bare_kind {
+  static constexpr const char* name = "bare";
+  static constexpr tidepool::testing::fake_features features{false, false, false, false, false, false, false};
+  static constexpr bool ages = false;
+  using connection = tidepool::testing::basic_fake_connection<features>;
+  using connector = tidepool::testing::basic_fake_connector<connection>;
+  struct traits : watched_traits<connection> {
+    using health_policy = tidepool::no_health_check;
+    using leak_policy = tidepool::no_leak_detection;
+    using scaling_policy = tidepool::no_scaling;
+    using lifetime_policy = tidepool::no_lifetime;
+    using breaker_policy = tidepool::no_breaker;
+  };
+};
+
+/// Reset at every return, no abort; even use; no breaker.
+struct plain_kind {
+  static constexpr const char* name = "plain";
+  static constexpr tidepool::testing::fake_features features{true, true, false, true, false, false, false};
+  static constexpr bool ages = true;
+  using connection = tidepool::testing::basic_fake_connection<features>;
+  using connector = tidepool::testing::basic_fake_connector<connection>;
+  struct traits : watched_traits<connection> {
+    using queue_policy = tidepool::fifo_queue_oldest_idle;
+    using breaker_policy = tidepool::no_breaker;
+    using mutex_type = tidepool::null_mutex;
+  };
+};
+
+}  // namespace tidepool_sim
+
+#endif
