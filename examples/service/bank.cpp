@@ -89,7 +89,7 @@ asio::awaitable<response> bank::transfer(std::string key, std::int64_t payer, st
                                    key, payer, payee, amount);
     if (booked.affected() == 0) co_return false;
     // Locked in the same order by everybody, so that two transfers never wait for each other.
-    co_await tx.exec("select from accounts where id in ($1, $2) order by id for update", payer, payee);
+    co_await tx.exec("select from accounts where id in ($1, $2) order by id for no key update", payer, payee);
     co_await tx.exec("update accounts set balance = balance - $2 where id = $1", payer, amount);
     co_await tx.exec("update accounts set balance = balance + $2 where id = $1", payee, amount);
     co_return true;

@@ -67,7 +67,8 @@ class session {
   /// No further request; the one under way is answered.
   void finish() {
     stopping_ = true;
-    if (reading_ && stream_.quiet()) stream_.socket().cancel();
+    std::error_code closed;
+    if (reading_ && stream_.quiet() && stream_.socket().available(closed) == 0) stream_.socket().cancel();
   }
   /// Interrupts whatever the handler awaits.
   void cancel() { cancellation_.emit(asio::cancellation_type::terminal); }

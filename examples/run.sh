@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# tidepool - one command that shows it at work: a service on a pool of PostgreSQL connections, under load, while its database is maltreated.
+#
+#   examples/run.sh          builds, runs for half a minute, prints a report; exit status 0 says that every promise held
+#   examples/run.sh --keep   leaves service and database running afterwards and says how to use and stop them
+#
+# Installs what is missing (apt), builds under build/examples (or $TIDEPOOL_BUILD), keeps everything else in a temporary folder, and uses
+# free ports of 127.0.0.1 only. $JOBS: how many compilers at once; $CLIENTS: clients at once, default 100, for 8 connections.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+build=${TIDEPOOL_BUILD:-$repo/build}/examples
+clients=${CLIENTS:-100}
+connections=8
+keep=no
+case ${1:-} in
+  "") ;;
+  --keep) keep=yes ;;
+  *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
+
+say() { printf '\n== %s\n' "$*"; }
+
+# --- install and build ---------------------------------------------------------------------------------------------------------------
+"$repo/tests/support/install.sh"
+say "building into $build"
+if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+mkdir -p "$build"
+if ! { cmake -S "$repo" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF &&
+  cmake --build "$build" -j "${JOBS:-$(nproc)}"; } >"$build/build.log" 2>&1; then
+  echo "the build FAILED, see $build/build.log" >&2
+  grep -E '(error|undefined reference)' "$build/build.log" | head -n 20 >&2 || tail -n 20 "$build/build.log" >&2
+  exit 1
+fi
+bin=$build/examples
+[ -x "$bin/service" ] || { echo "no service was built: is libhttp-parser-dev installed?" >&2; exit 1; }
+
+# --- a folder, and an end for everything that is started -----------------------------------------------------------------------------
+dir=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-example.XXXXXX")
+chmod 711 "$dir"
+postgres() { "$repo/tests/support/postgres_server.sh" "$1" "$dir/pg" "${@:2}"; }
+service='' load=''
+# shellcheck disable=SC2317 # the trap calls it
+finish() {
+  local status=$?
+  if [ -n "$load" ]; then kill "$load" 2>/dev/null || true; fi
+  if [ $status = 0 ] && [ $keep = yes ]; then return; fi
+  if [ -n "$service" ]; then kill -KILL "$service" 2>/dev/null || true; fi
+  postgres stop immediate || true
+  rm -rf "$dir"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$database" "$@"; }
+
+# --- database and service --------------------------------------------------------------------------------------------------------------
+say "starting PostgreSQL in $dir/pg, with 1000 accounts"
+database=$(postgres start)
+sql -f "$repo/examples/service/schema.sql"
+
+start_service() {
+  DATABASE_URL="$database application_name=bank" "$bin/service" --connections $connections >"$dir/service.out" 2>"$dir/service.log" &
+  service=$!
+  for _ in $(seq 100); do
+    port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/service.out")
+    if [ -n "$port" ]; then return; fi
+    if ! kill -0 $service 2>/dev/null; then break; fi
+    sleep 0.1
+  done
+  echo "the service did not start:" >&2
+  cat "$dir/service.log" >&2
+  exit 1
+}
+say "starting the service, with a pool of $connections connections"
+start_service
+cat "$dir/service.out"
+
+# --- load, and what happens meanwhile --------------------------------------------------------------------------------------------------
+say "$clients clients; every second what they saw"
+mkfifo "$dir/phases"
+"$bin/load" "$port" "$clients" "$dir/result" <"$dir/phases" &
+load=$!
+exec 3>"$dir/phases"
+phase() { echo "$1" >&3; }
+sleep 2
+phase "steady"
+sleep 4
+phase "backends killed"
+killed=0
+for _ in $(seq 8); do
+  killed=$((killed + $(sql -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'bank'")))
+  sleep 0.5
+done
+phase "quiet"
+sleep 2
+phase "server restarts"
+postgres restart fast >/dev/null
+phase "server is back"
+sleep 5
+phase "last"
+"$bin/load" "$port" get /slow/2500 >/dev/null || true # longer than leak_timeout: it will be reported
+sleep 1
+"$bin/load" "$port" get /stats >"$dir/stats.json"
+exec 3>&-
+load_status=0
+wait $load || load_status=$?
+load=''
+
+# --- what came of it -------------------------------------------------------------------------------------------------------------------
+confirmed=0 failed_steady=0 failed_quiet=0 failed_last=0
+# shellcheck disable=SC1091 # the load generator wrote it
+. "$dir/result"
+booked=$(sql -c "select count(*) from transfers")
+wrong=$(sql -c "select count(*) from accounts a where balance <> 1000000
+  - coalesce((select sum(amount) from transfers where payer = a.id), 0) + coalesce((select sum(amount) from transfers where payee = a.id), 0)")
+
+say "$killed backends were killed, the server was restarted; the pool's log of it, shortened"
+grep -vE 'connection [0-9]+ (created|destroyed)' "$dir/service.log" | grep -E ' (info |warn |error) bank: ' | head -n 25 || true
+printf '... and %s lines about connections that came and went, %s answers of 503\n' \
+  "$(grep -cE 'connection [0-9]+ (created|destroyed)' "$dir/service.log" || true)" "$(grep -c '^/' "$dir/service.log" || true)"
+
+failures=()
+promise() {
+  local text=$1
+  shift
+  if "$@"; then echo "  kept    $text"; else echo "  BROKEN  $text" && failures+=("$text"); fi
+}
+answers_after_the_signal() {
+  local request status=0 requests=()
+  for _ in 1 2 3 4; do
+    "$bin/load" "$port" get /slow/1000 >/dev/null &
+    requests+=($!)
+  done
+  sleep 0.3
+  kill -TERM "$service"
+  for request in "${requests[@]}"; do wait "$request" || status=1; done
+  return $status
+}
+ended_well() {
+  local status=0
+  wait "$service" || status=$?
+  service=''
+  [ $status = 0 ]
+}
+
+say "promises"
+promise "every request was answered, every transfer confirmed in the end" test "$load_status" = 0
+promise "the ledger holds the $confirmed confirmed transfers, none twice, none besides" test "$booked" = "$confirmed"
+promise "all 1000 balances agree with it" test "$wrong" = 0
+promise "no failure before the trouble, nor after it" test "$((failed_steady + failed_quiet + failed_last))" = 0
+promise "leaks: the query that took too long was reported, with place and label" \
+  grep -q 'possible leak: .*bank.cpp:.*label slow query' "$dir/service.log"
+
+if [ $keep = yes ]; then
+  cat <<TEXT
+
+== service and database are left running
+  curl http://127.0.0.1:$port/healthz        also /stats, /metrics, /accounts/7, /slow/500
+  curl -X PUT http://127.0.0.1:$port/transfers/my-key/1/2/50
+  psql '$database'
+  tail -f $dir/service.log
+to stop them:
+  kill -TERM $service; $repo/tests/support/postgres_server.sh stop $dir/pg; rm -rf $dir
+TEXT
+else
+  promise "SIGTERM: the requests under way were answered" answers_after_the_signal
+  promise "SIGTERM: the pool closed, io_context::run() returned, the process ended with status 0" ended_well
+  promise "no session of the service is left at the server" \
+    test "$(sql -c "select count(*) from pg_stat_activity where application_name = 'bank'")" = 0
+  say "what the service says of its pool"
+  sed '1d' "$dir/service.out"
+fi
+
+if [ ${#failures[@]} -gt 0 ]; then
+  say "${#failures[@]} promises BROKEN; the end of the service's log:"
+  tail -n 20 "$dir/service.log"
+  exit 1
+fi
