@@ -3,7 +3,7 @@
 #
 #   tests/run.sh                 every configuration below; under 15 minutes on two cores
 #   tests/run.sh --quick         the debug configuration alone
-#   tests/run.sh --long          adds newer compilers, Asio and Catch2 versions, and the soak tests
+#   tests/run.sh --long          adds newer compilers, Asio, Catch2 and libpq, and the soak tests (an hour and more)
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug, asan (with UBSan), tsan, clang, release (with a newer Asio where one can be had).
@@ -83,8 +83,21 @@ for configuration in "${configurations[@]}"; do
   build_configuration "$configuration" "$configuration" "${options[@]}"
 done
 
+# Newer Debians bring newer compilers, Catch2, Asio and libpq; each is one long test of its own.
+foreign() {
+  if [ $long = no ]; then return; fi
+  for suite in trixie sid; do
+    for compiler in g++ clang++; do
+      # What compilers to come will warn of is no failure of today's code.
+      printf 'add_test("%s" "%s" %s %s "%s" -DTIDEPOOL_WERROR=%s)\n' "$suite-$compiler" "$repo/tests/support/foreign.sh" \
+        $suite $compiler "$build/$suite-$compiler" "$([ $suite = sid ] && echo OFF || echo ON)"
+      printf 'set_tests_properties("%s" PROPERTIES TIMEOUT 7200 RUN_SERIAL ON)\n' "$suite-$compiler"
+    done
+  done
+}
+
 # --- run: one ctest over all builds, so one summary ----------------------------------------------------------------------------
-printf 'subdirs("%s")\n' "${built[@]}" >"$build/CTestTestfile.cmake"
+{ printf 'subdirs("%s")\n' "${built[@]}" && foreign; } >"$build/CTestTestfile.cmake"
 say "running the tests of: ${built[*]}"
 status=0
 # Where a program was not built, ctest lists two dozen places it looked in.

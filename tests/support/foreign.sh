@@ -7,7 +7,7 @@ suite=${1:?which suite} compiler=${2:?which compiler} folder=${3:?a folder to bu
 shift 3
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 
-root=$("$repo/tests/support/install.sh" root "$suite" bash coreutils g++ clang cmake ninja-build libasio-dev catch2 libpq-dev)
+root=$("$repo/tests/support/install.sh" root "$suite" bash dash coreutils g++ clang cmake ninja-build libasio-dev catch2 libpq-dev)
 mkdir -p "$folder" "$root/repo" "$root/build"
 enter=(unshare --mount)
 if [ "$(id -u)" != 0 ]; then enter+=(--map-root-user); fi

@@ -68,7 +68,7 @@ newer_asio() {
 foreign_root() {
   local suite=$1 dir=$cache/root-$1 deb
   shift
-  if [ ! -e "$dir/.complete" ]; then
+  if [ "$(cat "$dir/.complete" 2>/dev/null)" != "$*" ]; then
     foreign_index "$suite"
     rm -rf "$dir" && mkdir -p "$dir"
     apt-get "${apt_options[@]}" -y --no-install-recommends --download-only install base-files "$@" >&2
@@ -77,7 +77,7 @@ foreign_root() {
       dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --keep-directory-symlink
     done
     rm -rf "$cache/apt-$suite/cache/archives"
-    touch "$dir/.complete"
+    echo "$*" >"$dir/.complete"
   fi
   echo "$dir"
 }
