@@ -164,9 +164,11 @@ class bench : public bench_base {
     holding(const holding&) = delete;
     holding& operator=(const holding&) = delete;
     ~holding() {
+      // What the pool cannot see, the holder has to tell.
+      const bool spoilt = !Kind::features.usable && !Kind::features.after_lease && held && held->session().out_of_step;
       bench_.end(*this);
       const auto inside = bench_.calling();
-      held.release();
+      spoilt ? held.discard() : held.release();
     }
     /// To be called before it is given back otherwise.
     void ends() { bench_.end(*this); }
@@ -180,15 +182,19 @@ class bench : public bench_base {
     lease held;
   };
 
-  explicit bench(choice_source& c) : choices(c), config(draw_config(c)) {
-    clock_start_ = c.pick<time_point>({simulation::default_start, time_point(1ns), time_point(365 * 24h * 200)});
+  /// Everything is drawn.
+  explicit bench(choice_source& c) : bench(c, draw_config(c)) {
+    sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
+    world->plan() = draw_faults(c, config);
+    calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
+  }
+  /// A healthy world, and a configuration of one's own.
+  bench(choice_source& c, const pool_config& wanted) : choices(c), config(wanted) {
+    clock_start_ = simulation::default_start;
     last_time = clock_start_;
     sim.emplace(c, clock_start_);
-    sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
     world.emplace(*sim);
-    world->plan() = draw_faults(c, config);
     world->on_violation([this](const std::string& what) { fail("INV-2", what); });
-    calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
     pool.emplace(sim->get_executor(), typename Kind::connector(*world), config, watcher(this));
     allowed_total = config.max_size;
   }
@@ -279,6 +285,7 @@ class bench : public bench_base {
   void resized() {
     const pool_stats s = pool->stats();
     allowed_total = std::max(s.max_size, s.total_connections);
+    ++resizes;
   }
   void closed(duration grace) {
     const time_point by = sim->now() + grace + config.close_timeout;
@@ -302,6 +309,7 @@ class bench : public bench_base {
   time_point frozen_until{};  ///< deadlines up to here may be met late
   time_point hungry_since = time_point::max();
   std::size_t allowed_total = 0;
+  std::uint64_t resizes = 0;
   std::uint64_t acquires = 0;                  ///< that reached the pool, try_acquire's successes included
   std::size_t held = 0;                        ///< leases in the hands of tasks
   std::vector<std::unique_ptr<holding>> kept;  ///< leases that outlive their task

@@ -93,7 +93,7 @@ class inspector {
   // INV-21: no connect without somebody who needs it.
   void demand(const pool_stats& s) {
     const std::uint64_t begun = s.connects_started - before_.connects_started;
-    if (begun == 0) return;
+    if (begun == 0 || std::exchange(resizes_, b_.resizes) != b_.resizes) return;
     const std::size_t alive = s.total_connections - s.closing;
     const std::size_t others = alive > begun ? alive - begun : 0;
     const std::size_t floor = std::max(s.min_size, s.target_size);
@@ -148,7 +148,8 @@ class inspector {
       const std::size_t coming = s.connecting + s.validating + s.resetting;
       const bool room = s.total_connections < s.max_size && s.connecting < b_.config.max_connecting;
       const bool hungry = s.waiting > coming && room && !(s.connecting > 0 && b_.last_connect_failed);
-      if (!hungry) b_.hungry_since = time_point::max();
+      const bool tried = std::exchange(connects_when_quiet_, s.connects_started) != s.connects_started;
+      if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
       const duration patience =
@@ -183,6 +184,8 @@ class inspector {
 
   bench<Kind>& b_;
   pool_stats before_{};
+  std::uint64_t resizes_ = 0;
+  std::uint64_t connects_when_quiet_ = 0;
 };
 
 }  // namespace tidepool_sim

@@ -439,7 +439,8 @@ TEST_CASE("given misuse of a connection, when it happens, then the world tells")
   ping();
   sim.run();
   CHECK(server.violations().back() == "ping: two operations at once");
-  connection.abort();
+  auto goodbye = [&]() -> asio::awaitable<void> { co_await connection.close(); };
+  CHECK_FALSE(outcome_of(sim, goodbye));
   ping();
   sim.run();
   CHECK(server.violations().back() == "ping: an operation on a closed connection");

@@ -91,6 +91,7 @@ class choice_source {
       if (priority(lane_of(i)) > priority(lane_of(best))) best = i;
     }
     if (demotions_ < change_points_.size() && scheduled_ >= change_points_[demotions_]) {
+      priority(lane_of(best));  // it may be the first time that it is seen
       priorities_[lane_of(best)] = change_points_.size() - ++demotions_;
     }
     ++scheduled_;

@@ -89,6 +89,7 @@ class basic_fake_connection {
   asio::awaitable<void> say_goodbye(std::shared_ptr<detail::fake_operation> op) {
     const std::shared_ptr<detail::fake_session> session = session_;
     co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
+    session->said_goodbye = true;
     session->close_socket();
   }
   static asio::awaitable<std::uint64_t> ask(std::shared_ptr<detail::fake_operation> op, std::shared_ptr<detail::fake_session> session,

@@ -24,7 +24,7 @@ class fake_operation {
     checked_mutex::expect_unlocked("an operation is started");
     if (what_ != operation::connect) ++w.counts.operations;
     if (session_->running) complain("two operations at once");
-    if (session_->shut) complain("an operation on a closed connection");
+    if (session_->said_goodbye) complain("an operation on a closed connection");
     if (session_->held && what_ != operation::query) complain("the pool's operation on a leased connection");
     session_->latest = what_;
     session_->operation_began = w.owner->now();
@@ -102,6 +102,12 @@ class fake_operation {
     if (w.fault(b.on_the_edge)) latency = b.edge + duration(static_cast<int>(w.choices().choose(3)) - 1);
     ends_at_ = now + latency;
 
+    if (session_->shut) {  // operations after abort() fail soon
+      ends_at_ = now;
+      result_ = asio::error::connection_aborted;
+      ended_early_ = true;
+      return;
+    }
     if (w.fault(b.throws)) throw_error(asio::error::no_descriptors);
     if (w.fault(b.fails)) result_ = what_ == operation::connect ? asio::error::connection_refused : asio::error::fault;
     if (what_ == operation::connect) {

@@ -90,6 +90,7 @@ struct fake_session {
   std::shared_ptr<world_core> world;
   std::uint64_t id = 0;
   bool connected = false;        // the handshake is over
+  bool said_goodbye = false;     // close() succeeded: nothing may follow
   bool shut = false;             // the client closed its socket
   bool death_seen = false;       // once it is dead the client can tell
   bool dirty = false;            // a transaction is open, settings are changed

@@ -1,0 +1,83 @@
+// tidepool - the real pool in the simulator: fixed seeds, each of them twice, and replay.
+#include "explore.hpp"
+
+#include "../support/catch.hpp"
+
+using namespace tidepool_sim;
+
+namespace {
+
+std::uint64_t number(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+TEST_CASE("given 1000 fixed seeds a mode, when the pool is simulated, then no invariant breaks") {
+  const auto how = GENERATE(mode::random, mode::pct);
+  tally sums;
+  const auto broken = explore(how, 1, sums, [](const tally& t) { return t.runs < 1000; });
+  INFO(broken.value_or(""));
+  CHECK_FALSE(broken);
+  CHECK(sums.grants > 1000);
+}
+
+TEST_CASE("given a seed, when it is run twice, then both runs are the same, and so is the replay of its record") {
+  const auto how = GENERATE(mode::random, mode::pct);
+  std::vector<std::uint64_t> traces;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    record values;
+    const outcome one = run_seed(how, seed, &values);
+    const outcome two = run_seed(how, seed);
+    const outcome three = replay(values);
+    INFO(to_string(how) << ":" << seed);
+    REQUIRE(one.trace == two.trace);
+    REQUIRE(one.sums.steps == two.sums.steps);
+    REQUIRE(one.trace == three.trace);
+    traces.push_back(one.trace);
+  }
+  std::sort(traces.begin(), traces.end());
+  CHECK(std::unique(traces.begin(), traces.end()) - traces.begin() > 180);
+}
+
+TEST_CASE("given a run from the environment or the first seed, when it is replayed, then no invariant breaks", "[replay]") {
+  outcome out;
+  if (const char* text = std::getenv("TIDEPOOL_SIM_REPLAY")) {
+    out = replay(tidepool::testing::record_from_text(text));
+  } else {
+    const char* seed = std::getenv("TIDEPOOL_SIM_SEED");
+    const std::string from = seed ? seed : "random:1";
+    const auto how = from.substr(0, 3) == "pct" ? mode::pct : mode::random;
+    out = run_seed(how, std::strtoull(from.substr(from.find(':') + 1).c_str(), nullptr, 10));
+  }
+  INFO((out.failed ? out.failed->rule + ": " + out.failed->text : ""));
+  CHECK_FALSE(out.failed);
+  CHECK(out.sums.checks > 0);
+}
+
+TEST_CASE("given many seeds in one process, when the pool is simulated for long, then no invariant breaks", "[long]") {
+  // TIDEPOOL_SIM_STEPS: as many steps, however long they take. TIDEPOOL_LONG: four minutes. Else a few seconds.
+  const std::uint64_t steps = number("TIDEPOOL_SIM_STEPS", 0);
+  const auto limit = steps ? std::chrono::seconds::max() : std::getenv("TIDEPOOL_LONG") ? 240s : 3s;
+  const auto begin = std::chrono::steady_clock::now();
+  tally sums;
+  std::uint64_t seed = 1'000'000;
+  std::optional<std::string> broken;
+  auto told = begin;
+  const auto seconds = [&begin] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
+  while (!broken && (steps ? sums.steps < steps : std::chrono::steady_clock::now() - begin < limit)) {
+    const std::uint64_t until = sums.runs + 500;
+    broken = explore(seed % 1000 == 0 ? mode::random : mode::pct, seed, sums, [&](const tally& t) { return t.runs < until; });
+    seed += 500;
+    if (steps && std::chrono::steady_clock::now() - told > 60s) {
+      told = std::chrono::steady_clock::now();
+      std::printf("%s\n", to_text(sums, seconds()).c_str());
+      std::fflush(stdout);
+    }
+  }
+  std::printf("simulated: %s\n", to_text(sums, seconds()).c_str());
+  INFO(broken.value_or(""));
+  CHECK_FALSE(broken);
+  CHECK(sums.steps > 0);
+}
