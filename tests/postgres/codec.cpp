@@ -206,6 +206,15 @@ TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, r
   CHECK(pg::error(pg::errc::server, "", made("57P01", "FATAL")).connection_lost());
   CHECK(pg::error(pg::errc::server, "", made("08006", "ERROR")).connection_lost());
   CHECK_FALSE(pg::error(pg::errc::connection_lost, "", made("57P01", "FATAL")).retryable());
+  using pg::consequence;
+  CHECK(pg::error(pg::errc::server, "", made("23505", "ERROR")).consequence() == consequence::none);
+  CHECK(pg::error(pg::errc::server, "", made("57014", "ERROR")).consequence() == consequence::none);
+  CHECK(pg::error(pg::errc::server, "", made("57P05", "FATAL")).consequence() == consequence::connection);
+  CHECK(pg::error(pg::errc::connection_lost, "").consequence() == consequence::connection);
+  CHECK(pg::error(pg::errc::server, "", made("57P01", "FATAL")).consequence() == consequence::all_suspect);
+  CHECK(pg::error(pg::errc::server, "", made("25006", "ERROR")).consequence() == consequence::all_suspect);
+  CHECK(pg::error(pg::errc::server, "", made("53300", "FATAL")).consequence() == consequence::server_full);
+  CHECK(pg::error(pg::errc::server, "", made("28P01", "FATAL")).consequence() == consequence::permanent);
   using tidepool::failure_kind;
   CHECK(pg::connect_error(pg::errc::connect_failed, "", made("28P01", "FATAL")).kind() == failure_kind::permanent);
   CHECK(pg::connect_error(pg::errc::connect_failed, "", made("3D000", "FATAL")).kind() == failure_kind::permanent);

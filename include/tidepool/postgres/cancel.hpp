@@ -8,10 +8,12 @@
 #include <libpq-fe.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -22,6 +24,12 @@
 
 namespace tidepool::postgres {
 namespace detail {
+
+/// What a connection and its cancellers know of each other, from any thread.
+struct cancel_record {
+  std::atomic<std::uint64_t> activity{0};  ///< odd while an operation runs
+  std::atomic<int> in_flight{0};           ///< requests that may still reach the server
+};
 
 struct cancel_deleter {
   void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
@@ -38,7 +46,7 @@ inline std::atomic<int>& cancels_running() noexcept {
 
 /// False when no thread could be had. `done` gets whether the server took the request; it must not throw.
 template <class Done>
-bool cancel_on_thread(cancel_handle what, Done done) noexcept {
+bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record, Done done) noexcept {
   if (what == nullptr) return false;
   if (cancels_running().fetch_add(1) >= most_cancels) {
     cancels_running().fetch_sub(1);
@@ -50,15 +58,18 @@ bool cancel_on_thread(cancel_handle what, Done done) noexcept {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   bool started = true;
+  record->in_flight.fetch_add(1);
   try {
-    std::thread([what = std::move(what), done = std::move(done)]() mutable noexcept {
+    std::thread([what = std::move(what), record, done = std::move(done)]() mutable noexcept {
       std::array<char, 256> why{};
       const bool taken = PQcancel(what.get(), why.data(), static_cast<int>(why.size())) == 1;
       what.reset();
-      done(taken);
+      record->in_flight.fetch_sub(1);
       cancels_running().fetch_sub(1);
+      done(taken);
     }).detach();
   } catch (...) {
+    record->in_flight.fetch_sub(1);
     cancels_running().fetch_sub(1);
     started = false;
   }
@@ -68,7 +79,7 @@ bool cancel_on_thread(cancel_handle what, Done done) noexcept {
 
 inline void cancel_in_background(PGcancel* raw) noexcept {
   try {
-    (void)cancel_on_thread(own_cancel(raw), [](bool) noexcept {});
+    (void)cancel_on_thread(own_cancel(raw), std::make_shared<cancel_record>(), [](bool) noexcept {});
   } catch (...) {
     // No memory: the statement runs to its end on the server.
   }
@@ -76,25 +87,48 @@ inline void cancel_in_background(PGcancel* raw) noexcept {
 
 }  // namespace detail
 
-/// Stops what a connection is running. Get one from `connection::canceller()` before the statement starts; copies are cheap
-/// and may be used on any thread, also after the connection is gone (then nothing happens).
+/// Stops what a connection is running. Get one from `connection::canceller()`; copies are cheap and may be used on any
+/// thread, also after the connection is gone (then nothing happens). The stopped statement fails with SQLSTATE 57014.
 ///
-/// The server may have finished meanwhile, or not yet begun: a cancel can be lost, and it can hit the next statement of the
-/// same connection. The cancelled statement fails with SQLSTATE 57014.
+/// A connection whose request is still under way when its lease ends is closed: the request could hit the next holder.
 class canceller {
  public:
   canceller() = default;
-  canceller(detail::cancel_handle handle, duration limit) : handle_(std::move(handle)), limit_(limit) {}
+  canceller(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit)
+      : handle_(std::move(handle)), record_(std::move(record)), limit_(limit) {}
 
-  /// Sends one request. True when the server has taken it, which says nothing about its effect; false when it could not be
-  /// sent within the `cancel_timeout` of the options. Completes on the caller's executor; never throws but when cancelled.
-  asio::awaitable<bool> cancel() const { return run(handle_, limit_); }
+  /// Sends one request. True when the server has taken it, which says nothing about its effect: the server may have finished
+  /// meanwhile, or not yet begun. False when it could not be sent within the `cancel_timeout` of the options. Completes on the
+  /// caller's executor; never throws but when cancelled.
+  asio::awaitable<bool> cancel() const { return send(handle_, record_, limit_); }
+
+  /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over: a request that comes
+  /// before the server has begun the statement is lost. True when it has ended, or none was running.
+  asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const { return repeat(*this, limit); }
 
  private:
   struct outcome {
     std::atomic<bool> taken{false};
   };
-  static asio::awaitable<bool> run(detail::cancel_handle handle, duration limit) {
+  static asio::awaitable<bool> repeat(canceller self, duration limit) {
+    if (!self.record_) co_return true;
+    const auto running = self.record_->activity.load();
+    if (running % 2 == 0) co_return true;
+    const auto until = std::chrono::steady_clock::now() + std::min<duration>(limit, std::chrono::hours(24));
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    std::chrono::milliseconds pause(2);
+    while (self.record_->activity.load() == running && std::chrono::steady_clock::now() < until) {
+      (void)co_await self.cancel();
+      // The answer of the statement itself needs a moment.
+      for (int look = 0; look < 10 && self.record_->activity.load() == running; ++look) {
+        timer.expires_after(pause / 10 + std::chrono::milliseconds(1));
+        co_await timer.async_wait(asio::use_awaitable);
+      }
+      pause = std::min(pause * 4, std::chrono::milliseconds(800));
+    }
+    co_return self.record_->activity.load() != running;
+  }
+  static asio::awaitable<bool> send(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit) {
     const auto done = std::make_shared<outcome>();
     std::weak_ptr<tidepool::detail::gate> waiting;
     asio::steady_timer timer(co_await asio::this_coro::executor);
@@ -105,7 +139,7 @@ class canceller {
       timer.expires_after(limit);
       timer.async_wait([gate](error_code) { gate->open(); });
     }
-    const bool started = detail::cancel_on_thread(handle, [done, waiting](bool taken) noexcept {
+    const bool started = detail::cancel_on_thread(handle, record, [done, waiting](bool taken) noexcept {
       done->taken = taken;
       if (const auto gate = waiting.lock()) gate->open();
     });
@@ -115,6 +149,7 @@ class canceller {
   }
 
   detail::cancel_handle handle_;
+  std::shared_ptr<detail::cancel_record> record_;
   duration limit_ = std::chrono::milliseconds(500);
 };
 

@@ -78,15 +78,15 @@ class connection : public queries<connection> {
   /// Whether it may be handed out: idle, outside any transaction, and its socket has nothing bad to tell. No round trip; one
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
-    return session_ && !session_->busy && !session_->needs_reset && session_->alive() &&
+    return session_ && !session_->busy && !session_->needs_reset && session_->cancels->in_flight.load() == 0 && session_->alive() &&
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
   /// What is to be done at the end of a lease; no system call. `broken` also for a connection whose buffer a large result has
-  /// grown (`retire_after_result_bytes`).
+  /// grown (`retire_after_result_bytes`), and for one that met 25006 where `target_session_attrs` asks for a writable server.
   lease_end after_lease() const noexcept {
     if (!session_ || session_->broken || session_->busy || session_->retire || session_->killer->reason() != detail::kill_reason::none ||
-        PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
+        session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
     }
     const auto level = session_->settings().reset;
@@ -129,8 +129,8 @@ class connection : public queries<connection> {
     session_->broken = true;
   }
 
-  /// For stopping a statement from elsewhere; get it before the statement starts.
-  postgres::canceller canceller() { return {detail::own_cancel(PQgetCancel(session()->pg())), session()->settings().cancel_timeout}; }
+  /// For stopping a statement from elsewhere, by another coroutine or thread; get it before the statement starts.
+  postgres::canceller canceller() { return session()->canceller(); }
 
   /// False when empty, moved from, or closed.
   explicit operator bool() const noexcept { return native() != nullptr; }

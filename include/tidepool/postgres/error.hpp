@@ -107,6 +107,15 @@ inline const std::error_category& category() noexcept {
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
 
+/// What an error says about more than the statement that met it.
+enum class consequence {
+  none,         ///< the connection is as good as before
+  connection,   ///< this connection is gone
+  all_suspect,  ///< and others to the same server may be gone, or lead to the wrong server: look before using them
+  server_full,  ///< the server is alive and has no room: do not add load
+  permanent     ///< will be the same next time: credentials, no such database
+};
+
 /// What every operation of the driver throws, besides `std::system_error(operation_aborted)` when it is cancelled.
 ///
 /// `what()` never holds a password, a parameter, a row's content beyond the server's primary message, or a control character,
@@ -143,6 +152,15 @@ class error : public std::system_error {
   /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with.
   bool connection_lost() const noexcept {
     return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal() || sqlstate().substr(0, 2) == "08";
+  }
+  /// By SQLSTATE and severity. 25006, a write refused because the server is read-only, counts as `all_suspect`: after a failover
+  /// it means a demoted primary. Within the caller's own read-only transaction it means nothing.
+  postgres::consequence consequence() const noexcept {
+    const auto state = sqlstate();
+    if (state.substr(0, 2) == "28" || state == "3D000") return postgres::consequence::permanent;
+    if (state == "53300" || state == "53400") return postgres::consequence::server_full;
+    if (state == "57P01" || state == "57P02" || state == "57P03" || state == "25006") return postgres::consequence::all_suspect;
+    return connection_lost() ? postgres::consequence::connection : postgres::consequence::none;
   }
   /// The same transaction may succeed when it is run again: serialisation failure or deadlock. A lost connection is not
   /// among these: what it was doing has an unknown outcome.

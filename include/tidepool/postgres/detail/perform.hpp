@@ -77,6 +77,12 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
   co_return result_handle(PQgetResult(s->pg()));
 }
 
+/// A connection of such options that cannot write leads to the wrong server: it is not to be handed on.
+inline bool wants_writable(const options& settings) {
+  const auto wanted = settings.target();
+  return wanted == session_attrs::read_write || wanted == session_attrs::primary;
+}
+
 /// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
 class outcome {
  public:
@@ -113,6 +119,7 @@ class outcome {
         if (s.fatal.message.empty()) s.fatal = std::move(said);
         throw s.lost("");
       }
+      if (said.sqlstate == "25006" && wants_writable(s.settings())) s.retire = true;
       throw error(errc::server, "", std::move(said));
     }
     if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");

@@ -158,6 +158,8 @@ class session {
   /// Says goodbye and frees libpq's part; the socket stays to see the server's end of it.
   void finish_but_keep_socket() noexcept { PQfinish(std::exchange(pg_, nullptr)); }
 
+  postgres::canceller canceller() const { return {own_cancel(PQgetCancel(pg_)), cancels, settings_->cancel_timeout}; }
+
   /// Ends the connection without waiting: says goodbye, closes. A statement that still runs is cancelled in the background,
   /// because the server does not notice a closed socket before it has something to send.
   void finish() noexcept {
@@ -190,6 +192,7 @@ class session {
 
  public:
   std::shared_ptr<kill_switch> killer;
+  std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ended the session
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
@@ -220,11 +223,13 @@ class operation {
     if (when == allow::clean && on.needs_reset) throw error(errc::needs_reset, "a cancelled transaction is still open: reset() first");
     on.busy = true;
     on.touched = true;
+    on.cancels->activity.fetch_add(1, std::memory_order_relaxed);
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
   ~operation() {
     on_.busy = false;
+    on_.cancels->activity.fetch_add(1, std::memory_order_relaxed);
     if (!finished_) on_.broken = true;
   }
   void finished() noexcept { finished_ = true; }

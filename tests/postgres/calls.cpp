@@ -1,0 +1,115 @@
+// tidepool - which libpq calls the driver makes: none that blocks may be among them.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+/// May run on a thread that serves an event loop, and why.
+const std::map<std::string, std::string>& allowed() {
+  static const std::map<std::string, std::string> calls = {
+      // Start or continue; they never wait. Names are resolved before, so none is looked up; the password file is read.
+      {"PQconnectStartParams", "asynchronous"},
+      {"PQconnectPoll", "asynchronous; called when the socket is ready"},
+      {"PQsendQuery", "buffers"},
+      {"PQsendQueryParams", "buffers"},
+      {"PQsendQueryPrepared", "buffers"},
+      {"PQsendPrepare", "buffers"},
+      {"PQputCopyData", "buffers, in non-blocking mode"},
+      {"PQputCopyEnd", "buffers, in non-blocking mode"},
+      {"PQpipelineSync", "buffers and flushes without waiting, in non-blocking mode"},
+      {"PQflush", "sends without waiting, in non-blocking mode"},
+      {"PQconsumeInput", "reads what is there"},
+      {"PQgetResult", "called only when PQisBusy says no"},
+      {"PQgetCopyData", "called with async = 1"},
+      {"PQfinish", "says goodbye without waiting, in non-blocking mode"},
+      // Look at or set memory.
+      {"PQisBusy", "memory"},
+      {"PQnotifies", "memory"},
+      {"PQstatus", "memory"},
+      {"PQsocket", "memory"},
+      {"PQtransactionStatus", "memory"},
+      {"PQpipelineStatus", "memory"},
+      {"PQparameterStatus", "memory"},
+      {"PQserverVersion", "memory"},
+      {"PQbackendPID", "memory"},
+      {"PQerrorMessage", "memory"},
+      {"PQsslInUse", "memory"},
+      {"PQsslStruct", "memory"},
+      {"PQconnectionNeedsPassword", "memory"},
+      {"PQsetnonblocking", "flushes an empty buffer"},
+      {"PQsetErrorVerbosity", "memory"},
+      {"PQsetNoticeReceiver", "memory"},
+      {"PQsetSingleRowMode", "memory"},
+      {"PQsetChunkedRowsMode", "memory"},
+      {"PQenterPipelineMode", "memory"},
+      {"PQexitPipelineMode", "memory"},
+      {"PQescapeIdentifier", "memory"},
+      {"PQgetCancel", "copies the address and the key"},
+      {"PQfreeCancel", "memory"},
+      {"PQfreemem", "memory"},
+      {"PQclear", "memory"},
+      {"PQresultStatus", "memory"},
+      {"PQresultErrorField", "memory"},
+      {"PQresultErrorMessage", "memory"},
+      {"PQresultMemorySize", "memory"},
+      {"PQntuples", "memory"},
+      {"PQnfields", "memory"},
+      {"PQfname", "memory"},
+      {"PQgetvalue", "memory"},
+      {"PQgetlength", "memory"},
+      {"PQgetisnull", "memory"},
+      {"PQcmdStatus", "memory"},
+      {"PQcmdTuples", "memory"},
+      // When options are made, before any event loop is involved; they read files and the environment.
+      {"PQconninfoParse", "options"},
+      {"PQconninfoFree", "options"},
+      {"PQconndefaults", "options"},
+      {"PQconninfo", "options"},
+      // Blocks, and runs on a thread of its own.
+      {"PQcancel", "cancel.hpp only"},
+  };
+  return calls;
+}
+
+}  // namespace
+
+TEST_CASE("given the driver's headers, when their libpq calls are listed, then each is one that never blocks the loop", "[postgres]") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(__FILE__).parent_path().parent_path().parent_path() / "include" / "tidepool" / "postgres";
+  if (!fs::exists(folder)) {
+    WARN("skipped: the headers are not where this file was compiled from");
+    return;
+  }
+  const std::regex call(R"(\b(PQ[A-Za-z]+)\b)");
+  std::set<std::string> found;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() != ".hpp") continue;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      line = line.substr(0, line.find("//"));
+      for (auto at = std::sregex_iterator(line.begin(), line.end(), call); at != std::sregex_iterator(); ++at) {
+        const std::string name = (*at)[1];
+        if (name == "PQconninfoOption") continue;  // a type
+        found.insert(name);
+        INFO(entry.path().filename().string() << ": " << name);
+        CHECK(allowed().contains(name));
+        if (name == "PQcancel") CHECK(entry.path().filename() == "cancel.hpp");
+      }
+    }
+  }
+  CHECK(found.contains("PQconsumeInput"));
+  // What is allowed and not used would hide a call that comes back.
+  for (const auto& [name, why] : allowed()) {
+    INFO(name << ": " << why);
+    CHECK(found.contains(name));
+  }
+}
