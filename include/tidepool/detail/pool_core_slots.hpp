@@ -135,7 +135,9 @@ TIDEPOOL_CORE(void)::make_available(core_slot& slot, tick now, bool validated, c
 TIDEPOOL_CORE(bool)::outlived(core_slot& slot, tick now) noexcept {
   if constexpr (lifetime_policy::enabled) {
     if (now < slot.retire.at) return false;
-    const tick spaced = later(last_retirement_, lifetime_.gap(open_count()));
+    // What is left shares the time that is left, or those not replaced at once would bunch at the limit.
+    const duration left = (slot.hard_limit - now) / static_cast<duration::rep>(open_count());
+    const tick spaced = later(last_retirement_, std::min(lifetime_.gap(open_count()), left));
     if (now >= slot.hard_limit || now >= spaced) {
       last_retirement_ = now;
       return true;

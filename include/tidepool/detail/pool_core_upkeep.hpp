@@ -50,8 +50,7 @@ TIDEPOOL_CORE(void)::answer_openers(tick now, core_actions& a) noexcept {
     while (core_waiter* w = openers_.front()) finish(*w, errc{}, a);
   }
   if (openers_.empty()) return;
-  const errc refused = gate_.refusal(now);
-  if (refused == errc{} && gate_.streak() <= config_.max_retries) return;
+  if (gate_.refusal(now) != errc::connect_failed && gate_.streak() <= config_.max_retries) return;
   while (core_waiter* w = openers_.front()) finish(*w, errc::connect_failed, a);
   begin_close(now, a);
   close_deadline_ = later(now, config_.close_grace);

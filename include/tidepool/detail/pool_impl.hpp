@@ -43,6 +43,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   /// Second half of construction: needs the shared pointer.
   void attach() {
+    // Services are shut down newest first. The strands' is made before the watch, so that the pool hears of the end before its operations
+    // do.
+    (void)asio::make_strand(executor_);
     auto& watch = asio::use_service<context_watch>(asio::query(executor_, asio::execution::context));
     watch.add(*this, this->weak_from_this());
     watch_ = &watch;

@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_DETAIL_STATS_JSON_HPP
 #define TIDEPOOL_DETAIL_STATS_JSON_HPP
 
+#include <charconv>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -28,9 +29,10 @@ class json_writer {
   }
   void add(const char* key, double value) {
     char digits[40];
-    std::snprintf(digits, sizeof digits, "%.9g", value);
+    // Not printf: a locale may want a decimal comma.
+    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 9);
     name(key);
-    text_ += digits;
+    text_.append(digits, written.ptr);
   }
   void add(const char* key, duration value) { add(key, std::chrono::duration<double>(value).count()); }
   void add(const char* key, std::string_view value) {

@@ -1,0 +1,85 @@
+// tidepool - what the benchmarks share: a connection that does nothing, pools with this or that switched off, and a loop to run them.
+#ifndef TIDEPOOL_BENCHMARKS_SUPPORT_HPP
+#define TIDEPOOL_BENCHMARKS_SUPPORT_HPP
+
+#include <benchmark/benchmark.h>
+#include <tidepool/pool.hpp>
+
+#include <cstdint>
+#include <exception>
+
+namespace tidepool_benchmarks {
+
+namespace asio = tidepool::asio;
+using io_executor = asio::io_context::executor_type;
+
+/// As bare as a connection can be; `usable()` is there because every real one has it.
+struct nothing {
+  std::uint64_t uses = 0;
+  bool usable() const noexcept { return true; }
+};
+
+/// Default policies on a concrete executor, which is what a service that cares would use.
+struct defaults : tidepool::default_traits<nothing> {
+  using executor_type = io_executor;
+};
+struct any_executor : tidepool::default_traits<nothing> {};
+struct one_thread : defaults {
+  using mutex_type = tidepool::null_mutex;
+};
+struct without_health : defaults {
+  using health_policy = tidepool::no_health_check;
+};
+struct without_leaks : defaults {
+  using leak_policy = tidepool::no_leak_detection;
+};
+struct without_scaling : defaults {
+  using scaling_policy = tidepool::no_scaling;
+};
+struct without_lifetime : defaults {
+  using lifetime_policy = tidepool::no_lifetime;
+};
+struct without_breaker : defaults {
+  using breaker_policy = tidepool::no_breaker;
+};
+struct bare : one_thread {
+  using health_policy = tidepool::no_health_check;
+  using leak_policy = tidepool::no_leak_detection;
+  using scaling_policy = tidepool::no_scaling;
+  using lifetime_policy = tidepool::no_lifetime;
+  using breaker_policy = tidepool::no_breaker;
+};
+
+inline tidepool::pool_config fixed_size(std::size_t size) {
+  tidepool::pool_config config;
+  config.min_size = config.max_size = size;
+  config.max_connecting = size;
+  config.auto_scale = false;
+  return config;
+}
+
+inline asio::awaitable<nothing> connect_nothing() { co_return nothing{}; }
+
+/// Runs one coroutine to its end on a context that has other work (a pool's timer) as well.
+template <class Executor>
+void run(asio::io_context& io, asio::awaitable<void, Executor> work) {
+  asio::co_spawn(Executor(io.get_executor()), std::move(work), [&io](std::exception_ptr failed) {
+    if (failed) std::rethrow_exception(failed);
+    io.stop();
+  });
+  io.restart();
+  io.run();
+}
+
+template <class Traits>
+struct opened_pool {
+  using pool_type = tidepool::basic_pool<nothing, Traits>;
+  asio::io_context io{1};
+  pool_type pool;
+
+  explicit opened_pool(const tidepool::pool_config& config) : pool(io, connect_nothing, config) { run(io, pool.open()); }
+};
+
+}  // namespace tidepool_benchmarks
+
+#endif
