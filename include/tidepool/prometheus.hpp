@@ -3,7 +3,7 @@
 #ifndef TIDEPOOL_PROMETHEUS_HPP
 #define TIDEPOOL_PROMETHEUS_HPP
 
-#include <cstdio>
+#include <charconv>
 #include <initializer_list>
 #include <iterator>
 #include <string>
@@ -61,8 +61,9 @@ class prometheus_writer {
  private:
   static std::string number(double value) {
     char digits[40];
-    std::snprintf(digits, sizeof digits, "%.15g", value);
-    return digits;
+    // Not printf: a locale may want a decimal comma.
+    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 15);
+    return std::string(digits, written.ptr);
   }
   void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, double number_of) {
     text_.append(prefix_).append(name).append("{pool=\"");

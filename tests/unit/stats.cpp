@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/comma_locale.hpp"
 
 namespace {
 
@@ -212,6 +213,18 @@ TEST_CASE("given a name that JSON cannot hold as it is, when it is written, then
   s.name = "a \"quoted\" \\ name\n\twith \x01 and \xc3\xa9";
   const std::string text = s.to_json();
   CHECK(json_reader(text)["name"] == s.name.view());
+}
+
+TEST_CASE("given a program whose locale has a decimal comma, when a snapshot is written as JSON, then numbers have a point") {
+  const tidepool_tests::comma_locale locale;
+  if (!locale) {
+    WARN("skipped: this machine has no locale with a decimal comma");
+    return;
+  }
+  pool_stats s;
+  s.avg_checkout_time = 1500us;
+  const std::string text = s.to_json();
+  CHECK(json_reader(text)["avg_checkout_time"] == "0.0015");
 }
 
 TEST_CASE("given leased and open connections, when utilisation is asked for, then it is their share, and zero of nothing") {

@@ -1,0 +1,192 @@
+// tidepool - the metrics as Prometheus reads them.
+#include <tidepool/prometheus.hpp>
+
+#include <map>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/comma_locale.hpp"
+
+namespace {
+
+using namespace tidepool;
+using namespace std::chrono_literals;
+using tidepool_tests::has_text;
+
+/// Reads the text format strictly: every sample belongs to the family whose HELP and TYPE were just given, and none comes twice.
+struct exposition {
+  explicit exposition(const std::string& text) {
+    if (text.empty() || text.back() != '\n') throw std::runtime_error("no newline at the end");
+    std::istringstream lines(text);
+    std::string line, family;
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::string mark, word, name;
+      if (line[0] == '#') {
+        words >> mark >> word >> name;
+        if (word == "HELP") {
+          if (!families.emplace(name, "").second) throw std::runtime_error("family twice: " + name);
+          family = name;
+        } else if (word == "TYPE" && name == family) {
+          words >> families[name];
+        } else {
+          throw std::runtime_error("out of place: " + line);
+        }
+        continue;
+      }
+      const std::size_t space = line.rfind(' ');
+      const std::string key = line.substr(0, space);
+      std::string base = key.substr(0, key.find('{'));
+      if (families.at(family) == "histogram") {
+        for (const std::string suffix : {"_bucket", "_sum", "_count"}) {
+          if (base == family + suffix) base = family;
+        }
+      }
+      if (base != family) throw std::runtime_error("not of " + family + ": " + line);
+      std::size_t read = 0;
+      const double value = std::stod(line.substr(space + 1), &read);
+      if (read != line.size() - space - 1) throw std::runtime_error("no number: " + line);
+      if (!samples.emplace(key, value).second) throw std::runtime_error("sample twice: " + line);
+    }
+  }
+  double operator[](const std::string& key) const {
+    CAPTURE(key);
+    REQUIRE(samples.count(key) == 1);
+    return samples.at(key);
+  }
+  std::map<std::string, std::string> families;
+  std::map<std::string, double> samples;
+};
+
+pool_stats orders() {
+  pool_stats s;
+  s.name = "orders";
+  s.state = pool_state::degraded;
+  s.breaker = breaker_state::open;
+  s.total_connections = 12;
+  s.active_connections = 9;
+  s.idle_connections = 2;
+  s.total_checkouts = 1000;
+  s.failed_checkouts = 21;
+  s.timeouts = 1;
+  s.rejected_full = 2;
+  s.cancelled = 3;
+  s.refused_open = 4;
+  s.refused_connect = 5;
+  s.refused_closed = 6;
+  s.closed_by_reason[static_cast<std::size_t>(close_reason::lifetime)] = 7;
+  return s;
+}
+
+TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics are there under its names and types") {
+  pool_stats s = orders();
+  s.wait_time.record(20ms, 1000);
+  const exposition e(to_prometheus(s));
+  CHECK(e["db_pool_size{pool=\"orders\"}"] == 12);
+  CHECK(e["db_pool_active{pool=\"orders\"}"] == 9);
+  CHECK(e["db_pool_idle{pool=\"orders\"}"] == 2);
+  CHECK(e["db_checkouts_total{pool=\"orders\"}"] == 1000);
+  CHECK(e["db_checkout_duration_seconds_count{pool=\"orders\"}"] == 1000);
+  for (const char* gauge : {"db_pool_size", "db_pool_active", "db_pool_idle"}) CHECK(e.families.at(gauge) == "gauge");
+  for (const char* counter : {"db_checkouts_total", "db_checkout_errors_total"}) CHECK(e.families.at(counter) == "counter");
+  CHECK(e.families.at("db_checkout_duration_seconds") == "histogram");
+}
+
+TEST_CASE("given failed acquires, when they are exposed, then they are told apart by cause and add up to all that failed") {
+  const exposition e(to_prometheus(orders()));
+  double sum = 0;
+  double expected = 1;
+  for (const std::string cause : {"timeout", "queue_full", "cancelled", "circuit_open", "connect_failed", "closed"}) {
+    const double value = e["db_checkout_errors_total{pool=\"orders\",cause=\"" + cause + "\"}"];
+    CHECK(value == expected++);
+    sum += value;
+  }
+  CHECK(sum == 21);
+}
+
+TEST_CASE("given states and reasons, when they are exposed, then each has a sample and exactly one state is on") {
+  const exposition e(to_prometheus(orders()));
+  CHECK(e["db_pool_state{pool=\"orders\",state=\"degraded\"}"] == 1);
+  CHECK(e["db_pool_state{pool=\"orders\",state=\"closed\"}"] == 0);
+  CHECK(e["db_pool_breaker_state{pool=\"orders\",state=\"open\"}"] == 1);
+  CHECK(e["db_connections_closed_total{pool=\"orders\",reason=\"lifetime\"}"] == 7);
+  double on = 0;
+  std::size_t states = 0, reasons = 0;
+  for (const auto& [key, value] : e.samples) {
+    if (key.rfind("db_pool_state{", 0) == 0) on += value, ++states;
+    if (key.rfind("db_connections_closed_total{", 0) == 0) ++reasons;
+  }
+  CHECK(on == 1);
+  CHECK(states == 7);
+  CHECK(reasons == close_reasons);
+}
+
+TEST_CASE("given a distribution, when it is exposed, then buckets rise to the count and values lie where they belong") {
+  pool_stats s = orders();
+  s.connect_time.record(3ms, 5);
+  s.connect_time.record(300ms, 2);
+  s.connect_time.record(2min, 1);
+  const std::string text = to_prometheus(s);
+  const exposition e(text);
+  const auto bucket = [&e](const std::string& le) { return e["db_connect_duration_seconds_bucket{pool=\"orders\",le=\"" + le + "\"}"]; };
+  CHECK(bucket("0.001") == 0);
+  CHECK(bucket("0.005") == 5);
+  CHECK(bucket("0.25") == 5);
+  CHECK(bucket("0.5") == 7);
+  CHECK(bucket("30") == 7);
+  CHECK(bucket("+Inf") == 8);
+  CHECK(e["db_connect_duration_seconds_count{pool=\"orders\"}"] == 8);
+  CHECK(e["db_connect_duration_seconds_sum{pool=\"orders\"}"] == Approx(0.015 + 0.6 + 120));
+
+  double before = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("db_connect_duration_seconds_bucket", 0) != 0) continue;
+    const double now = std::stod(line.substr(line.rfind(' ') + 1));
+    CHECK(now >= before);
+    before = now;
+  }
+}
+
+TEST_CASE("given several pools, when they are exposed together, then each family comes once with a sample for every pool") {
+  pool_stats users = orders();
+  users.name = "users";
+  users.total_connections = 3;
+  const exposition e(to_prometheus(std::vector<pool_stats>{orders(), users}, "app_"));
+  CHECK(e["app_pool_size{pool=\"orders\"}"] == 12);
+  CHECK(e["app_pool_size{pool=\"users\"}"] == 3);
+  for (const auto& family : e.families) CHECK(family.first.rfind("app_", 0) == 0);
+}
+
+TEST_CASE("given no pool at all, when they are exposed, then there are families without samples") {
+  const exposition e(to_prometheus(std::vector<pool_stats>{}));
+  CHECK(e.samples.empty());
+  CHECK(e.families.count("db_pool_size") == 1);
+}
+
+TEST_CASE("given a name with quotes, backslashes and newlines, when it is exposed, then they are escaped") {
+  pool_stats s = orders();
+  s.name = "a\"b\\c\nd";
+  CHECK_THAT(to_prometheus(s), has_text("db_pool_size{pool=\"a\\\"b\\\\c\\nd\"} 12\n"));
+}
+
+TEST_CASE("given large counters, when they are exposed, then no digit is lost") {
+  pool_stats s = orders();
+  s.total_checkouts = 123'456'789'012'345;
+  CHECK_THAT(to_prometheus(s), has_text("db_checkouts_total{pool=\"orders\"} 123456789012345\n"));
+}
+
+TEST_CASE("given a program whose locale has a decimal comma, when a snapshot is exposed, then numbers have a point") {
+  const tidepool_tests::comma_locale locale;
+  if (!locale) {
+    WARN("skipped: this machine has no locale with a decimal comma");
+    return;
+  }
+  CHECK_THAT(to_prometheus(orders()), has_text("db_pool_utilization_ratio{pool=\"orders\"} 0.75\n"));
+}
+
+}  // namespace
