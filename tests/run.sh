@@ -26,6 +26,11 @@ for argument in "$@"; do
 done
 [ ${#configurations[@]} -gt 0 ] || configurations=(debug asan tsan clang release)
 
+# What this script's children used so far; on a busy machine it says more than the clock.
+count_cpu() { # not in a subshell, which has no children yet
+  times >"$build/.times"
+  cpu=$(awk -F '[ms ]+' 'NR == 2 { print int($1 * 60 + $2 + $3 * 60 + $4) }' "$build/.times")
+}
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
 
 "$repo/tests/support/install.sh"
@@ -53,7 +58,9 @@ failed=()
 built=()
 # name, preset, then options for CMake
 build_configuration() {
-  local name=$1 preset=$2 log=$build/$1.log begin=$SECONDS
+  local name=$1 preset=$2 log=$build/$1.log begin=$SECONDS cpu cpu_begin
+  count_cpu
+  cpu_begin=$cpu
   shift 2
   built+=("$name")
   if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." "$@") >"$log" 2>&1; then
@@ -68,7 +75,8 @@ build_configuration() {
     grep -E 'error:|warning:|undefined reference|multiple definition' "$log" | head -n 30 || tail -n 30 "$log"
     return
   fi
-  say "$name: built in $((SECONDS - begin)) s"
+  count_cpu
+  say "$name: built in $((SECONDS - begin)) s ($((cpu - cpu_begin)) s of processor time)"
 }
 
 for configuration in "${configurations[@]}"; do
