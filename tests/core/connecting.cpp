@@ -1,0 +1,388 @@
+// tidepool - the core: failing connects, back-off, waves, the breaker, permanent failures and hopeless waits.
+#include "core_rig.hpp"
+
+namespace {
+
+using namespace tidepool_tests;
+struct unbroken : core_traits {
+  using breaker_policy = tidepool::no_breaker;
+};
+using rig = core_rig<>;
+using unbroken_rig = core_rig<unbroken>;
+
+TEST_CASE("[T6] given a connect that fails once, when the next one works within the caller's time, then he is served") {
+  rig r(calm(0, 1));
+  auto& a = r.acquire(10s);
+  r.connect_fails();
+  CHECK(a.waiting());
+  CHECK(r.stats().state == pool_state::critical);
+  CHECK(r.stats().connecting == 0);
+  r.advance(1s);
+  CHECK(r.stats().connecting == 1);
+  r.connect_ok();
+  CHECK(a.served());
+  CHECK(r.stats().connection_errors == 1);
+  r.finish();
+}
+
+TEST_CASE(
+    "[H10][INV-15] given connects that keep failing, when the pool retries, then the pauses double up to the longest, half of each at "
+    "random") {
+  auto config = calm(1, 1);
+  config.max_retries = 100;
+  config.retry_delay = 1s;
+  config.max_retry_delay = 10s;
+  std::vector<std::vector<duration>> seen(7);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    unbroken_rig r(config, seed);
+    r.open();
+    for (auto& pauses : seen) {
+      r.connect_fails();
+      CHECK(r.in(slot_state::connecting).empty());
+      const tick failed = r.now;
+      r.until_connecting();
+      pauses.push_back(r.now - failed);
+    }
+    r.finish();
+  }
+  const std::vector<duration> longest{1s, 2s, 4s, 8s, 10s, 10s, 10s};
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const auto [least, most] = std::minmax_element(seen[i].begin(), seen[i].end());
+    INFO("failure " << i + 1);
+    CHECK(*least >= longest[i] / 2);
+    CHECK(*most <= longest[i]);
+    CHECK(*most - *least > longest[i] / 4);  // there is jitter
+  }
+}
+
+TEST_CASE("[B022] given connects of one moment, when all fail, then it counts as one failure, and one attempt at a time follows") {
+  auto config = calm(0, 10);
+  config.max_connecting = 4;
+  rig r(config);
+  std::vector<rig::caller*> all;
+  for (int i = 0; i < 6; ++i) all.push_back(&r.acquire(60s));
+  CHECK(r.stats().connecting == 4);
+  for (int i = 0; i < 4; ++i) r.connect_fails();
+  CHECK(r.stats().connection_errors == 4);
+  CHECK(r.core.failures_in_a_row() == 1);
+  for (auto* w : all) CHECK(w->waiting());
+  r.advance(1s);
+  CHECK(r.stats().connecting == 1);
+  r.connect_ok();
+  CHECK(all[0]->served());
+  CHECK(r.stats().connecting == 4);  // healed: full speed
+  r.finish();
+}
+
+TEST_CASE("given an attempt of an earlier wave, when it fails late, then it neither lengthens the back-off nor undoes a success") {
+  auto config = calm(0, 10);
+  rig r(config);
+  r.acquire(60s);
+  r.acquire(60s);
+  auto all = r.in(slot_state::connecting);
+  REQUIRE(all.size() == 2);
+  r.connect_fails(*all[0]);
+  r.advance(1s);
+  const auto probe = r.in(slot_state::connecting);
+  REQUIRE(probe.size() == 1);  // the late one is still there, and one at a time is the rule
+  r.connect_fails(*all[1]);
+  CHECK(r.core.failures_in_a_row() == 1);
+  r.advance(1s);
+  r.connect_ok();
+  CHECK(r.core.failures_in_a_row() == 0);
+  CHECK(r.stats().state != pool_state::degraded);
+  r.finish();
+}
+
+TEST_CASE("[B030][INV-22] given max_retries, when so many connects and one more have failed with nothing alive, then the caller fails") {
+  const std::size_t retries = GENERATE(0u, 1u, 3u);
+  auto config = calm(0, 2);
+  config.max_retries = retries;
+  unbroken_rig r(config);
+  auto& a = r.acquire(1h);
+  auto& b = r.acquire(1h);
+  for (std::size_t i = 0; i < retries; ++i) {
+    while (!r.in(slot_state::connecting).empty()) r.connect_fails();
+    REQUIRE(a.waiting());
+    r.until_connecting();
+  }
+  while (!r.in(slot_state::connecting).empty()) r.connect_fails();
+  CHECK(a.failed_with(errc::connect_failed));
+  CHECK(b.failed_with(errc::connect_failed));
+  CHECK(r.stats().refused_connect == 2);
+  auto& late = r.acquire(1h);  // he counts from his own arrival
+  CHECK(late.waiting());
+  r.finish();
+}
+
+TEST_CASE("[R8] given a lease out, when connects keep failing, then a waiter waits for that lease instead of failing") {
+  auto config = calm(0, 2);
+  config.max_retries = 1;
+  rig r(config);
+  auto& holder = r.acquire();
+  r.connect_ok();
+  auto& w = r.acquire(1h);
+  for (int i = 0; i < 4; ++i) {
+    if (!r.in(slot_state::connecting).empty()) r.connect_fails();
+    r.advance(10s);
+  }
+  CHECK(w.waiting());
+  CHECK(r.stats().state == pool_state::degraded);
+  r.give_back(holder);
+  CHECK(w.served());
+  r.finish();
+}
+
+TEST_CASE(
+    "given a permanent failure, when callers depend on a connect, then they fail at once with it, newcomers too, until it is tried again") {
+  rig r(calm(0, 3));
+  auto& a = r.acquire(1h);
+  r.connect_fails(failure_kind::permanent);
+  CHECK(a.failed_with(errc::connect_failed));
+  CHECK(r.acquire(1h).failed_with(errc::connect_failed));
+  CHECK(r.connects == 1);
+  r.advance(5s);
+  auto& b = r.acquire(1h);
+  CHECK(b.waiting());
+  r.connect_ok();
+  CHECK(b.served());
+  CHECK(r.acquire(1h).waiting());
+  r.finish();
+}
+
+TEST_CASE("given connections that work, when a connect fails for good, then they keep serving") {
+  rig r(calm(0, 3));
+  auto& a = r.acquire();
+  r.connect_ok();
+  auto& b = r.acquire(1h);
+  r.connect_fails(failure_kind::permanent);
+  CHECK(b.waiting());
+  r.give_back(a);
+  CHECK(b.served());
+  r.finish();
+}
+
+TEST_CASE("given failures in a row, when they reach the threshold, then the breaker opens, lets one probe through, and closes on success") {
+  auto config = calm(0, 4);
+  config.max_retries = 100;
+  config.breaker_threshold = 3;
+  config.breaker_open_time = 2s;
+  rig r(config);
+  auto& a = r.acquire(1h);
+  for (int i = 0; i < 3; ++i) {
+    r.connect_fails();
+    if (i < 2) r.advance(10s);
+  }
+  CHECK(r.stats().breaker == breaker_state::open);
+  CHECK(a.failed_with(errc::circuit_open));
+  CHECK(r.acquire(1h).failed_with(errc::circuit_open));
+  CHECK(r.stats().refused_open == 2);
+  r.advance(2s - 1ns);
+  CHECK(r.acquire(1h).failed_with(errc::circuit_open));
+  r.advance(1ns);
+  auto& b = r.acquire(1h);
+  auto& c = r.acquire(1h);
+  CHECK(r.stats().breaker == breaker_state::half_open);
+  CHECK(r.stats().connecting == 1);
+  const bool heals = GENERATE(false, true);
+  if (heals) {
+    r.connect_ok();
+    CHECK(r.stats().breaker == breaker_state::closed);
+    CHECK(b.served());
+    r.connect_ok();
+    CHECK(c.served());
+  } else {
+    r.connect_fails();
+    CHECK(r.stats().breaker == breaker_state::open);
+    CHECK(b.failed_with(errc::circuit_open));
+    CHECK(c.failed_with(errc::circuit_open));
+  }
+  r.finish();
+}
+
+TEST_CASE("[INV-14] given an open breaker and a floor, when its time is over, then the pool probes by itself until it is healthy again") {
+  auto config = calm(2, 4);
+  config.max_retries = 100;
+  rig r(config);
+  r.acquire(1s);
+  for (int i = 0; i < 30; ++i) {
+    while (!r.in(slot_state::connecting).empty()) r.connect_fails();
+    r.advance(1s);
+  }
+  CHECK(r.stats().breaker != breaker_state::closed);
+  r.advance(config.breaker_open_time);
+  REQUIRE(r.stats().connecting == 1);
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  CHECK(r.stats().breaker == breaker_state::closed);
+  CHECK(r.stats().state == pool_state::healthy);
+  r.finish();
+}
+
+TEST_CASE("given a server without room, when connects fail, then there is a back-off but the breaker stays closed") {
+  auto config = calm(0, 4);
+  config.max_retries = 100;
+  config.breaker_threshold = 2;
+  rig r(config);
+  auto& a = r.acquire(1h);
+  for (int i = 0; i < 6; ++i) {
+    r.connect_fails(failure_kind::server_full);
+    CHECK(r.stats().connecting == 0);
+    r.advance(10s);
+  }
+  CHECK(r.stats().breaker == breaker_state::closed);
+  CHECK(a.waiting());
+  r.connect_ok();
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE(
+    "[T5][INV-8] given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away") {
+  auto config = calm(0, 1);
+  config.connect_timeout = 3s;
+  rig r(config);
+  auto& a = r.acquire(1h);
+  auto& hung = r.first(slot_state::connecting);
+  r.advance(3s - 1ns);
+  CHECK(r.stats().connecting == 1);
+  r.advance(1ns);
+  CHECK(hung.cancelled);
+  CHECK(hung.state == slot_state::gone);
+  CHECK(r.stats().total_connections == 0);
+  CHECK(r.stats().connection_errors == 1);
+  r.advance(1s);
+  CHECK(r.stats().connecting == 1);  // the next attempt does not wait for the hung one
+  r.connect_ok(hung);
+  CHECK(r.freed == std::vector<tidepool::connection_id>{1});
+  CHECK(a.waiting());
+  r.connect_ok();
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE("[B055][B056] given a first connect that hangs, when a second one works, then the first caller is served by it") {
+  rig r(calm(0, 2));
+  auto& a = r.acquire(1s);
+  auto& b = r.acquire(5s);
+  auto all = r.in(slot_state::connecting);
+  r.connect_ok(*all[1]);
+  CHECK(a.served());
+  CHECK(b.waiting());
+  r.give_back(a);
+  CHECK(b.served());
+  r.finish();
+}
+
+TEST_CASE("[B030] given a dead host and connects that take fifteen seconds to fail, when three ask of two, then all three end in time") {
+  auto config = calm(0, 2);
+  config.connect_timeout = 20s;
+  rig r(config);
+  std::vector<rig::caller*> all;
+  for (int i = 0; i < 3; ++i) all.push_back(&r.acquire(60s));
+  for (int second = 0; second < 60; ++second) {
+    for (auto* s : r.in(slot_state::connecting)) {
+      if (r.now - s->born >= 15s) r.connect_fails(*s);
+    }
+    r.advance(1s);
+  }
+  for (auto* w : all) CHECK_FALSE(w->waiting());
+  r.finish();
+}
+
+TEST_CASE("[B031] given many failed connects, when the server heals, then the pool is as before") {
+  auto config = calm(2, 3);
+  config.max_retries = 1000;
+  rig r(config);
+  r.acquire(1s);
+  for (int i = 0; i < 20; ++i) {
+    while (!r.in(slot_state::connecting).empty()) r.connect_fails();
+    CHECK(r.stats().total_connections == 0);
+    r.until_connecting();
+  }
+  r.connect_all();
+  CHECK(r.stats().idle_connections == 2);
+  auto& a = r.acquire();
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE("given connects that cannot even begin, when memory is there again, then the pool recovers after its back-off") {
+  rig r(calm(0, 1));
+  r.refuse_connects = 1;
+  auto& a = r.acquire(10s);
+  CHECK(r.stats().connection_errors == 1);
+  CHECK(r.stats().connecting == 0);
+  r.advance(1s);
+  r.connect_ok();
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE(
+    "[C5] given a floor that cannot be opened, when open() fails fast, then it says so after max_retries and closes; lazily it returns") {
+  auto config = calm(2, 4);
+  config.max_retries = 2;
+  const bool lazy = GENERATE(false, true);
+  if (lazy) config.start = tidepool::start_mode::lazy;
+  rig r(config);
+  auto& opened = r.open();
+  CHECK(opened.completions == (lazy ? 1 : 0));
+  for (int i = 0; i < 3; ++i) {
+    while (!r.in(slot_state::connecting).empty()) r.connect_fails();
+    r.advance(10s);
+  }
+  if (lazy) {
+    CHECK(opened.done());
+    CHECK(r.stats().state == pool_state::critical);
+    r.connect_all();
+    CHECK(r.stats().state == pool_state::healthy);
+  } else {
+    CHECK(opened.failed_with(errc::connect_failed));
+    CHECK(r.stats().state == pool_state::closed);
+    CHECK(r.acquire().failed_with(errc::closed));
+  }
+  r.finish();
+}
+
+TEST_CASE("[C5] given a permanent failure, when open() waits, then it fails at the first one") {
+  auto config = calm(2, 4);
+  config.max_connecting = 1;
+  rig r(config);
+  auto& opened = r.open();
+  r.connect_fails(failure_kind::permanent);
+  CHECK(opened.failed_with(errc::connect_failed));
+  CHECK(r.stats().state == pool_state::closed);
+  r.finish();
+}
+
+TEST_CASE("[C6] given two that wait for open(), when one leaves, then the other still learns that the floor is there") {
+  rig r(calm(1, 4));
+  auto& a = r.open();
+  auto& b = r.open();
+  r.cancel(a);
+  CHECK(a.failed_with(errc::cancelled));
+  r.connect_ok();
+  CHECK(b.done());
+  r.finish();
+}
+
+TEST_CASE("[B022][B049] given connects slower than the callers' time, when a crowd comes, then connects are few, none is thrown away") {
+  auto config = calm(0, 10);
+  rig r(config);
+  for (int wave = 0; wave < 20; ++wave) {
+    for (int i = 0; i < 50; ++i) r.acquire(60ms);
+    r.advance(50ms);
+    for (auto* s : r.in(slot_state::connecting)) {
+      if (r.now - s->born >= 50ms) r.connect_ok(*s);
+    }
+    r.advance(30ms);
+    for (auto* s : r.in(slot_state::leased)) r.give_back(*s);
+  }
+  CHECK(r.connects <= 10);
+  CHECK(r.stats().connections_created == r.connects - r.stats().connecting);
+  CHECK(r.stats().connections_closed == 0);
+  r.finish();
+}
+
+}  // namespace

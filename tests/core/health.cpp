@@ -1,0 +1,292 @@
+// tidepool - the core: validation before a hand-out and in the background.
+#include "core_rig.hpp"
+
+namespace {
+
+using namespace tidepool_tests;
+using rig = core_rig<>;
+
+pool_config checked(std::size_t min, std::size_t max) {
+  auto c = calm(min, max);
+  c.pre_ping = true;
+  c.alive_bypass = 500ms;
+  return c;
+}
+/// `n` idle connections.
+void fill(rig& r, std::size_t n) {
+  std::vector<rig::caller*> all;
+  for (std::size_t i = 0; i < n; ++i) all.push_back(&r.acquire());
+  r.connect_all();
+  for (auto* w : all) r.give_back(*w);
+  r.orders();
+}
+
+TEST_CASE(
+    "[H3][H4][B084] given alive_bypass, when a connection is asked for within it, then there is no round trip; after it, there is one") {
+  rig r(checked(0, 1));
+  auto& a = r.acquire();
+  r.connect_ok();
+  CHECK(a.served());  // a fresh connection is not validated
+  CHECK(r.orders().empty());
+  r.advance(10s);
+  r.give_back(a);  // held long: giving back is no sign of life
+  auto& b = r.acquire();
+  CHECK(b.waiting());
+  CHECK(r.orders() == std::vector<std::string>{"validate 1"});
+  CHECK(r.stats().validating == 1);
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(b.served());
+  r.advance(400ms);
+  r.give_back(b);
+  CHECK(r.acquire().served());
+  CHECK(r.orders().empty());
+  CHECK(r.stats().validations == 1);
+  r.finish();
+}
+
+TEST_CASE("given a connection whose server answered its holder just now, when it comes back, then it may be handed on without a look") {
+  const bool fast = GENERATE(false, true);
+  rig r(checked(0, 1));
+  auto& a = r.acquire();
+  r.connect_ok();
+  r.advance(10s);
+  auto& waiter = r.acquire();
+  fast ? r.give_back_fast(*a.got(), lease_end::clean, r.now - 100ms) : r.give_back(*a.got(), lease_end::clean, r.now - 100ms);
+  CHECK(waiter.served());
+  CHECK(r.orders().empty());
+  r.advance(10s);
+  auto& next = r.acquire();
+  fast ? r.give_back_fast(*waiter.got(), lease_end::clean, r.now - 600ms) : r.give_back(*waiter.got(), lease_end::clean, r.now - 600ms);
+  CHECK(next.waiting());
+  CHECK(r.orders() == std::vector<std::string>{"validate 1"});
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(next.served());
+  r.finish();
+}
+
+TEST_CASE("[H1] given idle connections that died, when one is asked for, then each is validated and destroyed, and a new one serves") {
+  rig r(checked(0, 3));
+  fill(r, 3);
+  r.advance(1s);
+  auto& a = r.acquire(10s);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(r.stats().validating == 1);  // as many as callers, not all
+    r.validated(r.first(slot_state::validating), false);
+  }
+  CHECK(a.waiting());
+  CHECK(r.stats().closed(close_reason::invalid) == 3);
+  CHECK(r.stats().validation_failures == 3);
+  r.connect_ok();
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE(
+    "[T7][B068][INV-8] given a validation that never ends, when its bound is over, then the connection is gone and the caller still "
+    "served") {
+  auto config = checked(0, 1);
+  config.validation_timeout = 2s;
+  rig r(config);
+  fill(r, 1);
+  r.advance(1s);
+  auto& a = r.acquire(10s);
+  auto& hung = r.first(slot_state::validating);
+  r.advance(2s);
+  CHECK(hung.state == slot_state::gone);
+  CHECK(hung.shut);
+  CHECK(r.stats().closed(close_reason::invalid) == 1);
+  CHECK(r.stats().connecting == 1);
+  r.connect_ok();
+  CHECK(a.served());
+  r.validated(hung, true);  // too late
+  CHECK(r.stats().total_connections == 1);
+  r.finish();
+}
+
+TEST_CASE("[X7][B008][B009] given a caller who leaves during a validation, when it ends, then the connection is idle at its old age") {
+  rig r(checked(0, 2));
+  fill(r, 2);
+  r.advance(1s);
+  auto& a = r.acquire(5s);
+  auto& s = r.first(slot_state::validating);
+  const tick since = s.idle_since;
+  const bool timeout = GENERATE(false, true);
+  if (timeout) {
+    r.advance(5s);
+    CHECK(a.failed_with(errc::timeout));
+  } else {
+    r.cancel(a);
+    CHECK(a.failed_with(errc::cancelled));
+  }
+  if (s.state == slot_state::validating) {
+    r.validated(s, true);
+    CHECK(s.state == slot_state::idle);
+    CHECK(s.idle_since == since);
+    CHECK(r.stats().idle_connections == 2);
+  }
+  r.finish();
+}
+
+TEST_CASE("given a stale idle connection, when the caller cannot wait, then he gets it as it is") {
+  rig r(checked(0, 1));
+  fill(r, 1);
+  r.advance(1h);
+  SECTION("try_take") {
+    CHECK_FALSE(r.try_take(false));
+    CHECK(r.try_take(true));
+  }
+  SECTION("no time") { CHECK(r.acquire(0s).served()); }
+  r.finish();
+}
+
+TEST_CASE(
+    "given alive_bypass 0, when a connection is asked for at the very moment of a validation, then it is validated again, but never in a "
+    "circle") {
+  auto config = checked(0, 1);
+  config.alive_bypass = 0s;
+  rig r(config);
+  fill(r, 1);
+  auto& a = r.acquire();
+  CHECK(r.stats().validating == 1);
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(a.served());
+  r.give_back(a);
+  CHECK(r.stats().idle_connections == 1);
+  CHECK(r.orders() == std::vector<std::string>{"validate 1"});
+  r.finish();
+}
+
+TEST_CASE(
+    "[H5] given health_check_interval, when it passes, then idle connections are validated a few at a time; good ones keep age and order") {
+  auto config = calm(0, 10);
+  config.health_check_interval = 30s;
+  rig r(config);
+  fill(r, 6);
+  std::map<tidepool::connection_id, tick> since;
+  for (const auto& [id, s] : r.slots) since[id] = s->idle_since;
+  r.advance(30s);
+  CHECK(r.stats().validating == 4);
+  while (!r.in(slot_state::validating).empty()) r.validated(r.first(slot_state::validating), true);
+  CHECK(r.stats().validations == 6);
+  CHECK(r.stats().idle_connections == 6);
+  for (const auto& [id, s] : r.slots) CHECK(since[id] == s->idle_since);
+  const auto newest = r.try_take()->id;
+  CHECK(newest == 6);
+  r.orders();
+  r.advance(30s);
+  CHECK(r.orders().size() == 4);
+  r.finish();
+}
+
+TEST_CASE("[H5] given no interval, when hours pass, then nothing is validated") {
+  rig r(calm(0, 3));
+  fill(r, 3);
+  r.advance(24h);
+  CHECK(r.stats().validations == 0);
+  CHECK(r.armed == never);
+  r.finish();
+}
+
+TEST_CASE("[H5][INV-14] given an idle connection found dead in the background, when the floor needs it, then it is replaced") {
+  auto config = calm(2, 4);
+  config.health_check_interval = 30s;
+  rig r(config);
+  r.open();
+  r.connect_all();
+  r.advance(30s);
+  REQUIRE(r.stats().validating == 2);
+  r.validated(r.first(slot_state::validating), false);
+  CHECK(r.stats().connecting == 1);
+  r.connect_ok();
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(r.stats().idle_connections == 2);
+  CHECK(r.stats().closed(close_reason::invalid) == 1);
+  r.finish();
+}
+
+TEST_CASE(
+    "given a background check under way, when its connection is recycled, resized away, or the pool closes, then it is gone in the end") {
+  auto config = calm(0, 4);
+  config.health_check_interval = 30s;
+  rig r(config);
+  fill(r, 1);
+  r.advance(30s);
+  auto& s = r.first(slot_state::validating);
+  SECTION("recycled") {
+    r.recycle();
+    r.validated(s, true);
+    CHECK(r.stats().closing == 1);
+    r.close_all();
+    CHECK(r.stats().closed(close_reason::recycled) == 1);
+  }
+  SECTION("closed") {
+    auto& closed = r.close();
+    CHECK(closed.done());
+    CHECK(s.cancelled);
+    r.validated(s, true);
+    CHECK(r.stats().state == pool_state::closed);
+  }
+  SECTION("never ending") {
+    r.advance(5s);
+    CHECK(s.state == slot_state::gone);
+    CHECK(r.stats().closed(close_reason::invalid) == 1);
+    r.validated(s, false);
+  }
+  CHECK(r.stats().total_connections == 0);
+  r.finish();
+}
+
+TEST_CASE("given a background check that hangs, when a caller comes, then another idle connection serves him") {
+  auto config = checked(0, 2);
+  config.health_check_interval = 30s;
+  rig r(config);
+  fill(r, 2);
+  r.advance(30s);
+  REQUIRE(r.stats().validating == 2);
+  r.validated(*r.in(slot_state::validating)[0], true);  // the other one hangs
+  r.advance(1s);
+  auto& a = r.acquire(10s);
+  CHECK(r.stats().validating == 2);
+  r.validated(*r.in(slot_state::validating)[0], true);
+  CHECK(a.served());
+  r.finish();
+}
+
+TEST_CASE("given a sweep under way, when somebody waits, then it pauses, and goes on when nobody does") {
+  auto config = calm(0, 8);
+  config.health_check_interval = 30s;
+  rig r(config);
+  fill(r, 8);
+  r.advance(29s);
+  // Everything is taken but what the sweep holds, so that somebody has to wait.
+  r.advance(1s);
+  REQUIRE(r.stats().validating == 4);
+  std::vector<rig::entry*> taken;
+  while (auto* s = r.try_take()) taken.push_back(s);
+  CHECK(taken.size() == 4);
+  auto& a = r.acquire();
+  auto& b = r.acquire();
+  CHECK(a.waiting());
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(a.served());
+  r.give_back(*taken[0]);
+  CHECK(b.served());
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(r.stats().idle_connections == 1);
+  r.finish();
+}
+
+TEST_CASE("[B058] given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time") {
+  rig r(checked(0, 2));
+  fill(r, 2);
+  r.advance(1s);
+  auto& a = r.acquire(3s);
+  for (int i = 0; i < 2; ++i) r.validated(r.first(slot_state::validating), false);
+  r.connect_fails();
+  r.advance(3s);
+  CHECK(a.failed_with(errc::timeout));
+  CHECK(r.orders().size() <= 8);
+  r.finish();
+}
+
+}  // namespace
