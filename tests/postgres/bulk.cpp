@@ -48,7 +48,8 @@ TEST_CASE("given a large result, when it is streamed, then all rows come, in ord
     must(!end && c.usable(), "the end stays the end");
     co_return resident() - before;
   };
-  CHECK(run(task()) < 50'000);
+  const long grown = run(task());
+  CHECK((sanitized || grown < 50'000));
 }
 
 TEST_CASE("given a stream, when it is left early, then close() saves the connection and a destructor gives it up",
@@ -157,7 +158,8 @@ TEST_CASE("given much data, when copied in, then memory stays bounded while the 
     must(rows == 40000, "all rows back");
     co_return std::max(highest, resident() - before);
   };
-  CHECK(run(task()) < 30'000);
+  const long grown = run(task());
+  CHECK((sanitized || grown < 30'000));
 }
 
 TEST_CASE("given COPY that fails, is given up, or is no COPY, when it ends, then nothing was taken and the connection lives",

@@ -1,6 +1,4 @@
 // tidepool - connecting: several servers, deadlines, refusals, secrets.
-#include <dirent.h>
-
 #include <cstdio>
 #include <fstream>
 #include <random>
@@ -27,14 +25,6 @@ pg::connect_error refused(pg::options settings) {
   run(task());
   if (!caught) throw std::runtime_error("a connect succeeded that should not");
   return *caught;
-}
-
-int open_descriptors() {
-  int count = 0;
-  DIR* dir = ::opendir("/proc/self/fd");
-  while (::readdir(dir) != nullptr) ++count;
-  ::closedir(dir);
-  return count;
 }
 
 std::string random_secret() {
@@ -160,6 +150,26 @@ TEST_CASE("given a peer that is no PostgreSQL, when connecting, then it is a cle
   CHECK(text.find('\x1b') == std::string::npos);
   CHECK(text.find('\n') == std::string::npos);
   CHECK(text.size() < 700);
+}
+
+TEST_CASE("given no sslmode, when a server is not on this machine, then TLS is required unless less is asked for by name",
+          "[postgres][connect]") {
+  const auto sslmode = [](const std::string& conninfo, const std::string& address) {
+    const auto settings = std::make_shared<const pg::options>(conninfo);
+    const auto plan = run(pg::detail::dial_plan::make(settings));
+    std::string said = "unset";
+    for (const auto& [name, value] : plan.parameters(settings->endpoints()[0], address)) {
+      if (std::string(name) == "sslmode") said = value;
+    }
+    return said;
+  };
+  CHECK(sslmode("host=db", "192.0.2.1") == "require");
+  CHECK(sslmode("host=db", "2001:db8::1") == "require");
+  CHECK(sslmode("host=db sslmode=prefer", "192.0.2.1") == "prefer");
+  CHECK(sslmode("host=db sslmode=verify-full", "192.0.2.1") == "verify-full");
+  CHECK(sslmode("host=localhost", "127.0.0.1") == "unset");
+  CHECK(sslmode("host=localhost", "::1") == "unset");
+  CHECK(sslmode("host=/run/postgresql", "") == "unset");
 }
 
 TEST_CASE("given a man in the middle who denies TLS, when TLS is required, then nothing is sent in clear", "[postgres][connect]") {
@@ -345,7 +355,7 @@ TEST_CASE("given a connect that is cancelled at any moment, when it ends, then n
     REQUIRE(done);
   }
   CHECK(cancelled > 0);
-  CHECK(open_descriptors() == before);
+  CHECK(settled_descriptors(before) == before);
 }
 
 TEST_CASE("given a context that is destroyed while connecting, when it is gone, then nothing is left open", "[postgres][connect]") {
@@ -359,5 +369,5 @@ TEST_CASE("given a context that is destroyed while connecting, when it is gone, 
         asio::detached);
     for (int i = 0; i < step; ++i) context.run_one_for(50ms);
   }
-  CHECK(open_descriptors() == before);
+  CHECK(settled_descriptors(before) == before);
 }

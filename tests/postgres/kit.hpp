@@ -2,6 +2,8 @@
 #ifndef TIDEPOOL_TESTS_POSTGRES_KIT_HPP
 #define TIDEPOOL_TESTS_POSTGRES_KIT_HPP
 
+#include <dirent.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -9,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <tidepool/postgres.hpp>
@@ -31,6 +34,15 @@ using namespace std::chrono_literals;
 
 /// Longer than anything takes that works, shorter than a test run's patience.
 inline constexpr auto hang = 60s;
+
+/// Sanitizers keep freed memory: bounds on it mean nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
 
 inline std::string server() {
   const char* said = std::getenv("TIDEPOOL_TEST_PG");
@@ -78,6 +90,20 @@ inline asio::awaitable<void> pause(std::chrono::milliseconds span) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   timer.expires_after(span);
   co_await timer.async_wait(asio::use_awaitable);
+}
+
+inline int open_descriptors() {
+  int count = 0;
+  DIR* dir = ::opendir("/proc/self/fd");
+  while (::readdir(dir) != nullptr) ++count;
+  ::closedir(dir);
+  return count;
+}
+/// The number of open descriptors, once it is back at `expected`, or what it is after a long wait: peers in this process and
+/// cancels in the background close theirs a little later.
+inline int settled_descriptors(int expected) {
+  for (int i = 0; i < 1000 && open_descriptors() != expected; ++i) std::this_thread::sleep_for(10ms);
+  return open_descriptors();
 }
 
 /// How many seconds a `run()` took, for bounds on hangs.

@@ -40,28 +40,33 @@ class dial_plan {
     co_return plan;
   }
 
-  /// `address` is empty for a local socket.
-  PGconn* start(const endpoint& host, const std::string& address) const {
-    std::vector<const char*> names;
-    std::vector<const char*> values;
-    const auto say = [&](const char* name, const char* value) {
-      names.push_back(name);
-      values.push_back(value);
-    };
+  /// What libpq is told, for one server at one address; `address` is empty for a local socket.
+  std::vector<std::pair<const char*, const char*>> parameters(const endpoint& host, const std::string& address) const {
+    std::vector<std::pair<const char*, const char*>> out;
     for (const auto& [name, value] : values_) {
       // Lists and the choice among them are settled here; libpq sees one server. Its own connect_timeout does nothing.
       if (name == "host" || name == "hostaddr" || name == "port" || name == "target_session_attrs" || name == "load_balance_hosts" ||
           name == "service" || name == "connect_timeout") {
         continue;
       }
-      say(name.c_str(), value.c_str());
+      out.emplace_back(name.c_str(), value.c_str());
     }
-    say("target_session_attrs", "any");
-    if (!host.host.empty()) say("host", host.host.c_str());
-    if (!address.empty()) say("hostaddr", address.c_str());
-    if (!host.port.empty()) say("port", host.port.c_str());
+    out.emplace_back("target_session_attrs", "any");
+    if (!host.host.empty()) out.emplace_back("host", host.host.c_str());
+    if (!address.empty()) out.emplace_back("hostaddr", address.c_str());
+    if (!host.port.empty()) out.emplace_back("port", host.port.c_str());
+    // libpq's default lets anybody on the way talk it out of encryption.
     const bool open_network = !address.empty() && !asio::ip::make_address(address).is_loopback();
-    if (open_network && !values_.contains("sslmode")) say("sslmode", "require");
+    if (open_network && !values_.contains("sslmode")) out.emplace_back("sslmode", "require");
+    return out;
+  }
+  PGconn* start(const endpoint& host, const std::string& address) const {
+    std::vector<const char*> names;
+    std::vector<const char*> values;
+    for (const auto& [name, value] : parameters(host, address)) {
+      names.push_back(name);
+      values.push_back(value);
+    }
     names.push_back(nullptr);
     values.push_back(nullptr);
     return PQconnectStartParams(names.data(), values.data(), 0);
