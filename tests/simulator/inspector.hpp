@@ -14,6 +14,13 @@ class inspector {
  public:
   explicit inspector(bench<Kind>& b) : b_(b) {}
 
+  /// What happened before is not looked at.
+  void begin() {
+    before_ = b_.pool->stats();
+    connects_when_quiet_ = before_.connects_started;
+    resizes_ = b_.resizes;
+  }
+
   void after_step() {
     if (!b_.pool) return;
     const pool_stats s = b_.pool->stats();
@@ -111,7 +118,7 @@ class inspector {
   }
 
   void end_of_close(const pool_stats& s) {
-    if (b_.closing && b_.sim->now() > b_.close_by && b_.sim->now() > b_.frozen_until) {
+    if (b_.closing && b_.sim->now() > std::max(b_.close_by, b_.frozen_until + b_.config.close_timeout)) {
       b_.expect(s.state == pool_state::closed, "INV-11", "close() takes longer than its bounds");
     }
   }

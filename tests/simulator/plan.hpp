@@ -59,10 +59,10 @@ inline tidepool::pool_config draw_config(choice_source& c) {
 
 /// One kind of operation: how likely each fault is comes from the seed, so some runs are quiet and some are hell.
 inline tidepool::testing::behaviour draw_behaviour(choice_source& c, duration limit) {
-  const auto share = [&c] { return c.pick({0.0, 0.0, 0.0, 0.02, 0.1, 0.4}); };
+  const auto share = [&c] { return c.pick({0.0, 0.0, 0.0, 0.05, 0.2, 0.5}); };
   tidepool::testing::behaviour out;
   out.latency = c.pick<duration>({1ms, 0s, 20ms});
-  if (c.choose(3) == 0) return out;
+  if (c.choose(4) == 0) return out;
   out.slow = share();
   out.slow_latency = c.pick<duration>({limit * 10, limit / 2});
   out.on_the_edge = share();
@@ -82,7 +82,7 @@ inline tidepool::testing::behaviour draw_behaviour(choice_source& c, duration li
 inline tidepool::testing::fault_plan draw_faults(choice_source& c, const tidepool::pool_config& config) {
   using tidepool::testing::operation;
   tidepool::testing::fault_plan out;
-  if (c.choose(4) == 0) return out;
+  if (c.choose(8) == 0) return out;
   out[operation::connect] = draw_behaviour(c, config.connect_timeout);
   out[operation::ping] = draw_behaviour(c, config.validation_timeout);
   out[operation::reset] = draw_behaviour(c, config.reset_timeout);

@@ -79,6 +79,7 @@ class workload {
       case 1: return cancel_someone();
       case 2: return cancel_someone();
       case 3:
+        if (!b_.pool) return;  // the run is about to end, and its queries have to
         return world.state(c.pick({server_state::up, server_state::down, server_state::starting, server_state::hung, server_state::full,
                                    server_state::read_only}));
       case 4: return world.state(server_state::up);

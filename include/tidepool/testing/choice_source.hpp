@@ -64,7 +64,7 @@ class choice_source {
 
   /// 0 .. `bound` - 1. A bound of 0 or 1 leaves nothing to decide, and nothing is recorded.
   std::uint32_t choose(std::uint32_t bound) {
-    if (bound < 2) return 0;
+    if (bound < 2 || paused_) return 0;
     return record(draw(bound), bound);
   }
 
@@ -72,6 +72,7 @@ class choice_source {
   bool chance(double probability) {
     if (probability <= 0) return false;
     if (probability >= 1) return true;
+    if (paused_) return false;
     const bool drawn = draws() ? random_.unit() < probability : draw(2) == 1;
     return record(drawn ? 1 : 0, 2) == 1;
   }
@@ -85,7 +86,7 @@ class choice_source {
   /// Which of `ready` handlers runs next; `lane_of(i)` tells the i-th one's lane.
   template <class LaneOf>
   std::uint32_t schedule(std::uint32_t ready, LaneOf lane_of) {
-    if (mode_ != mode::pct) return choose(ready);
+    if (mode_ != mode::pct || paused_) return choose(ready);
     std::uint32_t best = 0;
     for (std::uint32_t i = 1; i < ready; ++i) {
       if (priority(lane_of(i)) > priority(lane_of(best))) best = i;
@@ -110,6 +111,9 @@ class choice_source {
     at_ = 0;
     return true;
   }
+
+  /// While paused every decision is zero and none is recorded: for preparations that are not part of what is explored.
+  void pause(bool on) noexcept { paused_ = on; }
 
   /// Everything decided so far.
   const std::vector<choice>& log() const noexcept { return log_; }
@@ -149,6 +153,7 @@ class choice_source {
   std::vector<std::uint32_t> script_;
   std::size_t at_ = 0;
   std::size_t max_choices_ = 0;
+  bool paused_ = false;
   std::vector<std::uint64_t> change_points_;
   std::vector<std::uint64_t> priorities_;
   std::size_t demotions_ = 0;
