@@ -119,6 +119,7 @@ class watcher {
   template <class Event>
   void on_event(std::string_view, const Event& e) {
     told([&e](bench_base& b) {
+      static_cast<void>(e);
       if constexpr (requires { e.reason; }) {
         if constexpr (requires { e.id; }) b.say("destroyed ", e.id, ": ", to_string(e.reason));
         if constexpr (requires { e.to; }) b.say("state ", to_string(e.to));
