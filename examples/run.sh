@@ -24,6 +24,7 @@ say() { printf '\n== %s\n' "$*"; }
 "$repo/tests/support/install.sh"
 say "building into $build"
 if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+if command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
 mkdir -p "$build"
 if ! { cmake -S "$repo" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF &&
   cmake --build "$build" -j "${JOBS:-$(nproc)}"; } >"$build/build.log" 2>&1; then
@@ -37,14 +38,17 @@ bin=$build/examples
 # --- a folder, and an end for everything that is started -----------------------------------------------------------------------------
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-example.XXXXXX")
 chmod 711 "$dir"
-postgres() { "$repo/tests/support/postgres_server.sh" "$1" "$dir/pg" "${@:2}"; }
+# 3 is the load generator's input: a server that inherits it would keep it open.
+postgres() { "$repo/tests/support/postgres_server.sh" "$1" "$dir/pg" "${@:2}" 3>&-; }
 service='' load=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
-  local status=$?
-  if [ -n "$load" ]; then kill "$load" 2>/dev/null || true; fi
+  local status=$? process
   if [ $status = 0 ] && [ $keep = yes ]; then return; fi
-  if [ -n "$service" ]; then kill -KILL "$service" 2>/dev/null || true; fi
+  for process in $load $service; do
+    kill -KILL "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
   postgres stop immediate || true
   rm -rf "$dir"
 }
@@ -57,6 +61,9 @@ sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$database" "$@"; }
 say "starting PostgreSQL in $dir/pg, with 1000 accounts"
 database=$(postgres start)
 sql -f "$repo/examples/service/schema.sql"
+
+say "examples/quickstart.cpp says"
+DATABASE_URL=$database "$bin/quickstart"
 
 start_service() {
   DATABASE_URL="$database application_name=bank" "$bin/service" --connections $connections >"$dir/service.out" 2>"$dir/service.log" &
@@ -91,6 +98,7 @@ for _ in $(seq 8); do
   killed=$((killed + $(sql -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'bank'")))
   sleep 0.5
 done
+sleep 1
 phase "quiet"
 sleep 2
 phase "server restarts"

@@ -27,6 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 using tcp = asio::ip::tcp;
 
+constexpr auto longest_run = 2min;
 constexpr auto patience = 10s;  // for one answer, and for a transfer to be confirmed once the run is over
 
 asio::awaitable<void> pause(steady_clock::duration time) {
@@ -142,23 +143,33 @@ class run {
     over_ = true;
     over_since_ = steady_clock::now();
   }
+  /// Prints what stays for a moment.
   asio::awaitable<void> watch_health() {
     client to(port_);
-    while (!over_) {
+    std::string seen, printed;
+    for (int times = 1; !over_; ++times) {
+      std::string now;
       try {
         const auto answer = co_await to.ask("GET", "/healthz");
-        if (answer.body != health_) std::printf("             healthz: %s\n", answer.body.c_str());
-        health_ = answer.body;
+        now = answer.body;
       } catch (const std::exception& error) {
-        health_ = error.what();
+        now = error.what();
+      }
+      if (now != seen) times = 1;
+      seen = now;
+      if (times == 4 && seen != printed) {
+        std::printf("             healthz: %s\n", seen.c_str());
+        printed = seen;
       }
       co_await pause(50ms);
     }
   }
   asio::awaitable<void> show_progress() {
+    const auto start = steady_clock::now();
     while (!over_) {
       co_await pause(1s);
       counts_.progress();
+      if (steady_clock::now() > start + longest_run) input_.close();
     }
   }
 
@@ -166,7 +177,6 @@ class run {
   unsigned short port_;
   asio::posix::stream_descriptor input_;
   tally counts_;
-  std::string health_;
   bool over_ = false;
   steady_clock::time_point over_since_;
   unsigned long confirmed_ = 0, repeated_ = 0, unconfirmed_ = 0, unanswered_ = 0;

@@ -1,0 +1,89 @@
+// tidepool - a pool of connections of one's own: any movable class will do, what else it offers is found and used.
+//
+// Here it is a client of a line-based service: a word goes out, the same word comes back. A few lines in this program play the server.
+#include <tidepool/pool.hpp>
+
+#include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/read_until.hpp>
+#include <asio/write.hpp>
+#include <cstdio>
+#include <string>
+
+namespace asio = tidepool::asio;
+using asio::ip::tcp;
+
+class line_connection {
+ public:
+  explicit line_connection(tcp::socket socket) : socket_(std::move(socket)) {}
+
+  asio::awaitable<std::string> ask(std::string word) {
+    word += '\n';
+    broken_ = true;  // until the answer is here: also when this coroutine is cancelled half-way
+    co_await asio::async_write(socket_, asio::buffer(word), asio::use_awaitable);
+    std::string answer;
+    co_await asio::async_read_until(socket_, asio::dynamic_buffer(answer), '\n', asio::use_awaitable);
+    broken_ = false;
+    co_return answer.substr(0, answer.size() - 1);
+  }
+
+  // All the rest is optional; see tidepool/connection.hpp for what else the pool looks for.
+  bool usable() const noexcept { return !broken_; }                // asked before it is handed on: no round trip
+  asio::awaitable<void> ping() { co_await ask("are you there"); }  // one round trip, by `pre_ping` and the periodic health check
+
+ private:
+  tcp::socket socket_;
+  bool broken_ = false;
+};
+
+using line_pool = tidepool::basic_pool<line_connection>;
+
+asio::awaitable<void> echo(tcp::socket client) {
+  char data[256];
+  for (;;) {
+    const auto size = co_await client.async_read_some(asio::buffer(data), asio::use_awaitable);
+    co_await asio::async_write(client, asio::buffer(data, size), asio::use_awaitable);
+  }
+}
+
+asio::awaitable<void> serve(tcp::acceptor& acceptor) {
+  for (;;) {
+    auto client = co_await acceptor.async_accept(asio::use_awaitable);
+    asio::co_spawn(acceptor.get_executor(), echo(std::move(client)), asio::detached);
+  }
+}
+
+asio::awaitable<void> talk(line_pool& pool, int number) {
+  auto lease = co_await pool.acquire();
+  const std::string answer = co_await lease->ask("word " + std::to_string(number));
+  std::printf("connection %llu answered: %s\n", static_cast<unsigned long long>(lease.id()), answer.c_str());
+}
+
+asio::awaitable<void> run(line_pool& pool, tcp::acceptor& acceptor) {
+  // Three talk at a time, and nobody notices that there are only three connections.
+  for (int i = 1; i < 9; ++i) asio::co_spawn(acceptor.get_executor(), talk(pool, i), asio::detached);
+  co_await talk(pool, 9);
+  co_await pool.close();
+  acceptor.close();
+}
+
+int main() {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+  asio::co_spawn(io, serve(acceptor), asio::detached);
+
+  // A connector makes a connection, or throws; the pool bounds its time, retries and backs off.
+  auto connect = [where = acceptor.local_endpoint()](const line_pool::connect_context& context) -> asio::awaitable<line_connection> {
+    tcp::socket socket(context.executor());
+    co_await socket.async_connect(where, asio::use_awaitable);
+    co_return line_connection(std::move(socket));
+  };
+  tidepool::pool_config config;
+  config.min_size = 0;
+  config.max_size = 3;
+  line_pool pool(io, connect, config);
+  asio::co_spawn(io, run(pool, acceptor), [](std::exception_ptr failed) {
+    if (failed) std::rethrow_exception(failed);
+  });
+  io.run();
+}

@@ -1,0 +1,66 @@
+// tidepool - what a pool tells: a log of events, leases that are held too long, a snapshot of numbers; and an observer of one's own.
+#include <tidepool/pool.hpp>
+
+#include <asio/steady_timer.hpp>
+#include <atomic>
+#include <cstdio>
+
+namespace asio = tidepool::asio;
+using namespace std::chrono_literals;
+
+/// A connection that connects to nothing.
+struct session {};
+
+/// Any class with some of the `on_event` members is an observer. This one counts checkouts, besides writing a log.
+class watcher : public tidepool::log_observer {
+ public:
+  explicit watcher(std::atomic<int>& checkouts)
+      : log_observer([](level how, const std::string& text) { std::printf("[%s] %s\n", how >= level::warning ? "!" : " ", text.c_str()); }),
+        checkouts_(&checkouts) {}
+
+  using log_observer::on_event;
+  void on_event(std::string_view, const tidepool::checkout_event&) { ++*checkouts_; }
+
+ private:
+  std::atomic<int>* checkouts_;
+};
+
+struct watched : tidepool::default_traits<session> {
+  using observer = watcher;
+};
+using session_pool = tidepool::basic_pool<session, watched>;
+
+asio::awaitable<void> forgetful(session_pool& pool) {
+  auto lease = co_await pool.acquire();
+  lease.label("nightly report");  // shown in reports, next to file and line of the acquire
+  asio::steady_timer much_too_long(co_await asio::this_coro::executor, 300ms);
+  co_await much_too_long.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> run(session_pool& pool) {
+  co_await pool.open();
+  co_await forgetful(pool);
+
+  const tidepool::pool_stats stats = pool.stats();
+  std::printf("%llu checkouts, %llu leaks reported, %llu of them came back\n", static_cast<unsigned long long>(stats.total_checkouts),
+              static_cast<unsigned long long>(stats.leaks_detected), static_cast<unsigned long long>(stats.leaks_returned));
+  std::printf("health: %s\n", to_string(assess(stats).status));
+  std::printf("%s\n", stats.to_json().c_str());
+  co_await pool.close();
+}
+
+int main() {
+  asio::io_context io;
+  tidepool::pool_config config;
+  config.name = "sessions";
+  config.min_size = 1;
+  config.leak_timeout = 100ms;  // so that this example is short; the default is five minutes
+  std::atomic<int> checkouts = 0;
+  session_pool pool(
+      io, []() -> asio::awaitable<session> { co_return session(); }, config, watcher(checkouts));
+  asio::co_spawn(io, run(pool), [](std::exception_ptr failed) {
+    if (failed) std::rethrow_exception(failed);
+  });
+  io.run();
+  std::printf("the observer counted %d\n", checkouts.load());
+}
