@@ -174,7 +174,9 @@ TEST_CASE("[X1] given an acquire that is cancelled before it begins, when it beg
   CHECK(r.stats().waiting == 0);
 }
 
-TEST_CASE("[X2] given a caller whose connect runs, when he is cancelled, then he ends at once, and the connection becomes idle when it is there") {
+TEST_CASE(
+    "[X2] given a caller whose connect runs, when he is cancelled, then he ends at once, and the connection becomes idle when it is "
+    "there") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   r.server.plan()[operation::connect].latency = 1s;
@@ -189,7 +191,9 @@ TEST_CASE("[X2] given a caller whose connect runs, when he is cancelled, then he
   CHECK(r.server.counts().connects == 1);
 }
 
-TEST_CASE("[X7][B009][B010] given a validation that hangs, when the caller is cancelled, then he ends then, with cancelled, and nothing is lost") {
+TEST_CASE(
+    "[X7][B009][B010] given a validation that hangs, when the caller is cancelled, then he ends then, with cancelled, and nothing is "
+    "lost") {
   const way how = GENERATE(way::callback, way::coroutine);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -224,7 +228,8 @@ TEST_CASE("[X10] given a signal that is never used, when the lease is granted an
 
 // --- leases -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[R13][B124] given a lease, when it is moved, assigned, released twice or destroyed, then its connection comes back exactly once") {
+TEST_CASE(
+    "[R13][B124] given a lease, when it is moved, assigned, released twice or destroyed, then its connection comes back exactly once") {
   rig<> r(calm(0, 2));
   auto a = r.take();
   const auto id = a.id();
@@ -294,7 +299,9 @@ TEST_CASE("[R9] given a handler that throws, when its lease is destroyed on the 
   CHECK(r.take().id() == 1);
 }
 
-TEST_CASE("[A4][B113] given a hundred tasks of a hundred acquires on one connection, when all run, then one connect serves ten thousand leases in order") {
+TEST_CASE(
+    "[A4][B113] given a hundred tasks of a hundred acquires on one connection, when all run, then one connect serves ten thousand leases "
+    "in order") {
   rig<> r(calm(0, 1));
   std::size_t served = 0;
   auto task = [&]() -> asio::awaitable<void> {
@@ -325,7 +332,9 @@ TEST_CASE("[A8] given 25,000 waiters on three connections, when they come back, 
 
 // --- errors -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[T10][T3] given an exhausted pool, when a caller's time is up, then the error says who holds the connections, since when and from where") {
+TEST_CASE(
+    "[T10][T3] given an exhausted pool, when a caller's time is up, then the error says who holds the connections, since when and from "
+    "where") {
   auto config = calm(0, 1);
   config.name = "orders";
   config.acquire_timeout = 2s;
@@ -367,7 +376,9 @@ TEST_CASE("[T10][T3] given an exhausted pool, when a caller's time is up, then t
   CHECK_THAT(text, has_text("rig.hpp"));
 }
 
-TEST_CASE("[T10][B111][INV-22] given connects that fail, when a caller fails for it, then the error carries the last one and its age; a success clears it") {
+TEST_CASE(
+    "[T10][B111][INV-22] given connects that fail, when a caller fails for it, then the error carries the last one and its age; a success "
+    "clears it") {
   auto config = calm(0, 2);
   config.max_retries = 0;
   rig<> r(config);
@@ -448,7 +459,9 @@ TEST_CASE("[C2] given a pool, when it is resized to nonsense, then that is refus
   CHECK(r.pool->config().max_size == 3);
 }
 
-TEST_CASE("[C8] given one configuration for two pools, when one is resized or the configuration is changed later, then the other does not see it") {
+TEST_CASE(
+    "[C8] given one configuration for two pools, when one is resized or the configuration is changed later, then the other does not see "
+    "it") {
   auto config = calm(0, 3);
   rig<> a(config);
   rig<> b(config);
