@@ -8,7 +8,8 @@ function flush_snippet(    file, body) {
   printf "// from line %d\n", first > file
   if (!whole) printf "#include \"preamble.hpp\"\n" > file
   if (statements) printf "asio::awaitable<void> snippet(SNIPPET_PARAMETERS) {\n" > file
-  printf "#line %d \"%s\"\n%s", first, FILENAME, text > file
+  # The number is that of README.md; its name as well would make GCC take the snippet for a header, and warn of lambdas in it.
+  printf "#line %d\n%s", first, text > file
   if (statements) printf "co_return;\n}\n" > file
   close(file)
   print file
