@@ -204,7 +204,8 @@ TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, r
   CHECK_FALSE(pg::error(pg::errc::server, "", made("23505", "ERROR")).retryable());
   CHECK_FALSE(pg::error(pg::errc::server, "", made("23505", "ERROR")).connection_lost());
   CHECK(pg::error(pg::errc::server, "", made("57P01", "FATAL")).connection_lost());
-  CHECK(pg::error(pg::errc::server, "", made("08006", "ERROR")).connection_lost());
+  CHECK_FALSE(pg::error(pg::errc::server, "", made("08001", "ERROR")).connection_lost());  // postgres_fdw's
+  CHECK(pg::error(pg::errc::server, "", made("08P01", "FATAL")).connection_lost());
   CHECK_FALSE(pg::error(pg::errc::connection_lost, "", made("57P01", "FATAL")).retryable());
   using pg::consequence;
   CHECK(pg::error(pg::errc::server, "", made("23505", "ERROR")).consequence() == consequence::none);
@@ -240,6 +241,10 @@ TEST_CASE("given connection strings, when parsed, then lists, defaults and the e
   CHECK(uri.endpoints().size() == 2);
   CHECK(uri.load_balance());
   CHECK(uri.get("application_name") == "x");
+  CHECK(pg::options("host=h").address_timeout == 5s);
+  CHECK(pg::options("host=h connect_timeout=7").address_timeout == 7s);
+  CHECK(pg::options("host=h connect_timeout=0").address_timeout == tidepool::no_limit);
+  CHECK_THROWS_AS(pg::options("host=h connect_timeout=soon"), pg::error);
   CHECK(pg::options("host=/run/pg").endpoints()[0].local());
   CHECK_FALSE(pg::options("host=h").endpoints()[0].local());
 

@@ -83,6 +83,7 @@ TEST_CASE("given two connections, when one dies and its socket's number is used 
       auto first = co_await connect();
       must(co_await terminate(watcher, first.backend_pid()), "terminated");
       const auto lost = co_await error_of(first.exec("select 1"));
+      must(lost.connection_lost() && lost.is("57P01"), "lost, and why");
       auto second = co_await connect();
       { auto late = std::move(first); }
       sum += co_await second.one<int>("select 1 from pg_sleep(0.01)");

@@ -149,10 +149,9 @@ class error : public std::system_error {
 
   errc reason() const noexcept { return static_cast<errc>(code().value()); }
   bool is(std::string_view state) const noexcept { return sqlstate() == state; }
-  /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with.
-  bool connection_lost() const noexcept {
-    return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal() || sqlstate().substr(0, 2) == "08";
-  }
+  /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with. Class 08 alone does
+  /// not say so: an ERROR of it can be about a foreign server.
+  bool connection_lost() const noexcept { return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal(); }
   /// By SQLSTATE and severity. 25006, a write refused because the server is read-only, counts as `all_suspect`: after a failover
   /// it means a demoted primary. Within the caller's own read-only transaction it means nothing.
   postgres::consequence consequence() const noexcept {

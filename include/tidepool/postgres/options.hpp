@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_POSTGRES_OPTIONS_HPP
 #define TIDEPOOL_POSTGRES_OPTIONS_HPP
 
+#include <charconv>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -72,7 +73,8 @@ class options {
   session_attrs target() const;
   bool load_balance() const;
 
-  /// How long one address may take from connecting to the first query. Names are looked up within the same bound.
+  /// How long one address may take from connecting to the first query. Names are looked up within the same bound. Starts as
+  /// libpq's `connect_timeout`, where that is given.
   duration address_timeout = std::chrono::seconds(5);
   /// How long an address that failed is tried after all others.
   duration bad_host_memory = std::chrono::seconds(10);
@@ -101,6 +103,14 @@ inline options::options(std::string_view conninfo) : values_(detail::parse_conni
   detail::add_defaults(values_);
   (void)endpoints();
   (void)target();
+  const auto seconds = get("connect_timeout");
+  if (seconds.empty()) return;
+  int count = 0;
+  const auto [end, failure] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), count);
+  if (failure != std::errc() || end != seconds.data() + seconds.size()) {
+    throw error(errc::bad_options, "connect_timeout is not a number of seconds");
+  }
+  address_timeout = count <= 0 ? duration(no_limit) : std::chrono::seconds(count);
 }
 
 inline options& options::set(std::string_view keyword, std::string_view value) {

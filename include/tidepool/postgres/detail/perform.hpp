@@ -31,14 +31,23 @@ inline asio::awaitable<void> receive(session_ptr s) {
   if (!read) throw s->lost("while receiving");
 }
 
+/// A server that ends a session while we send has said why in what it has sent before.
+inline void hear_last_words(session& s) {
+  for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
+    const result_handle got(PQgetResult(s.pg()));
+    if (!got) return;
+    auto said = diagnosis::of(got.get());
+    if (said.fatal()) s.fatal = std::move(said);
+  }
+}
+
 /// Sends all that libpq has buffered. Reads meanwhile: the server may not read before it could write.
 inline asio::awaitable<void> flush(session_ptr s) {
   for (;;) {
     const int left = PQflush(s->pg());
     if (left == 0) co_return;
-    // A server that ends the session while we send says why in what it has sent already.
     if (left < 0 || PQconsumeInput(s->pg()) == 0) {
-      (void)PQisBusy(s->pg());
+      hear_last_words(*s);
       throw s->lost("while sending");
     }
     s->take_notifications();
