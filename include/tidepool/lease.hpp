@@ -61,7 +61,7 @@ class basic_lease {
   /// Number of the connection, unique over the pool's life; 0 when empty.
   connection_id id() const noexcept { return entry_ ? entry_->id : 0; }
   /// How long the connection has been held by this lease.
-  duration age() const noexcept { return entry_ ? detail::precise_now<Traits>() - entry_->checked_out : duration::zero(); }
+  duration age() const noexcept { return entry_ ? detail::precise_now<Traits>() - detail::tick(entry_->checked_out) : duration::zero(); }
   /// Says who holds it, in leak and timeout reports; cut to 47 bytes, forgotten at the end of the lease.
   void label(std::string_view text) noexcept {
     if (entry_) entry_->pool->label(*entry_, text);

@@ -8,6 +8,7 @@
 #include "../error.hpp"
 #include "../events.hpp"
 #include "deadline_queue.hpp"
+#include "fast_lane.hpp"
 #include "intrusive_list.hpp"
 
 namespace tidepool::detail {
@@ -50,14 +51,21 @@ struct core_slot : list_hook {
   bool aborting = false;       ///< the shell is shutting its socket
   bool left_behind = false;    ///< whoever held it is through; who aborts it, or was going to, frees it
   std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
+  relaxed<bool> by_the_book;   ///< not to be parked, and if it is, not to be handed out from there
   std::uint64_t generation = 0;
   std::uint64_t uses = 0;
-  tick checked_out{};
+  relaxed<tick> checked_out;       ///< `never` while it is parked
+  relaxed<std::uint64_t> relends;  ///< checkouts from the fast lane ever
+  relaxed<duration> unused;        ///< time parked ever
+  std::uint64_t relends_seen = 0;  ///< of these, accounted for
+  duration unused_seen{};
+  tick parked_at{};
+  tick listed{};       ///< `checked_out` as the order of checkouts knows it
   tick fresh_until{};  ///< may be handed out without a look until then
   tick idle_since{};
   tick last_ok{};
   tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
-  source_location where{};
+  relaxed<source_location> where;
 
   deadline_node<core_slot> bound;   ///< of the running operation
   deadline_node<core_slot> retire;  ///< next look at its age
@@ -132,7 +140,8 @@ struct leak_findings {
 };
 
 inline lease_report report_of(const core_slot& slot, tick now) noexcept {
-  return {slot.id, slot.where, now - slot.checked_out, slot.label};
+  const tick since = slot.checked_out;
+  return {slot.id, slot.where, since < now ? now - since : duration::zero(), slot.label};
 }
 
 }  // namespace tidepool::detail

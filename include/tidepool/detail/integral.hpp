@@ -14,6 +14,8 @@ class count_integral {
  public:
   void came(tick now) noexcept { offset_ -= ticks(now); }
   void left(tick now) noexcept { offset_ += ticks(now); }
+  /// One of the things was not there after all for so long.
+  void absent(duration time) noexcept { offset_ -= ticks(time); }
   /// Nanoseconds times things since the previous call.
   double take(tick now, std::size_t count) noexcept {
     const std::uint64_t value = offset_ + ticks(now) * count;

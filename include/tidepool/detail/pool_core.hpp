@@ -80,6 +80,44 @@ class pool_core {
     return true;
   }
 
+  // --- the fast lane (see fast_lane.hpp): slots parked there are leased, and the thread that parks or takes one has it to itself ---
+
+  /// Whether leases may be parked at all in a pool of this configuration; what depends on each return being seen has them by the book.
+  bool may_park() const noexcept {
+    return relaxed<source_location>::free && queue_policy::newest_first && config_.max_uses == no_limit && config_.min_idle == 0 &&
+           config_.abandon_timeout == no_limit && !config_.track_stack_trace;
+  }
+  /// Whether they may be parked now.
+  bool parking() const noexcept { return admits_ && waiters_.empty() && open_count() <= max_; }
+  /// By the holder: false when this lease is to come back by the book.
+  bool park(core_slot& slot, tick now, tick last_ok) noexcept {
+    if (slot.by_the_book || !slot.label.empty()) return false;
+    if (last_ok > slot.last_ok) {
+      slot.last_ok = last_ok;
+      refresh(slot);
+    }
+    slot.parked_at = now;
+    slot.checked_out = never;
+    return true;
+  }
+  /// By whoever took it out of the lane: false when it is not for handing out unseen.
+  bool relend(core_slot& slot, tick now, const source_location& from) noexcept {
+    if (now >= slot.fresh_until || slot.by_the_book) return false;
+    slot.checked_out = now;
+    slot.where = from;
+    slot.relends = std::uint64_t(slot.relends) + 1;
+    slot.unused = duration(slot.unused) + (now - slot.parked_at);
+    ++slot.uses;
+    return true;
+  }
+  /// The lane did not keep it, or it is not for handing out from there.
+  void unpark(core_slot& slot, tick now, core_actions& a) noexcept {
+    unpark(slot);
+    settle(now, a);
+  }
+  /// Back into the idle list, under the lock.
+  void unpark(core_slot& slot) noexcept;
+
   bool anybody_waits() const noexcept { return !waiters_.empty(); }
   /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.
   core_waiter* hand_over(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
@@ -213,14 +251,15 @@ class pool_core {
     set(slot, slot_state::leased);
     leased_.push_back(slot);
     ++slot.uses;
-    slot.checked_out = now;
+    slot.checked_out = slot.listed = now;
     slot.where = where;
     if constexpr (scaling_policy::enabled) busy_.came(now);
   }
   /// Takes a leased slot out of its list; the caller says what becomes of it.
   void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     (slot.leak_reported ? reported_ : leased_).erase(slot);
-    ++totals_.total_checkins;
+    fold(slot);
+    slot.by_the_book = false;
     if constexpr (scaling_policy::enabled) busy_.left(now);
     if (held >= duration::zero()) totals_.hold_time.record(held);
     if (!slot.label.empty()) slot.label.assign({});
@@ -228,6 +267,15 @@ class pool_core {
       slot.last_ok = last_ok;
       refresh(slot);
     }
+  }
+  /// Takes into account what happened to a leased slot in the fast lane.
+  void fold(core_slot& slot) noexcept {
+    const std::uint64_t relends = slot.relends;
+    const duration unused = slot.unused;
+    totals_.direct += relends - slot.relends_seen;
+    if constexpr (scaling_policy::enabled) busy_.absent(unused - slot.unused_seen);
+    slot.relends_seen = relends;
+    slot.unused_seen = unused;
   }
   bool worn_out(const core_slot& slot) const noexcept {
     if constexpr (lifetime_policy::enabled) return lifetime_.worn_out(slot.uses);
@@ -271,7 +319,7 @@ class pool_core {
   void doubt(tick now) noexcept;
   void finish_closing(tick now, core_actions& a) noexcept;
   void note_changes(core_actions& a) noexcept;
-  tick next_deadline() const noexcept;
+  tick next_deadline(tick now) const noexcept;
   void expire_ops(tick now, core_actions& a) noexcept;
   void retire_old(tick now) noexcept;
   void reap_idle(tick now) noexcept;

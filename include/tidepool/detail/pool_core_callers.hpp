@@ -60,9 +60,16 @@ TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept 
     --totals_.direct;
   } else {
     --totals_.waited;
-    totals_.wait_time.forget(slot.checked_out - w.since);
+    totals_.wait_time.forget(slot.listed - w.since);
   }
   undo_checkout(slot, now);
+  // One that never queued has no place in the queue to go back to.
+  errc refused{};
+  if (w.direct && w.deadline.at <= now) {
+    refused = errc::timeout;
+  } else if (w.direct && waiters_.size() >= config_.max_waiting) {
+    refused = errc::queue_full;
+  }
   w.direct = w.from_idle = false;
   w.at = core_waiter::stage::waiting;
   core_waiter* ahead = nullptr;
@@ -70,10 +77,11 @@ TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept 
   ahead ? waiters_.insert_after(*ahead, w) : waiters_.push_front(w);
   waits_.insert(w.deadline, w.deadline.at);
   if (w.cancelled) {
-    fail(w, errc::cancelled, a);
+    refused = errc::cancelled;
   } else if (phase_ != phase::running) {
-    fail(w, errc::closed, a);
+    refused = errc::closed;
   }
+  if (refused != errc{}) fail(w, refused, a);
   settle(now, a);
 }
 
@@ -86,7 +94,6 @@ TIDEPOOL_CORE(void)::reject(core_slot& slot, tick now, core_actions& a) noexcept
 TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
   --slot.uses;
   if (slot.state == slot_state::gone) {  // taken back (close, leak) before it was delivered
-    --totals_.total_checkins;
     if (let_go(slot)) queue_action(slot, slot_action::discard);
     return;
   }

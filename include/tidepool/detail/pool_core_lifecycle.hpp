@@ -101,6 +101,7 @@ TIDEPOOL_CORE(void)::resume(tick now, core_actions& a) noexcept {
 }
 
 TIDEPOOL_CORE(void)::resize(std::size_t min, std::size_t max, tick now, core_actions& a) noexcept {
+  if (target_ <= min_) target_ = min;  // the floor, and no decision of scaling's
   min_ = min;
   max_ = max;
   target_ = std::clamp(target_, min_, max_);
@@ -109,6 +110,7 @@ TIDEPOOL_CORE(void)::resize(std::size_t min, std::size_t max, tick now, core_act
 
 TIDEPOOL_CORE(void)::recycle(tick now, core_actions& a) noexcept {
   ++generation_;
+  for (core_slot* slot = leased_.front(); slot; slot = leased_.after(*slot)) slot->by_the_book = true;
   while (core_slot* slot = idle_.oldest()) close_idle(*slot, close_reason::recycled, now);
   settle(now, a);
 }
@@ -143,7 +145,9 @@ TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
   out.max_size = max_;
   out.target_size = target_;
   out.min_idle = config_.min_idle;
+  for (const core_slot* s = leased_.front(); s; s = leased_.after(*s)) out.direct += s->relends - s->relends_seen;
   out.total_checkouts = out.direct + out.waited;
+  out.total_checkins = out.total_checkouts - out.active_connections;
   out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;
   out.wait_time.record(duration::zero(), out.direct);
   out.avg_checkout_time = out.wait_time.mean();

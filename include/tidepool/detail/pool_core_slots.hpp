@@ -106,6 +106,21 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, tick now, tick las
   settle(now, a);
 }
 
+TIDEPOOL_CORE(void)::unpark(core_slot& slot) noexcept {
+  if (slot.state == slot_state::gone) {
+    if (let_go(slot)) queue_action(slot, slot_action::discard);
+    return;
+  }
+  end_lease(slot, slot.parked_at, tick{}, duration(-1));
+  if (slot.leak_reported) ++totals_.leaks_returned;
+  slot.leak_reported = false;
+  slot.idle_since = slot.parked_at;
+  set(slot, slot_state::idle);
+  idle_.insert(slot);
+  if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
+  if (slot.generation != generation_) close_idle(slot, close_reason::recycled, slot.parked_at);
+}
+
 TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
   end_op(slot);
   ++totals_.resets;
@@ -216,6 +231,7 @@ TIDEPOOL_CORE(void)::give_up_op(core_slot& slot, close_reason reason, tick now) 
 /// The holder keeps a lease of a connection whose socket is shut, and frees it in the end.
 TIDEPOOL_CORE(void)::take_from_holder(core_slot& slot, close_reason reason, tick now) noexcept {
   end_lease(slot, now, tick{}, duration(-1));
+  slot.by_the_book = true;
   leave(slot, reason, now);
   queue_action(slot, slot_action::abort_lease);
 }

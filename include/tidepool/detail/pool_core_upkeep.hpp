@@ -20,7 +20,7 @@ TIDEPOOL_CORE(void)::settle(tick now, core_actions& a) noexcept {
   a.disarm = phase_ == phase::closed;
   a.orders = first_action_ != nullptr;
   note_changes(a);
-  const tick next = next_deadline();
+  const tick next = next_deadline(now);
   if (next < armed_at_) armed_at_ = a.arm_at = next;
 }
 
@@ -63,7 +63,7 @@ TIDEPOOL_CORE(void)::fail_hopeless(tick now, core_actions& a) noexcept {
   while (core_waiter* w = waiters_.front()) {
     if (refused != errc{}) {
       fail(*w, refused, a);
-    } else if (gate_.total() - w->failures_seen > config_.max_retries) {
+    } else if (std::min<std::uint64_t>(gate_.total() - w->failures_seen, gate_.streak()) > config_.max_retries) {
       fail(*w, errc::connect_failed, a);
     } else {
       return;
@@ -109,6 +109,7 @@ TIDEPOOL_CORE(void)::scale(tick now, core_actions& a) noexcept {
     if (now < next_scale_) return;
     next_scale_ = later(now, scaling_.interval());
     scaling_sample sample;
+    for (core_slot* slot = leased_.front(); slot; slot = leased_.after(*slot)) fold(*slot);
     const double open_time = opened_.take(now, live());
     const double busy_time = busy_.take(now, count(slot_state::leased));
     sample.utilization = open_time > 0 ? std::min(busy_time / open_time, 1.0) : 0.0;
@@ -198,10 +199,19 @@ TIDEPOOL_CORE(void)::expire_ops(tick now, core_actions& a) noexcept {
 
 TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
   if constexpr (leak_policy::enabled) {
-    const auto due = [now](const core_slot* slot, duration after) { return slot && later(slot->checked_out, after) <= now; };
+    const auto due = [now](const core_slot* slot, duration after) { return slot && later(slot->listed, after) <= now; };
     while (!leaks.full() && due(leased_.front(), leak_.report_after())) {
       core_slot& slot = *leased_.front();
       leased_.erase(slot);
+      const tick actual = slot.checked_out;
+      if (actual > slot.listed) {  // given back and taken again in the fast lane: to its proper place
+        slot.listed = std::min(actual, now);
+        core_slot* older = leased_.back();
+        while (older && older->listed > slot.listed) older = leased_.before(*older);
+        older ? leased_.insert_after(*older, slot) : leased_.push_front(slot);
+        continue;
+      }
+      slot.by_the_book = true;
       reported_.push_back(slot);
       slot.leak_reported = true;
       ++totals_.leaks_detected;
@@ -235,7 +245,7 @@ TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) no
   settle(now, a);
 }
 
-TIDEPOOL_CORE(tick)::next_deadline() const noexcept {
+TIDEPOOL_CORE(tick)::next_deadline(tick now) const noexcept {
   tick next = std::min(waits_.next(), bounds_.next());
   if (stopped()) return leased_.empty() && reported_.empty() ? next : std::min(next, close_deadline_);
   if (phase_ != phase::running) return next;
@@ -244,9 +254,11 @@ TIDEPOOL_CORE(tick)::next_deadline() const noexcept {
   if (live() > min_ && count(slot_state::idle) > config_.min_idle) {
     next = std::min(next, later(idle_.oldest()->idle_since, config_.idle_timeout));
   }
+  // A lease may have ended in the fast lane, where its idleness is seen when the lane is next collected.
+  if (!leased_.empty() && live() > min_) next = std::min(next, later(now, config_.idle_timeout));
   if constexpr (leak_policy::enabled) {
-    if (const core_slot* slot = leased_.front()) next = std::min(next, later(slot->checked_out, leak_.report_after()));
-    if (const core_slot* slot = reported_.front()) next = std::min(next, later(slot->checked_out, leak_.reclaim_after()));
+    if (const core_slot* slot = leased_.front()) next = std::min(next, later(slot->listed, leak_.report_after()));
+    if (const core_slot* slot = reported_.front()) next = std::min(next, later(slot->listed, leak_.reclaim_after()));
   }
   return next;
 }

@@ -58,6 +58,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   /// An idle connection if there is one and nobody waits; null otherwise.
   entry* take(const source_location& where, bool stale_ok) {
+    if (entry* e = take_parked(where)) return e;
     std::unique_ptr<stack_trace> trace = capture();
     for (;;) {
       tick arm_at = never;
@@ -66,6 +67,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       {
         const lock_type lock(mutex_);
         e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+        if (has_lane && !e) {
+          collect();
+          e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+        }
         if (e && trace) e->trace = std::move(trace);
       }
       if (!e) return nullptr;
@@ -84,9 +89,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if (e.sampled_at != tick{}) held = end_sample(e);
     if (end == lease_end::clean) {
       const tick answered = last_round_trip(*e.connection);
+      if (held < duration::zero() && park(e, answered)) return;
       lock_type lock(mutex_);
       if (!core_.anybody_waits()) {
-        if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return;
+        if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
       } else if (core_waiter* next = core_.hand_over(e, precise_now<Traits>(), answered, held)) {
         lock.unlock();
         return deliver(*next);
@@ -138,6 +144,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     {
       const lock_type lock(mutex_);
       const tick now = precise_now<Traits>();
+      shut();
       queued = core_.try_queue(w, now, later(now, timeout), arm_at);
     }
     if (queued) {
@@ -175,7 +182,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     const lock_type lock(mutex_);
     e.trace.swap(trace);
   }
-  pool_error error_of(const core_waiter& w) const;
+  pool_error error_of(const core_waiter& w);
 
   // --- the pool ---------------------------------------------------------------------------------------------------
 
@@ -195,9 +202,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     core_actions a;
     event(a, [&](tick now) { core_.recycle(now, a); });
   }
-  pool_stats stats() const {
+  pool_stats stats() {
     pool_stats out;
     const lock_type lock(mutex_);
+    collect();
     core_.snapshot(out);
     return out;
   }
@@ -226,9 +234,61 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void event(core_actions& a, Event what) noexcept {
     {
       const lock_type lock(mutex_);
+      shut();
       what(precise_now<Traits>());
+      admit();
     }
     perform(a);
+  }
+
+  // --- the fast lane ----------------------------------------------------------------------------------------------
+
+  /// A pool of one thread has no use for it.
+  static constexpr bool has_lane = !std::is_same_v<typename Traits::mutex_type, null_mutex>;
+  struct no_lane {};
+
+  entry* take_parked(const source_location& where) noexcept {
+    if constexpr (has_lane) {
+      if (!lane_.open()) return nullptr;
+      entry* e = static_cast<entry*>(lane_.take());
+      if (!e) return nullptr;
+      if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
+        checked_out(*e, duration::zero());
+        return e;
+      }
+      core_actions a;
+      event(a, [&](tick now) { core_.unpark(*e, now, a); });
+    }
+    return nullptr;
+  }
+  bool park(entry& e, tick answered) noexcept {
+    if constexpr (has_lane) {
+      if (!lane_.open() || !lane_.has_room() || !core_.park(e, coarse_now<Traits>(), answered)) return false;
+      if (core_slot* left = lane_.park(e)) {
+        core_actions a;
+        event(a, [&](tick now) { core_.unpark(*left, now, a); });
+      }
+      return true;
+    }
+    return false;
+  }
+  /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`.
+  void collect() noexcept {
+    if constexpr (has_lane) {
+      lane_.collect([this](core_slot& slot) { core_.unpark(slot); });
+    }
+  }
+  void shut() noexcept {
+    if constexpr (has_lane) {
+      if (!lane_.open()) return;
+      lane_.shut();
+      collect();
+    }
+  }
+  void admit() noexcept {
+    if constexpr (has_lane) {
+      if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
+    }
   }
   template <class Make>
   void tell(Make make) noexcept {
@@ -301,6 +361,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   mutable typename Traits::mutex_type mutex_;
   core_type core_;
+  [[no_unique_address]] std::conditional_t<has_lane, fast_lane<core_slot>, no_lane> lane_;
+  const bool may_park_ = core_.may_park();
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
   bool context_gone_ = false;
@@ -313,7 +375,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 };
 
 template <class Connection, class Traits>
-pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) const {
+pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
   error_report out;
   pool_stats now_stats;
   std::array<lease_report, 8> holders;
@@ -322,6 +384,7 @@ pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) const {
   const tick now = precise_now<Traits>();
   {
     const lock_type lock(mutex_);
+    collect();
     core_.snapshot(now_stats);
     held = core_.holders(holders, now);
     out.last_connect_error.assign(last_error_, 0, 512);

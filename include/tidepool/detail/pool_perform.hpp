@@ -48,6 +48,7 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) noexcept {
   if (w.slot && w.from_idle && !usable(*static_cast<entry&>(*w.slot).connection)) {
     const lock_type lock(mutex_);
+    shut();
     return core_.bounce(w, precise_now<Traits>(), a);
   }
   deliver(w);
@@ -57,7 +58,7 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
   if (w.slot) {
     entry& e = static_cast<entry&>(*w.slot);
-    const duration waited = w.direct ? duration::zero() : e.checked_out - w.since;
+    const duration waited = w.direct ? duration::zero() : e.listed - w.since;
     checked_out(e, waited);
     if (waited >= config_.slow_acquire) tell([&] { return slow_acquire_event{waited, w.where}; });
   }
@@ -179,7 +180,9 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
   {
     const lock_type lock(mutex_);
+    shut();
     core_.tick_at(precise_now<Traits>(), a, leaks);
+    admit();
     for (std::size_t i = 0; i < leaks.count; ++i) {
       const entry* e = static_cast<entry*>(leaks.items[i].slot);
       if (e->trace) traces[i] = *e->trace;
