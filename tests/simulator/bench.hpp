@@ -246,7 +246,7 @@ class bench : public bench_base {
   }
   void completed(attempt& a, bool granted) {
     if (++a.completions > 1) fail("INV-3", "an acquire completed twice");
-    if (granted && a.queued) grants_now_.push_back(a.ticket);
+    if (granted) grants_now_.push_back(a.ticket);
     std::erase_if(attempts_, [&a](const auto& p) { return p.get() == &a; });
   }
   /// It was cancelled before it reached the pool.
@@ -357,7 +357,7 @@ class bench : public bench_base {
     if (h.held) h.held->held(false);
   }
   std::deque<std::unique_ptr<attempt>> attempts_;
-  std::vector<std::uint64_t> grants_now_;  // tickets of waiting acquires served in this instant
+  std::vector<std::uint64_t> grants_now_;  // tickets of those served in this instant
   std::vector<holding*> holdings_;
   std::unordered_map<tidepool::connection_id, std::uint64_t> connections_;  // number -> session
   std::unordered_set<tidepool::connection_id> retired_;

@@ -130,8 +130,10 @@ class workload {
   void take_without_waiting() {
     if (!b_.pool) return;
     const auto inside = b_.calling();
+    const std::size_t waiting = b_.in_observer ? 0 : b_.pool->stats().waiting;
     lease taken = b_.pool->try_acquire();
     if (!taken) return;
+    b_.expect(waiting == 0, "INV-6", "try_acquire() overtook somebody who waits");
     b_.say("taken ", taken.id());
     ++b_.acquires;
     ++b_.sums.acquires;
