@@ -60,7 +60,8 @@ template <class C>
 concept has_close = requires(C& c) {
   c.close();
 };
-/// `bool usable() const noexcept`: no round trip; asked at every hand-out, and at return where there is no `after_lease`.
+/// `bool usable() const noexcept`: no round trip; asked before an idle connection is handed out, after every operation of the pool on it,
+/// and at return where there is no `after_lease`.
 template <class C>
 concept has_usable = requires(const C& c) {
   { c.usable() }

@@ -140,7 +140,8 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     connect_context context(self.executor_, deadline, attempt, self.config_.name.view());
     Connection made = co_await self.connect_(std::move(context));
     e.connection.emplace(std::move(made));
-    ok = true;
+    ok = usable(*e.connection);
+    if (!ok) error.text = "the new connection is not usable";
   } catch (...) {
     error = caught::current();
   }
@@ -175,7 +176,8 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     } else if constexpr (has_ping<Connection>) {
       co_await connection.ping();
     }
-    ok = true;
+    ok = usable(connection);
+    if (!ok) error.text = "not usable any more";
   } catch (...) {
     error = caught::current();
   }
