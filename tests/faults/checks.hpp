@@ -1,0 +1,50 @@
+// tidepool - what must be true in every row of the fault table.
+#ifndef TIDEPOOL_TESTS_FAULTS_CHECKS_HPP
+#define TIDEPOOL_TESTS_FAULTS_CHECKS_HPP
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "../support/catch.hpp"
+#include "rig.hpp"
+
+namespace tidepool_faults {
+
+/// What a busy machine may add to a bound; figures are reported as measured.
+inline constexpr double slack_ms = 1000;
+
+inline void wait_for(milliseconds span) { std::this_thread::sleep_for(span); }
+
+/// Ends the load and checks what holds in every row: every caller ended, none later than its deadline, no call blocked the loop, no
+/// answer was somebody else's, and the pool and the server count the same sessions. `m` comes from judge().
+inline void check_common(rig& watched, const verdict& m) {
+  INFO("first failure: " << m.first_failure);
+  CHECK(watched.stop());
+  CHECK(m.wrong == 0);
+  CHECK(m.latest_ms < 50 + slack_ms);
+  CHECK(m.gap_ms < slack_ms);
+}
+inline void check_common(rig& watched, const verdict& m, const server& at) {
+  check_common(watched, m);
+  CHECK(watched.difference(at).empty());
+}
+/// Recovery within the 2.5 s that every row allows.
+inline void check_recovery(const verdict& m) {
+  INFO("recovered after " << m.recover_ms << " ms; first failure: " << m.first_failure);
+  CHECK(m.recover_ms >= 0);
+  CHECK(m.recover_ms < 2500 + slack_ms);
+}
+/// Failed without having had a connection.
+inline std::uint64_t not_running(const verdict& m) { return m.failed - m.running; }
+
+/// Lets the load run on until the fault has no more to say, then judges.
+inline verdict watch(rig& watched, moment hit, moment cure, milliseconds span = 1500ms) {
+  wait_for(span);
+  CHECK(watched.await_successes(20));
+  return judge(watched, hit, cure);
+}
+
+}  // namespace tidepool_faults
+
+#endif

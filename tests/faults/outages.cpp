@@ -1,0 +1,148 @@
+// tidepool - faults of the whole server: rows 4, 5, 6, 9, 12.
+#include <signal.h>
+
+#include <string>
+
+#include "checks.hpp"
+
+using namespace tidepool_faults;
+
+namespace {
+
+/// The pool's connects while the server is away: the shared back-off doubles from 50 ms to 2 s, with full jitter, and the breaker
+/// lets one probe through every 2 s.
+void check_attempts(std::uint64_t attempts, milliseconds down) {
+  INFO(attempts << " connects in " << down.count() << " ms");
+  CHECK(attempts <= 20 + static_cast<std::uint64_t>(down.count()) * 70 / 60000);
+}
+
+/// While the breaker is open an acquire fails at once and says why.
+void check_fast_refusal(rig& watched) {
+  const auto until = clock::now() + 20s;
+  while (watched.stats().breaker != "open" && clock::now() < until) wait_for(2ms);
+  REQUIRE(watched.stats().breaker == "open");
+  const auto r = watched.request_now(2000ms);
+  INFO(r.why);
+  CHECK(r.how == ending::no_lease);
+  CHECK(r.why.find("last connect error") != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("row 4: given load, when the server restarts, then waiting callers are served after it", "[faults]") {
+  NEEDS_OWN_SERVER();
+  auto& db = shared_server();
+  setup with;
+  with.conninfo = db.conninfo();
+  with.acquire_timeout = 5000ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  db.stop("fast");
+  db.start();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure);
+  check_recovery(m);
+  CHECK(m.running <= with.max);
+  if (cure - hit < 1500ms) CHECK(not_running(m) == 0);
+  check_attempts(watched.stats().connection_errors, std::chrono::duration_cast<milliseconds>(cure - hit));
+  check_common(watched, m, db);
+  report("4", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
+}
+
+TEST_CASE("row 5: given load, when the server is away for long, then attempts are few, failures fast, recovery quick", "[faults]") {
+  NEEDS_OWN_SERVER();
+  auto& db = shared_server();
+  setup with;
+  with.conninfo = db.conninfo();
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  db.stop("immediate");
+  check_fast_refusal(watched);
+  wait_for(long_mode() ? 60s : 6s);
+  const auto errors = watched.stats().connection_errors;
+  db.start();
+  const auto cure = clock::now();
+  check_attempts(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
+  const auto m = watch(watched, hit, cure);
+  check_recovery(m);
+  CHECK(m.detect_ms < 50 + slack_ms);
+  check_common(watched, m, db);
+  report("5", m,
+         "away for " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cure - hit).count()) + " s, " +
+             std::to_string(errors) + " connects meanwhile");
+}
+
+TEST_CASE("row 6: given load, when the postmaster is killed, then it is as any other outage", "[faults]") {
+  NEEDS_OWN_SERVER();
+  auto& db = shared_server();
+  setup with;
+  with.conninfo = db.conninfo();
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  db.signal(db.postmaster(), SIGKILL);
+  check_fast_refusal(watched);
+  db.start();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure);
+  check_recovery(m);
+  CHECK(m.detect_ms < 50 + slack_ms);
+  check_common(watched, m, db);
+  report("6", m);
+}
+
+TEST_CASE("row 9: given load, when the whole server is stopped, then every acquire ends and no thread waits", "[faults]") {
+  NEEDS_OWN_SERVER();
+  auto& db = shared_server();
+  setup with;
+  with.conninfo = db.conninfo();
+  with.query_timeout = 2000ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  db.freeze();
+  wait_for(long_mode() ? 10s : 5s);
+  const auto frozen = judge(watched, hit, hit);
+  CHECK(frozen.detect_ms >= 0);
+  db.thaw();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure, 3000ms);
+  check_recovery(m);
+  check_common(watched, m, db);
+  report("9", m);
+}
+
+TEST_CASE("row 12: given a server that starts up, when connecting, then the pool waits for it", "[faults]") {
+  NEEDS_OWN_SERVER();
+  // A standby without hot_standby refuses every session with 57P03 until it is promoted, as a server in recovery does.
+  auto& db = shared_server();
+  const std::string dir = yard() + "/starting";
+  const auto made = run_program({servers_script(), "standby", db.dir(), dir});
+  REQUIRE(made.status == 0);
+  server late("starting", made.output);
+  late.admin("alter system set hot_standby = off");
+  late.stop("fast");
+  late.start();
+  setup with;
+  with.conninfo = made.output;
+  with.lazy = true;
+  with.callers = 8;
+  const auto hit = clock::now();
+  rig watched(with);
+  const bool none = watched.start(0);
+  CHECK(none);
+  while (watched.told().find("57P03") == std::string::npos && clock::now() < hit + 20s) wait_for(5ms);
+  CHECK(watched.told().find("57P03") != std::string::npos);
+  wait_for(1500ms);
+  const auto errors = watched.stats().connection_errors;
+  REQUIRE(run_program({servers_script(), "promote", dir}).status == 0);
+  const auto cure = clock::now();
+  REQUIRE(watched.await_successes(20));
+  const auto m = watch(watched, hit, cure, 500ms);
+  check_recovery(m);
+  check_attempts(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
+  check_common(watched, m, late);
+  report("12", m, std::to_string(errors) + " connects meanwhile");
+}

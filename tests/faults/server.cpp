@@ -1,0 +1,226 @@
+// tidepool - servers that the fault tests start, hurt and stop.
+#include "server.hpp"
+
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace tidepool_faults {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string here() { return std::filesystem::path(__FILE__).parent_path().string(); }
+
+pid_t spawn(const std::vector<std::string>& command, int input, int output, bool own_session) {
+  std::vector<char*> words;
+  for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  if (input >= 0) {
+    posix_spawn_file_actions_adddup2(&files, input, 0);
+  } else {
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  }
+  if (output >= 0) posix_spawn_file_actions_adddup2(&files, output, 1);
+  // A server must not inherit a socket of ours: the peer would never see its end.
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  if (own_session) posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSID);
+  pid_t child = 0;
+  const int failure = ::posix_spawnp(&child, words[0], &files, &how, words.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&how);
+  if (failure != 0) throw std::runtime_error("cannot start " + command[0]);
+  return child;
+}
+
+std::string start_yard() {
+  std::string dir = "/tmp/tidepool-faults.XXXXXX";
+  if (::mkdtemp(dir.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  ::chmod(dir.c_str(), 0711);
+  // The guard's input ends when this process does: the write end stays open, unused, until then.
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  spawn({servers_script(), "guard", dir}, ends[0], -1, true);
+  ::close(ends[0]);
+  return dir;
+}
+
+}  // namespace
+
+finished run_program(const std::vector<std::string>& command) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  const pid_t child = spawn(command, -1, ends[1], false);
+  ::close(ends[1]);
+  finished out;
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const auto got = ::read(ends[0], buffer.data(), buffer.size());
+    if (got <= 0) break;
+    out.output.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  out.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  while (!out.output.empty() && out.output.back() == '\n') out.output.pop_back();
+  return out;
+}
+
+const std::string& yard() {
+  static const std::string dir = start_yard();
+  return dir;
+}
+std::string servers_script() { return here() + "/servers.sh"; }
+std::string postgres_script() { return here() + "/../support/postgres_server.sh"; }
+
+rows ask(const std::string& conninfo, const std::string& sql) {
+  const std::unique_ptr<PGconn, decltype(&PQfinish)> c(PQconnectdb((conninfo + " connect_timeout=10").c_str()), &PQfinish);
+  if (PQstatus(c.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(c.get()));
+  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(c.get(), sql.c_str()), &PQclear);
+  const auto status = PQresultStatus(result.get());
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw std::runtime_error(PQerrorMessage(c.get()));
+  rows out(static_cast<std::size_t>(PQntuples(result.get())));
+  for (int i = 0; i < PQntuples(result.get()); ++i) {
+    for (int j = 0; j < PQnfields(result.get()); ++j) out[static_cast<std::size_t>(i)].emplace_back(PQgetvalue(result.get(), i, j));
+  }
+  return out;
+}
+
+server::server(const std::string& name) : dir_(yard() + "/" + name) { start(); }
+server::server(const std::string& name, std::string conninfo) : dir_(yard() + "/" + name), conninfo_(std::move(conninfo)) {}
+server::~server() {
+  try {
+    thaw();
+    stop("immediate");
+  } catch (const std::exception&) {
+    // The guard tries again.
+  }
+}
+
+unsigned server::port() const {
+  std::ifstream file(dir_ + "/port");
+  unsigned number = 0;
+  file >> number;
+  return number;
+}
+std::string server::admin_conninfo() const {
+  return "host=" + dir_ + " port=" + std::to_string(port()) + " user=tidepool dbname=tidepool application_name=admin";
+}
+
+void server::start() {
+  // After kill -9 of the postmaster a start fails until its children are gone.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    const auto done = run_program({postgres_script(), "start", dir_});
+    if (done.status == 0) {
+      conninfo_ = done.output;
+      return;
+    }
+    std::this_thread::sleep_for(100ms);
+  }
+  throw std::runtime_error("the server in " + dir_ + " does not start");
+}
+void server::stop(const std::string& mode) {
+  const auto done = run_program({postgres_script(), "stop", dir_, mode});
+  if (done.status != 0) throw std::runtime_error("the server in " + dir_ + " does not stop");
+}
+bool server::accepts() const {
+  try {
+    return !admin("select 1").empty();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+pid_t server::postmaster() const {
+  std::ifstream file(dir_ + "/data/postmaster.pid");
+  pid_t pid = 0;
+  file >> pid;
+  std::ifstream said("/proc/" + std::to_string(pid) + "/cmdline");
+  std::stringstream words;
+  words << said.rdbuf();
+  return words.str().find(dir_ + "/data") == std::string::npos ? 0 : pid;
+}
+std::vector<pid_t> server::children() const {
+  std::vector<pid_t> out;
+  const auto parent = postmaster();
+  if (parent == 0) return out;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    if (!std::getline(file, line)) continue;
+    // pid (name, which may hold anything) state parent
+    std::istringstream rest(line.substr(line.rfind(')') + 1));
+    std::string state;
+    pid_t its_parent = 0;
+    rest >> state >> its_parent;
+    if (its_parent == parent) out.push_back(std::stoi(entry.path().filename()));
+  }
+  return out;
+}
+void server::signal(pid_t whom, int what) const {
+  bool ours = whom > 0 && whom == postmaster();
+  for (const pid_t child : children()) ours = ours || child == whom;
+  if (!ours) throw std::runtime_error("not a process of the server in " + dir_);
+  ::kill(whom, what);
+}
+void server::freeze() const {
+  const auto parent = postmaster();
+  if (parent == 0) throw std::runtime_error("the server does not run");
+  ::kill(parent, SIGSTOP);
+  for (const pid_t child : children()) ::kill(child, SIGSTOP);
+}
+void server::thaw() const {
+  const auto parent = postmaster();
+  if (parent == 0) return;
+  for (const pid_t child : children()) ::kill(child, SIGCONT);
+  ::kill(parent, SIGCONT);
+}
+
+std::set<int> server::sessions(const std::string& application) const {
+  std::set<int> out;
+  for (const auto& row : admin("select pid from pg_stat_activity where application_name = '" + application + "'")) {
+    out.insert(std::stoi(row.at(0)));
+  }
+  return out;
+}
+void server::terminate_all(const std::string& application) const {
+  admin("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" + application + "'");
+}
+
+server& shared_server() {
+  static server one("a");
+  if (one.postmaster() == 0) one.start();
+  one.thaw();
+  return one;
+}
+
+std::string no_server_reason() {
+  static const std::string reason = [] {
+    const auto tried = run_program({postgres_script(), "start", yard() + "/a"});
+    if (tried.status == 77) return std::string("PostgreSQL's server programs are not installed");
+    if (tried.status != 0) throw std::runtime_error("the server does not start");
+    return std::string();
+  }();
+  return reason;
+}
+
+}  // namespace tidepool_faults

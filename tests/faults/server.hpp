@@ -1,0 +1,83 @@
+// tidepool - servers that the fault tests start, hurt and stop.
+#ifndef TIDEPOOL_TESTS_FAULTS_SERVER_HPP
+#define TIDEPOOL_TESTS_FAULTS_SERVER_HPP
+
+#include <sys/types.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tidepool_faults {
+
+/// Runs a program, with none of our descriptors but its output. Returns what it wrote to its standard output.
+struct finished {
+  int status = 0;
+  std::string output;
+};
+finished run_program(const std::vector<std::string>& command);
+
+/// A folder for servers, and a process beside us that stops them and deletes it when this process ends, in whatever way.
+const std::string& yard();
+/// tests/faults/servers.sh, tests/support/postgres_server.sh
+std::string servers_script();
+std::string postgres_script();
+
+/// Why this machine can run no server of its own; empty when it can.
+std::string no_server_reason();
+
+using rows = std::vector<std::vector<std::string>>;
+/// One statement by libpq's blocking calls; throws std::runtime_error with the server's message.
+rows ask(const std::string& conninfo, const std::string& sql);
+
+/// A PostgreSQL of our own, started by the constructor. It signals only processes that it has started itself.
+class server {
+ public:
+  explicit server(const std::string& name);
+  /// A server whose files are there already.
+  server(const std::string& name, std::string conninfo);
+  ~server();
+  server(const server&) = delete;
+  server& operator=(const server&) = delete;
+
+  const std::string& dir() const { return dir_; }
+  /// Over TCP, without TLS.
+  const std::string& conninfo() const { return conninfo_; }
+  unsigned port() const;
+  /// As superuser, over the local socket.
+  std::string admin_conninfo() const;
+  rows admin(const std::string& sql) const { return ask(admin_conninfo(), sql); }
+
+  void start();
+  void stop(const std::string& mode);
+  bool accepts() const;
+  pid_t postmaster() const;
+  std::vector<pid_t> children() const;
+  /// To the postmaster, or to one of its children; anything else throws.
+  void signal(pid_t whom, int what) const;
+  void freeze() const;
+  void thaw() const;
+
+  /// Server processes of sessions of this application name.
+  std::set<int> sessions(const std::string& application) const;
+  void terminate_all(const std::string& application) const;
+
+ private:
+  std::string dir_;
+  std::string conninfo_;
+};
+
+/// The one most tests share; started at its first use.
+server& shared_server();
+
+}  // namespace tidepool_faults
+
+/// First line of every test that needs a server. The reason why it is skipped is said aloud.
+#define NEEDS_OWN_SERVER()                                                        \
+  if (const auto reason = tidepool_faults::no_server_reason(); !reason.empty()) { \
+    WARN("skipped: " << reason);                                                  \
+    return;                                                                       \
+  }                                                                               \
+  static_assert(true)
+
+#endif
