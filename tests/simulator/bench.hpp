@@ -187,6 +187,7 @@ class bench : public bench_base {
   explicit bench(choice_source& c) : bench(c, draw_config(c)) {
     sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
     world->plan() = draw_faults(c, config);
+    permanent_failures = world->plan().permanent > 0;
     calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
   }
   /// A healthy world, and a configuration of one's own.
@@ -283,6 +284,17 @@ class bench : public bench_base {
     recycled_at_ = sim->now();
     for (const auto& [id, session] : connections_) retired_.insert(id);
   }
+  /// Leases that were kept go back, the eldest first. Observers may add to them meanwhile.
+  bool give_back_one() {
+    if (kept.empty()) return false;
+    const auto first = std::move(kept.front());
+    kept.pop_front();
+    return true;
+  }
+  void give_back_all() {
+    while (give_back_one()) {
+    }
+  }
   void resized() {
     const pool_stats s = pool->stats();
     allowed_total = std::max(s.max_size, s.total_connections);
@@ -305,15 +317,16 @@ class bench : public bench_base {
   std::size_t opening = 0;  ///< open() under way: may close the pool
   bool closing = false;
   bool suspended = false;
+  bool permanent_failures = false;  ///< after which the pool holds back for longer
   time_point close_by{};
   time_point last_time{};
   time_point frozen_until{};  ///< deadlines up to here may be met late
   time_point hungry_since = time_point::max();
   std::size_t allowed_total = 0;
   std::uint64_t resizes = 0;
-  std::uint64_t acquires = 0;                  ///< that reached the pool, try_acquire's successes included
-  std::size_t held = 0;                        ///< leases in the hands of tasks
-  std::vector<std::unique_ptr<holding>> kept;  ///< leases that outlive their task
+  std::uint64_t acquires = 0;                 ///< that reached the pool, try_acquire's successes included
+  std::size_t held = 0;                       ///< leases in the hands of tasks
+  std::deque<std::unique_ptr<holding>> kept;  ///< leases that outlive their task
   std::vector<typename Kind::connection> detached;
 
  private:

@@ -159,9 +159,9 @@ class inspector {
       if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
-      const duration patience =
-          b_.last_connect_failed ? std::max({b_.config.max_retry_delay, b_.config.breaker_open_time, b_.config.retry_delay, duration(5s)})
-                                 : duration::zero();
+      duration patience{};
+      if (b_.last_connect_failed) patience = std::max({b_.config.max_retry_delay, b_.config.breaker_open_time, b_.config.retry_delay});
+      if (b_.last_connect_failed && b_.permanent_failures) patience = std::max<duration>(patience, 5s);
       b_.expect(!hungry || b_.sim->now() - b_.hungry_since <= patience, "INV-5", "somebody waits although a connection may be opened");
     } else {
       b_.hungry_since = time_point::max();

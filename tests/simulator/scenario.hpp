@@ -117,12 +117,13 @@ class scenario {
     }
   }
   bool all_done() {
-    b_.kept.clear();
+    b_.give_back_all();
     return w_.finished();
   }
 
   void graceful_end() {
     heal();
+    look_.after_step();
     if (!advance_until(b_.sim->now() + 10min, [this] { return all_done(); })) {
       return b_.fail("INV-14", "the server is well, and a task does not get through");
     }
@@ -194,11 +195,11 @@ class scenario {
     b_.last_time = b_.sim->now();
     b_.on_observed = nullptr;
     const bool leases_first = c_.choose(2) == 1;
-    if (leases_first) b_.kept.clear();
+    if (leases_first) b_.give_back_all();
     b_.sim.reset();
     const bool pool_first = c_.choose(2) == 1;
     if (pool_first) destroy_pool();
-    b_.kept.clear();
+    b_.give_back_all();
     destroy_pool();
     b_.expect(b_.held == 0, "INV-4", "a lease outlived its task");
     b_.detached.clear();

@@ -140,9 +140,7 @@ class workload {
     b_.kept.push_back(std::make_unique<holding>(b_, std::move(taken)));
   }
 
-  void give_back_kept() {
-    if (!b_.kept.empty()) b_.kept.erase(b_.kept.begin());
-  }
+  void give_back_kept() { b_.give_back_one(); }
 
   /// Closes the pool some time, and watches that it keeps its word.
   void watch_close() {
