@@ -88,6 +88,9 @@ for configuration in "${configurations[@]}"; do
       say "release: no newer Asio within reach, so with the one installed"
     fi
   fi
+  if [ $long = yes ] && [ "$configuration" = clang ]; then
+    options=("-DTIDEPOOL_TEST_AREAS=unit;core;shell;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
+  fi
   build_configuration "$configuration" "$configuration" "${options[@]}"
 done
 

@@ -1,18 +1,23 @@
 # tidepool - cuts every ```cpp fence out of a Markdown file (awk -v out=DIR -f extract.awk README.md) and makes it compile.
 #
-# A snippet with a main or an #include is a file as it stands; one that starts with a declaration follows the preamble; anything else
-# is the body of a coroutine that gets what the preamble's SNIPPET_PARAMETERS name. Prints the files it wrote.
+# A snippet with a main or an #include is a file as it stands. All others go into one file, each in a namespace of its own after the
+# preamble: one that starts with a declaration as it is, anything else as the body of a coroutine that gets what the preamble's
+# SNIPPET_PARAMETERS name. Prints the files it wrote.
 
-function flush_snippet(    file, body) {
-  file = sprintf("%s/snippet_%02d_line_%d.cpp", out, ++count, first)
-  printf "// from line %d\n", first > file
-  if (!whole) printf "#include \"preamble.hpp\"\n" > file
+function flush_snippet(    file) {
+  ++count
+  file = whole ? sprintf("%s/snippet_line_%d.cpp", out, first) : out "/snippets.cpp"
+  if (!(file in written)) {
+    written[file] = 1
+    print file
+    if (!whole) printf "#include \"preamble.hpp\"\n" > file
+  }
+  if (!whole) printf "namespace line_%d {\n", first > file
   if (statements) printf "asio::awaitable<void> snippet(SNIPPET_PARAMETERS) {\n" > file
   # The number is that of README.md; its name as well would make GCC take the snippet for a header, and warn of lambdas in it.
   printf "#line %d\n%s", first, text > file
   if (statements) printf "co_return;\n}\n" > file
-  close(file)
-  print file
+  if (!whole) printf "}\n" > file
 }
 
 /^```cpp *$/ { inside = 1; first = NR + 1; text = ""; whole = 0; statements = 0; decided = 0; next }
@@ -27,4 +32,7 @@ inside {
     head = $0 ~ /^[A-Za-z_:][A-Za-z0-9_:<>,&* ]* [A-Za-z_][A-Za-z0-9_]*\(.*\)[ a-z]*\{/ && $0 !~ /^(if|for|while|switch|co_await|co_return|return|auto .*=)/
     statements = !(declaration || head)
   }
+}
+END {
+  if (count < 5) { print "only " count " snippets of C++: were the fences renamed?" > "/dev/stderr"; exit 1 }
 }
