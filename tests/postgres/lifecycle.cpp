@@ -339,7 +339,7 @@ TEST_CASE("given a statement, when it is stopped through its canceller, also bef
           "[postgres][server]") {
   NEEDS_SERVER();
   auto task = [](bool slow_to_begin) -> asio::awaitable<std::string> {
-    auto c = co_await connect();
+    auto c = co_await connect(slow_to_begin ? "" : "sslmode=prefer");
     const auto stop = c.canceller();
     // A request that overtakes three megabytes of text finds nothing to cancel.
     const std::string sql = "select pg_sleep(60) " + std::string(slow_to_begin ? 3'000'000 : 0, ' ');

@@ -1,7 +1,7 @@
 // tidepool - asking the server to stop a statement.
 //
-// libpq before 17 can only cancel by a blocking call; it runs on a thread of its own, never on one that serves the event
-// loop, and nobody waits for it longer than he wants to.
+// The blocking call of libpq runs on a thread of its own, never on one that serves the event loop, and nobody waits for it
+// longer than he wants to: it can hang for minutes, and a connection that is destroyed has no event loop to cancel on.
 #ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
 
@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -31,11 +32,40 @@ struct cancel_record {
   std::atomic<int> in_flight{0};           ///< requests that may still reach the server
 };
 
-struct cancel_deleter {
-  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+/// What it takes to cancel what one connection runs; made on the connection's thread, sent from any other.
+class cancel_request {
+ public:
+  explicit cancel_request(PGconn* of) : raw_(create(of)) {}
+  cancel_request(const cancel_request&) = delete;
+  cancel_request& operator=(const cancel_request&) = delete;
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+  ~cancel_request() { PQcancelFinish(raw_); }
+  /// Blocks. Encrypted as the connection is.
+  bool send() noexcept {
+    if (raw_ == nullptr) return false;
+    const std::lock_guard lock(mutex_);  // one request at a time per object
+    PQcancelReset(raw_);
+    return PQcancelBlocking(raw_) == 1;
+  }
+
+ private:
+  static PGcancelConn* create(PGconn* of) { return PQcancelCreate(of); }
+  std::mutex mutex_;
+  PGcancelConn* raw_;
+#else
+  ~cancel_request() { PQfreeCancel(raw_); }
+  /// Blocks. Never encrypted before libpq 17.
+  bool send() noexcept {
+    std::array<char, 256> why{};
+    return raw_ != nullptr && PQcancel(raw_, why.data(), static_cast<int>(why.size())) == 1;
+  }
+
+ private:
+  static PGcancel* create(PGconn* of) { return PQgetCancel(of); }
+  PGcancel* raw_;
+#endif
 };
-using cancel_handle = std::shared_ptr<PGcancel>;
-inline cancel_handle own_cancel(PGcancel* raw) { return raw == nullptr ? nullptr : cancel_handle(raw, cancel_deleter()); }
+using cancel_handle = std::shared_ptr<cancel_request>;
 
 /// Cancels that may be under way at once in this process; more are refused: a dead host can hold each for minutes.
 inline constexpr int most_cancels = 16;
@@ -61,8 +91,7 @@ bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record,
   record->in_flight.fetch_add(1);
   try {
     std::thread([what = std::move(what), record, done = std::move(done)]() mutable noexcept {
-      std::array<char, 256> why{};
-      const bool taken = PQcancel(what.get(), why.data(), static_cast<int>(why.size())) == 1;
+      const bool taken = what->send();
       what.reset();
       record->in_flight.fetch_sub(1);
       cancels_running().fetch_sub(1);
@@ -77,9 +106,9 @@ bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record,
   return started;
 }
 
-inline void cancel_in_background(PGcancel* raw) noexcept {
+inline void cancel_in_background(PGconn* what) noexcept {
   try {
-    (void)cancel_on_thread(own_cancel(raw), std::make_shared<cancel_record>(), [](bool) noexcept {});
+    (void)cancel_on_thread(std::make_shared<cancel_request>(what), std::make_shared<cancel_record>(), [](bool) noexcept {});
   } catch (...) {
     // No memory: the statement runs to its end on the server.
   }

@@ -158,14 +158,14 @@ class session {
   /// Says goodbye and frees libpq's part; the socket stays to see the server's end of it.
   void finish_but_keep_socket() noexcept { PQfinish(std::exchange(pg_, nullptr)); }
 
-  postgres::canceller canceller() const { return {own_cancel(PQgetCancel(pg_)), cancels, settings_->cancel_timeout}; }
+  postgres::canceller canceller() const { return {std::make_shared<cancel_request>(pg_), cancels, settings_->cancel_timeout}; }
 
   /// Ends the connection without waiting: says goodbye, closes. A statement that still runs is cancelled in the background,
   /// because the server does not notice a closed socket before it has something to send.
   void finish() noexcept {
     drop_socket();
     if (pg_ == nullptr) return;
-    if (PQstatus(pg_) == CONNECTION_OK && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(PQgetCancel(pg_));
+    if (PQstatus(pg_) == CONNECTION_OK && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
     PQfinish(std::exchange(pg_, nullptr));
   }
 
