@@ -117,7 +117,7 @@ class scenario {
     }
   }
   bool all_done() {
-    b_.give_back_all();
+    while (b_.give_back_one()) look_.after_step();
     return w_.finished();
   }
 

@@ -118,6 +118,7 @@ class virtual_timer {
 
   template <class Handler>
   void start(Handler handler) {
+    const checked_mutex::exemption own;
     auto slot = asio::get_associated_cancellation_slot(handler);
     auto* added = new pending<Handler>(*this, std::move(handler));
     owner_.waits_.push_back(*added);
