@@ -160,6 +160,29 @@ TEST_CASE("given reset levels, when a session is reset, then exactly what each p
   CHECK(run(task(pg::reset_level::full)).empty());
 }
 
+TEST_CASE("given on_reset, when a lease that used its connection ends, then it runs, at every level", "[postgres][server]") {
+  NEEDS_SERVER();
+  int runs = 0;
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.on_reset = [&runs](pg::connection& c) -> asio::awaitable<void> {
+      ++runs;
+      co_await c.script("reset work_mem");
+    };
+    auto c = co_await pg::connection::connect(settings);
+    must(c.after_lease() == lease_end::clean, "untouched");
+    co_await c.script("set work_mem = '123kB'");
+    must(c.after_lease() == lease_end::needs_reset, "touched");
+    co_await c.reset();
+    must(runs == 1 && c.after_lease() == lease_end::clean, "reset");
+    const auto kept = co_await c.one<bool>("select current_setting('work_mem') = '123kB'");
+    must(!kept, "forgotten");
+    co_await c.reset(pg::reset_level::full);
+    must(runs == 2, "at every level");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given a running statement, when abort() is called from another thread, then it fails soon and so does all that follows",
           "[postgres][server]") {
   NEEDS_SERVER();

@@ -92,8 +92,8 @@ class connection : public queries<connection> {
     const auto level = session_->settings().reset;
     switch (PQtransactionStatus(session_->pg())) {
       case PQTRANS_IDLE: {
-        const bool wipes = level == reset_level::light || level == reset_level::full;
-        return wipes && session_->touched ? lease_end::needs_reset : lease_end::clean;
+        const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
+        return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
       }
       case PQTRANS_INTRANS:
       case PQTRANS_INERROR: return level == reset_level::none ? lease_end::broken : lease_end::needs_reset;
@@ -167,11 +167,10 @@ class connection : public queries<connection> {
 
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
-    if (wiped && s->settings().on_connect) {
-      connection same(s);
-      co_await s->settings().on_connect(same);
-      s->touched = false;
-    }
+    connection same(s);
+    if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);
+    if (s->settings().on_reset) co_await s->settings().on_reset(same);
+    s->touched = false;
   }
 
   void let_go() noexcept {

@@ -93,6 +93,9 @@ class options {
   std::function<asio::awaitable<credentials>()> credential_provider = {};
   /// Runs on every new connection, and after every `reset()` that wipes session state (`light`, `full`).
   std::function<asio::awaitable<void>(connection&)> on_connect = {};
+  /// Runs at the end of every `reset()`, whatever its level; with it, every lease that used its connection ends in a reset.
+  /// What it throws makes the connection useless.
+  std::function<asio::awaitable<void>(connection&)> on_reset = {};
 
  private:
   friend class detail::dial_plan;
