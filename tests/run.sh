@@ -39,16 +39,32 @@ mkdir -p "$build"
 # --- a PostgreSQL for this run -----------------------------------------------------------------------------------------------
 server=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-tests.XXXXXX")
 chmod 711 "$server"
+child=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
+  if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; fi
   "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true
   rm -rf "$server"
+}
+# Beside us, because a shell hears no signal while it waits for a command in front.
+run() {
+  local status=0
+  "$@" &
+  child=$!
+  wait "$child" || status=$?
+  child=''
+  return $status
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
 export TIDEPOOL_TEST_PG
-[ $long = no ] || export TIDEPOOL_LONG=1
+export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-10} # of fresh seeds, in each configuration
+timeout=300
+if [ $long = yes ]; then
+  timeout=7200
+  export TIDEPOOL_LONG=1 TIDEPOOL_SIM_SECONDS=600 TIDEPOOL_STRESS_ROUNDS=5000
+fi
 
 # --- build: a failure shows its errors at once; what it leaves unbuilt fails in ctest below ----------------------------------
 if command -v ccache >/dev/null; then
@@ -63,13 +79,13 @@ build_configuration() {
   cpu_begin=$cpu
   shift 2
   built+=("$name")
-  if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." "$@") >"$log" 2>&1; then
+  if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." -DTIDEPOOL_TEST_TIMEOUT=$timeout "$@") >"$log" 2>&1; then
     failed+=("$name")
     say "$name: configuring FAILED, see $log"
     tail -n 20 "$log"
     return
   fi
-  if ! cmake --build "$build/$name" -j "$jobs" -- -k 0 >>"$log" 2>&1; then
+  if ! run ninja -C "$build/$name" -j "$jobs" -k 0 >>"$log" 2>&1; then
     failed+=("$name")
     say "$name: building FAILED after $((SECONDS - begin)) s, see $log"
     grep -E 'error:|warning:|undefined reference|multiple definition' "$log" | head -n 30 || tail -n 30 "$log"
@@ -111,11 +127,14 @@ foreign() {
 { printf 'subdirs("%s")\n' "${built[@]}" && foreign; } >"$build/CTestTestfile.cmake"
 say "running the tests of: ${built[*]}"
 status=0
-# Where a program was not built, ctest lists two dozen places it looked in.
-(cd "$build" && ctest -j "$jobs" --output-on-failure --no-tests=error) 2>&1 |
-  { grep -vE '(^|/)tidepool_test_[a-z]+$|^Could not find executable|^Looked in the following places' || true; } || status=$?
+tests=(ctest --test-dir "$build" -j "$jobs" --output-on-failure --no-tests=error)
 if [ ${#failed[@]} -gt 0 ]; then
-  echo "NOT BUILT: ${failed[*]}" >&2
   status=1
+  # For each program that was not built ctest lists two dozen places where it might have been.
+  run "${tests[@]}" >"$build/ctest.log" 2>&1 || true
+  say "NOT BUILT: ${failed[*]}"
+  grep -vE '(^|/)tidepool_test_[a-z]+$|^Could not find executable|^Looked in the following places' "$build/ctest.log" || true
+else
+  run "${tests[@]}" || status=$?
 fi
 exit $status
