@@ -9,6 +9,18 @@
 #include "../support/catch.hpp"
 #include "rig.hpp"
 
+/// Ends a test whose row this machine cannot run, and says so, also in the table.
+#define SKIP_ROW(row, reason)                          \
+  do {                                                 \
+    tidepool_faults::report_skipped(row, reason);      \
+    WARN("skipped row " << (row) << ": " << (reason)); \
+    return;                                            \
+  } while (false)
+
+/// First line of a test that is left out of the short form of the suite.
+#define LONG_ROW(row) \
+  if (!tidepool_faults::long_mode()) SKIP_ROW(row, "short form; TIDEPOOL_LONG=1 runs it")
+
 namespace tidepool_faults {
 
 /// What a busy machine may add to a bound; figures are reported as measured.

@@ -84,14 +84,18 @@ TEST_CASE("row 13: given load, when the network swallows everything, then every 
 }
 
 TEST_CASE("row 13: given load, when packets are dropped, then the kernel's limits and ours end everything", "[faults]") {
+  LONG_ROW("13b");
   NEEDS_OWN_SERVER();
   const own_network alone;
   if (!alone.reason().empty()) {
-    report_skipped("13b", alone.reason());
-    WARN("skipped: " << alone.reason());
-    return;
+    SKIP_ROW("13b", alone.reason());
   }
   server db("dropping");
+  // The goodbyes of this side get lost as well: only a server that looks after its clients forgets them.
+  db.admin("alter system set tcp_keepalives_idle = 1");
+  db.admin("alter system set tcp_keepalives_interval = 1");
+  db.admin("alter system set tcp_keepalives_count = 2");
+  db.admin("select pg_reload_conf()");
   setup with;
   with.conninfo = db.conninfo();
   with.query_timeout = 20000ms;  // not our limit but tcp_user_timeout and keepalive end what is under way
@@ -161,12 +165,11 @@ TEST_CASE("row 15: given load, when every connection is reset, then it is seen a
 }
 
 TEST_CASE("row 15: given load, when the network answers every packet with RST, then it is seen at once", "[faults]") {
+  LONG_ROW("15b");
   NEEDS_OWN_SERVER();
   const own_network alone;
   if (!alone.reason().empty()) {
-    report_skipped("15b", alone.reason());
-    WARN("skipped: " << alone.reason());
-    return;
+    SKIP_ROW("15b", alone.reason());
   }
   server db("resetting");
   setup with;
@@ -246,8 +249,10 @@ TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends 
       rig watched(with);
       REQUIRE(watched.start(0));
       const auto cut = watched.request_now(2000ms);
-      // Whatever happened, the next one works: it is a new connection, without a fault.
-      const auto next = watched.request_now(2000ms);
+      // Whatever happened, the next one works: it is a new connection, without a fault. What outlived the first request may hit the
+      // cut in the second.
+      auto next = watched.request_now(2000ms);
+      if (cut.how == ending::ok && next.how == ending::lost) next = watched.request_now(2000ms);
       ++m.requests;
       if (cut.how != ending::ok) {
         ++m.failed;

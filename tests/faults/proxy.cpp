@@ -111,6 +111,11 @@ struct proxy::inside {
           const std::string instead = tls_answer();
           if (!instead.empty()) {
             co_await asio::async_write(from, asio::buffer(instead), asio::use_awaitable);
+            const std::string then = second_answer();
+            if (!then.empty()) {
+              co_await from.async_read_some(asio::buffer(buffer), asio::use_awaitable);
+              co_await asio::async_write(from, asio::buffer(then), asio::use_awaitable);
+            }
             co_await pause(20ms);
             break;
           }
@@ -146,6 +151,11 @@ struct proxy::inside {
     return instead_of_tls;
   }
 
+  std::string second_answer() {
+    const std::lock_guard lock(mutex);
+    return after_that;
+  }
+
   asio::io_context io{1};
   tcp::acceptor acceptor;
   tcp::endpoint server;
@@ -159,6 +169,7 @@ struct proxy::inside {
   std::array<std::optional<flaw>, 2> next;
   std::array<std::size_t, 2> passed{};
   std::string instead_of_tls;
+  std::string after_that;
   std::minstd_rand random{4711};
   std::thread thread;
 };
@@ -192,9 +203,10 @@ void proxy::corrupt_next(way direction, std::size_t at, unsigned char mask) {
   const std::lock_guard lock(in_->mutex);
   in_->next[static_cast<std::size_t>(direction)] = flaw{at, mask, false};
 }
-void proxy::answer_tls_request(const std::string& instead) {
+void proxy::answer_tls_request(const std::string& instead, const std::string& then) {
   const std::lock_guard lock(in_->mutex);
   in_->instead_of_tls = instead;
+  in_->after_that = then;
 }
 int proxy::accepted() const { return in_->accepted; }
 std::size_t proxy::passed(way direction) const {

@@ -35,8 +35,9 @@ class proxy {
   void cut_next(way direction, std::size_t after);
   /// The byte at this place of the next connection is changed by `mask`.
   void corrupt_next(way direction, std::size_t at, unsigned char mask);
-  /// The answer to a client that asks for TLS is this text instead of the server's; then the connection ends. Empty: the server's.
-  void answer_tls_request(const std::string& instead);
+  /// A client's first packet is answered with this text instead of passed on, its second with `then`; then the connection ends.
+  /// Empty: as the server does.
+  void answer_tls_request(const std::string& instead, const std::string& then = "");
 
   /// Connections taken so far, and how many bytes the last one that ended had passed on.
   int accepted() const;

@@ -53,6 +53,6 @@ void report(const std::string& row, const verdict& m, const std::string& remark)
                    figure(m.gap_ms) + " | " + remark);
 }
 
-void report_skipped(const std::string& row, const std::string& reason) { fill_in(row, "– | – | – | – | – | skipped: " + reason); }
+void report_skipped(const std::string& row, const std::string& reason) { fill_in(row, "– | – | – | – | – | not run: " + reason); }
 
 }  // namespace tidepool_faults

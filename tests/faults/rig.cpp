@@ -1,12 +1,13 @@
 // tidepool - the real pool under load, watched while faults happen.
 #include "rig.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
-#include <fstream>
 #include <future>
 #include <mutex>
 #include <optional>
@@ -65,14 +66,26 @@ struct watched_traits : tidepool::default_traits<pg::connection> {
 };
 using pool = tidepool::basic_pool<pg::connection, watched_traits>;
 
-/// How long this thread has waited for a processor so far, in nanoseconds.
-std::int64_t starved() {
-  std::ifstream file("/proc/thread-self/schedstat");
-  std::int64_t ran = 0;
-  std::int64_t waited = 0;
-  file >> ran >> waited;
-  return waited;
-}
+/// How long the thread that made it has waited for a processor so far, in nanoseconds. Needs no descriptor later on.
+class starvation {
+ public:
+  starvation() : file_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  starvation(const starvation&) = delete;
+  starvation& operator=(const starvation&) = delete;
+  ~starvation() { ::close(file_); }
+
+  std::int64_t so_far() const {
+    std::array<char, 128> text{};
+    if (::pread(file_, text.data(), text.size() - 1, 0) <= 0) return 0;
+    // The second of three numbers.
+    char* second = nullptr;
+    (void)std::strtoll(text.data(), &second, 10);
+    return std::strtoll(second, nullptr, 10);
+  }
+
+ private:
+  int file_;
+};
 
 double ms(clock::duration span) { return std::chrono::duration<double, std::milli>(span).count(); }
 
@@ -204,12 +217,13 @@ struct rig::inside {
   asio::awaitable<void> tick() {
     asio::steady_timer timer(io);
     auto before = clock::now();
-    auto starved_before = starved();
+    const starvation starved;
+    auto starved_before = starved.so_far();
     for (;;) {
       timer.expires_after(1ms);
       co_await timer.async_wait(asio::use_awaitable);
       const auto now = clock::now();
-      const auto starved_now = starved();
+      const auto starved_now = starved.so_far();
       const auto gap = now - before - 1ms - std::chrono::nanoseconds(starved_now - starved_before);
       if (gap > 2ms) {
         const std::lock_guard lock(mutex);

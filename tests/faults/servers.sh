@@ -42,7 +42,7 @@ free_port() {
 }
 
 # A process that is called so and works in this very directory.
-is_ours() { [ -n "$1" ] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF "$2"; }
+is_ours() { [ -n "$1" ] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF "$2"; }
 
 guard() {
   local dir pid

@@ -1,0 +1,146 @@
+// tidepool - PgBouncer in front, in transaction mode: rows 22, 23.
+#include <string>
+
+#include "checks.hpp"
+
+using namespace tidepool_faults;
+
+namespace {
+
+/// PgBouncer of our own; empty `conninfo` when it is not installed.
+class bouncer {
+ public:
+  explicit bouncer(const server& behind) : server_dir_(behind.dir()), dir_(yard() + "/bouncer") { start(); }
+  ~bouncer() { (void)run_program({servers_script(), "bouncer-stop", dir_}); }
+  bouncer(const bouncer&) = delete;
+  bouncer& operator=(const bouncer&) = delete;
+
+  void start() {
+    const auto made = run_program({servers_script(), "bouncer", server_dir_, dir_});
+    if (made.status == 77) return;
+    if (made.status != 0) throw std::runtime_error("PgBouncer does not start");
+    conninfo = made.output;
+  }
+  void stop() const {
+    if (run_program({servers_script(), "bouncer-stop", dir_}).status != 0) throw std::runtime_error("PgBouncer does not stop");
+  }
+  void tell(const std::string& command) const { (void)ask(conninfo + " dbname=pgbouncer", command); }
+  /// How many of our sessions it holds.
+  std::size_t clients() const {
+    std::size_t count = 0;
+    for (const auto& row : ask(conninfo + " dbname=pgbouncer", "show clients")) {
+      bool ours = false;
+      for (const auto& value : row) ours = ours || value == "faults";
+      count += ours ? 1U : 0U;
+    }
+    return count;
+  }
+
+  std::string conninfo;
+
+ private:
+  std::string server_dir_;
+  std::string dir_;
+};
+
+setup load_of(const bouncer& front) {
+  setup with;
+  with.conninfo = front.conninfo;
+  return with;
+}
+
+/// The pids that a session reports are PgBouncer's own invention, so only numbers can be compared.
+void check_counts(rig& watched, const bouncer& front) {
+  std::size_t ours = 0;
+  std::size_t theirs = 1;
+  for (int i = 0; i < 500 && ours != theirs; ++i) {
+    const auto now = watched.stats();
+    ours = now.total;
+    theirs = front.clients();
+    if (ours != theirs) wait_for(20ms);
+  }
+  CHECK(ours == theirs);
+}
+
+}  // namespace
+
+TEST_CASE("row 22: given PgBouncer in transaction mode, when there is load, then nothing fails", "[faults]") {
+  NEEDS_OWN_SERVER();
+  const bouncer front(shared_server());
+  if (front.conninfo.empty()) SKIP_ROW("22", "PgBouncer is not installed");
+  const auto with = load_of(front);
+  rig watched(with);
+  const auto hit = clock::now();
+  REQUIRE(watched.start(400));
+  const auto m = watch(watched, hit, hit, 100ms);
+  INFO(m.first_failure);
+  CHECK(m.failed == 0);
+  check_common(watched, m);
+  check_counts(watched, front);
+  report("22", m);
+}
+
+TEST_CASE("row 23: given PgBouncer, when it pauses, then callers wait and nothing else happens", "[faults]") {
+  NEEDS_OWN_SERVER();
+  const bouncer front(shared_server());
+  if (front.conninfo.empty()) SKIP_ROW("23a", "PgBouncer is not installed");
+  auto with = load_of(front);
+  with.acquire_timeout = 8000ms;
+  with.query_timeout = 10000ms;
+  with.validation_timeout = 5000ms;  // longer than the pause: a validation is a query, and queries wait
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto before = watched.stats();
+  const auto hit = clock::now();
+  front.tell("PAUSE");
+  wait_for(long_mode() ? 5s : 2s);
+  front.tell("RESUME");
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure);
+  check_recovery(m);
+  INFO(m.first_failure);
+  CHECK(m.failed == 0);
+  CHECK(watched.stats().connects_started - before.connects_started <= with.max);
+  check_common(watched, m);
+  check_counts(watched, front);
+  report("23a", m, "PAUSE, RESUME");
+}
+
+TEST_CASE("row 23: given PgBouncer, when it reconnects to its server, then nothing fails", "[faults]") {
+  LONG_ROW("23b");
+  NEEDS_OWN_SERVER();
+  const bouncer front(shared_server());
+  if (front.conninfo.empty()) SKIP_ROW("23b", "PgBouncer is not installed");
+  const auto with = load_of(front);
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  front.tell("RECONNECT");
+  const auto m = watch(watched, hit, hit);
+  INFO(m.first_failure);
+  CHECK(m.failed == 0);
+  check_common(watched, m);
+  check_counts(watched, front);
+  report("23b", m, "RECONNECT");
+}
+
+TEST_CASE("row 23: given PgBouncer, when it restarts, then the pool connects anew", "[faults]") {
+  NEEDS_OWN_SERVER();
+  bouncer front(shared_server());
+  if (front.conninfo.empty()) SKIP_ROW("23c", "PgBouncer is not installed");
+  auto with = load_of(front);
+  with.acquire_timeout = 5000ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  front.stop();
+  front.start();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure);
+  check_recovery(m);
+  CHECK(m.running <= with.max);
+  CHECK(not_running(m) == 0);
+  check_common(watched, m);
+  check_counts(watched, front);
+  report("23c", m, "restart");
+}

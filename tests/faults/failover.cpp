@@ -1,0 +1,126 @@
+// tidepool - a primary and its streaming standby change places: rows 20, 21.
+#include <signal.h>
+
+#include <string>
+
+#include "checks.hpp"
+#include "proxy.hpp"
+
+using namespace tidepool_faults;
+
+namespace {
+
+/// A primary with a table, and its standby.
+class pair_of_servers {
+ public:
+  explicit pair_of_servers(const std::string& name) : first(name + "1") {
+    first.admin("alter system set wal_log_hints = on");
+    first.admin("alter system set full_page_writes = on");
+    first.stop("fast");
+    first.start();
+    first.admin("create table entries (id bigserial, at timestamptz default now())");
+    const auto made = run_program({servers_script(), "standby", first.dir(), yard() + "/" + name + "2"});
+    if (made.status != 0) throw std::runtime_error("no standby");
+    second = std::make_unique<server>(name + "2", made.output);
+    for (int i = 0; i < 500 && second->admin("select 1 from pg_stat_wal_receiver where status = 'streaming'").empty(); ++i) wait_for(20ms);
+  }
+  setup load() const {
+    setup with;
+    with.conninfo = first.conninfo() + " host=127.0.0.1,127.0.0.1 port=" + std::to_string(first.port()) + "," +
+                    std::to_string(second->port()) + " target_session_attrs=read-write";
+    with.connect_timeout = 2000ms;
+    with.statement = "insert into entries default values";
+    with.writes = true;
+    return with;
+  }
+  void promote_second() const {
+    if (run_program({servers_script(), "promote", second->dir()}).status != 0) throw std::runtime_error("not promoted");
+  }
+
+  server first;
+  std::unique_ptr<server> second;
+};
+
+}  // namespace
+
+TEST_CASE("row 20: given a primary that is killed, when its standby is promoted, then the pool writes there", "[faults]") {
+  NEEDS_OWN_SERVER();
+  pair_of_servers both("kill");
+  rig watched(both.load());
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  const auto postmaster = both.first.postmaster();
+  both.first.signal(postmaster, SIGKILL);
+  both.promote_second();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure, 2500ms);
+  check_recovery(m);
+  CHECK(m.running <= 8);
+  check_common(watched, m, *both.second);
+  report("20a", m, "promotion took " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
+}
+
+TEST_CASE("row 20: given a primary that falls silent, when its standby is promoted, then the pool writes there", "[faults]") {
+  LONG_ROW("20b");
+  NEEDS_OWN_SERVER();
+  pair_of_servers both("mute");
+  auto with = both.load();
+  with.query_timeout = 1500ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  both.first.freeze();
+  both.promote_second();
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure, 6000ms);
+  // Not the 2.5 s of other rows: sockets of the silent host are still open, and each must be found out.
+  CHECK(m.recover_ms >= 0);
+  CHECK(m.recover_ms < 6000 + slack_ms);
+  check_common(watched, m, *both.second);
+  both.first.thaw();
+  report("20b", m, "the old primary stays silent");
+}
+
+TEST_CASE("row 21: given a primary that turns read-only under its sessions, when writes fail, then the pool leaves it", "[faults]") {
+  NEEDS_OWN_SERVER();
+  pair_of_servers both("turn");
+  rig watched(both.load());
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  both.promote_second();
+  // Its sessions live on: nothing but the refusal of a write shows it.
+  both.first.admin("alter system set default_transaction_read_only = on");
+  both.first.admin("select pg_reload_conf()");
+  const auto cure = clock::now();
+  const auto m = watch(watched, hit, cure, 2500ms);
+  check_recovery(m);
+  CHECK(m.failed <= 8);
+  check_common(watched, m, *both.second);
+  CHECK(both.first.sessions("faults").empty());
+  report("21a", m, "goal: at most 2");
+}
+
+TEST_CASE("row 21: given a switch-over, when the old primary is back as standby, then nobody writes to it", "[faults]") {
+  LONG_ROW("21b");
+  NEEDS_OWN_SERVER();
+  pair_of_servers both("swap");
+  auto with = both.load();
+  with.acquire_timeout = 5000ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  both.first.stop("fast");
+  both.promote_second();
+  const auto cure = clock::now();
+  // pg_rewind wants a checkpoint of the new time line.
+  both.second->admin("checkpoint");
+  const auto back = run_program({servers_script(), "demote", both.first.dir(), both.second->dir()});
+  REQUIRE(back.status == 0);
+  const auto m = watch(watched, hit, cure, 1500ms);
+  check_recovery(m);
+  CHECK(m.running <= 8);
+  CHECK(both.first.admin("select pg_is_in_recovery()").at(0).at(0) == "t");
+  CHECK(both.first.sessions("faults").empty());
+  check_common(watched, m, *both.second);
+  report("21b", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
+}
