@@ -1,5 +1,8 @@
 // tidepool - connecting: several servers, deadlines, refusals, secrets.
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <string>
@@ -26,6 +29,24 @@ pg::connect_error refused(pg::options settings) {
   if (!caught) throw std::runtime_error("a connect succeeded that should not");
   return *caught;
 }
+
+/// A file with some contents, gone at the end.
+class temporary_file {
+ public:
+  explicit temporary_file(const std::string& contents) {
+    static int count = 0;
+    const char* folder = std::getenv("TMPDIR");
+    name_ = std::string(folder == nullptr ? "/tmp" : folder) + "/tidepool." + std::to_string(::getpid()) + "." + std::to_string(++count);
+    std::ofstream(name_) << contents;
+  }
+  temporary_file(const temporary_file&) = delete;
+  temporary_file& operator=(const temporary_file&) = delete;
+  ~temporary_file() { std::remove(name_.c_str()); }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+};
 
 std::string random_secret() {
   std::random_device random;
@@ -199,21 +220,34 @@ TEST_CASE("given a name that cannot be looked up, when connecting, then it fails
   CHECK(failure.kind() == tidepool::failure_kind::transient);
 }
 
-TEST_CASE("given a local socket and a URI, when connecting, then each reaches the server", "[postgres][connect][server]") {
+TEST_CASE("given a local socket, when connecting, then it is used", "[postgres][connect][server]") {
   NEEDS_SERVER();
-  auto task = []() -> asio::awaitable<void> {
+  std::string folder;
+  auto look = [&]() -> asio::awaitable<void> {
     auto c = co_await connect();
-    const auto directory = co_await c.one<std::string>("select split_part(current_setting('unix_socket_directories'), ',', 1)");
-    const std::string rest = " port=" + part("port") + " user=" + part("user") + " dbname=" + part("dbname");
-    auto local = co_await pg::connection::connect("host=" + directory + rest);
-    auto uri = co_await pg::connection::connect("postgresql://" + part("user") + "@127.0.0.1:" + part("port") + "/" + part("dbname") +
-                                                "?sslmode=disable");
-    const auto by_socket = co_await local.one<bool>("select inet_client_addr() is null");
-    const auto by_net = co_await uri.one<bool>("select inet_client_addr() is null");
-    const auto app = co_await uri.one<std::string>("select current_setting('application_name')");
-    if (!by_socket || by_net || app != "tidepool") throw std::runtime_error("not as asked");
+    folder = co_await c.one<std::string>("select split_part(current_setting('unix_socket_directories'), ',', 1)");
   };
-  CHECK_NOTHROW(run(task()));
+  run(look());
+  if (::access(folder.c_str(), X_OK) != 0) {
+    WARN("skipped: the server's socket is not within reach of this process");
+    return;
+  }
+  auto task = [&]() -> asio::awaitable<bool> {
+    auto c = co_await pg::connection::connect("host=" + folder + " port=" + part("port") + " user=" + part("user") +
+                                              " dbname=" + part("dbname"));
+    co_return co_await c.one<bool>("select inet_client_addr() is null");
+  };
+  CHECK(run(task()));
+}
+
+TEST_CASE("given a URI, when connecting, then it is understood", "[postgres][connect][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect("postgresql://" + part("user") + "@127.0.0.1:" + part("port") + "/" + part("dbname") +
+                                              "?sslmode=disable");
+    co_return co_await c.one<std::string>("select current_setting('application_name')");
+  };
+  CHECK(run(task()) == "tidepool");
 }
 
 TEST_CASE("given a name, when connecting, then it is looked up and the server reached", "[postgres][connect][server]") {
@@ -241,20 +275,21 @@ TEST_CASE("given a server with TLS, when it is required, then the session is enc
   auto look = [&]() -> asio::awaitable<void> {
     auto c = co_await connect();
     offers = co_await c.one<bool>("select current_setting('ssl') = 'on'");
-    certificate = co_await c.one<std::string>("select current_setting('ssl_cert_file')");
+    if (offers) certificate = co_await c.one<std::string>("select pg_read_file(current_setting('ssl_cert_file'))");
   };
   run(look());
   if (!offers) {
     WARN("the server offers no TLS: it was started on a machine without openssl");
     return;
   }
+  const temporary_file root(certificate);
   auto task = [&]() -> asio::awaitable<void> {
     auto c = co_await connect("sslmode=require");
     const auto big = co_await c.one<std::string>("select repeat('x', 3000000)");
     if (!c.encrypted() || big.size() != 3'000'000 || !c.usable()) throw std::runtime_error("not as asked");
     co_await c.close();
     const std::string rest =
-        " port=" + part("port") + " user=" + part("user") + " dbname=" + part("dbname") + " sslmode=verify-full sslrootcert=" + certificate;
+        " port=" + part("port") + " user=" + part("user") + " dbname=" + part("dbname") + " sslmode=verify-full sslrootcert=" + root.name();
     auto verified = co_await pg::connection::connect("host=localhost hostaddr=127.0.0.1" + rest);
     if (!verified.encrypted()) throw std::runtime_error("not encrypted");
     // The right certificate under the wrong name.
@@ -338,11 +373,9 @@ TEST_CASE("given on_connect, when a session is made or wiped, then it runs", "[p
 
 TEST_CASE("given a service file and the environment, when connecting, then libpq's rules hold", "[postgres][connect][server]") {
   NEEDS_SERVER();
-  const std::string file =
-      std::string(std::getenv("TMPDIR") == nullptr ? "/tmp" : std::getenv("TMPDIR")) + "/tidepool_service." + std::to_string(::getpid());
-  std::ofstream(file) << "[ours]\nhost=127.0.0.1\nport=" << part("port") << "\nuser=" << part("user") << "\ndbname=" << part("dbname")
-                      << "\nsslmode=disable\n";
-  ::setenv("PGSERVICEFILE", file.c_str(), 1);
+  const temporary_file file("[ours]\nhost=127.0.0.1\nport=" + part("port") + "\nuser=" + part("user") + "\ndbname=" + part("dbname") +
+                            "\nsslmode=disable\n");
+  ::setenv("PGSERVICEFILE", file.name().c_str(), 1);
   auto task = []() -> asio::awaitable<std::string> {
     auto c = co_await pg::connection::connect("service=ours application_name=by_service");
     co_return co_await c.one<std::string>("select current_setting('application_name')");
@@ -350,7 +383,6 @@ TEST_CASE("given a service file and the environment, when connecting, then libpq
   CHECK(run(task()) == "by_service");
   CHECK_THROWS_AS(pg::options("service=no_such_service"), pg::error);
   ::unsetenv("PGSERVICEFILE");
-  std::remove(file.c_str());
 }
 
 TEST_CASE("given a connect that is cancelled at any moment, when it ends, then nothing is left open", "[postgres][connect][server]") {
