@@ -256,6 +256,25 @@ TEST_CASE("given no connection at all, when the pool closes in any state, then i
   r.finish();
 }
 
+TEST_CASE("[INV-11] given a lease on its way into the lane, when the pool closes before it arrives, then it is closed like any other") {
+  rig r(calm(0, 1));
+  fill(r, 1);
+  auto* s = r.try_take();
+  REQUIRE(s);
+  REQUIRE(r.core.park(*s, r.now, tick{}));
+  s->held = false;
+  auto& closer = r.close(10s);
+  CHECK(closer.waiting());
+  r.core.unpark(*s, r.now, r.acts);
+  r.pump();
+  CHECK(r.stats().closing == 1);
+  r.close_all();
+  CHECK(closer.done());
+  CHECK(r.stats().closed(close_reason::shutdown) == 1);
+  CHECK(r.stats().total_checkins == r.stats().total_checkouts);
+  r.finish();
+}
+
 // --- who frees what -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("given an operation whose coroutine is not made yet, when the core gives it up, then it is not begun and its slot freed once") {

@@ -126,7 +126,8 @@ struct model {
   /// Nothing alive, nothing coming, and more failures seen than a caller has to put up with.
   void fail_hopeless() {
     if (closing_down) return;
-    while (live() == 0 && connecting.empty() && !waiters.empty() && failures - waiters.front().failures_seen > max_retries) {
+    while (live() == 0 && connecting.empty() && !waiters.empty() &&
+           std::min(failures - waiters.front().failures_seen, streak) > max_retries) {
       tell(waiters.front().number, errc::connect_failed);
       waiters.pop_front();
     }

@@ -98,6 +98,34 @@ TEST_CASE("[R12] given leases that are aborted, when their holders let go of the
   CHECK(detached + refused == 150);
 }
 
+TEST_CASE("[INV-18] given a lease parked while the pool dies, when both happen on two threads, then the last of them cleans up") {
+  asio::thread_pool context(1);
+  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+  std::weak_ptr<session::state> left;
+  for (int round = 0; round < 300; ++round) {
+    auto pool = std::make_unique<pool_type>(context, connect, quiet(1));
+    pool_type::lease lease = pool->async_acquire(10s, asio::use_future).get();
+    lease.release();  // now the lane is open to it
+    lease = pool->try_acquire();
+    left = lease->own;
+    std::atomic<int> ready{0};
+    std::thread other([&, held = std::move(lease)]() mutable {
+      ++ready;
+      while (ready < 2) {
+      }
+      held.release();
+    });
+    ++ready;
+    while (ready < 2) {
+    }
+    pool.reset();
+    other.join();
+    INFO("round " << round);
+    for (int i = 0; i < 5000 && !left.expired(); ++i) std::this_thread::sleep_for(1ms);
+    REQUIRE(left.expired());
+  }
+}
+
 TEST_CASE("[M3] given callers of many threads, when they acquire, leave, discard and wait, then each connection has one user at a time") {
   asio::thread_pool context(4);
   auto config = quiet(3);
