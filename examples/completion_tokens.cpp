@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <thread>
 
-namespace asio = tidepool::asio;
 using namespace std::chrono_literals;
 #if __has_include(<asio/as_tuple.hpp>)
 constexpr auto as_tuple_awaitable = asio::as_tuple(asio::use_awaitable);

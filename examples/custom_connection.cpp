@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <string>
 
-namespace asio = tidepool::asio;
 using asio::ip::tcp;
 
 class line_connection {

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdio>
 
-namespace asio = tidepool::asio;
 using namespace std::chrono_literals;
 
 /// A connection that connects to nothing.

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace asio = tidepool::asio;
 namespace postgres = tidepool::postgres;
 
 asio::awaitable<void> greet(postgres::pool& pool) {
