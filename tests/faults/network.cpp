@@ -1,4 +1,4 @@
-// tidepool - faults of the network: rows 13, 14, 15, 16, 17, by a proxy on loopback and by nftables in a network of its own.
+// tidepool - faults of the network: rows 13 to 16, by a proxy on loopback and by nftables in a network of its own.
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -45,20 +45,30 @@ class own_network {
   const std::string& reason() const { return reason_; }
   /// What happens to every packet from and to this port: "drop", "reject with tcp reset", or nothing.
   void rule(unsigned port, const std::string& what) const {
-    std::string commands = "nft flush ruleset";
+    // One call: all rules come into force together.
+    std::string rules = "flush ruleset\n";
     if (!what.empty()) {
-      commands += "; nft add table ip t; nft 'add chain ip t o { type filter hook output priority 0; }'";
-      for (const char* end : {"dport", "sport"}) {
-        commands += std::string("; nft 'add rule ip t o tcp ") + end + " " + std::to_string(port) + " " + what + "'";
-      }
+      rules += "add table ip t\nadd chain ip t o { type filter hook output priority 0; }\n";
+      for (const char* end : {"dport", "sport"})
+        rules += std::string("add rule ip t o tcp ") + end + " " + std::to_string(port) + " " + what + "\n";
     }
-    if (run_program({"sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; " + commands}).status != 0) throw std::runtime_error("nft failed");
+    if (run_program({"sh", "-c", "printf '%s' '" + rules + "' | PATH=$PATH:/usr/sbin:/sbin nft -f -"}).status != 0) {
+      throw std::runtime_error("nft failed");
+    }
   }
 
  private:
   int before_;
   std::string reason_;
 };
+
+/// The goodbyes of this side get lost as well: only a server that looks after its clients forgets them soon.
+void look_after_clients(const server& db) {
+  for (const char* setting : {"tcp_keepalives_idle = 1", "tcp_keepalives_interval = 1", "tcp_keepalives_count = 2"}) {
+    db.admin(std::string("alter system set ") + setting);
+  }
+  db.admin("select pg_reload_conf()");
+}
 
 }  // namespace
 
@@ -91,11 +101,7 @@ TEST_CASE("row 13: given load, when packets are dropped, then the kernel's limit
     SKIP_ROW("13b", alone.reason());
   }
   server db("dropping");
-  // The goodbyes of this side get lost as well: only a server that looks after its clients forgets them.
-  db.admin("alter system set tcp_keepalives_idle = 1");
-  db.admin("alter system set tcp_keepalives_interval = 1");
-  db.admin("alter system set tcp_keepalives_count = 2");
-  db.admin("select pg_reload_conf()");
+  look_after_clients(db);
   setup with;
   with.conninfo = db.conninfo();
   with.query_timeout = 20000ms;  // not our limit but tcp_user_timeout and keepalive end what is under way
@@ -172,6 +178,7 @@ TEST_CASE("row 15: given load, when the network answers every packet with RST, t
     SKIP_ROW("15b", alone.reason());
   }
   server db("resetting");
+  look_after_clients(db);
   setup with;
   with.conninfo = db.conninfo();
   rig watched(with);
@@ -209,106 +216,4 @@ TEST_CASE("row 16: given a slow network, when there is load, then nothing breaks
   CHECK(watched.stats().connects_started - before.connects_started <= with.max);
   check_common(watched, m, db);
   report("16", m, "a round trip takes " + std::string(long_mode() ? "400" : "200") + " ms");
-}
-
-TEST_CASE("row 17: given one-byte packets, when there is load, then nothing breaks", "[faults]") {
-  NEEDS_OWN_SERVER();
-  auto& db = shared_server();
-  proxy net(db.port());
-  setup with;
-  with.conninfo = net.before(db.conninfo());
-  with.callers = 8;
-  rig watched(with);
-  const auto hit = clock::now();
-  net.chop(1);
-  REQUIRE(watched.start());
-  const auto m = watch(watched, hit, hit, 500ms);
-  CHECK(m.failed == 0);
-  check_common(watched, m, db);
-  report("17a", m, "one-byte packets");
-}
-
-TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends in success or a clean error, soon", "[faults]") {
-  NEEDS_OWN_SERVER();
-  auto& db = shared_server();
-  proxy net(db.port());
-  verdict m;
-  m.recover_ms = 0;
-  const auto step = long_mode() ? 1U : 23U;
-  for (const way direction : {way::to_client, way::to_server}) {
-    // As long as the talk of one connect, one query, and the goodbye.
-    for (std::size_t at = 0; at < 700; at += step) {
-      setup with;
-      with.conninfo = net.before(db.conninfo());
-      with.lazy = true;
-      with.callers = 0;
-      with.min = 0;
-      with.max = 1;
-      with.statement = "select 4711";
-      net.cut_next(direction, at);
-      rig watched(with);
-      REQUIRE(watched.start(0));
-      const auto cut = watched.request_now(2000ms);
-      // Whatever happened, the next one works: it is a new connection, without a fault. What outlived the first request may hit the
-      // cut in the second.
-      auto next = watched.request_now(2000ms);
-      if (cut.how == ending::ok && next.how == ending::lost) next = watched.request_now(2000ms);
-      ++m.requests;
-      if (cut.how != ending::ok) {
-        ++m.failed;
-        ++m.running;
-      }
-      INFO("cut after " << at << ": " << cut.why << "; then " << next.why);
-      CHECK(cut.how != ending::wrong);
-      CHECK(cut.how != ending::late);
-      CHECK(cut.granted - cut.begun < 2000ms + 50ms + milliseconds(static_cast<int>(slack_ms)));
-      CHECK(next.how == ending::ok);
-      m.recover_ms = std::max(m.recover_ms, std::chrono::duration<double, std::milli>(next.ended - next.begun).count());
-      m.gap_ms = std::max(m.gap_ms, static_cast<double>(watched.longest_gap(moment()).count()));
-    }
-  }
-  report("17b", m, std::string("cut at every ") + (long_mode() ? "byte" : "23rd byte") + ", both ways; recovery: the slowest next request");
-}
-
-TEST_CASE("row 17: given a connection, when any byte of it is wrong, then nothing hangs and the next one works", "[faults]") {
-  NEEDS_OWN_SERVER();
-  auto& db = shared_server();
-  proxy net(db.port());
-  verdict m;
-  m.recover_ms = 0;
-  const auto step = long_mode() ? 1U : 29U;
-  std::uint64_t undetected = 0;
-  for (const bool tls : {false, true}) {
-    for (const way direction : {way::to_client, way::to_server}) {
-      for (std::size_t at = 0; at < (tls ? 2900U : 600U); at += tls ? step * 5 : step) {
-        setup with;
-        with.conninfo = net.before(db.conninfo()) + (tls ? " sslmode=require" : "");
-        with.lazy = true;
-        with.callers = 0;
-        with.min = 0;
-        with.max = 1;
-        with.query_timeout = 700ms;
-        with.statement = "select 4711";
-        net.corrupt_next(direction, at, static_cast<unsigned char>(at % 2 == 0 ? 0x01 : 0x80));
-        rig watched(with);
-        REQUIRE(watched.start(0));
-        const auto hurt = watched.request_now(2000ms);
-        ++m.requests;
-        if (hurt.how != ending::ok) ++m.failed;
-        if (hurt.how == ending::wrong) ++undetected;
-        // A byte of a name in the start-up packet can make it a permanent refusal; the next connect is asked for by a new acquire.
-        auto next = watched.request_now(2000ms);
-        for (int again = 0; again < 2 && next.how != ending::ok; ++again) next = watched.request_now(2000ms);
-        INFO((tls ? "TLS, " : "plain, ") << "byte " << at << ": " << hurt.why << "; then " << next.why);
-        CHECK(hurt.ended - hurt.begun < 2000ms + 700ms + milliseconds(static_cast<int>(slack_ms)));
-        CHECK(next.how == ending::ok);
-        // Only TLS can tell a wrong digit from a right one.
-        if (tls) CHECK(hurt.how != ending::wrong);
-        m.recover_ms = std::max(m.recover_ms, std::chrono::duration<double, std::milli>(next.ended - next.begun).count());
-        m.gap_ms = std::max(m.gap_ms, static_cast<double>(watched.longest_gap(moment()).count()));
-      }
-    }
-  }
-  m.running = m.failed;
-  report("17c", m, "one wrong byte; " + std::to_string(undetected) + " wrong answers in plain text, none under TLS");
 }
