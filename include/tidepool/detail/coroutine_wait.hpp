@@ -35,8 +35,10 @@ class coroutine_wait : public core_waiter {
   auto async_wait(Start start) {
     return asio::async_initiate<wait_token<Executor>, void()>(
         [](auto handler, coroutine_wait* self, Start go) {
+          // Once the node is done, on whatever thread, its frame and with it the last reference to the pool may go.
+          const auto pool = self->pool_.shared_from_this();
           self->keep(std::move(handler));
-          go(self->pool_, *self);
+          go(*pool, *self);
         },
         token<Executor>(), this, start);
   }

@@ -1,7 +1,7 @@
 // tidepool - leases given back are parked where their thread finds them again, without the pool's lock.
 //
 // Threads that meet at one lock, or on one cache line, hold a pool at a few million acquires a second. Here each thread has a stripe of its
-// own (as far as there are stripes), which is taken and filled by exchange. What is parked is still leased as far as the core knows;
+// own, which is taken and filled by exchange. What is parked is still leased as far as the core knows;
 // whoever needs to see every idle connection shuts the lane and collects. Source of the idea: the thread-affine bag of HikariCP (B.
 // Wooldridge).
 #ifndef TIDEPOOL_DETAIL_FAST_LANE_HPP
@@ -9,7 +9,9 @@
 
 #include <array>
 #include <atomic>
-#include <cstddef>
+#include <bit>
+#include <cstdint>
+#include <thread>
 
 namespace tidepool::detail {
 
@@ -29,9 +31,57 @@ class relaxed {
   std::atomic<T> value_;
 };
 
+/// A small number for each thread alive, its own for as long as it lives; `none` when there are too many.
+class thread_number {
+ public:
+  static constexpr unsigned most = 32;
+  static constexpr unsigned none = most;
+
+  static unsigned mine() noexcept {
+    static thread_local unsigned number = unknown;
+    if (number == unknown) {
+      number = claim();
+      static thread_local const release at_exit{number};
+    }
+    return number;
+  }
+
+ private:
+  static constexpr unsigned unknown = most + 1;
+
+  struct release {
+    unsigned& number;
+    explicit release(unsigned& of) noexcept : number(of) {}
+    ~release() {
+      if (number < most) used().fetch_and(~(std::uint32_t{1} << number), std::memory_order_release);
+      number = none;
+    }
+  };
+  static std::atomic<std::uint32_t>& used() noexcept {
+    static std::atomic<std::uint32_t> bits{0};
+    return bits;
+  }
+  static unsigned claim() noexcept {
+    std::uint32_t bits = used().load(std::memory_order_relaxed);
+    for (;;) {
+      const auto free = static_cast<unsigned>(std::countr_one(bits));
+      if (free >= most) return none;
+      if (used().compare_exchange_weak(bits, bits | std::uint32_t{1} << free, std::memory_order_acquire, std::memory_order_relaxed))
+        return free;
+    }
+  }
+};
+
 template <class Slot>
 class fast_lane {
  public:
+  /// What a parker has put into the lane another thread may collect, and then be done with the pool, before the parker has left `park()`.
+  ~fast_lane() {
+    for (auto& one : stripes_) {
+      while (one.parking.load(std::memory_order_acquire)) std::this_thread::yield();
+    }
+  }
+
   bool open() const noexcept { return open_.load(std::memory_order_acquire); }
   /// Under the pool's lock.
   void admit() noexcept { open_.store(true, std::memory_order_release); }
@@ -41,18 +91,24 @@ class fast_lane {
 
   /// What this thread parked last, or null.
   Slot* take() noexcept {
-    auto& mine = stripe();
+    const unsigned number = thread_number::mine();
+    if (number == thread_number::none) return nullptr;
+    auto& mine = stripes_[number].slot;
     if (mine.load(std::memory_order_relaxed) == nullptr) return nullptr;
     return mine.exchange(nullptr, std::memory_order_acquire);
   }
-  bool has_room() noexcept { return stripe().load(std::memory_order_relaxed) == nullptr; }
-  /// Null: parked. Otherwise what has to be given back under the lock instead, which need not be `slot`: threads may share a stripe.
-  Slot* park(Slot& slot) noexcept {
-    auto& mine = stripe();
-    Slot* empty = nullptr;
-    if (!mine.compare_exchange_strong(empty, &slot, std::memory_order_seq_cst, std::memory_order_relaxed)) return &slot;
-    if (open_.load(std::memory_order_seq_cst)) return nullptr;
-    return mine.exchange(nullptr, std::memory_order_acq_rel);
+  bool has_room() const noexcept {
+    const unsigned number = thread_number::mine();
+    return number != thread_number::none && stripes_[number].slot.load(std::memory_order_relaxed) == nullptr;
+  }
+  /// With room. False: the lane has been shut, and the slot is the caller's again. True: this object may be gone by now.
+  bool park(Slot& slot) noexcept {
+    auto& mine = stripes_[thread_number::mine()];
+    mine.parking.store(true, std::memory_order_relaxed);
+    mine.slot.exchange(&slot, std::memory_order_seq_cst);
+    const bool kept = open_.load(std::memory_order_seq_cst) || mine.slot.exchange(nullptr, std::memory_order_acq_rel) == nullptr;
+    mine.parking.store(false, std::memory_order_release);
+    return kept;
   }
   template <class Each>
   void collect(Each each) noexcept {
@@ -63,19 +119,12 @@ class fast_lane {
   }
 
  private:
-  static constexpr std::size_t stripes = 16;
-  struct alignas(64) padded {
-    std::atomic<Slot*> slot{nullptr};
+  struct alignas(64) stripe {
+    std::atomic<Slot*> slot{nullptr};  // filled by its thread alone, emptied by anybody
+    std::atomic<bool> parking{false};
   };
-  std::atomic<Slot*>& stripe() noexcept { return stripes_[number_of_this_thread() % stripes].slot; }
-  static unsigned number_of_this_thread() noexcept {
-    static std::atomic<unsigned> threads{0};
-    static thread_local unsigned number = 0;
-    if (number == 0) number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
-    return number;
-  }
 
-  std::array<padded, stripes> stripes_;
+  std::array<stripe, thread_number::most> stripes_;
   alignas(64) std::atomic<bool> open_{false};
 };
 

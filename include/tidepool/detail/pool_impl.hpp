@@ -264,9 +264,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   bool park(entry& e, tick answered) noexcept {
     if constexpr (has_lane) {
       if (!lane_.open() || !lane_.has_room() || !core_.park(e, coarse_now<Traits>(), answered)) return false;
-      if (core_slot* left = lane_.park(e)) {
+      if (!lane_.park(e)) {
+        const auto self = this->shared_from_this();
         core_actions a;
-        event(a, [&](tick now) { core_.unpark(*left, now, a); });
+        event(a, [&](tick now) { core_.unpark(e, now, a); });
       }
       return true;
     }
