@@ -68,7 +68,8 @@ class basic_pool {
   awaitable<lease> acquire(source_location where = source_location::current()) {
     return acquire_within(impl_.get(), impl_->config().acquire_timeout, where);
   }
-  /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits.
+  /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits, takes a connection
+  /// due for validation as it is, and opens none for this caller.
   awaitable<lease> acquire(duration timeout, source_location where = source_location::current()) {
     return acquire_within(impl_.get(), timeout, where);
   }

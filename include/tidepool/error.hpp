@@ -17,7 +17,7 @@ enum class errc {
   circuit_open,    ///< the breaker is open and no connection is alive
   connect_failed,  ///< connecting failed for good, or `max_retries` times in a row, with no connection alive
   cancelled,       ///< the caller cancelled the wait
-  empty_lease      ///< a connection was asked of a lease that holds none
+  empty_lease      ///< `detach()` of a lease that holds no connection
 };
 
 namespace detail {

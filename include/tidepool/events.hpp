@@ -34,7 +34,7 @@ inline const char* to_string(pool_state state) noexcept {
 
 /// Why a connection left the pool.
 enum class close_reason {
-  idle,          ///< idle for `idle_timeout`, or above the target
+  idle,          ///< idle for `idle_timeout`
   lifetime,      ///< older than `max_lifetime`
   max_uses,      ///< leased `max_uses` times
   broken,        ///< found dead at hand-out, at return or by the holder's `discard()`

@@ -91,8 +91,9 @@ struct health_verdict {
   const char* reason;
 };
 
-/// The usual rules: unhealthy when the pool is critical, closing or closed, or when more than `max_failed` checkouts failed since `before`;
-/// degraded when connecting fails or more than 95 % of the connections are leased.
+/// The usual rules: unhealthy when the pool is critical, closing or closed, or when more than `max_failed` checkouts failed since `before`
+/// (a snapshot of some seconds ago; without it failures since the start of the pool count, for ever); degraded when suspended, when
+/// connecting fails, or when more than 95 % of the connections are leased.
 inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
   switch (now.state) {
     case pool_state::critical: return {health_status::unhealthy, "pool critical"};

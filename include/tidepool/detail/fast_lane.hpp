@@ -12,23 +12,33 @@
 #include <bit>
 #include <cstdint>
 #include <thread>
+#include <type_traits>
 
 namespace tidepool::detail {
 
-/// A value written by one thread at a time and looked at by others whenever they like.
+/// A value written by one thread at a time and looked at by others whenever they like; plain where that takes more than an instruction
+/// (then nothing is parked, and all is done under the lock).
 template <class T>
 class relaxed {
  public:
-  relaxed() noexcept : value_(T{}) {}
-  relaxed& operator=(T value) noexcept {
-    value_.store(value, std::memory_order_relaxed);
-    return *this;
-  }
-  operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
   static constexpr bool free = std::atomic<T>::is_always_lock_free;
 
+  relaxed() noexcept : value_(T{}) {}
+  relaxed& operator=(T value) noexcept {
+    if constexpr (free) {
+      value_.store(value, std::memory_order_relaxed);
+    } else {
+      value_ = value;
+    }
+    return *this;
+  }
+  operator T() const noexcept {
+    if constexpr (free) return value_.load(std::memory_order_relaxed);
+    return value_;
+  }
+
  private:
-  std::atomic<T> value_;
+  std::conditional_t<free, std::atomic<T>, T> value_;
 };
 
 /// A small number for each thread alive, its own for as long as it lives; `none` when there are too many.

@@ -91,7 +91,7 @@ class pool_core {
   bool parking() const noexcept { return admits_ && waiters_.empty() && open_count() <= max_; }
   /// By the holder: false when this lease is to come back by the book.
   bool park(core_slot& slot, tick now, tick last_ok) noexcept {
-    if (slot.by_the_book || !slot.label.empty()) return false;
+    if (now >= slot.retire.at || slot.by_the_book || !slot.label.empty()) return false;
     if (last_ok > slot.last_ok) {
       slot.last_ok = last_ok;
       refresh(slot);
@@ -112,11 +112,16 @@ class pool_core {
   }
   /// The lane did not keep it, or it is not for handing out from there.
   void unpark(core_slot& slot, tick now, core_actions& a) noexcept {
-    unpark(slot);
+    unpark(slot, now);
     settle(now, a);
   }
-  /// Back into the idle list, under the lock.
-  void unpark(core_slot& slot) noexcept;
+  /// Back into the idle list, or away; what is queued by that has to be performed.
+  void unpark(core_slot& slot, tick now) noexcept;
+  bool has_orders() const noexcept { return first_action_ != nullptr; }
+  /// Nothing happened but what `has_orders()` says.
+  void catch_up(tick now, core_actions& a) noexcept { settle(now, a); }
+  /// The timer could not be set.
+  void not_armed() noexcept { armed_at_ = never; }
 
   bool anybody_waits() const noexcept { return !waiters_.empty(); }
   /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.

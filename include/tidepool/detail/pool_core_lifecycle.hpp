@@ -146,6 +146,7 @@ TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
   out.target_size = target_;
   out.min_idle = config_.min_idle;
   for (const core_slot* s = leased_.front(); s; s = leased_.after(*s)) out.direct += s->relends - s->relends_seen;
+  for (const core_slot* s = reported_.front(); s; s = reported_.after(*s)) out.direct += s->relends - s->relends_seen;
   out.total_checkouts = out.direct + out.waited;
   out.total_checkins = out.total_checkouts - out.active_connections;
   out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;

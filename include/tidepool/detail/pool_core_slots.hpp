@@ -106,7 +106,7 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, tick now, tick las
   settle(now, a);
 }
 
-TIDEPOOL_CORE(void)::unpark(core_slot& slot) noexcept {
+TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now) noexcept {
   if (slot.state == slot_state::gone) {
     if (let_go(slot)) queue_action(slot, slot_action::discard);
     return;
@@ -118,7 +118,11 @@ TIDEPOOL_CORE(void)::unpark(core_slot& slot) noexcept {
   set(slot, slot_state::idle);
   idle_.insert(slot);
   if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
-  if (slot.generation != generation_) close_idle(slot, close_reason::recycled, slot.parked_at);
+  if (stopped()) {
+    close_idle(slot, close_reason::shutdown, now);
+  } else if (slot.generation != generation_) {
+    close_idle(slot, close_reason::recycled, now);
+  }
 }
 
 TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions& a) noexcept {

@@ -62,6 +62,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     std::unique_ptr<stack_trace> trace = capture();
     for (;;) {
       tick arm_at = never;
+      bool owed = false;
       entry* e = nullptr;
       const tick now = coarse_now<Traits>();
       {
@@ -72,7 +73,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
           e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
         }
         if (e && trace) e->trace = std::move(trace);
+        owed = core_.has_orders();
       }
+      if (owed) catch_up();
       if (!e) return nullptr;
       if (arm_at != never) arm(arm_at);
       if (usable(*e->connection)) {
@@ -141,11 +144,13 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void enqueue(core_waiter& w, duration timeout) noexcept {
     tick arm_at = never;
     bool queued = false;
+    bool owed = false;
     {
       const lock_type lock(mutex_);
       const tick now = precise_now<Traits>();
       shut();
-      queued = core_.try_queue(w, now, later(now, timeout), arm_at);
+      owed = core_.has_orders();
+      queued = !owed && core_.try_queue(w, now, later(now, timeout), arm_at);
     }
     if (queued) {
       if (arm_at != never) arm(arm_at);
@@ -204,9 +209,14 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   pool_stats stats() {
     pool_stats out;
-    const lock_type lock(mutex_);
-    collect();
-    core_.snapshot(out);
+    bool owed = false;
+    {
+      const lock_type lock(mutex_);
+      collect();
+      core_.snapshot(out);
+      owed = core_.has_orders();
+    }
+    if (owed) catch_up();
     return out;
   }
   pool_state state() const noexcept {
@@ -276,8 +286,14 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`.
   void collect() noexcept {
     if constexpr (has_lane) {
-      lane_.collect([this](core_slot& slot) { core_.unpark(slot); });
+      lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
     }
+  }
+  /// Collecting may have left something to do.
+  void catch_up() noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.catch_up(now, a); });
   }
   void shut() noexcept {
     if constexpr (has_lane) {
@@ -382,15 +398,18 @@ pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
   std::array<lease_report, 8> holders;
   out.last_connect_error.reserve(512);  // so that copying it under the lock rarely allocates
   std::size_t held = 0;
+  bool owed = false;
   const tick now = precise_now<Traits>();
   {
     const lock_type lock(mutex_);
     collect();
+    owed = core_.has_orders();
     core_.snapshot(now_stats);
     held = core_.holders(holders, now);
     out.last_connect_error.assign(last_error_, 0, 512);
     out.last_connect_error_age = now - last_error_at_;
   }
+  if (owed) catch_up();
   out.pool = config_.name.view();
   out.why = w.error;
   out.waited = now - w.since;

@@ -75,12 +75,18 @@ void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
     e->op = std::make_shared<op_state<Traits>>(executor_);
   } catch (...) {
     const lock_type lock(mutex_);
-    return core_.connect_not_started(precise_now<Traits>(), a);
+    shut();
+    core_.connect_not_started(precise_now<Traits>(), a);
+    return admit();
   }
+  bool wanted = false;
   {
     const lock_type lock(mutex_);
-    if (!core_.register_connect(*e, precise_now<Traits>(), a)) return;
+    shut();
+    wanted = core_.register_connect(*e, precise_now<Traits>(), a);
+    admit();
   }
+  if (!wanted) return;
   spawn(*e.release(), slot_action::none);
 }
 
@@ -231,6 +237,7 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
   std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
   {
     const lock_type lock(mutex_);
+    shut();
     ended.swap(e.op);
     cared = e.state != slot_state::gone;
     if (cared) {
@@ -239,6 +246,7 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
     } else {
       free = core_.let_go(e);
     }
+    admit();
   }
   if (cared) report();
   if (free) delete_entry(&e);

@@ -108,7 +108,9 @@ void pool_impl<Connection, Traits>::destroy(entry& e, core_actions& a) noexcept 
     if (e.state == slot_state::gone) {
       free = core_.let_go(e);
     } else {
+      shut();
       core_.closed(e, precise_now<Traits>(), a);
+      admit();
     }
   }
   if (free) delete_entry(&e);
@@ -149,7 +151,7 @@ void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_sta
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::arm(tick at) noexcept {
-  const lock_type lock(timer_mutex_);
+  lock_type lock(timer_mutex_);
   if (!timer_ || at >= timer_at_) return;
   timer_at_ = at;
   try {
@@ -159,7 +161,10 @@ void pool_impl<Connection, Traits>::arm(tick at) noexcept {
       if (const auto self = weak.lock()) self->on_timer();
     });
   } catch (...) {
-    timer_at_ = never;  // out of memory: the next event tries again
+    timer_at_ = never;
+    lock.unlock();
+    const lock_type core_lock(mutex_);
+    core_.not_armed();  // out of memory: the next event tries again
   }
 }
 
