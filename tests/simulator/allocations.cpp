@@ -14,12 +14,16 @@ namespace {
 
 std::ptrdiff_t blocks = 0;  // handed out and not freed
 
-void* allocate(std::size_t size) {
+void* allocate(std::size_t size) noexcept {
   // An allocator may lock, and may take its time: never while the pool does. simulation::step() throws what is noted here.
   testing::checked_mutex::expect_unlocked("memory is allocated");
-  ++blocks;
-  if (void* out = std::malloc(size ? size : 1)) return out;
-  throw std::bad_alloc();
+  void* out = std::malloc(size ? size : 1);
+  if (out) ++blocks;
+  return out;
+}
+void* or_throw(void* block) {
+  if (!block) throw std::bad_alloc();
+  return block;
 }
 void release(void* block) noexcept {
   if (block) --blocks;
@@ -28,12 +32,16 @@ void release(void* block) noexcept {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return allocate(size); }
-void* operator new[](std::size_t size) { return allocate(size); }
+void* operator new(std::size_t size) { return or_throw(allocate(size)); }
+void* operator new[](std::size_t size) { return or_throw(allocate(size)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
 void operator delete(void* block) noexcept { release(block); }
 void operator delete[](void* block) noexcept { release(block); }
 void operator delete(void* block, std::size_t) noexcept { release(block); }
 void operator delete[](void* block, std::size_t) noexcept { release(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { release(block); }
+void operator delete[](void* block, const std::nothrow_t&) noexcept { release(block); }
 
 namespace {
 

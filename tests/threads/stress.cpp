@@ -1,6 +1,7 @@
 // tidepool - the real pool on a multi-threaded io_context, everything at once. Meant for ThreadSanitizer; true without it as well.
 #include <tidepool/pool.hpp>
 
+#include <asio/executor_work_guard.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_future.hpp>
 
@@ -264,12 +265,14 @@ TEST_CASE("given callers on several threads, when the pool is closed under them,
         --running;
       });
     }
+    auto work = asio::make_work_guard(io);  // or run() may have returned after the first close when the second is asked for
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) threads.emplace_back([&] { io.run(); });
     std::this_thread::sleep_for(std::chrono::milliseconds(1 + seed * 3));
     // Two closers share the result.
     auto first = asio::co_spawn(io, pool.close(1ms), asio::use_future);
     auto second = asio::co_spawn(io, pool.close(1s), asio::use_future);
+    work.reset();
     first.get();
     second.get();
     for (auto& thread : threads) thread.join();

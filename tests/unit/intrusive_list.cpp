@@ -59,7 +59,8 @@ TEST_CASE("given nodes in a list, when the first, a middle or the last is erased
   intrusive_list<item> list, other;
   item a(1), b(2), c(3);
   for (item* i : {&a, &b, &c}) list.push_back(*i);
-  item* victim = GENERATE_REF(&a, &b, &c);
+  item* const nodes[] = {&a, &b, &c};
+  item* const victim = nodes[GENERATE(0, 1, 2)];
   list.erase(*victim);
   CHECK_FALSE(victim->linked());
   CHECK(list.size() == 2);

@@ -283,11 +283,15 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
     return false;
   }
-  /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`.
+  /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
+  /// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
   void collect() noexcept {
     if constexpr (has_lane) {
-      lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
+      if (lane_.open()) unpark_all();
     }
+  }
+  void unpark_all() noexcept {
+    lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
   }
   /// Collecting may have left something to do.
   void catch_up() noexcept {
@@ -299,7 +303,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if constexpr (has_lane) {
       if (!lane_.open()) return;
       lane_.shut();
-      collect();
+      unpark_all();
     }
   }
   void admit() noexcept {
