@@ -147,7 +147,6 @@ class basic_pool {
   static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where) {
     auto* held = pool->take(where, false);
     if (!held) {
-      const std::shared_ptr<impl> keep = pool->shared_from_this();
       std::unique_ptr<detail::stack_trace> trace = pool->capture();
       detail::coroutine_wait<impl> node(*pool, where);
       const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };

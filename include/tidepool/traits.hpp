@@ -52,11 +52,13 @@ struct default_traits {
   using breaker_policy = circuit_breaker;
   using observer = null_observer;
 
-  /// One lease in so many is timed for `pool_stats::hold_time`; a power of two. Timing costs two reads of the clock.
-  static constexpr std::uint64_t hold_sampling = 16;
+  /// The first leases of a connection are timed for `pool_stats::hold_time`, later one in so many, which then counts for as many. Timing
+  /// costs two reads of the clock.
+  static constexpr std::uint64_t hold_sampling = 64;
 
-  /// A cheap clock for un-contended checkouts, at most a few milliseconds behind `clock_type`. Ignored when it is not of
-  /// `clock_type`.
+  /// The most that `coarse_now()` is behind.
+  static constexpr std::chrono::nanoseconds coarse_lag = std::chrono::milliseconds(10);
+  /// A cheap clock for un-contended checkouts and long queues. Ignored when it is not of `clock_type`.
   static std::chrono::steady_clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
     timespec now{};
@@ -82,8 +84,12 @@ tick precise_now() noexcept {
   return std::chrono::duration_cast<tick>(Traits::clock_type::now().time_since_epoch());
 }
 template <class Traits>
+inline constexpr bool has_coarse_clock = requires(typename Traits::clock_type::time_point t) {
+  t = Traits::coarse_now();
+};
+template <class Traits>
 tick coarse_now() noexcept {
-  if constexpr (requires(typename Traits::clock_type::time_point t) { t = Traits::coarse_now(); }) {
+  if constexpr (has_coarse_clock<Traits>) {
     return std::chrono::duration_cast<tick>(Traits::coarse_now().time_since_epoch());
   }
   return precise_now<Traits>();

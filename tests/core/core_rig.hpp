@@ -102,7 +102,7 @@ class core_rig {
       ++w.completions;
       w.at = core_waiter::stage::done;
       static_cast<entry*>(s)->held = true;
-    } else if (!core.try_queue(w, now, tidepool::detail::later(now, timeout), arm)) {
+    } else if (!core.try_queue(w, now, tidepool::detail::later(now, timeout), true, arm)) {
       core.enqueue(w, now, tidepool::detail::later(now, timeout), acts);
     }
     note_arm(arm);

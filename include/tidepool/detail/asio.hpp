@@ -40,6 +40,7 @@
 #endif
 
 #include <system_error>
+#include <utility>
 
 #if ASIO_VERSION < 102201
 #error "tidepool needs Asio 1.22.1 or newer"
@@ -59,6 +60,20 @@ namespace tidepool {
 
 namespace asio = ::asio;
 using error_code = std::error_code;
+
+namespace detail {
+
+/// `execute()` of any executor. Not of that name, or older Asios would find it by argument-dependent lookup.
+template <class Executor, class Function>
+void hand_to(const Executor& executor, Function&& function) {
+#if ASIO_VERSION >= 102400
+  executor.execute(std::forward<Function>(function));
+#else
+  asio::execution::execute(executor, std::forward<Function>(function));
+#endif
+}
+
+}  // namespace detail
 
 }  // namespace tidepool
 

@@ -65,6 +65,9 @@ struct core_slot : list_hook {
   tick idle_since{};
   tick last_ok{};
   tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
+  std::uint64_t next_sample = 0;
+  std::uint64_t last_sample = 0;
+  std::uint64_t sample_weight = 1;
   relaxed<source_location> where;
 
   deadline_node<core_slot> bound;   ///< of the running operation
@@ -95,6 +98,7 @@ struct core_waiter : list_hook {
   completion complete = nullptr;
   core_slot* slot = nullptr;
   tick since{};
+  std::uint32_t weight = 1;  ///< in the histogram of waits; zero: `since` is of the coarse clock
   std::uint64_t ticket = 0;  ///< order of arrival
   std::uint64_t failures_seen = 0;
   deadline_node<core_waiter> deadline;

@@ -23,7 +23,11 @@ class coroutine_wait : public core_waiter {
  public:
   coroutine_wait(Impl& pool, const source_location& from) : pool_(pool) {
     where = from;
-    core_waiter::complete = [](core_waiter* w) noexcept { static_cast<coroutine_wait*>(w)->resume_(static_cast<coroutine_wait*>(w)); };
+    core_waiter::complete = [](core_waiter* w) noexcept {
+      auto* const self = static_cast<coroutine_wait*>(w);
+      if (w->error != errc{}) self->keep_ = self->pool_.shared_from_this();
+      self->resume_(self);
+    };
   }
   ~coroutine_wait() {
     if (entry* granted = claim()) pool_.release(*granted);  // the frame is destroyed between the grant and its delivery
@@ -35,10 +39,9 @@ class coroutine_wait : public core_waiter {
   auto async_wait(Start start) {
     return asio::async_initiate<wait_token<Executor>, void()>(
         [](auto handler, coroutine_wait* self, Start go) {
-          // Once the node is done, on whatever thread, its frame and with it the last reference to the pool may go.
-          const auto pool = self->pool_.shared_from_this();
+          Impl& pool = self->pool_;
           self->keep(std::move(handler));
-          go(*pool, *self);
+          go(pool, *self);  // the node may be done by now, on another thread, and gone
         },
         token<Executor>(), this, start);
   }
@@ -69,12 +72,24 @@ class coroutine_wait : public core_waiter {
       Handler taken(std::move(*stored));
       stored->~Handler();
       self->drop_ = nullptr;
-      asio::post(std::move(taken));  // the frame, and this node with it, may be gone from here on
+      post(self->pool_, std::move(taken));  // the frame, and this node with it, may be gone from here on
     };
     drop_ = [](coroutine_wait* self) noexcept { std::launder(reinterpret_cast<Handler*>(self->storage_))->~Handler(); };
   }
 
+  /// As `asio::post()`; for a type-erased executor each property asked of it costs as much as the post itself, so where it is the pool's
+  /// own that is done once.
+  template <class Handler>
+  static void post(Impl& pool, Handler&& handler) {
+    using executor_type = typename Impl::executor_type;
+    if constexpr (std::is_same_v<asio::associated_executor_t<Handler>, executor_type>) {
+      if (asio::get_associated_executor(handler) == pool.executor()) return hand_to(pool.poster(), std::move(handler));
+    }
+    asio::post(std::move(handler));
+  }
+
   Impl& pool_;
+  std::shared_ptr<Impl> keep_;  ///< once there is an error to explain; until then a queued node or a granted lease keeps the pool
   void (*resume_)(coroutine_wait*) noexcept = nullptr;
   void (*drop_)(coroutine_wait*) noexcept = nullptr;
   alignas(std::max_align_t) std::byte storage_[64];

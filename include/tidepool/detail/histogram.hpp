@@ -26,11 +26,11 @@ class histogram {
   }
 
   /// Takes back a recorded value; `max()` keeps it.
-  void forget(duration value) noexcept {
+  void forget(duration value, std::uint64_t times = 1) noexcept {
     const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
-    --buckets_[index(ns)];
-    --count_;
-    sum_ -= ns;
+    buckets_[index(ns)] -= times;
+    count_ -= times;
+    sum_ -= ns * times;
   }
   std::uint64_t count() const noexcept { return count_; }
   duration sum() const noexcept { return duration(static_cast<duration::rep>(sum_)); }

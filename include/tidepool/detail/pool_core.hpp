@@ -138,12 +138,17 @@ class pool_core {
     deliver(*head, slot, now, false);
     return head;
   }
+  /// Of a long queue one caller in `sampled_waits` has its wait timed, and counts for as many.
+  bool queue_is_long() const noexcept { return waiters_.size() >= long_queue; }
+  bool samples_next_wait() const noexcept { return (last_ticket_ + 1) % sampled_waits == 0; }
+  bool next_is_timed() const noexcept { return waiters_.front()->weight != 0; }
   /// Queues a caller for whom nothing can be done but wait. False: nothing has happened yet, it needs `enqueue()`.
-  bool try_queue(core_waiter& w, tick now, tick deadline, tick& arm_at) noexcept {
+  bool try_queue(core_waiter& w, tick now, tick deadline, bool timed, tick& arm_at) noexcept {
     if (!admits_ || deadline <= now || waiters_.size() >= config_.max_waiting || total() < max_ || live() == 0 ||
         count(slot_state::idle) > 0)
       return false;
     w.since = now;
+    w.weight = !queue_is_long() ? 1 : timed ? sampled_waits : 0;
     w.ticket = ++last_ticket_;
     w.failures_seen = gate_.total();
     w.at = core_waiter::stage::waiting;
@@ -228,6 +233,8 @@ class pool_core {
 
  private:
   enum class phase : std::uint8_t { fresh, running, closing, closed };
+  static constexpr std::size_t long_queue = 64;
+  static constexpr std::uint32_t sampled_waits = 8;
   static constexpr std::size_t background_checks = 4;  ///< at once; a sweep must not take the pool away from its users
 
   std::size_t count(slot_state s) const noexcept { return counts_[static_cast<std::size_t>(s)]; }
@@ -266,7 +273,7 @@ class pool_core {
     fold(slot);
     slot.by_the_book = false;
     if constexpr (scaling_policy::enabled) busy_.left(now);
-    if (held >= duration::zero()) totals_.hold_time.record(held);
+    if (held >= duration::zero()) totals_.hold_time.record(held, slot.sample_weight);
     if (!slot.label.empty()) slot.label.assign({});
     if (last_ok > slot.last_ok) {
       slot.last_ok = last_ok;

@@ -60,7 +60,7 @@ TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept 
     --totals_.direct;
   } else {
     --totals_.waited;
-    totals_.wait_time.forget(slot.listed - w.since);
+    totals_.wait_time.forget(slot.listed - w.since, w.weight);
   }
   undo_checkout(slot, now);
   // One that never queued has no place in the queue to go back to.
@@ -115,7 +115,7 @@ TIDEPOOL_CORE(void)::deliver(core_waiter& w, core_slot& slot, tick now, bool fro
     ++totals_.direct;
   } else {
     ++totals_.waited;
-    totals_.wait_time.record(now - w.since);
+    totals_.wait_time.record(now - w.since, w.weight);
   }
 }
 

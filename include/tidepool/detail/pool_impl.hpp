@@ -32,6 +32,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
       : config_(config),
         executor_(std::move(executor)),
+        poster_(asio::require(executor_, asio::execution::blocking.never)),
         connect_(std::move(connect)),
         observer_(std::move(watcher)),
         health_(config_),
@@ -53,55 +54,24 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   const pool_config& config() const noexcept { return config_; }
   const executor_type& executor() const noexcept { return executor_; }
+  /// The executor that never runs anything inside the call.
+  const auto& poster() const noexcept { return poster_; }
 
   // --- leases -----------------------------------------------------------------------------------------------------
+
+  // The way past the lock is to be inlined; what follows where it ends is kept out of its way.
 
   /// An idle connection if there is one and nobody waits; null otherwise.
   entry* take(const source_location& where, bool stale_ok) {
     if (entry* e = take_parked(where)) return e;
-    std::unique_ptr<stack_trace> trace = capture();
-    for (;;) {
-      tick arm_at = never;
-      bool owed = false;
-      entry* e = nullptr;
-      const tick now = coarse_now<Traits>();
-      {
-        const lock_type lock(mutex_);
-        e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
-        if (has_lane && !e) {
-          collect();
-          e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
-        }
-        if (e && trace) e->trace = std::move(trace);
-        owed = core_.has_orders();
-      }
-      if (owed) catch_up();
-      if (!e) return nullptr;
-      if (arm_at != never) arm(arm_at);
-      if (usable(*e->connection)) {
-        checked_out(*e, duration::zero());
-        return e;
-      }
-      core_actions a;
-      event(a, [&](tick at) { core_.reject(*e, at, a); });
-    }
+    return take_idle(where, stale_ok);
   }
   void release(entry& e) noexcept {
-    const lease_end end = after_lease(*e.connection);
-    duration held(-1);
-    if (e.sampled_at != tick{}) held = end_sample(e);
-    if (end == lease_end::clean) {
-      const tick answered = last_round_trip(*e.connection);
-      if (held < duration::zero() && park(e, answered)) return;
-      lock_type lock(mutex_);
-      if (!core_.anybody_waits()) {
-        if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
-      } else if (core_waiter* next = core_.hand_over(e, precise_now<Traits>(), answered, held)) {
-        lock.unlock();
-        return deliver(*next);
-      }
+    if constexpr (has_lane) {
+      // A timed lease comes back by the book.
+      if (e.sampled_at == tick{} && lane_.open() && after_lease(*e.connection) == lease_end::clean && park(e)) return;
     }
-    release_slowly(e, end, held);
+    release_locked(e);
   }
   void discard(entry& e) noexcept {
     duration held(-1);
@@ -140,41 +110,56 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   // --- callers ----------------------------------------------------------------------------------------------------
 
+  // Once a waiter is done, on whatever thread, the last reference to this object may go: whoever has more to do than to let go of the lock
+  // holds one.
+
   /// Counts from now; a timeout of zero or less does not wait at all.
   void enqueue(core_waiter& w, duration timeout) noexcept {
+    std::shared_ptr<pool_impl> self;
     tick arm_at = never;
-    bool queued = false;
-    bool owed = false;
     {
       const lock_type lock(mutex_);
-      const tick now = precise_now<Traits>();
       shut();
-      owed = core_.has_orders();
-      queued = !owed && core_.try_queue(w, now, later(now, timeout), arm_at);
+      if (!core_.has_orders()) {
+        bool timed = true;
+        tick now{};
+        tick deadline{};
+        if (samples_waits && timeout > duration::zero() && core_.queue_is_long()) {
+          timed = core_.samples_next_wait();
+          now = coarse_now<Traits>();
+          deadline = later(now + tick(Traits::coarse_lag), timeout);  // it is behind, and nobody's time is to be up early
+          if (timed) now = precise_now<Traits>();
+        } else {
+          now = precise_now<Traits>();
+          deadline = later(now, timeout);
+        }
+        if (core_.try_queue(w, now, deadline, timed, arm_at) && arm_at == never) return;
+      }
+      self = this->shared_from_this();
     }
-    if (queued) {
-      if (arm_at != never) arm(arm_at);
-      return;
-    }
+    if (arm_at != never) return arm(arm_at);
     core_actions a;
     event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
   }
   void cancel(core_waiter& w) noexcept {
+    const auto self = this->shared_from_this();
     core_actions a;
     event(a, [&](tick now) { core_.cancel(w, now, a); });
   }
   void open(core_waiter& w) noexcept {
+    const auto self = this->shared_from_this();
     core_actions a;
     event(a, [&](tick now) { core_.open(w, now, a); });
   }
   void close(core_waiter* w, duration grace) noexcept {
+    const auto self = this->shared_from_this();
     core_actions a;
     event(a, [&](tick now) { core_.close(w, now, grace, a); });
   }
   /// What happens to a connection between the grant and its holder.
   void checked_out(entry& e, duration waited) noexcept {
     e.sampled_at = tick{};
-    if (times_every_lease || (e.uses & (Traits::hold_sampling - 1)) == 1 % Traits::hold_sampling) e.sampled_at = precise_now<Traits>();
+    if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
     tell([&] { return checkout_event{e.id, waited}; });
   }
   std::unique_ptr<stack_trace> capture() const noexcept {
@@ -236,6 +221,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
  private:
   static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  static constexpr bool samples_waits = has_coarse_clock<Traits>;
   using timer_type = typename timer_of<Traits>::type;
   class running_op;
 
@@ -266,22 +252,66 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         checked_out(*e, duration::zero());
         return e;
       }
-      core_actions a;
-      event(a, [&](tick now) { core_.unpark(*e, now, a); });
+      unpark(*e);
     }
     return nullptr;
   }
-  bool park(entry& e, tick answered) noexcept {
-    if constexpr (has_lane) {
-      if (!lane_.open() || !lane_.has_room() || !core_.park(e, coarse_now<Traits>(), answered)) return false;
-      if (!lane_.park(e)) {
-        const auto self = this->shared_from_this();
-        core_actions a;
-        event(a, [&](tick now) { core_.unpark(e, now, a); });
+  bool park(entry& e) noexcept {
+    if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
+    if (!lane_.park(e)) unpark(e);
+    return true;
+  }
+  [[gnu::noinline]] void unpark(entry& e) noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.unpark(e, now, a); });
+  }
+  [[gnu::noinline]] entry* take_idle(const source_location& where, bool stale_ok) {
+    std::unique_ptr<stack_trace> trace = capture();
+    for (;;) {
+      tick arm_at = never;
+      bool owed = false;
+      entry* e = nullptr;
+      const tick now = coarse_now<Traits>();
+      {
+        const lock_type lock(mutex_);
+        e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+        if (has_lane && !e) {
+          collect();
+          e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+        }
+        if (e && trace) e->trace = std::move(trace);
+        owed = core_.has_orders();
       }
-      return true;
+      if (owed) catch_up();
+      if (!e) return nullptr;
+      if (arm_at != never) arm(arm_at);
+      if (usable(*e->connection)) {
+        checked_out(*e, duration::zero());
+        return e;
+      }
+      core_actions a;
+      event(a, [&](tick at) { core_.reject(*e, at, a); });
     }
-    return false;
+  }
+  [[gnu::noinline]] void release_locked(entry& e) noexcept {
+    const lease_end end = after_lease(*e.connection);
+    duration held(-1);
+    if (e.sampled_at != tick{}) held = end_sample(e);
+    if (end == lease_end::clean) {
+      const tick answered = last_round_trip(*e.connection);
+      lock_type lock(mutex_);
+      if (!core_.anybody_waits()) {
+        if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
+      } else {
+        const tick now = core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
+        if (core_waiter* next = core_.hand_over(e, now, answered, held)) {
+          lock.unlock();
+          return deliver(*next);
+        }
+      }
+    }
+    release_slowly(e, end, held);
   }
   /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
   /// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
@@ -326,6 +356,13 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       return std::chrono::duration_cast<tick>(typename clock::time_point(c.last_round_trip()).time_since_epoch());
     }
     return tick{};
+  }
+  /// One lease stands for those between it and the one timed before: each of the first, then ever fewer.
+  [[gnu::noinline]] static void begin_sample(entry& e) noexcept {
+    const std::uint64_t gap = std::clamp<std::uint64_t>(e.uses / 16, 1, Traits::hold_sampling);
+    e.sample_weight = times_every_lease ? 1 : e.uses - std::exchange(e.last_sample, e.uses);
+    e.next_sample = e.uses + gap;
+    e.sampled_at = precise_now<Traits>();
   }
   duration end_sample(entry& e) noexcept {
     const duration held = precise_now<Traits>() - e.sampled_at;
@@ -376,6 +413,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   const pool_config config_;
   executor_type executor_;
+  std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
   connector connect_;
   [[no_unique_address]] observer observer_;
   [[no_unique_address]] typename Traits::health_policy health_;  ///< a second one, for `validate()` outside the lock

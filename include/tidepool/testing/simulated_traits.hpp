@@ -18,7 +18,8 @@ struct simulated_traits : default_traits<Connection> {
   using timer_type = virtual_timer;
   using mutex_type = checked_mutex;
 
-  /// Behind by the simulation's `coarse_lag()`.
+  static constexpr duration coarse_lag = std::chrono::milliseconds(4);
+  /// Behind by the simulation's `coarse_lag()`, which is not to be more than the one above.
   static virtual_clock::time_point coarse_now() noexcept {
     const simulation* s = simulation::current();
     return s ? s->now() - s->coarse_lag() : virtual_clock::now();
