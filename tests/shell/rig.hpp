@@ -118,7 +118,11 @@ class rig {
   explicit rig(const pool_config& config, std::uint64_t seed = 1) : sim(seed), server(sim) {
     const recorder watcher;
     events = watcher.events();
-    pool = std::make_unique<pool_type>(sim.get_executor(), testing::basic_fake_connector<Connection>(server), config, watcher);
+    if constexpr (std::is_same_v<typename Traits::observer, recorder>) {
+      pool = std::make_unique<pool_type>(sim.get_executor(), testing::basic_fake_connector<Connection>(server), config, watcher);
+    } else {
+      pool = std::make_unique<pool_type>(sim.get_executor(), testing::basic_fake_connector<Connection>(server), config);
+    }
   }
 
   /// One acquire and what came of it.

@@ -1,0 +1,89 @@
+// tidepool - what is timed by sample: waits in a long queue, and leases of a connection that is used over and over.
+#include "rig.hpp"
+
+namespace {
+
+using namespace tidepool_tests;
+
+/// Without an observer, which would have every lease timed.
+using plain_traits = testing::simulated_traits<fake_connection>;
+using plain_rig = rig<fake_connection, plain_traits>;
+
+TEST_CASE("given a long queue, when each caller waits its turn, then the sampled waits stand for all of them") {
+  plain_rig r(calm(1, 1));
+  r.open();
+  auto held = r.take();
+  std::vector<plain_rig::request_ptr> all;
+  for (int i = 0; i < 1000; ++i) all.push_back(r.ask(1h));
+  for (auto& one : all) {
+    r.sim.run_for(1ms);
+    held.release();
+    r.settle();
+    REQUIRE(one->served());
+    held = std::move(one->held);
+  }
+  const auto stats = r.stats();
+  CHECK(stats.waited == 1000);
+  CHECK(stats.wait_time.count() >= 1000 - 8 + stats.direct);
+  CHECK(stats.wait_time.count() <= 1000 + 8 + stats.direct);
+  CHECK(stats.wait_time.quantile(0.5) > 430ms);
+  CHECK(stats.wait_time.quantile(0.5) < 580ms);
+  CHECK(stats.wait_time.max() >= 1000ms);
+  CHECK(stats.wait_time.max() <= 1000ms + plain_traits::coarse_lag);
+  held.release();
+  r.close_and_check();
+}
+
+TEST_CASE(
+    "[T1] given a long queue and a coarse clock that lags, when nobody is served, then each gives up not early, and late by the lag at "
+    "most") {
+  const auto lag = GENERATE(duration(0), duration(1ms), duration(4ms));
+  const auto limit = plain_traits::coarse_lag;
+  plain_rig r(calm(1, 1));
+  r.sim.coarse_lag(lag);
+  r.open();
+  auto held = r.take();
+  const auto begin = virtual_clock::now();
+  std::vector<plain_rig::request_ptr> all;
+  for (int i = 0; i < 300; ++i) all.push_back(r.ask(50ms, i % 2 == 0 ? way::callback : way::coroutine));
+  r.sim.run_for(50ms + limit);
+  for (const auto& one : all) {
+    REQUIRE(one->failed_with(errc::timeout));
+    REQUIRE(one->ended >= begin + 50ms);
+  }
+  // Who does not wait at all is told so at once.
+  for (int i = 0; i < 100; ++i) all.push_back(r.ask(1h));
+  const auto hasty = r.ask(0s);
+  r.settle();
+  CHECK(hasty->failed_with(errc::timeout));
+  CHECK(r.stats().timeouts == 301);
+  held.release();
+  r.settle();
+  for (auto& one : all) one->held.release();
+  r.close_and_check();
+}
+
+TEST_CASE(
+    "given one connection, when it is leased over and over, then every early lease is timed, and later ones stand for those between") {
+  plain_rig r(calm(1, 1));
+  r.open();
+  const auto use = [&r](int times, duration each) {
+    for (int i = 0; i < times; ++i) {
+      auto lease = r.pool->try_acquire();
+      REQUIRE(lease);
+      r.sim.run_for(each);
+    }
+  };
+  use(16, 2ms);
+  CHECK(r.stats().hold_time.count() == 16);
+  CHECK(r.stats().hold_time.mean() == 2ms);
+  use(10000, 2ms);
+  const auto stats = r.stats();
+  CHECK(stats.total_checkouts == 10016);
+  CHECK(stats.hold_time.count() <= 10016);
+  CHECK(stats.hold_time.count() > 10016 - plain_traits::hold_sampling);
+  CHECK(stats.hold_time.mean() == 2ms);
+  r.close_and_check();
+}
+
+}  // namespace
