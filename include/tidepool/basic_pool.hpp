@@ -66,12 +66,12 @@ class basic_pool {
   /// Cancellation (any type) ends the wait and loses nothing. Cost with an idle connection there: one small coroutine frame, one lock;
   /// no allocation, no system call.
   awaitable<lease> acquire(source_location where = source_location::current()) {
-    return acquire_within(impl_.get(), impl_->config().acquire_timeout, where);
+    return acquire_within(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits, takes a connection
   /// due for validation as it is, and opens none for this caller.
   awaitable<lease> acquire(duration timeout, source_location where = source_location::current()) {
-    return acquire_within(impl_.get(), timeout, where);
+    return acquire_within(impl_.get(), timeout, where, impl_->capture());
   }
   /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
   /// this call.
@@ -86,7 +86,8 @@ class basic_pool {
   /// An idle connection, or an empty lease if there is none or somebody waits for one. Makes no round trip, so a connection due for
   /// validation is handed out as it is.
   lease try_acquire(source_location where = source_location::current()) noexcept {
-    return detail::make_lease::of<Connection, Traits>(impl_->take(where, true));
+    std::unique_ptr<detail::stack_trace> trace = impl_->capture();
+    return detail::make_lease::of<Connection, Traits>(impl_->take(where, true, trace));
   }
 
   /// Admits nobody any more, fails those who wait, says goodbye to idle connections, waits up to `grace` for leases (default
@@ -144,10 +145,9 @@ class basic_pool {
   }
 
   // One frame for both ways: the node of the slow one is only made when it is needed.
-  static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where) {
-    auto* held = pool->take(where, false);
+  static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where, std::unique_ptr<detail::stack_trace> trace) {
+    auto* held = pool->take(where, false, trace);
     if (!held) {
-      std::unique_ptr<detail::stack_trace> trace = pool->capture();
       detail::coroutine_wait<impl> node(*pool, where);
       const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
       co_await node.template async_wait<executor_type>(enqueue);

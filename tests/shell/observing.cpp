@@ -98,6 +98,45 @@ TEST_CASE(
   CHECK(r.stats().leaked == 1);
 }
 
+namespace {
+
+/// An address in the function that calls it.
+[[gnu::noinline]] std::uintptr_t here() { return reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)); }
+
+asio::awaitable<void> hold_for_ever(rig<>::pool_type& pool, rig<>::lease& held, std::uintptr_t& around) {
+  around = here();
+  held = co_await pool.acquire();
+}
+
+/// Whether a stack in words has a frame close to an address: of the same function, short as that is.
+bool has_frame_near(const std::string& stack, std::uintptr_t address) {
+  for (std::size_t at = stack.find("[0x"); at != std::string::npos; at = stack.find("[0x", at + 1)) {
+    const std::uintptr_t frame = std::stoull(stack.substr(at + 1), nullptr, 16);
+    if (frame > address && frame < address + 300) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("[H15] given a coroutine that leaks, when its stack is told, then it shows that coroutine, whether it waited or not") {
+  const bool waits = GENERATE(false, true);
+  auto config = calm(waits ? 0 : 1, 1);
+  config.leak_detection = true;
+  config.leak_timeout = 300s;
+  config.track_stack_trace = true;
+  rig<> r(config);
+  if (!waits) r.open();
+  rig<>::lease held;
+  std::uintptr_t around = 0;
+  asio::co_spawn(r.sim.get_executor(), hold_for_ever(*r.pool, held, around), asio::detached);
+  r.sim.run_for(301s);
+  REQUIRE(held);
+  REQUIRE(r.events->last_stack != "");
+  INFO(r.events->last_stack);
+  CHECK(has_frame_near(r.events->last_stack, around));
+}
+
 TEST_CASE("[H15] given acquires at different places, when they leak, then each report names its own line") {
   auto config = calm(2, 2);
   config.leak_detection = true;

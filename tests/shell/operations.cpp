@@ -177,6 +177,22 @@ TEST_CASE("[T5][T6] given a server that is hung and heals, when callers wait, th
 // --- bounds -------------------------------------------------------------------------------------------------------------
 
 TEST_CASE(
+    "[H3] given a bypass of zero and a coarse clock that lags, when a connection was answered just now, then it is validated all the "
+    "same") {
+  auto config = calm(1, 1);
+  config.pre_ping = true;
+  config.alive_bypass = 0s;
+  rig<> r(config);
+  r.sim.coarse_lag(4ms);
+  r.open();
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    auto lease = r.take();
+    CHECK(r.stats().validations == n);
+  }
+  r.close_and_check();
+}
+
+TEST_CASE(
     "[INV-8][B063][B064] given an operation that hangs and heeds no cancellation, when its bound is over, then socket and place are free") {
   const auto what = GENERATE(operation::ping, operation::reset, operation::close);
   auto config = calm(0, 1);

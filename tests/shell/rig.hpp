@@ -36,6 +36,7 @@ class recorder {
  public:
   struct log {
     std::vector<std::string> lines;
+    std::string last_stack;
     std::function<void(const std::string&)> on_line;
     bool has(const std::string& part) const { return count(part) > 0; }
     std::size_t count(const std::string& part) const {
@@ -60,6 +61,7 @@ class recorder {
     add("health failed " + std::to_string(e.id) + ": " + std::string(e.error));
   }
   void on_event(std::string_view, const tidepool::leak_event& e) {
+    log_->last_stack = e.stack;
     constexpr const char* kinds[] = {"detected", "returned", "reclaimed"};
     add(std::string("leak ") + kinds[static_cast<int>(e.what)] + " " + std::to_string(e.lease.id) + " '" +
         std::string(e.lease.label.view()) + "' line " + std::to_string(e.lease.acquired_at.line()) +

@@ -18,11 +18,10 @@ class acquire_op : public core_waiter {
       asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_op>;
 
   static void start(std::shared_ptr<impl> pool, duration timeout, const source_location& from, Handler handler) {
-    std::unique_ptr<stack_trace> trace = pool->capture();
     allocator_type allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
     acquire_op* op = std::allocator_traits<allocator_type>::allocate(allocator, 1);
-    new (op) acquire_op(pool, std::move(handler), from, std::move(trace));
-    if (entry* held = pool->take(from, timeout <= duration::zero())) {
+    new (op) acquire_op(pool, std::move(handler), from, pool->capture());
+    if (entry* held = pool->take(from, timeout <= duration::zero(), op->trace_)) {
       op->slot = held;
       op->at = stage::done;
       return finish(op);

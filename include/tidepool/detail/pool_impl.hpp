@@ -62,9 +62,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // The way past the lock is to be inlined; what follows where it ends is kept out of its way.
 
   /// An idle connection if there is one and nobody waits; null otherwise.
-  entry* take(const source_location& where, bool stale_ok) {
+  entry* take(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) {
     if (entry* e = take_parked(where)) return e;
-    return take_idle(where, stale_ok);
+    return take_idle(where, stale_ok, trace);
   }
   void release(entry& e) noexcept {
     if constexpr (has_lane) {
@@ -162,9 +162,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
     tell([&] { return checkout_event{e.id, waited}; });
   }
+  /// Where that is wanted. To be called by what the user calls: inside a coroutine of ours the stack shows the event loop alone.
   std::unique_ptr<stack_trace> capture() const noexcept {
-    std::unique_ptr<stack_trace> out;
-    if (config_.track_stack_trace) out.reset(new (std::nothrow) stack_trace);
+    if (!config_.track_stack_trace) return nullptr;
+    std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
     if (out) out->capture();
     return out;
   }
@@ -266,8 +267,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     core_actions a;
     event(a, [&](tick now) { core_.unpark(e, now, a); });
   }
-  [[gnu::noinline]] entry* take_idle(const source_location& where, bool stale_ok) {
-    std::unique_ptr<stack_trace> trace = capture();
+  [[gnu::noinline]] entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) {
     for (;;) {
       tick arm_at = never;
       bool owed = false;
@@ -280,7 +280,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
           collect();
           e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
         }
-        if (e && trace) e->trace = std::move(trace);
+        if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
         owed = core_.has_orders();
       }
       if (owed) catch_up();
@@ -290,6 +290,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         checked_out(*e, duration::zero());
         return e;
       }
+      e->trace.swap(trace);
       core_actions a;
       event(a, [&](tick at) { core_.reject(*e, at, a); });
     }

@@ -22,7 +22,10 @@ class health_check {
         interval_(config.health_check_interval) {}
 
   /// Until when a connection whose server last answered at `last_ok` may be handed out without a round trip.
-  detail::tick fresh_until(detail::tick last_ok) const noexcept { return detail::later(last_ok, bypass_); }
+  /// With a bypass of zero never: the clock of the checkout may be a little behind the one of the answer.
+  detail::tick fresh_until(detail::tick last_ok) const noexcept {
+    return bypass_ > duration::zero() ? detail::later(last_ok, bypass_) : detail::tick::min();
+  }
   /// How often idle connections are validated in the background; `no_limit`: never.
   duration interval() const noexcept { return interval_; }
 
