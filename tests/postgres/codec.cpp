@@ -254,6 +254,21 @@ TEST_CASE("given connection strings, when parsed, then lists, defaults and the e
   unsetenv("PGAPPNAME");
 }
 
+TEST_CASE("given options, when connect_timeout is set later, then it counts as in the connection string, and so does the last word",
+          "[postgres][options]") {
+  pg::options made("host=h");
+  made.set("connect_timeout", "3");
+  CHECK(made.address_timeout == 3s);
+  made.address_timeout = 1500ms;
+  made.set("dbname", "shop");
+  CHECK(made.address_timeout == 1500ms);
+  CHECK_THROWS_AS(made.set("connect_timeout", "soon"), pg::error);
+  CHECK(made.address_timeout == 1500ms);
+  CHECK(made.get("connect_timeout") == "3");
+  made.set("connect_timeout", "");
+  CHECK(made.address_timeout == 5s);
+}
+
 TEST_CASE("given bad connection strings, when parsed, then the fault is named and no secret is repeated", "[postgres][options]") {
   for (const char* bad :
        {"host=a,b port=1,2,3", "host=a port=99999", "host=a port=x", "host=a,b hostaddr=1.2.3.4", "host=a target_session_attrs=some",
