@@ -298,6 +298,40 @@ TEST_CASE("given durations of which the nanoseconds cannot be counted, when they
   CHECK_THAT(c.validate()[0].text(), has_text("acquire_timeout is -1 s: must not be negative; for ever is spelled no_limit"));
 }
 
+TEST_CASE("given defaults, when one field alone is moved past its neighbour, then it is refused, as README.md warns") {
+  pool_config c;
+  std::string field, rule;
+  const auto expect = [&](const char* of, const char* says) {
+    field = of;
+    rule = says;
+  };
+  SECTION("max_size") {
+    c.max_size = 3;
+    expect("min_size", "must not exceed max_size (3)");
+  }
+  SECTION("max_lifetime") {
+    c.max_lifetime = 60s;
+    expect("idle_timeout", "must not exceed max_lifetime (60 s)");
+  }
+  SECTION("retry_delay") {
+    c.retry_delay = 30s;
+    expect("retry_delay", "must not exceed max_retry_delay (10 s)");
+  }
+  SECTION("scale_up_threshold, though scaling is off") {
+    c.auto_scale = false;
+    c.scale_up_threshold = 0.25;
+    expect("scale_down_threshold", "must be below scale_up_threshold (0.25)");
+  }
+  SECTION("abandon_timeout") {
+    c.abandon_timeout = 60s;
+    expect("abandon_timeout", "must be longer than leak_timeout (300 s)");
+  }
+  const auto faults = c.validate();
+  REQUIRE(faults.size() == 1);
+  CHECK(faults[0].field == field);
+  CHECK(faults[0].rule == rule);
+}
+
 TEST_CASE("given a profile, when its options are compared, then none keeps another from ever mattering") {
   const pool_config c = GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(),
                                  pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable());
