@@ -15,6 +15,7 @@ keep=no
 case ${1:-} in
   "") ;;
   --keep) keep=yes ;;
+  --help | -h) sed -n '4,9s/^# \{0,1\}//p' "$0" && exit 0 ;;
   *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
 
@@ -22,12 +23,15 @@ say() { printf '\n== %s\n' "$*"; }
 
 # --- install and build ---------------------------------------------------------------------------------------------------------------
 "$repo/tests/support/install.sh"
-say "building into $build"
+say "building into $build: a minute or two the first time"
 if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
 mkdir -p "$build"
-if ! { cmake -S "$repo" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF &&
-  cmake --build "$build" -j "${JOBS:-$(nproc)}"; } >"$build/build.log" 2>&1; then
+build_all() {
+  cmake -S "$repo" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF &&
+    cmake --build "$build" -j "${JOBS:-$(nproc)}"
+}
+if ! build_all 2>&1 | tee "$build/build.log" | { grep --line-buffered -E '^\[ *[0-9]+[/%]' || true; }; then
   echo "the build FAILED, see $build/build.log" >&2
   grep -E '(error|undefined reference)' "$build/build.log" | head -n 20 >&2 || tail -n 20 "$build/build.log" >&2
   exit 1
@@ -127,10 +131,11 @@ grep -vE 'connection [0-9]+ (created|destroyed)' "$dir/service.log" | grep -E ' 
 printf '... and %s lines about connections that came and went, %s answers of 503\n' \
   "$(grep -cE 'connection [0-9]+ (created|destroyed)' "$dir/service.log" || true)" "$(grep -c '^/' "$dir/service.log" || true)"
 
-failures=()
+failures=() promises=0
 promise() {
   local text=$1
   shift
+  promises=$((promises + 1))
   if "$@"; then echo "  kept    $text"; else echo "  BROKEN  $text" && failures+=("$text"); fi
 }
 answers_after_the_signal() {
@@ -180,7 +185,8 @@ else
 fi
 
 if [ ${#failures[@]} -gt 0 ]; then
-  say "${#failures[@]} promises BROKEN; the end of the service's log:"
+  say "${#failures[@]} of $promises promises BROKEN; the end of the service's log:"
   tail -n 20 "$dir/service.log"
   exit 1
 fi
+say "all $promises promises kept"

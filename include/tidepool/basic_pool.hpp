@@ -22,6 +22,7 @@ namespace tidepool {
 /// Only an awaitable that nobody has begun to await must not be begun any more.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
+  static_assert(sizeof(detail::members_fit<Connection, typename Traits::health_policy>) > 0);
   using impl = detail::pool_impl<Connection, Traits>;
 
  public:
@@ -37,7 +38,8 @@ class basic_pool {
   using awaitable = asio::awaitable<T, executor_type>;
 
   /// `connect` is called as `connect(connect_context)`, or as `connect()`, for every new connection, and returns
-  /// `asio::awaitable<Connection, Traits::operation_executor>`; what it throws is a failed connect. Nothing is opened yet.
+  /// `asio::awaitable<Connection, Traits::operation_executor>`; what it throws is a failed connect. It must be copyable; one call
+  /// may begin before another has ended, also on another thread. Nothing is opened yet.
   /// Throws std::invalid_argument with every fault of `config` in words.
   template <class Connect>
   requires std::invocable<Connect&, connect_context> || std::invocable<Connect&> basic_pool(executor_type executor, Connect connect,

@@ -25,58 +25,61 @@ struct config_fault {
   std::string text() const { return field + " is " + value + ": " + rule; }
 };
 
-/// A plain value: copy it, keep it, compare profiles. Trivially destructible on purpose (see bounded_string.hpp).
+/// A plain value: copy it, keep it; a pool takes a copy of its own, so later changes do not reach it (`resize()` does). Trivially
+/// destructible on purpose (see bounded_string.hpp). README.md lists the rules between fields, and what they make of single changes.
+///
+/// "Finite" is above zero and a year at most; "`no_limit`: never" may be any time above zero, or that.
 struct pool_config {
-  /// Shown in every report and metric; at most 63 bytes.
+  /// Shown in every report and metric; 1 to 63 bytes without control characters.
   bounded_string<63> name = "pool";
 
   // --- size -----------------------------------------------------------------------------------------------------
-  std::size_t min_size = 5;            ///< connections kept in total, 0 or more
+  std::size_t min_size = 5;            ///< connections kept in total, 0 up to `max_size`
   std::size_t max_size = 20;           ///< hard limit, also for those connecting and closing; 1 or more
   std::size_t min_idle = 0;            ///< connections kept spare, within `max_size`
   std::size_t max_connecting = 4;      ///< connects in flight at once; 1 or more
   std::size_t max_waiting = no_limit;  ///< callers that may wait; one more gets `errc::queue_full` at once
 
   // --- time limits ----------------------------------------------------------------------------------------------
-  duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits
+  duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits; `no_limit`
   duration connect_timeout = std::chrono::seconds(10);    ///< one connect attempt; finite
   duration validation_timeout = std::chrono::seconds(5);  ///< one validation round trip; finite
   duration reset_timeout = std::chrono::seconds(2);       ///< one reset at return; finite
   duration close_timeout = std::chrono::seconds(2);       ///< one goodbye to the server; finite
-  duration close_grace = std::chrono::seconds(10);        ///< how long `close()` waits for leases before it aborts them
-  duration slow_acquire = std::chrono::seconds(2);        ///< a wait this long is told to the observer; `no_limit`: never
+  duration close_grace = std::chrono::seconds(10);        ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
+  duration slow_acquire = std::chrono::seconds(2);  ///< a wait that succeeds after this long is told to the observer; `no_limit`: never
 
   // --- lifetime -------------------------------------------------------------------------------------------------
-  duration idle_timeout = std::chrono::seconds(300);   ///< an idle connection above the floors is closed; `no_limit`: never
+  duration idle_timeout = std::chrono::seconds(300);   ///< idle ones above the floors are closed; up to `max_lifetime`; `no_limit`: never
   duration max_lifetime = std::chrono::seconds(1800);  ///< upper bound of a connection's age at hand-out; `no_limit`: none
   double lifetime_jitter = 0.1;                        ///< share of `max_lifetime` that is subtracted at random; 0 up to below 1
-  std::size_t max_uses = no_limit;                     ///< leases after which a connection is replaced
+  std::size_t max_uses = no_limit;                     ///< leases after which a connection is replaced, 1 or more
 
   // --- validation -----------------------------------------------------------------------------------------------
-  bool pre_ping = true;                                    ///< one round trip before hand-out, unless within `alive_bypass`
-  bool test_on_borrow = true;                              ///< the same by the custom validation or `validation_query`, where there is one
-  bounded_string<255> validation_query = {};               ///< given to drivers that can run it; empty: the driver's own ping
+  bool pre_ping = true;        ///< with this or the next: one round trip before hand-out, unless within `alive_bypass`; both off: none
+  bool test_on_borrow = true;  ///< and `validation_query` is what is run, here and in the background, if there is one
+  bounded_string<255> validation_query = {};               ///< at most 255 bytes, for drivers that can run it; empty: the driver's own ping
   duration alive_bypass = std::chrono::milliseconds(500);  ///< no validation this long after a successful round trip; 0: always validate
-  duration health_check_interval = std::chrono::seconds(30);  ///< idle connections are validated this often; `no_limit`: never
+  duration health_check_interval = std::chrono::seconds(30);  ///< idle ones are validated this often, 1 ms or more; `no_limit`: never
 
   // --- connect failure ------------------------------------------------------------------------------------------
   std::size_t max_retries = 3;                          ///< failed connects a caller sits through after the first, with no connection alive
-  duration retry_delay = std::chrono::seconds(1);       ///< first pause of the back-off, which the whole pool shares
-  duration max_retry_delay = std::chrono::seconds(10);  ///< longest pause of the back-off
-  std::size_t breaker_threshold = 5;                    ///< failures in a row that open the breaker
-  duration breaker_open_time = std::chrono::seconds(2);  ///< how long it stays open before one probe
+  duration retry_delay = std::chrono::seconds(1);       ///< first pause of the back-off, which the whole pool shares; doubles; finite
+  duration max_retry_delay = std::chrono::seconds(10);  ///< longest pause of the back-off; finite
+  std::size_t breaker_threshold = 5;                    ///< failures in a row that open the breaker, 1 or more; `no_limit`: never
+  duration breaker_open_time = std::chrono::seconds(2);  ///< how long it stays open before one probe; finite
 
   // --- auto-scaling ---------------------------------------------------------------------------------------------
   bool auto_scale = true;
-  double scale_up_threshold = 0.8;    ///< utilisation above which the target grows by 20 %
-  double scale_down_threshold = 0.3;  ///< utilisation below which it shrinks by 20 %
-  duration scale_check_interval = std::chrono::seconds(10);
+  double scale_up_threshold = 0.8;    ///< average utilisation (leased of open) above which the target grows by 20 %; up to 1
+  double scale_down_threshold = 0.3;  ///< below which it shrinks by 20 %; 0 up to below the other
+  duration scale_check_interval = std::chrono::seconds(10);  ///< 1 ms or more, finite
 
   // --- leaks ----------------------------------------------------------------------------------------------------
   bool leak_detection = true;
-  duration leak_timeout = std::chrono::seconds(300);  ///< a lease held this long is reported once
+  duration leak_timeout = std::chrono::seconds(300);  ///< a lease held this long is reported once; `no_limit`: never
   bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report
-  duration abandon_timeout = no_limit;                ///< a lease held this long loses its connection; opt-in
+  duration abandon_timeout = no_limit;                ///< one held this long loses its connection; above `leak_timeout`; opt-in
 
   start_mode start = start_mode::fail_fast;
 

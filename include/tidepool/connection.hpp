@@ -1,9 +1,11 @@
-// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept.
+// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept. A member of
+// one of these names and another form does not compile.
 #ifndef TIDEPOOL_CONNECTION_HPP
 #define TIDEPOOL_CONNECTION_HPP
 
 #include <concepts>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "detail/asio.hpp"
@@ -94,6 +96,60 @@ concept has_context_gone = requires(C& c) {
   noexcept;
 };
 
+namespace detail {
+
+/// An awaitable whose result the pool would drop.
+template <class T>
+inline constexpr bool brings_a_result = false;
+template <class T, class Executor>
+inline constexpr bool brings_a_result<asio::awaitable<T, Executor>> = !std::is_void_v<T>;
+
+// A member of the right name and the wrong form would not be found, or its answer not heard, and nobody would notice.
+template <class C>
+inline constexpr bool usable_fits = has_usable<C> || !requires(C & c) {
+  c.usable();
+};
+template <class C>
+inline constexpr bool after_lease_fits = has_after_lease<C> || !requires(C & c) {
+  c.after_lease();
+};
+template <class C>
+inline constexpr bool abort_fits = has_abort<C> || !requires(C & c) {
+  c.abort();
+};
+template <class C>
+inline constexpr bool context_gone_fits = has_context_gone<C> || !requires(C & c) {
+  c.context_gone();
+};
+template <class C>
+inline constexpr bool ping_fits = !requires(C & c) {
+  requires brings_a_result<decltype(c.ping())>;
+};
+template <class C>
+inline constexpr bool ping_query_fits = !requires(C & c, std::string_view q) {
+  requires brings_a_result<decltype(c.ping(q))>;
+};
+template <class C>
+inline constexpr bool reset_fits = !requires(C & c) {
+  requires brings_a_result<decltype(c.reset())>;
+};
+template <class P, class C>
+inline constexpr bool validate_fits = !requires(P & p, C& c) {
+  requires brings_a_result<decltype(p.validate(c))>;
+};
+
+template <class C, class HealthPolicy>
+struct members_fit {
+  static_assert(usable_fits<C>, "usable() has to be const and noexcept, and to give a bool");
+  static_assert(after_lease_fits<C>, "after_lease() has to be const and noexcept, and to give a lease_end");
+  static_assert(abort_fits<C>, "abort() has to be noexcept");
+  static_assert(context_gone_fits<C>, "context_gone() has to be noexcept");
+  static_assert(ping_fits<C> && ping_query_fits<C>, "ping() has to throw when the connection is dead: what it returns is not heard");
+  static_assert(reset_fits<C>, "reset() has to throw when it cannot: what it returns is not heard");
+  static_assert(validate_fits<HealthPolicy, C>, "validate() has to throw to condemn a connection: what it returns is not heard");
+};
+
+}  // namespace detail
 }  // namespace tidepool
 
 #endif

@@ -1,4 +1,4 @@
-// tidepool - error codes, and the exception that explains itself.
+// tidepool - error codes, and what a connector can say of a failed connect. The exception that explains itself: pool_error.hpp.
 #ifndef TIDEPOOL_ERROR_HPP
 #define TIDEPOOL_ERROR_HPP
 
@@ -9,7 +9,9 @@
 
 namespace tidepool {
 
-/// Why an operation of the pool failed.
+/// Why an operation of the pool failed. Connections have errors of their own, and so has `std::errc`, which these compare with: `timeout`
+/// is `timed_out`, `cancelled` is `operation_canceled`, `queue_full` is `resource_unavailable_try_again`, `circuit_open` and
+/// `connect_failed` are `not_connected`.
 enum class errc {
   timeout = 1,     ///< no connection became free within the acquire timeout
   closed,          ///< the pool is closing, closed or destroyed
@@ -61,7 +63,7 @@ inline std::error_code make_error_code(errc value) noexcept { return {static_cas
 /// What kind of failure a connect attempt met; decides what the pool does next.
 enum class failure_kind {
   transient,   ///< refused, unreachable, timed out, starting up: back off and try again
-  permanent,   ///< wrong password, no such database: waiters fail at once with the cause
+  permanent,   ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
   server_full  ///< the server is alive but has no room: back off, but leave the breaker alone
 };
 

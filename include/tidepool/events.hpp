@@ -18,9 +18,9 @@ using connection_id = std::uint64_t;
 
 /// Life cycle of a pool.
 enum class pool_state {
-  starting,   ///< `min_size` connections were not there yet
+  starting,   ///< not opened, or `min_size` connections were never there yet; acquires are served as connections come
   healthy,    ///< serving
-  degraded,   ///< serving, but connecting fails
+  degraded,   ///< serving, but the latest connect failed
   critical,   ///< no connection is alive and connecting fails
   suspended,  ///< acquires wait until `resume()`
   closing,    ///< no more acquires; leases are awaited
@@ -32,7 +32,7 @@ inline const char* to_string(pool_state state) noexcept {
   return names[static_cast<int>(state)];
 }
 
-/// Why a connection left the pool.
+/// Why a connection left the pool; in `destroyed_event` and `pool_stats::closed()`.
 enum class close_reason {
   idle,          ///< idle for `idle_timeout`
   lifetime,      ///< older than `max_lifetime`
@@ -55,62 +55,81 @@ inline const char* to_string(close_reason reason) noexcept {
   return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
 }
 
-/// One lease as reports show it. The label is what the holder said of himself, cut to 47 bytes.
+/// One lease as reports show it.
 struct lease_report {
   connection_id id = 0;
-  source_location acquired_at{};
-  duration held{};
-  bounded_string<47> label{};
+  source_location acquired_at{};  ///< where `acquire()` was called
+  duration held{};                ///< so far
+  bounded_string<47> label{};     ///< what the holder said with `lease::label()`, cut to 47 bytes
 };
 
+// What an observer is told (see policy/observer.hpp). Every event is told after the fact and without the pool's lock: the pool may have
+// moved on, and events of several threads may arrive in another order than they happened in. Texts live as long as the call.
+
+/// A connect succeeded.
 struct created_event {
   connection_id id;
-  duration connect_time;
+  duration connect_time;  ///< from the start of this attempt, without the pauses before it
 };
+/// A connection that was created is gone, whichever way it left: `created_event` and this one come in pairs.
 struct destroyed_event {
   connection_id id;
   close_reason reason;
-  duration age;
+  duration age;  ///< since it was connected
 };
+/// A caller got a lease.
 struct checkout_event {
   connection_id id;
-  duration waited;
+  duration waited;  ///< zero when a connection was idle
 };
+/// A lease ended by `release()`, `discard()` or its destructor; told before the pool decides what becomes of the connection. An observer
+/// that has this member makes the pool time every lease instead of a sample: two reads of the clock more for each.
 struct checkin_event {
   connection_id id;
   duration held;
 };
+/// A connect failed or ran into `connect_timeout`.
 struct connect_failed_event {
-  std::string_view error;
-  std::size_t failures_in_a_row;
+  std::string_view error;         ///< what the connector's exception said
+  std::size_t failures_in_a_row;  ///< attempts in flight together that fail together count as one
 };
+/// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {
   connection_id id;
-  std::string_view error;
+  std::string_view error;  ///< what the validation's exception said
 };
+/// A lease has been held too long, or one of which that was said has ended.
 struct leak_event {
-  enum class kind { detected, returned, reclaimed };
+  enum class kind {
+    detected,  ///< held for `leak_timeout`; said once a lease
+    returned,  ///< a reported one came back after all
+    reclaimed  ///< a reported one was held for `abandon_timeout`: its socket is shut, its slot free
+  };
   kind what;
-  lease_report lease;
-  std::string_view stack;  ///< one symbol a line; empty unless `track_stack_trace`
+  lease_report lease;      ///< who holds it, since when, from where
+  std::string_view stack;  ///< of the acquire, one symbol a line; empty unless `track_stack_trace`, and with `returned`
 };
+/// Scaling moved its target; told once a `scale_check_interval` at most.
 struct scaled_event {
-  std::size_t from;
-  std::size_t to;
-  double utilization;
+  std::size_t from;    ///< connections open
+  std::size_t to;      ///< the new target
+  double utilization;  ///< leased time over open time since the previous check, 0..1
 };
+/// The breaker changed. Changes within one step of the pool are told as one.
 struct breaker_event {
   breaker_state from;
   breaker_state to;
 };
+/// The pool changed its state. Changes within one step of the pool are told as one.
 struct state_event {
   pool_state from;
   pool_state to;
-  std::string_view reason;
+  std::string_view reason;  ///< a fixed text for each `to`; causes come with `connect_failed_event`
 };
+/// A caller got a lease after waiting for `slow_acquire` or longer. Those who got none know it from their `pool_error`.
 struct slow_acquire_event {
   duration waited;
-  source_location where;
+  source_location where;  ///< of the acquire
 };
 
 }  // namespace tidepool

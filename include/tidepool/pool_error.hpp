@@ -13,14 +13,14 @@
 
 namespace tidepool {
 
-/// The state of the pool at the moment an acquire failed.
+/// The pool at the moment an acquire or `open()` failed: one consistent picture.
 struct error_report {
-  std::string pool;
+  std::string pool;  ///< its name
   errc why{};
-  duration waited{};
+  duration waited{};  ///< by this caller
   pool_state state{};
   breaker_state breaker{};
-  std::size_t active = 0;
+  std::size_t active = 0;  ///< leased
   std::size_t idle = 0;
   std::size_t connecting = 0;
   std::size_t validating = 0;
@@ -29,8 +29,8 @@ struct error_report {
   std::size_t max_size = 0;
   std::size_t waiting = 0;            ///< others who still wait
   std::vector<lease_report> holders;  ///< the longest held leases, at most eight
-  std::string last_connect_error;     ///< empty when the last connect succeeded
-  duration last_connect_error_age{};
+  std::string last_connect_error;     ///< in the connector's words, at most 512 bytes; empty when the last connect succeeded
+  duration last_connect_error_age{};  ///< means something only with an error
 
   /// What a caller would have had to wait for.
   const char* bottleneck() const noexcept {
@@ -68,7 +68,8 @@ struct error_report {
   }
 };
 
-/// Thrown by `acquire()` and `open()`. `code()` is an `errc`, `what()` the whole story in one line, `report()` the same as data.
+/// Thrown by `acquire()`, by `open()`, and by a `close()` that is cancelled or outlived by the pool object. `code()` is an `errc`, `what()`
+/// the whole story in one line, `report()` the same as data. Copies are cheap and do not throw. Completion tokens get the code alone.
 class pool_error : public std::system_error {
  public:
   pool_error(errc code, error_report report)

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "stats.hpp"
@@ -87,10 +88,16 @@ class prometheus_writer {
 
 }  // namespace detail
 
-/// The metrics of any number of pools (a range of pool_stats), to be served as `text/plain; version=0.0.4`. Durations are in seconds;
-/// every metric carries the pool's name as label `pool`. Touches no pool; allocates the text.
+/// The metrics of any number of pools (a range of pool_stats, with names that differ), to be served as `text/plain; version=0.0.4`.
+/// Durations are in seconds; every metric carries the pool's name as label `pool`. Touches no pool; allocates the text. Thread safe.
 template <class Range>
 std::string to_prometheus(const Range& pools, std::string_view prefix = "db_") {
+  if constexpr (!std::is_lvalue_reference_v<decltype(*std::begin(pools))>) {
+    // Made on the way, like by a `views::transform`: the writer goes over them more than once.
+    std::vector<pool_stats> kept;
+    for (const pool_stats& one : pools) kept.push_back(one);
+    return to_prometheus(kept, prefix);
+  }
   detail::prometheus_writer out(pools, prefix);
   out.family("pool_size", "gauge", "Connections in the pool, all states.", [](const pool_stats& s) { return s.total_connections; });
   out.family("pool_active", "gauge", "Connections leased.", [](const pool_stats& s) { return s.active_connections; });
@@ -104,7 +111,9 @@ std::string to_prometheus(const Range& pools, std::string_view prefix = "db_") {
   out.family("pool_min_size", "gauge", "Lower bound of the size.", [](const pool_stats& s) { return s.min_size; });
   out.family("pool_max_size", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
   out.family("pool_target_size", "gauge", "What scaling aims at.", [](const pool_stats& s) { return s.target_size; });
-  out.family("pool_utilization_ratio", "gauge", "Leased share of the connections.", [](const pool_stats& s) { return s.utilization(); });
+  out.family("pool_utilization_ratio", "gauge", "Leased share of the open connections.",
+             [](const pool_stats& s) { return s.utilization(); });
+  out.family("pool_saturation_ratio", "gauge", "Leased share of the upper bound.", [](const pool_stats& s) { return s.saturation(); });
   out.family_by(
       "pool_state", "gauge", "1 for the state the pool is in.", "state", 7,
       [](std::size_t i) { return to_string(static_cast<pool_state>(i)); },

@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_STATS_HPP
 #define TIDEPOOL_STATS_HPP
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -11,55 +12,55 @@
 
 namespace tidepool {
 
-/// Taken under the pool's lock in one go: gauges add up, counters never go back. A plain value.
+/// Taken under the pool's lock in one go: gauges add up, counters never go back. A plain value of some 8 kB.
 struct pool_stats {
-  bounded_string<63> name{};
+  bounded_string<63> name{};  ///< `pool_config::name`
   pool_state state{};
   breaker_state breaker{};
 
   // --- gauges -----------------------------------------------------------------------------------------------------
-  std::size_t total_connections = 0;  ///< all of the below
-  std::size_t active_connections = 0;
+  std::size_t total_connections = 0;   ///< all of the below
+  std::size_t active_connections = 0;  ///< leased
   std::size_t idle_connections = 0;
   std::size_t connecting = 0;
   std::size_t validating = 0;
   std::size_t resetting = 0;
-  std::size_t closing = 0;
-  std::size_t waiting = 0;  ///< callers in the queue
-  std::size_t leaked = 0;   ///< leases reported as leaked and still out
-  std::size_t min_size = 0;
+  std::size_t closing = 0;   ///< saying goodbye; they count against `max_size` until they are gone
+  std::size_t waiting = 0;   ///< callers in the queue
+  std::size_t leaked = 0;    ///< leases reported as leaked and still out
+  std::size_t min_size = 0;  ///< the bounds at present; `resize()` moves them
   std::size_t max_size = 0;
   std::size_t target_size = 0;  ///< what scaling aims at
   std::size_t min_idle = 0;
 
   // --- acquires, by outcome ---------------------------------------------------------------------------------------
-  std::uint64_t direct = 0;  ///< served at once
-  std::uint64_t waited = 0;  ///< served after a wait
-  std::uint64_t timeouts = 0;
-  std::uint64_t rejected_full = 0;
-  std::uint64_t cancelled = 0;
-  std::uint64_t refused_open = 0;  ///< breaker open
-  std::uint64_t refused_connect = 0;
-  std::uint64_t refused_closed = 0;
+  std::uint64_t direct = 0;            ///< served at once
+  std::uint64_t waited = 0;            ///< served after a wait
+  std::uint64_t timeouts = 0;          ///< `errc::timeout`
+  std::uint64_t rejected_full = 0;     ///< `errc::queue_full`
+  std::uint64_t cancelled = 0;         ///< `errc::cancelled`
+  std::uint64_t refused_open = 0;      ///< `errc::circuit_open`
+  std::uint64_t refused_connect = 0;   ///< `errc::connect_failed`
+  std::uint64_t refused_closed = 0;    ///< `errc::closed`
   std::uint64_t total_checkouts = 0;   ///< direct + waited
   std::uint64_t total_checkins = 0;    ///< leases that ended, whatever became of the connection
-  std::uint64_t failed_checkouts = 0;  ///< all that failed, cancelled ones included
+  std::uint64_t failed_checkouts = 0;  ///< the sum of the six above, cancelled ones included; an empty `try_acquire()` is no failure
 
   // --- connections ------------------------------------------------------------------------------------------------
   std::uint64_t connects_started = 0;
   std::uint64_t connections_created = 0;
   std::uint64_t connection_errors = 0;  ///< failed connects
-  std::uint64_t validations = 0;
+  std::uint64_t validations = 0;        ///< before a hand-out and in the background
   std::uint64_t validation_failures = 0;
-  std::uint64_t resets = 0;
+  std::uint64_t resets = 0;  ///< at return
   std::array<std::uint64_t, close_reasons> closed_by_reason{};
   std::uint64_t closed(close_reason reason) const noexcept { return closed_by_reason[static_cast<std::size_t>(reason)]; }
   std::uint64_t connections_closed = 0;  ///< the sum over all reasons
 
   // --- leaks ------------------------------------------------------------------------------------------------------
-  std::uint64_t leaks_detected = 0;
-  std::uint64_t leaks_returned = 0;
-  std::uint64_t leaks_reclaimed = 0;
+  std::uint64_t leaks_detected = 0;   ///< leases held for `leak_timeout`
+  std::uint64_t leaks_returned = 0;   ///< of these, came back after all
+  std::uint64_t leaks_reclaimed = 0;  ///< of these, lost their connection at `abandon_timeout`
 
   // --- distributions ----------------------------------------------------------------------------------------------
   histogram wait_time;     ///< from acquire to lease, of all checkouts; those served at once count as zero
@@ -72,12 +73,17 @@ struct pool_stats {
 
   std::uint64_t generation = 0;  ///< counts `recycle()` calls
 
-  /// Leased share of the open connections, 0..1.
-  double utilization() const noexcept {
-    return total_connections ? static_cast<double>(active_connections) / static_cast<double>(total_connections) : 0.0;
-  }
-  /// One JSON object; durations in seconds.
+  /// Leased share of the open connections, 0..1: what scaling goes by. A small pool that may still grow is often at 1.
+  double utilization() const noexcept { return share(total_connections); }
+  /// Leased share of `max_size`, 0..1: what alerts and `assess()` go by. At 1 the next caller has to wait for a return.
+  double saturation() const noexcept { return share(max_size); }
+  /// One JSON object on one line; durations in seconds. Allocates the text; touches no pool.
   std::string to_json() const;
+
+ private:
+  double share(std::size_t of) const noexcept {
+    return of ? std::min(1.0, static_cast<double>(active_connections) / static_cast<double>(of)) : 0.0;
+  }
 };
 
 /// What a load balancer wants to know.
@@ -88,12 +94,16 @@ inline const char* to_string(health_status status) noexcept {
 }
 struct health_verdict {
   health_status status;
-  const char* reason;
+  const char* reason;  ///< static text; empty when healthy
 };
 
-/// The usual rules: unhealthy when the pool is critical, closing or closed, or when more than `max_failed` checkouts failed since `before`
-/// (a snapshot of some seconds ago; without it failures since the start of the pool count, for ever); degraded when suspended, when
-/// connecting fails, or when more than 95 % of the connections are leased.
+/// The usual rules, the worst first:
+/// - unhealthy when the pool is critical, closing or closed;
+/// - unhealthy when more than `max_failed` acquires failed since `before`, a snapshot of some seconds ago. Without it those since the start
+///   of the pool count, for ever. Acquires that their callers cancelled do not count: they say nothing of the pool;
+/// - degraded when connecting fails while connections are alive, when the pool is suspended, and when more than 95 % of `max_size` is
+/// leased.
+///   A pool that may still grow is not called busy. A degraded pool serves: take only an unhealthy one out of rotation.
 inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
   switch (now.state) {
     case pool_state::critical: return {health_status::unhealthy, "pool critical"};
@@ -101,10 +111,12 @@ inline health_verdict assess(const pool_stats& now, const pool_stats& before = {
     case pool_state::closed: return {health_status::unhealthy, "pool closed"};
     default: break;
   }
-  if (now.failed_checkouts - before.failed_checkouts > max_failed) return {health_status::unhealthy, "high error rate"};
+  const std::uint64_t failed = now.failed_checkouts - now.cancelled;
+  const std::uint64_t known = before.failed_checkouts - before.cancelled;
+  if (failed > known && failed - known > max_failed) return {health_status::unhealthy, "high error rate"};
   if (now.state == pool_state::degraded) return {health_status::degraded, "connecting fails"};
   if (now.state == pool_state::suspended) return {health_status::degraded, "suspended"};
-  if (now.utilization() > 0.95) return {health_status::degraded, "high utilization"};
+  if (now.saturation() > 0.95) return {health_status::degraded, "high utilization"};
   return {health_status::healthy, ""};
 }
 

@@ -139,6 +139,24 @@ TEST_CASE("given arrays, when they go through text, then quotes, NULLs, bounds a
     CHECK(refusal<std::vector<int>>(broken) == pg::errc::conversion);
 }
 
+TEST_CASE("given timestamps beyond the calendar type, when they are sent, then that is refused instead of another date being sent",
+          "[postgres][codec]") {
+  using namespace std::chrono;
+  using stamp = sys_time<microseconds>;
+  const stamp last = sys_days(year::max() / December / 31) + 24h - microseconds(1);
+  const stamp first = sys_days(year::min() / January / 1);
+  std::string out;
+  pg::codec<stamp>::encode(out, last);
+  CHECK(out == "32767-12-31 23:59:59.999999+00");
+  out.clear();
+  pg::codec<stamp>::encode(out, first);
+  CHECK(out == "32768-01-01 00:00:00.000000+00 BC");
+  for (const stamp beyond :
+       {last + microseconds(1), first - microseconds(1), stamp::max() - microseconds(1), stamp::min() + microseconds(1)}) {
+    CHECK_THROWS_AS(pg::codec<stamp>::encode(out, beyond), pg::error);
+  }
+}
+
 TEST_CASE("given timestamps, when they go through text, then microseconds, zones, eras and infinity survive", "[postgres][codec]") {
   using namespace std::chrono;
   const stamp at = sys_days(year(2024) / 2 / 29) + 23h + 59min + 59s + microseconds(999999);
@@ -252,6 +270,21 @@ TEST_CASE("given connection strings, when parsed, then lists, defaults and the e
   CHECK(pg::options("host=h").get("application_name") == "from_env");
   CHECK(pg::options("host=h application_name=mine").get("application_name") == "mine");
   unsetenv("PGAPPNAME");
+}
+
+TEST_CASE("given options, when connect_timeout is set later, then it counts as in the connection string, and so does the last word",
+          "[postgres][options]") {
+  pg::options made("host=h");
+  made.set("connect_timeout", "3");
+  CHECK(made.address_timeout == 3s);
+  made.address_timeout = 1500ms;
+  made.set("dbname", "shop");
+  CHECK(made.address_timeout == 1500ms);
+  CHECK_THROWS_AS(made.set("connect_timeout", "soon"), pg::error);
+  CHECK(made.address_timeout == 1500ms);
+  CHECK(made.get("connect_timeout") == "3");
+  made.set("connect_timeout", "");
+  CHECK(made.address_timeout == 5s);
 }
 
 TEST_CASE("given bad connection strings, when parsed, then the fault is named and no secret is repeated", "[postgres][options]") {

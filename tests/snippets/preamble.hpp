@@ -20,7 +20,6 @@
 #include <string>
 #include <string_view>
 
-namespace asio = tidepool::asio;
 namespace postgres = tidepool::postgres;
 
 /// What a snippet that is the body of a coroutine may use without saying so.

@@ -165,6 +165,9 @@ std::vector<broken_rule> broken_rules() {
   return {
       {"name", [](pool_config& c) { c.name = ""; }},
       {"name", [](pool_config& c) { c.name = std::string(64, 'x'); }},
+      {"name", [](pool_config& c) { c.name = "two\nlines"; }},
+      {"name", [](pool_config& c) { c.name = std::string("a\0b", 3); }},
+      {"validation_query", [](pool_config& c) { c.validation_query = std::string("select\0 1", 9); }},
       {"validation_query", [](pool_config& c) { c.validation_query = std::string(256, 'x'); }},
       {"min_size", [](pool_config& c) { c.min_size = 21; }},
       {"min_size", [=](pool_config& c) { c.min_size = negative(-5); }},
@@ -189,6 +192,7 @@ std::vector<broken_rule> broken_rules() {
       {"reset_timeout", [](pool_config& c) { c.reset_timeout = no_limit; }},
       {"close_timeout", [](pool_config& c) { c.close_timeout = 0s; }},
       {"close_timeout", [](pool_config& c) { c.close_timeout = no_limit; }},
+      {"close_timeout", [](pool_config& c) { c.close_timeout = 366 * 24h; }},
       {"close_grace", [](pool_config& c) { c.close_grace = -1s; }},
       {"slow_acquire", [](pool_config& c) { c.slow_acquire = -1s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = 0s; }},
@@ -200,12 +204,16 @@ std::vector<broken_rule> broken_rules() {
       {"lifetime_jitter", [=](pool_config& c) { c.lifetime_jitter = nan; }},
       {"alive_bypass", [](pool_config& c) { c.alive_bypass = -1ms; }},
       {"health_check_interval", [](pool_config& c) { c.health_check_interval = 0s; }},
+      {"health_check_interval", [](pool_config& c) { c.health_check_interval = 999us; }},
       {"retry_delay", [](pool_config& c) { c.retry_delay = 0s; }},
       {"retry_delay", [](pool_config& c) { c.retry_delay = 11s; }},
       {"max_retry_delay", [](pool_config& c) { c.max_retry_delay = no_limit; }},
+      {"max_retry_delay", [](pool_config& c) { c.max_retry_delay = 200 * 365 * 24h; }},
       {"breaker_open_time", [](pool_config& c) { c.breaker_open_time = 0s; }},
       {"breaker_open_time", [](pool_config& c) { c.breaker_open_time = no_limit; }},
       {"scale_check_interval", [](pool_config& c) { c.scale_check_interval = 0s; }},
+      {"scale_check_interval", [](pool_config& c) { c.scale_check_interval = 1ns; }},
+      {"scale_check_interval", [](pool_config& c) { c.scale_check_interval = no_limit; }},
       {"scale_up_threshold", [](pool_config& c) { c.scale_up_threshold = 1.1; }},
       {"scale_up_threshold", [=](pool_config& c) { c.scale_up_threshold = nan; }},
       {"scale_down_threshold", [](pool_config& c) { c.scale_down_threshold = -0.1; }},
@@ -266,6 +274,71 @@ TEST_CASE("given a broken rule, when its fault is read, then it gives field, val
   CHECK_THAT(all, has_text("idle_timeout is 7200 s: must not exceed max_lifetime (1800 s)"));
   CHECK_THAT(all, has_text("max_connecting is negative (-3)"));
   CHECK_THAT(all, has_text("reset_timeout is no_limit: must be above zero and finite"));
+}
+
+TEST_CASE(
+    "given an option that is wrong in itself, when the configuration is validated, then it is said once, and not in what others compare "
+    "with") {
+  pool_config c;
+  SECTION("a negative floor") { c.min_size = static_cast<std::size_t>(-5); }
+  SECTION("no bound") { c.max_size = no_limit; }
+  SECTION("a bound of zero") { c.max_size = 0; }
+  SECTION("no lifetime") { c.max_lifetime = 0s; }
+  SECTION("a negative idle time") { c.idle_timeout = -1s; }
+  SECTION("no longest delay") { c.max_retry_delay = 0s; }
+  SECTION("an interval of nothing") { c.scale_check_interval = 0s; }
+  SECTION("a name on two lines") { c.name = "a\tb"; }
+  CHECK(faulty_fields(c).size() == 1);
+}
+
+TEST_CASE("given durations of which the nanoseconds cannot be counted, when they have wrapped around, then the fault says what to write") {
+  pool_config c;
+  c.acquire_timeout = duration(-1s);  // what std::chrono::seconds::max() becomes
+  REQUIRE(c.validate().size() == 1);
+  CHECK_THAT(c.validate()[0].text(), has_text("acquire_timeout is -1 s: must not be negative; for ever is spelled no_limit"));
+}
+
+TEST_CASE("given defaults, when one field alone is moved past its neighbour, then it is refused, as README.md warns") {
+  pool_config c;
+  std::string field, rule;
+  const auto expect = [&](const char* of, const char* says) {
+    field = of;
+    rule = says;
+  };
+  SECTION("max_size") {
+    c.max_size = 3;
+    expect("min_size", "must not exceed max_size (3)");
+  }
+  SECTION("max_lifetime") {
+    c.max_lifetime = 60s;
+    expect("idle_timeout", "must not exceed max_lifetime (60 s)");
+  }
+  SECTION("retry_delay") {
+    c.retry_delay = 30s;
+    expect("retry_delay", "must not exceed max_retry_delay (10 s)");
+  }
+  SECTION("scale_up_threshold, though scaling is off") {
+    c.auto_scale = false;
+    c.scale_up_threshold = 0.25;
+    expect("scale_down_threshold", "must be below scale_up_threshold (0.25)");
+  }
+  SECTION("abandon_timeout") {
+    c.abandon_timeout = 60s;
+    expect("abandon_timeout", "must be longer than leak_timeout (300 s)");
+  }
+  const auto faults = c.validate();
+  REQUIRE(faults.size() == 1);
+  CHECK(faults[0].field == field);
+  CHECK(faults[0].rule == rule);
+}
+
+TEST_CASE("given a profile, when its options are compared, then none keeps another from ever mattering") {
+  const pool_config c = GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(),
+                                 pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable());
+  CHECK(c.slow_acquire < c.acquire_timeout);
+  CHECK(c.max_retries < c.breaker_threshold);
+  CHECK(c.alive_bypass < c.health_check_interval);
+  CHECK(c.validation_timeout <= c.health_check_interval);
 }
 
 TEST_CASE("given options without a limit, when the configuration is validated, then it is sound") {

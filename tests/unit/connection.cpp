@@ -34,6 +34,17 @@ struct almost {
   void context_gone();
 };
 
+/// What came from a pool where these return whether all is well.
+struct answering {
+  asio::awaitable<bool> ping();
+  asio::awaitable<bool> ping(std::string_view query);
+  asio::awaitable<int> reset();
+};
+struct judge {
+  asio::awaitable<bool> validate(bare&);
+  asio::awaitable<void> validate(full&);
+};
+
 template <class C>
 constexpr bool offers_nothing =
     !has_ping<C> && !has_ping_query<C> && !has_reset<C> && !has_close<C> && !has_usable<C> && !has_after_lease<C> && !has_abort<C> &&
@@ -42,6 +53,17 @@ static_assert(offers_nothing<bare>, "a connection needs only to be movable");
 static_assert(offers_nothing<almost>, "what may throw or changes the connection is not taken for the real thing");
 static_assert(has_ping<full> && has_ping_query<full> && has_reset<full> && has_close<full> && has_usable<full> && has_after_lease<full> &&
               has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_context_gone<full>);
+
+template <class C>
+constexpr bool each_fits = detail::usable_fits<C>&& detail::after_lease_fits<C>&& detail::abort_fits<C>&& detail::context_gone_fits<C>&&
+    detail::ping_fits<C>&& detail::ping_query_fits<C>&& detail::reset_fits<C>;
+static_assert(each_fits<bare> && each_fits<full>);
+static_assert(!detail::usable_fits<almost> && !detail::after_lease_fits<almost> && !detail::abort_fits<almost> &&
+                  !detail::context_gone_fits<almost>,
+              "a pool of these does not compile, or nobody would notice that they are never called");
+static_assert(!detail::ping_fits<answering> && !detail::ping_query_fits<answering> && !detail::reset_fits<answering>,
+              "nor one of these, or nobody would notice that their answer is not heard");
+static_assert(!detail::validate_fits<judge, bare> && detail::validate_fits<judge, full> && detail::validate_fits<bare, bare>);
 
 TEST_CASE("given an attempt to connect, when its context is read, then it tells what the pool put in") {
   asio::io_context io;

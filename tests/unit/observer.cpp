@@ -105,6 +105,15 @@ TEST_CASE("given a text with the marks of a format, when it is logged, then it a
   check_line(health_failed_event{1, long_text}, level::warning, "orders: connection 1 failed its health check: " + long_text);
 }
 
+TEST_CASE("given words of a client in an event, when it is logged, then they make no further line and move no cursor") {
+  check_line(connect_failed_event{"no\r\n2026-01-01 root: all is well\x1b[2J", 1}, level::warning,
+             "orders: connect failed (1 in a row): no  2026-01-01 root: all is well [2J");
+  leak_event event{leak_event::kind::detected, {}, "main\nstart"};
+  event.lease.label = "transfer\n7";
+  const std::string text = logged(event)[0].text;
+  CHECK_THAT(text, has_text("label transfer 7\nmain\nstart"));
+}
+
 TEST_CASE("given a logger without a sink, when an event happens, then it is ignored") {
   log_observer observer;
   CHECK_NOTHROW(observer.on_event("orders", created_event{1, 0s}));

@@ -68,6 +68,7 @@ pool_stats orders() {
   s.state = pool_state::degraded;
   s.breaker = breaker_state::open;
   s.total_connections = 12;
+  s.max_size = 36;
   s.active_connections = 9;
   s.idle_connections = 2;
   s.total_checkouts = 1000;
@@ -89,6 +90,7 @@ TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics ar
   CHECK(e["db_pool_size{pool=\"orders\"}"] == 12);
   CHECK(e["db_pool_active{pool=\"orders\"}"] == 9);
   CHECK(e["db_pool_idle{pool=\"orders\"}"] == 2);
+  CHECK(e["db_pool_saturation_ratio{pool=\"orders\"}"] == 0.25);
   CHECK(e["db_checkouts_total{pool=\"orders\"}"] == 1000);
   CHECK(e["db_checkout_duration_seconds_count{pool=\"orders\"}"] == 1000);
   for (const char* gauge : {"db_pool_size", "db_pool_active", "db_pool_idle"}) CHECK(e.families.at(gauge) == "gauge");
@@ -160,6 +162,36 @@ TEST_CASE("given several pools, when they are exposed together, then each family
   CHECK(e["app_pool_size{pool=\"orders\"}"] == 12);
   CHECK(e["app_pool_size{pool=\"users\"}"] == 3);
   for (const auto& family : e.families) CHECK(family.first.rfind("app_", 0) == 0);
+}
+
+/// A range whose elements are made when they are looked at, as those of a `views::transform` are.
+class made_on_the_way {
+ public:
+  class iterator {
+   public:
+    explicit iterator(int at) : at_(at) {}
+    pool_stats operator*() const {
+      pool_stats s = orders();
+      s.name = "pool " + std::to_string(at_);
+      s.total_connections = static_cast<std::size_t>(at_);
+      return s;
+    }
+    iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    bool operator!=(const iterator& other) const { return at_ != other.at_; }
+
+   private:
+    int at_;
+  };
+  iterator begin() const { return iterator(1); }
+  iterator end() const { return iterator(4); }
+};
+
+TEST_CASE("given a range that makes its snapshots on the way, when they are exposed, then each is kept until it has been written") {
+  const exposition e(to_prometheus(made_on_the_way()));
+  for (const std::string number : {"1", "2", "3"}) CHECK(e["db_pool_size{pool=\"pool " + number + "\"}"] == std::stod(number));
 }
 
 TEST_CASE("given no pool at all, when they are exposed, then there are families without samples") {

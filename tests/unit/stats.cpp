@@ -100,6 +100,7 @@ TEST_CASE("given a snapshot, when it is written as JSON, then every metric of th
   s.total_checkouts = 1000;
   s.total_checkins = 991;
   s.failed_checkouts = 4;
+  s.max_size = 36;
   s.avg_checkout_time = 1500us;
   s.max_checkout_time = 2s;
   s.connection_errors = 5;
@@ -119,6 +120,7 @@ TEST_CASE("given a snapshot, when it is written as JSON, then every metric of th
   CHECK(json["connections_created"] == "20");
   CHECK(json["connections_closed"] == "8");
   CHECK(json["utilization"] == "0.75");
+  CHECK(json["saturation"] == "0.25");
 }
 
 TEST_CASE("given a snapshot with a different number in every field, when it is written as JSON, then each arrives at its own place") {
@@ -235,37 +237,65 @@ TEST_CASE("given leased and open connections, when utilisation is asked for, the
   CHECK(s.utilization() == 0.75);
 }
 
+TEST_CASE("given leased connections and a bound, when saturation is asked for, then it is the share of the bound, and never above one") {
+  pool_stats s;
+  CHECK(s.saturation() == 0.0);
+  s.total_connections = s.active_connections = 5;
+  s.max_size = 20;
+  CHECK(s.saturation() == 0.25);
+  s.max_size = 4;  // resize() while leases are out
+  CHECK(s.saturation() == 1.0);
+}
+
 struct verdict_row {
   pool_state state;
-  std::size_t active, total;
+  std::size_t active, open, max;
   std::uint64_t failed, failed_before;
   health_status expected;
 };
 
 TEST_CASE("given a snapshot, when its health is assessed, then the guide's rules decide, the worst first") {
-  const verdict_row row = GENERATE(verdict_row{pool_state::healthy, 5, 10, 0, 0, health_status::healthy},
-                                   verdict_row{pool_state::healthy, 95, 100, 0, 0, health_status::healthy},
-                                   verdict_row{pool_state::healthy, 96, 100, 0, 0, health_status::degraded},
-                                   verdict_row{pool_state::healthy, 20, 20, 0, 0, health_status::degraded},
-                                   verdict_row{pool_state::healthy, 5, 10, 100, 0, health_status::healthy},
-                                   verdict_row{pool_state::healthy, 5, 10, 101, 0, health_status::unhealthy},
-                                   verdict_row{pool_state::healthy, 5, 10, 5000, 4900, health_status::healthy},
-                                   verdict_row{pool_state::healthy, 20, 20, 101, 0, health_status::unhealthy},
-                                   verdict_row{pool_state::degraded, 5, 10, 0, 0, health_status::degraded},
-                                   verdict_row{pool_state::suspended, 0, 10, 0, 0, health_status::degraded},
-                                   verdict_row{pool_state::critical, 0, 0, 0, 0, health_status::unhealthy},
-                                   verdict_row{pool_state::closing, 5, 10, 0, 0, health_status::unhealthy},
-                                   verdict_row{pool_state::closed, 0, 0, 0, 0, health_status::unhealthy});
+  const verdict_row row = GENERATE(verdict_row{pool_state::healthy, 5, 10, 10, 0, 0, health_status::healthy},
+                                   verdict_row{pool_state::healthy, 95, 100, 100, 0, 0, health_status::healthy},
+                                   verdict_row{pool_state::healthy, 96, 100, 100, 0, 0, health_status::degraded},
+                                   verdict_row{pool_state::healthy, 20, 20, 20, 0, 0, health_status::degraded},
+                                   // all that is open is leased, and there is room to open more
+                                   verdict_row{pool_state::healthy, 5, 5, 20, 0, 0, health_status::healthy},
+                                   verdict_row{pool_state::healthy, 1, 1, 20, 0, 0, health_status::healthy},
+                                   // a little is idle, and still too much of the bound is leased
+                                   verdict_row{pool_state::healthy, 97, 99, 100, 0, 0, health_status::degraded},
+                                   verdict_row{pool_state::healthy, 5, 10, 10, 100, 0, health_status::healthy},
+                                   verdict_row{pool_state::healthy, 5, 10, 10, 101, 0, health_status::unhealthy},
+                                   verdict_row{pool_state::healthy, 5, 10, 10, 5000, 4900, health_status::healthy},
+                                   // of two threads the one with the older snapshot may come last
+                                   verdict_row{pool_state::healthy, 5, 10, 10, 4999, 5000, health_status::healthy},
+                                   verdict_row{pool_state::healthy, 20, 20, 20, 101, 0, health_status::unhealthy},
+                                   verdict_row{pool_state::degraded, 5, 10, 10, 0, 0, health_status::degraded},
+                                   verdict_row{pool_state::suspended, 0, 10, 10, 0, 0, health_status::degraded},
+                                   verdict_row{pool_state::critical, 0, 0, 10, 0, 0, health_status::unhealthy},
+                                   verdict_row{pool_state::closing, 5, 10, 10, 0, 0, health_status::unhealthy},
+                                   verdict_row{pool_state::closed, 0, 0, 10, 0, 0, health_status::unhealthy});
   pool_stats now, before;
   now.state = row.state;
   now.active_connections = row.active;
-  now.total_connections = row.total;
+  now.total_connections = row.open;
+  now.max_size = row.max;
   now.failed_checkouts = row.failed;
   before.failed_checkouts = row.failed_before;
-  CAPTURE(to_string(row.state), row.active, row.total, row.failed);
+  CAPTURE(to_string(row.state), row.active, row.open, row.max, row.failed);
   const health_verdict verdict = assess(now, before);
   CHECK(verdict.status == row.expected);
   CHECK((std::string(verdict.reason).empty()) == (row.expected == health_status::healthy));
+}
+
+TEST_CASE("given acquires that their callers cancelled, when health is assessed, then they are no failures of the pool") {
+  pool_stats now, before;
+  now.failed_checkouts = 500;
+  now.cancelled = 450;
+  CHECK(assess(now, before).status == health_status::healthy);
+  before.failed_checkouts = before.cancelled = 90;
+  CHECK(assess(now, before, 49).status == health_status::unhealthy);
+  CHECK(assess(now, before, 50).status == health_status::healthy);
 }
 
 TEST_CASE("given the guide's three reasons, when health is assessed, then they are given in its words") {
@@ -273,7 +303,7 @@ TEST_CASE("given the guide's three reasons, when health is assessed, then they a
   s.state = pool_state::critical;
   CHECK(std::string(assess(s).reason) == "pool critical");
   s.state = pool_state::healthy;
-  s.total_connections = s.active_connections = 10;
+  s.max_size = s.total_connections = s.active_connections = 10;
   CHECK(std::string(assess(s).reason) == "high utilization");
   s.failed_checkouts = 101;
   CHECK(std::string(assess(s).reason) == "high error rate");

@@ -2,9 +2,12 @@
 #ifndef TIDEPOOL_DETAIL_CONFIG_RULES_HPP
 #define TIDEPOOL_DETAIL_CONFIG_RULES_HPP
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "../config.hpp"
 
@@ -30,28 +33,40 @@ class rule_book {
   explicit rule_book(std::vector<config_fault>& out) : out_(out) {}
 
   template <class T>
-  void require(bool holds, const char* field, const T& value, std::string rule) {
+  bool require(bool holds, const char* field, const T& value, std::string rule) {
     if (!holds) out_.push_back({field, show(value), std::move(rule)});
+    return holds;
   }
   /// A size written as a negative number arrives as an absurd one.
-  void size(const char* field, std::size_t value, std::size_t least) {
+  bool size(const char* field, std::size_t value, std::size_t least) {
     const bool negative = value > static_cast<std::size_t>(no_limit) / 2 && value != no_limit;
-    if (negative) {
-      out_.push_back(
-          {field, "negative (" + std::to_string(static_cast<std::ptrdiff_t>(value)) + ")", "must be " + show(least) + " or more"});
-    } else {
-      require(value >= least, field, value, "must be " + show(least) + " or more");
-    }
+    if (!negative) return require(value >= least, field, value, "must be " + show(least) + " or more");
+    out_.push_back({field, "negative (" + std::to_string(static_cast<std::ptrdiff_t>(value)) + ")", "must be " + show(least) + " or more"});
+    return false;
   }
-  void bounded(const char* field, std::size_t value, std::size_t least) {
-    size(field, value, least);
-    require(value != no_limit, field, value, "must be a number");
+  bool bounded(const char* field, std::size_t value, std::size_t least) {
+    return size(field, value, least) && require(value != no_limit, field, value, "must be a number");
   }
-  void positive(const char* field, duration value) { require(value > duration::zero(), field, value, "must be above zero, or no_limit"); }
-  void not_negative(const char* field, duration value) { require(value >= duration::zero(), field, value, "must not be negative"); }
-  void finite(const char* field, duration value) {
-    require(value > duration::zero() && value != duration::max(), field, value,
-            "must be above zero and finite: everything the pool awaits is bounded");
+  /// Durations of more than 292 years wrap around when they become nanoseconds, before anybody can see it.
+  bool not_negative(const char* field, duration value) {
+    return require(value >= duration::zero(), field, value, "must not be negative; for ever is spelled no_limit");
+  }
+  bool positive(const char* field, duration value) {
+    return require(value > duration::zero(), field, value, "must be above zero; for ever is spelled no_limit");
+  }
+  bool finite(const char* field, duration value) {
+    return require(value > duration::zero() && value != duration::max(), field, value,
+                   "must be above zero and finite: everything the pool awaits is bounded") &&
+           require(value <= std::chrono::hours(24 * 365), field, value, "must be a year at most");
+  }
+  /// How often the pool does something by itself. Less than this, and it would do nothing else.
+  bool interval(const char* field, duration value) {
+    return require(value >= std::chrono::milliseconds(1), field, value, "must be 1 ms or more");
+  }
+  bool text(const char* field, std::string_view value) {
+    const bool holds = std::none_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    if (!holds) out_.push_back({field, "a text with control characters", "must be printable"});
+    return holds;
   }
   void share(const char* field, double value, double low, double high, const char* rule) {
     require(std::isfinite(value) && value >= low && value <= high, field, value, rule);
@@ -69,12 +84,19 @@ inline std::vector<config_fault> pool_config::validate() const {
   const auto quote = [](std::string_view text) { return std::string("'").append(text).append("...'"); };
   if (name.truncated()) faults.push_back({"name", quote(name), "must be at most 63 bytes"});
   if (name.empty()) faults.push_back({"name", "empty", "must not be empty"});
+  rules.text("name", name);
   if (validation_query.truncated()) faults.push_back({"validation_query", quote(validation_query), "must be at most 255 bytes"});
+  if (validation_query.view().find('\0') != std::string_view::npos)
+    faults.push_back({"validation_query", "a text with a NUL", "must have none"});
 
-  rules.size("min_size", min_size, 0);
-  rules.bounded("max_size", max_size, 1);
-  rules.require(min_size <= max_size, "min_size", min_size, "must not exceed max_size (" + detail::show(max_size) + ")");
-  rules.require(min_idle <= max_size, "min_idle", min_idle, "must not exceed max_size (" + detail::show(max_size) + ")");
+  // What compares two fields is said only where each is sound in itself.
+  const bool max_sound = rules.bounded("max_size", max_size, 1);
+  if (rules.size("min_size", min_size, 0) && max_sound) {
+    rules.require(min_size <= max_size, "min_size", min_size, "must not exceed max_size (" + detail::show(max_size) + ")");
+  }
+  if (rules.size("min_idle", min_idle, 0) && max_sound) {
+    rules.require(min_idle <= max_size, "min_idle", min_idle, "must not exceed max_size (" + detail::show(max_size) + ")");
+  }
   rules.size("max_connecting", max_connecting, 1);
   rules.size("max_waiting", max_waiting, 0);
   rules.size("max_uses", max_uses, 1);
@@ -88,21 +110,22 @@ inline std::vector<config_fault> pool_config::validate() const {
   rules.finite("close_timeout", close_timeout);
   rules.not_negative("close_grace", close_grace);
   rules.not_negative("slow_acquire", slow_acquire);
-  rules.positive("idle_timeout", idle_timeout);
-  rules.positive("max_lifetime", max_lifetime);
-  rules.require(idle_timeout == no_limit || idle_timeout <= max_lifetime, "idle_timeout", idle_timeout,
-                "must not exceed max_lifetime (" + detail::show(max_lifetime) + ")");
+  const bool lifetime_sound = rules.positive("max_lifetime", max_lifetime);
+  if (rules.positive("idle_timeout", idle_timeout) && lifetime_sound) {
+    rules.require(idle_timeout == no_limit || idle_timeout <= max_lifetime, "idle_timeout", idle_timeout,
+                  "must not exceed max_lifetime (" + detail::show(max_lifetime) + ")");
+  }
   rules.not_negative("alive_bypass", alive_bypass);
-  rules.positive("health_check_interval", health_check_interval);
-  rules.finite("retry_delay", retry_delay);
-  rules.finite("max_retry_delay", max_retry_delay);
-  rules.require(retry_delay <= max_retry_delay, "retry_delay", retry_delay,
-                "must not exceed max_retry_delay (" + detail::show(max_retry_delay) + ")");
+  if (rules.positive("health_check_interval", health_check_interval)) rules.interval("health_check_interval", health_check_interval);
+  const bool longest_sound = rules.finite("max_retry_delay", max_retry_delay);
+  if (rules.finite("retry_delay", retry_delay) && longest_sound) {
+    rules.require(retry_delay <= max_retry_delay, "retry_delay", retry_delay,
+                  "must not exceed max_retry_delay (" + detail::show(max_retry_delay) + ")");
+  }
   rules.finite("breaker_open_time", breaker_open_time);
-  rules.finite("scale_check_interval", scale_check_interval);
+  if (rules.finite("scale_check_interval", scale_check_interval)) rules.interval("scale_check_interval", scale_check_interval);
   rules.positive("leak_timeout", leak_timeout);
-  rules.positive("abandon_timeout", abandon_timeout);
-  if (abandon_timeout != no_limit) {
+  if (rules.positive("abandon_timeout", abandon_timeout) && abandon_timeout != no_limit) {
     rules.require(leak_detection, "abandon_timeout", abandon_timeout, "needs leak_detection");
     rules.require(abandon_timeout > leak_timeout, "abandon_timeout", abandon_timeout,
                   "must be longer than leak_timeout (" + detail::show(leak_timeout) + ")");
@@ -150,6 +173,7 @@ inline pool_config pool_config::low_latency() {
   c.min_size = 20;
   c.pre_ping = c.test_on_borrow = false;
   c.acquire_timeout = std::chrono::seconds(1);
+  c.slow_acquire = std::chrono::milliseconds(250);  // the default of 2 s is past the timeout
   c.scale_check_interval = std::chrono::seconds(5);
   return c;
 }
@@ -167,6 +191,7 @@ inline pool_config pool_config::reliable() {
   c.min_size = 10;
   c.max_size = 30;
   c.max_retries = 5;
+  c.breaker_threshold = 8;  // or it would open before the retries are used up
   c.retry_delay = std::chrono::seconds(2);
   c.health_check_interval = std::chrono::seconds(15);
   c.leak_timeout = std::chrono::seconds(120);

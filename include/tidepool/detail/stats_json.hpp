@@ -105,6 +105,7 @@ inline std::string pool_stats::to_json() const {
   out.add("target_size", target_size);
   out.add("min_idle", min_idle);
   out.add("utilization", utilization());
+  out.add("saturation", saturation());
   out.add("total_checkouts", total_checkouts);
   out.add("total_checkins", total_checkins);
   out.add("failed_checkouts", failed_checkouts);

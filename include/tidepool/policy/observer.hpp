@@ -25,7 +25,9 @@ concept observes = requires(Observer& o, std::string_view pool, const Event& e) 
   o.on_event(pool, e);
 };
 
-/// Turns events into lines of text for any logger. Checkouts and check-ins are told at `level::debug`.
+/// Turns events into lines of text for any logger: one each, control characters blanked; a leak with its stack is followed by the lines of
+/// that. Checkouts and check-ins are told at `level::debug`. The sink may be called by several threads at once. A class that derives from
+/// this to add an `on_event` says `using log_observer::on_event;`, or it hides the others.
 class log_observer {
  public:
   enum class level { debug, info, warning, error };
@@ -54,10 +56,13 @@ class log_observer {
   }
   void on_event(std::string_view p, const leak_event& e) {
     constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
-    say(level::warning, p, "%s connection %llu held %.3f s, acquired at %s:%u in %s%s%s%s%.*s", words[static_cast<int>(e.what)],
-        number(e.lease.id), ms(e.lease.held) / 1e3, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
-        e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str(), e.stack.empty() ? "" : "\n",
-        width(e.stack), chars(e.stack));
+    if (!wants(level::warning)) return;
+    std::string text =
+        line(p, "%s connection %llu held %.3f s, acquired at %s:%u in %s%s%s", words[static_cast<int>(e.what)], number(e.lease.id),
+             ms(e.lease.held) / 1e3, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
+             e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
+    if (!e.stack.empty()) text.append("\n").append(e.stack);
+    out_(level::warning, text);
   }
   void on_event(std::string_view p, const scaled_event& e) {
     say(level::info, p, "target size %zu -> %zu at %.0f %% utilisation", e.from, e.to, e.utilization * 100);
@@ -80,16 +85,24 @@ class log_observer {
   // A null pointer is not allowed for %.*s, even with a width of zero.
   static const char* chars(std::string_view text) { return text.data() ? text.data() : ""; }
 
+  bool wants(level how) const { return out_ && how >= least_; }
   template <class... Args>
   void say(level how, std::string_view pool, const char* format, Args... args) {
-    if (!out_ || how < least_) return;
+    if (wants(how)) out_(how, line(pool, format, args...));
+  }
+  template <class... Args>
+  static std::string line(std::string_view pool, const char* format, Args... args) {
     const int size = std::snprintf(nullptr, 0, format, args...);
     std::string text(pool);
     text += ": ";
     const std::size_t start = text.size();
     text.resize(start + static_cast<std::size_t>(size < 0 ? 0 : size));
     std::snprintf(text.data() + start, text.size() - start + 1, format, args...);
-    out_(how, text);
+    // Labels and error texts may hold what a client sent: it must not look like another line, nor move a terminal's cursor.
+    for (char& c : text) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
+    return text;
   }
 
   sink out_;

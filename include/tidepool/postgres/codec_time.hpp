@@ -117,6 +117,12 @@ void append_timestamp(std::string& out, std::chrono::time_point<Clock, std::chro
   } else {
     const auto since = at.time_since_epoch();
     const auto days = std::chrono::floor<std::chrono::days>(since);
+    // A time_point reaches ten times as far as `year`, which would wrap around and send another date.
+    constexpr std::chrono::sys_days first = std::chrono::year::min() / std::chrono::January / 1;
+    constexpr std::chrono::sys_days last = std::chrono::year::max() / std::chrono::December / 31;
+    if (days < first.time_since_epoch() || days > last.time_since_epoch()) {
+      throw error(errc::bad_parameter, "a timestamp beyond the years -32767 to 32767");
+    }
     append_date(out, std::chrono::sys_days(days), time_of_day(since - days, zone));
   }
 }
@@ -136,7 +142,7 @@ std::chrono::time_point<Clock, std::chrono::microseconds> read_timestamp(std::st
 
 }  // namespace detail
 
-/// timestamptz, exact; `max()` and `min()` are infinity and -infinity. Years -32767 to 32767.
+/// timestamptz, exact; `max()` and `min()` are infinity and -infinity. Years -32767 to 32767, others are `bad_parameter`.
 template <>
 struct codec<std::chrono::sys_time<std::chrono::microseconds>> {
   using type = std::chrono::sys_time<std::chrono::microseconds>;

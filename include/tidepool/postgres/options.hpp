@@ -61,7 +61,7 @@ class options {
   options(const char* conninfo) : options(std::string_view(conninfo)) {}
   options(const std::string& conninfo) : options(std::string_view(conninfo)) {}
 
-  /// Sets one libpq option by its keyword; an empty value unsets it.
+  /// Sets one libpq option by its keyword; an empty value unsets it. `connect_timeout` sets `address_timeout`, as in a connection string.
   options& set(std::string_view keyword, std::string_view value);
   /// The value of one libpq option, empty when unset; secrets read as "***".
   std::string_view get(std::string_view keyword) const;
@@ -73,8 +73,9 @@ class options {
   session_attrs target() const;
   bool load_balance() const;
 
-  /// How long one address may take from connecting to the first query. Names are looked up within the same bound. Starts as
-  /// libpq's `connect_timeout`, where that is given.
+  /// How long one address may take from connecting to the first query. Names are looked up within the same bound. libpq's
+  /// `connect_timeout`, where that is given, else 5 s; whichever of the two was set last counts. A pool's own `connect_timeout` bounds
+  /// the search through all addresses.
   duration address_timeout = std::chrono::seconds(5);
   /// How long an address that failed is tried after all others.
   duration bad_host_memory = std::chrono::seconds(10);
@@ -98,6 +99,8 @@ class options {
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
 
  private:
+  static duration address_timeout_of(std::string_view seconds);
+
   friend class detail::dial_plan;
   std::map<std::string, std::string, std::less<>> values_;
 };
@@ -106,14 +109,17 @@ inline options::options(std::string_view conninfo) : values_(detail::parse_conni
   detail::add_defaults(values_);
   (void)endpoints();
   (void)target();
-  const auto seconds = get("connect_timeout");
-  if (seconds.empty()) return;
+  address_timeout = address_timeout_of(get("connect_timeout"));
+}
+
+inline duration options::address_timeout_of(std::string_view seconds) {
+  if (seconds.empty()) return std::chrono::seconds(5);
   int count = 0;
   const auto [end, failure] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), count);
   if (failure != std::errc() || end != seconds.data() + seconds.size()) {
     throw error(errc::bad_options, "connect_timeout is not a number of seconds");
   }
-  address_timeout = count <= 0 ? duration(no_limit) : std::chrono::seconds(count);
+  return count <= 0 ? duration(no_limit) : std::chrono::seconds(count);
 }
 
 inline options& options::set(std::string_view keyword, std::string_view value) {
@@ -123,6 +129,7 @@ inline options& options::set(std::string_view keyword, std::string_view value) {
   if (value.find('\0') != std::string_view::npos) {
     throw error(errc::bad_options, "connection option \"" + std::string(keyword) + "\" holds a NUL byte");
   }
+  if (keyword == "connect_timeout") address_timeout = address_timeout_of(value);
   if (value.empty()) {
     values_.erase(std::string(keyword));
   } else {
