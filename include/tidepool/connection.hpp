@@ -14,7 +14,8 @@ namespace tidepool {
 enum class lease_end {
   clean,        ///< nothing to do: it can be handed on at once
   needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
-  broken        ///< to be destroyed
+  broken,       ///< to be destroyed
+  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
 };
 
 /// What the pool tells a connector about the attempt it makes.

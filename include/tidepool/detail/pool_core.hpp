@@ -294,6 +294,7 @@ class pool_core {
 
   void start(tick now) noexcept;
   void begin_close(tick now, core_actions& a) noexcept;
+  void outdate_all(tick now) noexcept;
 
   void deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept;
   void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;

@@ -106,7 +106,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void discard(entry& e) noexcept {
     duration held(-1);
     if (e.sampled_at != tick{}) held = end_sample(e);
-    release_slowly(e, lease_end::broken, held);
+    const bool outdated = after_lease(*e.connection) == lease_end::outdated;
+    release_slowly(e, outdated ? lease_end::outdated : lease_end::broken, held);
   }
   /// Ends the lease in any case. Throws when the pool has taken the connection back already.
   Connection detach(entry& e) {
