@@ -56,24 +56,17 @@ inline std::vector<endpoint> dial_order(const options& settings, const bad_hosts
 /// True when the server is of the kind asked for. Asks the server only where it did not report it by itself (before
 /// PostgreSQL 14, and behind proxies).
 inline asio::awaitable<bool> server_fits(session_ptr s, session_attrs wanted) {
-  if (wanted == session_attrs::any) co_return true;
-  const auto reported = [&](const char* name) {
-    const char* value = PQparameterStatus(s->pg(), name);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  std::string standby(reported("in_hot_standby"));
-  std::string read_only(reported("default_transaction_read_only"));
-  if (standby.empty() || read_only.empty()) {
-    const auto answer =
-        co_await perform(s, request::simple("select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"));
-    standby = answer[0][0].text() == "t" ? "on" : "off";
-    read_only = answer[0][1].text();
-  }
+  const auto reported = reported_fit(s->pg(), wanted);
+  if (reported) co_return *reported;
+  const auto answer =
+      co_await perform(s, request::simple("select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"));
+  const bool standby = answer[0][0].text() == "t";
+  const bool read_only = standby || answer[0][1].text() == "on";
   switch (wanted) {
-    case session_attrs::read_write: co_return standby == "off" && read_only == "off";
-    case session_attrs::read_only: co_return standby == "on" || read_only == "on";
-    case session_attrs::primary: co_return standby == "off";
-    default: co_return standby == "on";
+    case session_attrs::read_write: co_return !read_only;
+    case session_attrs::read_only: co_return read_only;
+    case session_attrs::primary: co_return !standby;
+    default: co_return standby;
   }
 }
 

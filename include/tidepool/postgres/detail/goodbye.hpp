@@ -21,7 +21,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
     co_await perform(s, request::simple("rollback"), operation::allow::always);
   }
-  s->needs_reset = false;
+  s->needs_reset = s->reads_only = false;
   if (level == reset_level::rollback) co_return false;
   // One text is one transaction, in which DISCARD ALL may not stand together with anything.
   const bool full = level == reset_level::full;

@@ -174,8 +174,11 @@ class session {
     auto& here = *static_cast<session*>(self);
     try {
       const auto what = diagnosis::of(said);
-      // Errors that arrive on an idle connection come this way, and nowhere else.
-      if (what.fatal() && here.fatal.message.empty()) here.fatal = what;
+      // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
+      // whole, by a crash or an immediate stop: they are warnings.
+      const bool server_down = what.severity == "WARNING" && (what.sqlstate == "57P01" || what.sqlstate == "57P02");
+      if (server_down) here.outdated = true;
+      if ((what.fatal() || server_down) && here.fatal.message.empty()) here.fatal = what;
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }
@@ -200,6 +203,8 @@ class session {
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large result has grown libpq's buffer for good
+  bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
+  bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
   std::uint64_t statements_named = 0;  ///< names are never used twice
