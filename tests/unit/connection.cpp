@@ -21,6 +21,7 @@ struct full {
   lease_end after_lease() const noexcept;
   void abort() noexcept;
   clock_type::time_point last_round_trip() const noexcept;
+  void watch(std::function<void()> gone);
   void context_gone() noexcept;
 };
 
@@ -31,17 +32,18 @@ struct almost {
   lease_end after_lease() const;
   void abort();
   int last_round_trip() const noexcept;
+  void watch();
   void context_gone();
 };
 
 template <class C>
 constexpr bool offers_nothing =
     !has_ping<C> && !has_ping_query<C> && !has_reset<C> && !has_close<C> && !has_usable<C> && !has_after_lease<C> && !has_abort<C> &&
-    !has_last_round_trip<C, clock_type::time_point> && !has_context_gone<C>;
+    !has_last_round_trip<C, clock_type::time_point> && !has_watch<C> && !has_context_gone<C>;
 static_assert(offers_nothing<bare>, "a connection needs only to be movable");
 static_assert(offers_nothing<almost>, "what may throw or changes the connection is not taken for the real thing");
 static_assert(has_ping<full> && has_ping_query<full> && has_reset<full> && has_close<full> && has_usable<full> && has_after_lease<full> &&
-              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_context_gone<full>);
+              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_watch<full> && has_context_gone<full>);
 
 TEST_CASE("given an attempt to connect, when its context is read, then it tells what the pool put in") {
   asio::io_context io;

@@ -87,18 +87,20 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
   }
   void release(entry& e) noexcept {
-    const lease_end end = after_lease(*e.connection);
+    const lease_end end = unless_hung_up(e, after_lease(*e.connection));
     duration held(-1);
     if (e.sampled_at != tick{}) held = end_sample(e);
     if (end == lease_end::clean) {
       const tick answered = last_round_trip(*e.connection);
       if (held < duration::zero() && park(e, answered)) return;
       lock_type lock(mutex_);
-      if (!core_.anybody_waits()) {
+      if (core_.anybody_waits()) {
+        if (core_waiter* next = core_.hand_over(e, precise_now<Traits>(), answered, held)) {
+          lock.unlock();
+          return deliver(*next);
+        }
+      } else if (!hung_up(e)) {  // again, because `look_at_hung_up()` may have found it still leased
         if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
-      } else if (core_waiter* next = core_.hand_over(e, precise_now<Traits>(), answered, held)) {
-        lock.unlock();
-        return deliver(*next);
       }
     }
     release_slowly(e, end, held);
@@ -111,6 +113,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   /// Ends the lease in any case. Throws when the pool has taken the connection back already.
   Connection detach(entry& e) {
+    if constexpr (can::watch) e.connection->watch({});
     const auto self = this->shared_from_this();
     core_actions a;
     bool taken_back = false;
@@ -252,6 +255,19 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     perform(a);
   }
 
+  // --- peers that hang up (pool_ops.hpp) ----------------------------------------------------------------------------
+
+  void watch(entry& e) noexcept;
+  void peer_hung_up() noexcept;
+  void look_at_hung_up() noexcept;
+  static bool hung_up(const entry& e) noexcept {
+    if constexpr (can::watch) return e.bell && e.bell->load(std::memory_order_acquire);
+    return false;
+  }
+  static lease_end unless_hung_up(const entry& e, lease_end end) noexcept {
+    return end != lease_end::outdated && hung_up(e) ? lease_end::broken : end;
+  }
+
   // --- the fast lane ----------------------------------------------------------------------------------------------
 
   /// A pool of one thread has no use for it.
@@ -342,7 +358,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       if (e.state == slot_state::gone) {
         free = core_.let_go(e);
       } else {
-        core_.returned(e, end, now, answered, held, a);
+        core_.returned(e, unless_hung_up(e, end), now, answered, held, a);
       }
     });
     if (free) delete_entry(&e);
@@ -388,6 +404,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
   bool context_gone_ = false;
+  std::atomic<bool> look_posted_{false};
   context_watch* watch_ = nullptr;
   std::shared_ptr<pool_impl> self_;
 
