@@ -71,7 +71,7 @@ inline asio::awaitable<bool> server_fits(session_ptr s, session_attrs wanted) {
 }
 
 /// Connects to the first server that answers and fits. Throws `connect_error`; a refusal that every server would repeat
-/// (wrong password, no such database) ends the search.
+/// (wrong password, no such database) ends the search; one of TLS, which is about this server alone, does not.
 inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                          std::shared_ptr<bad_hosts> bad) {
   const dial_plan plan = co_await dial_plan::make(settings);
@@ -80,10 +80,12 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   const auto order = dial_order(*settings, *bad);
   std::vector<std::string> reports;
   std::unique_ptr<connect_error> last;
+  bool tls_alone = true;  // nothing else has gone wrong
   const auto note = [&](const endpoint& host, const connect_error& failure, bool is_bad) {
     const std::string said(failure.explanation());
     if (reports.size() < 4) reports.push_back(order.size() > 1 ? host.text() + ": " + said : said);
     last = std::make_unique<connect_error>(failure);
+    tls_alone = tls_alone && failure.reason() == errc::tls_refused;
     if (is_bad) bad->remember(host, settings->bad_host_memory);
   };
   for (const auto wanted : passes) {
@@ -112,9 +114,10 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
         } catch (const error& failure) {
           failed = std::make_unique<connect_error>(errc::connect_failed, failure.explanation());
         }
-        if (failed && failed->kind() == failure_kind::permanent) throw connect_error(*failed);
+        const bool everywhere = failed && failed->kind() == failure_kind::permanent && failed->reason() != errc::tls_refused;
+        if (everywhere) throw connect_error(*failed);
       }
-      if (failed) note(host, *failed, failed->kind() == failure_kind::transient);
+      if (failed) note(host, *failed, failed->kind() == failure_kind::transient || failed->reason() == errc::tls_refused);
     }
   }
   if (reports.size() == 1) throw connect_error(*last);
@@ -122,7 +125,8 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   for (const auto& report : reports) text += "; " + report;
   diagnosis said;
   said.sqlstate = last->sqlstate();
-  throw connect_error(last->reason(), text, std::move(said));
+  const auto reason = last->reason() == errc::tls_refused && !tls_alone ? errc::connect_failed : last->reason();
+  throw connect_error(reason, text, std::move(said));
 }
 
 }  // namespace tidepool::postgres::detail
