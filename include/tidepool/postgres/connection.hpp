@@ -3,6 +3,7 @@
 #define TIDEPOOL_POSTGRES_CONNECTION_HPP
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -118,6 +119,12 @@ class connection : public queries<connection> {
   /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.
   void abort() noexcept {
     if (session_) session_->killer->fire(detail::kill_reason::aborted);
+  }
+
+  /// Has `gone` called once, when the server hangs up while nothing reads from the connection, on the executor it was made on; an
+  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself.
+  void watch(std::function<void()> gone) {
+    if (session_) session_->watch(std::move(gone));
   }
 
   /// When the server last answered.

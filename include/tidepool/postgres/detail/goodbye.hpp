@@ -46,6 +46,7 @@ inline asio::awaitable<void> say_goodbye(session_ptr s) {
     co_return;
   }
   s->busy = true;
+  s->watch({});
   deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
   s->finish_but_keep_socket();
   std::array<char, 512> rest;

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 
 #include "../../detail/asio_io.hpp"
 #include "../../detail/first_of.hpp"
+#include "../../detail/hangup_watch.hpp"
 #include "../cancel.hpp"
 #include "../error.hpp"
 #include "../options.hpp"
@@ -98,8 +100,19 @@ class session {
     killer->watch(ours);
   }
   void drop_socket() noexcept {
+    hangup_.stop();
     killer->watch(-1);
     socket_.reset();
+  }
+  /// See `connection::watch()`.
+  void watch(std::function<void()> gone) {
+    hangup_.stop();
+    if (gone && socket_) hangup_.start(executor_, socket_->native_handle(), std::move(gone));
+  }
+  /// Whoever holds this from now on is no part of the execution context, and may outlive it.
+  void leave_context() noexcept {
+    drop_socket();
+    executor_ = asio::any_io_executor();
   }
   auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
     return socket_->async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
@@ -192,6 +205,7 @@ class session {
   PGconn* pg_ = nullptr;
   std::optional<asio::posix::stream_descriptor> socket_;
   ino_t inode_ = 0;
+  tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
 
  public:
   std::shared_ptr<kill_switch> killer;
