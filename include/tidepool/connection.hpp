@@ -4,6 +4,7 @@
 #define TIDEPOOL_CONNECTION_HPP
 
 #include <concepts>
+#include <functional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -16,7 +17,8 @@ namespace tidepool {
 enum class lease_end {
   clean,        ///< nothing to do: it can be handed on at once
   needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
-  broken        ///< to be destroyed
+  broken,       ///< to be destroyed
+  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
 };
 
 /// What the pool tells a connector about the attempt it makes.
@@ -88,6 +90,13 @@ template <class C, class TimePoint>
 concept has_last_round_trip = requires(const C& c) {
   { c.last_round_trip() }
   noexcept->std::convertible_to<TimePoint>;
+};
+/// `void watch(std::function<void()> gone)`: call `gone` when the peer hangs up, from any thread, but neither within this call nor with
+/// a lock held; an empty function ends that. The pool asks for it once, before the first hand-out, and at `detach()`; an idle connection
+/// is then looked at (`usable()`) when its peer is gone, not when it is next asked for.
+template <class C>
+concept has_watch = requires(C& c, std::function<void()> gone) {
+  c.watch(std::move(gone));
 };
 /// `void context_gone() noexcept`: the execution context is being destroyed; let go of all I/O objects on it.
 template <class C>

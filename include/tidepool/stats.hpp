@@ -71,7 +71,7 @@ struct pool_stats {
   duration avg_checkout_time{};
   duration max_checkout_time{};
 
-  std::uint64_t generation = 0;  ///< counts `recycle()` calls
+  std::uint64_t generation = 0;  ///< counts `recycle()` calls, and first connections of a generation that came back `outdated`
 
   /// Leased share of the open connections, 0..1: what scaling goes by. A small pool that may still grow is often at 1.
   double utilization() const noexcept { return share(total_connections); }

@@ -236,6 +236,40 @@ TEST_CASE(
   r.finish();
 }
 
+TEST_CASE(
+    "[H5] given idle connections whose peers hang up, when the core is told, then just these are looked at, all at once and in place") {
+  rig r(checked(6, 8));
+  r.open();
+  for (int i = 0; i < 3; ++i) r.connect_all();
+  REQUIRE(r.stats().idle_connections == 6);
+  auto& holder = r.acquire();
+  const auto odd = [](const core_slot& s) { return s.id % 2 == 1; };
+  const auto told = [&] {
+    r.core.look_at(odd, r.now, r.acts);
+    r.pump();
+  };
+  told();
+  const std::size_t looked_at = holder.got()->id % 2 == 1 ? 2 : 3;
+  CHECK(r.stats().validating == looked_at);  // the leased one is its holder's
+  told();
+  CHECK(r.stats().validating == looked_at);  // not twice
+  // Others serve meanwhile; the dead go and are replaced, one that lives stays.
+  auto& next = r.acquire();
+  CHECK(next.served());
+  CHECK(next.got()->id % 2 == 0);
+  r.validated(r.first(slot_state::validating), true);
+  while (!r.in(slot_state::validating).empty()) r.validated(r.first(slot_state::validating), false);
+  CHECK(r.stats().closed(close_reason::invalid) == looked_at - 1);
+  r.connect_all();
+  r.close_all();
+  r.give_back(holder);
+  r.give_back(next);
+  r.close();
+  told();  // too late
+  CHECK(r.stats().validating == 0);
+  r.finish();
+}
+
 TEST_CASE("given a background check that hangs, when a caller comes, then another idle connection serves him") {
   auto config = checked(0, 2);
   config.health_check_interval = 30s;

@@ -138,6 +138,39 @@ TEST_CASE("[H11][INV-19] given connections in every state, when the pool is recy
   r.finish();
 }
 
+TEST_CASE("[INV-19] given connections to a wrong server, when the first comes back outdated, then all of its age go, and once only") {
+  rig r(calm(0, 6));
+  auto& first = r.acquire();
+  auto& second = r.acquire();
+  auto& third = r.acquire();
+  auto& idle = r.acquire();
+  r.connect_all();
+  r.give_back(idle);
+  const auto before = r.stats().generation;
+  r.give_back(first, lease_end::outdated);
+  CHECK(r.stats().generation == before + 1);
+  CHECK(r.stats().closing == 2);  // itself and the idle one; leases stay with their holders
+  CHECK(r.stats().active_connections == 2);
+  auto& fresh = r.acquire();
+  r.connect_all();
+  CHECK(fresh.served());
+  // Another one that met the same, and one that did not, are of the old generation and nothing more.
+  r.give_back(second, lease_end::outdated);
+  r.give_back(third);
+  CHECK(r.stats().generation == before + 1);
+  CHECK(r.stats().closing == 4);
+  r.close_all();
+  CHECK(r.stats().closed(close_reason::recycled) == 4);
+  r.give_back(fresh);
+  CHECK(r.stats().idle_connections == 1);
+  // The new server may turn out wrong as well.
+  auto& again = r.acquire();
+  CHECK(again.served());
+  r.give_back(again, lease_end::outdated);
+  CHECK(r.stats().generation == before + 2);
+  r.finish();
+}
+
 TEST_CASE(
     "given a connect under way, when the pool is recycled, then what it brings is closed again, for its session may be of the old server") {
   rig r(calm(0, 2));

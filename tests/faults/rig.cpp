@@ -46,7 +46,8 @@ class alarm_observer {
   explicit alarm_observer(std::shared_ptr<diary> to) : diary_(std::move(to)) {}
   void on_event(std::string_view, const tidepool::destroyed_event& e) {
     using tidepool::close_reason;
-    if (e.reason == close_reason::broken || e.reason == close_reason::invalid || e.reason == close_reason::reset_failed) {
+    if (e.reason == close_reason::broken || e.reason == close_reason::invalid || e.reason == close_reason::reset_failed ||
+        e.reason == close_reason::recycled) {
       diary_->alarm(std::string("destroyed: ") + tidepool::to_string(e.reason));
     }
   }

@@ -18,7 +18,7 @@ const std::map<std::string, std::string>& allowed() {
   static const std::map<std::string, std::string> calls = {
       // Start or continue; they never wait. Names are resolved before, so none is looked up; the password file is read.
       {"PQconnectStartParams", "asynchronous"},
-      {"PQconnectPoll", "asynchronous; called when the socket is ready"},
+      {"PQconnectPoll", "asynchronous; called when the socket is ready, and on a thread where it may compute for long"},
       {"PQsendQuery", "buffers"},
       {"PQsendQueryParams", "buffers"},
       {"PQsendQueryPrepared", "buffers"},
@@ -45,6 +45,7 @@ const std::map<std::string, std::string>& allowed() {
       {"PQsslInUse", "memory"},
       {"PQsslStruct", "memory"},
       {"PQconnectionNeedsPassword", "memory"},
+      {"PQconnectionUsedPassword", "memory"},
       {"PQsetnonblocking", "flushes an empty buffer"},
       {"PQsetErrorVerbosity", "memory"},
       {"PQsetNoticeReceiver", "memory"},

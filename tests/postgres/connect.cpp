@@ -15,6 +15,20 @@ namespace {
 
 std::string part(const std::string& keyword) { return std::string(pg::options(server()).get(keyword)); }
 
+/// A certificate that signed nothing here; good for a hundred years.
+constexpr std::string_view other_root = R"(-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUXY6JeypYxDjADeHJ1wr8Q1+ltO4wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJZWxzZXdoZXJlMCAXDTI2MTEyNDE3NDMyN1oYDzIxMjYxMDMx
+MTc0MzI3WjAUMRIwEAYDVQQDDAllbHNld2hlcmUwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQtqdVuTqQNadTZEk3ZuClNDHuwGuky4Drpfq+iUTVs+jj6zWRkez11
+LhVn0MnZUmrJYvemBJ8vkUshTpd/UrkBo1MwUTAdBgNVHQ4EFgQUletpfsFToAxL
+owhGgnK/2NFRRNwwHwYDVR0jBBgwFoAUletpfsFToAxLowhGgnK/2NFRRNwwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAq5mk50v22B9TcbmY+APcC
+24AfcjTDJPPa34uyO1wl0wIhAN+qdwBEnX2dYWOv2WZFH+5bpf76a/oVkShPoxsK
+cYq4
+-----END CERTIFICATE-----
+)";
+
 /// The error of a connect that must fail.
 pg::connect_error refused(pg::options settings) {
   std::optional<pg::connect_error> caught;
@@ -200,7 +214,7 @@ TEST_CASE("given a man in the middle who denies TLS, when TLS is required, then 
     return "N";
   });
   const auto failure = refused(liar.conninfo() + " sslmode=require password=tops3cret");
-  CHECK(failure.reason() == pg::errc::connect_failed);
+  CHECK(failure.reason() == pg::errc::tls_refused);
   CHECK(heard == 8);  // the SSLRequest and nothing else
 }
 
@@ -294,9 +308,49 @@ TEST_CASE("given a server with TLS, when it is required, then the session is enc
     if (!verified.encrypted()) throw std::runtime_error("not encrypted");
     // The right certificate under the wrong name.
     const auto wrong = co_await error_of(pg::connection::connect("host=db.example hostaddr=127.0.0.1" + rest));
-    if (wrong.reason() != pg::errc::connect_failed) throw std::runtime_error("the wrong name was taken");
+    if (wrong.reason() != pg::errc::tls_refused) throw std::runtime_error("the wrong name was taken");
+    // Another server, whose certificate is good, is still worth a try.
+    auto second = co_await pg::connection::connect("host=db.example,localhost hostaddr=127.0.0.1,127.0.0.1" + rest);
+    if (!second.encrypted()) throw std::runtime_error("not encrypted");
   };
   CHECK_NOTHROW(run(task()));
+  const auto kind_of = [&](const std::string& more) {
+    const auto failure = refused("host=localhost hostaddr=127.0.0.1 port=" + part("port") + " user=" + part("user") +
+                                 " dbname=" + part("dbname") + " sslmode=verify-full " + more);
+    INFO(failure.what());
+    CHECK(failure.reason() == pg::errc::tls_refused);
+    return failure.kind();
+  };
+  // A root that did not sign it, none at all, and the wrong name again.
+  const temporary_file other{std::string(other_root)};
+  CHECK(kind_of("sslrootcert=" + other.name()) == tidepool::failure_kind::permanent);
+  CHECK(kind_of("sslrootcert=" + other.name() + ".not") == tidepool::failure_kind::permanent);
+  CHECK(kind_of("host=db.example sslrootcert=" + root.name()) == tidepool::failure_kind::permanent);
+}
+
+TEST_CASE("given TLS that is denied, when it is required, then that is permanent; a connection lost meanwhile is not",
+          "[postgres][connect]") {
+  const auto meet = [](std::string answer) {
+    fake_server peer([&](const std::string&) { return answer; });
+    const auto failure = refused(peer.conninfo() + " sslmode=require");
+    INFO(failure.what());
+    return std::make_pair(failure.reason(), failure.kind());
+  };
+  using tidepool::failure_kind;
+  CHECK(meet("N") == std::make_pair(pg::errc::tls_refused, failure_kind::permanent));
+  // A yes, and then the protocol's word that it shall not be: handshake_failure.
+  fake_server alarmed([](const std::string& said) { return said[0] == '\x16' ? std::string("\x15\x03\x03\x00\x02\x02\x28", 7) : "S"; },
+                      true);
+  CHECK(refused(alarmed.conninfo() + " sslmode=require").kind() == failure_kind::permanent);
+  // A yes with something in clear behind it (CVE-2021-23222).
+  fake_server talkative([](const std::string&) { return "Sand more"; }, true);
+  CHECK(refused(talkative.conninfo() + " sslmode=require").kind() == failure_kind::permanent);
+  // A yes, and then the end: a server that goes down.
+  CHECK(meet("S") == std::make_pair(pg::errc::connect_failed, failure_kind::transient));
+  // No room for another process; said in the way of old.
+  CHECK(meet(std::string("EFATAL: could not fork\n\0", 25)).second == failure_kind::transient);
+  fake_server gone([](const std::string&) { return error_response("57P03", "starting"); });
+  CHECK(refused(gone.conninfo() + " sslmode=require").kind() == failure_kind::transient);
 }
 
 TEST_CASE("given a password, when it is right, wrong or missing, then the login follows and no text repeats it",
@@ -330,6 +384,70 @@ TEST_CASE("given a password, when it is right, wrong or missing, then the login 
   };
   CHECK_NOTHROW(run(again()));
   CHECK(asked == 2);
+}
+
+TEST_CASE("given a login that costs absurdly many iterations, when connecting, then the loop turns and the deadline holds",
+          "[postgres][connect]") {
+  fake_server greedy(costly_login(5'000'000), true);
+  const auto ticks = [](bool& done) -> asio::awaitable<std::chrono::milliseconds> {
+    auto longest = 0ms;
+    auto last = std::chrono::steady_clock::now();
+    while (!done) {
+      co_await pause(1ms);
+      const auto now = std::chrono::steady_clock::now();
+      longest = std::max(longest, std::chrono::duration_cast<std::chrono::milliseconds>(now - last));
+      last = now;
+    }
+    co_return longest;
+  };
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::options settings(greedy.conninfo() + " password=x");
+    settings.address_timeout = 300ms;
+    bool done = false;
+    std::optional<std::chrono::milliseconds> longest;
+    asio::co_spawn(co_await asio::this_coro::executor, ticks(done),
+                   [&](std::exception_ptr, std::chrono::milliseconds found) { longest = found; });
+    const stopwatch time;
+    const auto failure = co_await error_of(pg::connection::connect(settings));
+    done = true;
+    while (!longest) co_await pause(1ms);
+    if (failure.reason() != pg::errc::connect_timeout) throw std::runtime_error(failure.what());
+    // The computation takes seconds; the bounds are for a busy machine.
+    if (time.seconds() > 2) throw std::runtime_error("the deadline did not hold");
+    if (*longest > 250ms) throw std::runtime_error("the loop stood still for " + std::to_string(longest->count()) + " ms");
+  };
+  CHECK_NOTHROW(run(task()));
+  CHECK(pg::detail::stray_logins().load() == 1);
+
+  // Cancelled, and with the context gone, it is no different.
+  fake_server less_greedy(costly_login(1'000'000), true);
+  {
+    asio::io_context context;
+    asio::cancellation_signal stop;
+    std::exception_ptr end;
+    asio::co_spawn(context, pg::connection::connect(less_greedy.conninfo() + " password=x"),
+                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e, pg::connection) { end = e; }));
+    context.run_for(100ms);
+    stop.emit(asio::cancellation_type::terminal);
+    context.run_for(1s);
+    CHECK(end != nullptr);
+    CHECK(context.stopped());
+  }
+  {
+    asio::io_context context;
+    asio::co_spawn(context, pg::connection::connect(less_greedy.conninfo() + " password=x"), asio::detached);
+    context.run_for(100ms);
+  }
+  CHECK(pg::detail::stray_logins().load() == 3);
+  // There is an end to what a hostile server can have computed at once.
+  pg::detail::stray_logins() += 1;
+  const auto enough = refused(greedy.conninfo() + " password=x");
+  INFO(enough.what());
+  CHECK(enough.kind() == tidepool::failure_kind::transient);
+  CHECK(std::string(enough.what()).find("too many") != std::string::npos);
+  pg::detail::stray_logins() -= 1;
+  for (int i = 0; i < 6000 && pg::detail::stray_logins().load() > 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(pg::detail::stray_logins().load() == 0);
 }
 
 TEST_CASE("given no such database, when connecting, then it is permanent", "[postgres][connect][server]") {

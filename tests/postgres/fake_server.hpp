@@ -18,13 +18,16 @@
 namespace tidepool_tests {
 
 /// Listens on a free loopback port, on a thread of its own. `talk` gets each accepted socket and what the client sent first,
-/// and returns what to answer; after the answer the socket is closed, unless the answer is empty: then it stays silent.
+/// and returns what to answer; after the answer the socket is closed, unless the answer is empty: then it stays silent. One that
+/// converses goes on after an answer.
 class fake_server {
  public:
   using talk = std::function<std::string(const std::string& said)>;
 
-  explicit fake_server(talk answer)
-      : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)), answer_(std::move(answer)) {
+  explicit fake_server(talk answer, bool converses = false)
+      : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
+        answer_(std::move(answer)),
+        converses_(converses) {
     accept();
     thread_ = std::thread([this] {
       const auto work = asio::make_work_guard(context_);
@@ -55,13 +58,14 @@ class fake_server {
       const std::string answer = answer_(std::string(buffer.data(), size));
       if (answer.empty()) continue;
       co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
-      co_return;
+      if (!converses_) co_return;
     }
   }
 
   asio::io_context context_;
   asio::ip::tcp::acceptor acceptor_;
   talk answer_;
+  bool converses_;
   std::atomic<int> accepted_{0};
   std::thread thread_;
 };
@@ -71,6 +75,26 @@ inline unsigned closed_port() {
   asio::io_context context;
   asio::ip::tcp::acceptor once(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   return once.local_endpoint().port();
+}
+
+/// A message of the server protocol.
+inline std::string protocol_message(char kind, const std::string& body) {
+  const auto size = static_cast<unsigned>(body.size() + 4);
+  std::string out(1, kind);
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
+  return out + body;
+}
+
+/// Asks for a login by SCRAM that costs the client so many iterations, and says no more after that.
+inline fake_server::talk costly_login(unsigned iterations) {
+  return [iterations](const std::string& said) -> std::string {
+    const std::string three_zeros(3, '\0');
+    if (said[0] == '\0') return protocol_message('R', three_zeros + "\x0a" + "SCRAM-SHA-256" + std::string(2, '\0'));
+    const auto nonce = said.find(",r=");
+    if (nonce == std::string::npos) return "";
+    return protocol_message(
+        'R', three_zeros + "\x0b" + said.substr(nonce + 1) + "more,s=c2FsdHNhbHRzYWx0c2FsdA==,i=" + std::to_string(iterations));
+  };
 }
 
 /// An ErrorResponse of the server protocol.
@@ -86,10 +110,7 @@ inline std::string error_response(const std::string& sqlstate, const std::string
   field('C', sqlstate);
   field('M', message);
   body += '\0';
-  const auto size = static_cast<unsigned>(body.size() + 4);
-  std::string out = "E";
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
-  return out + body;
+  return protocol_message('E', body);
 }
 
 }  // namespace tidepool_tests

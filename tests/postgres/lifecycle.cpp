@@ -408,8 +408,54 @@ TEST_CASE("given a server that turned read-only, when a write fails on a read-wr
       const auto failure = co_await error_of(each->exec("create table never (i int)"));
       must(failure.is("25006"), "read-only");
     }
-    must(c.after_lease() == lease_end::broken, "the wrong server");
+    must(c.after_lease() == lease_end::outdated && !c.usable(), "the wrong server");
     must(any.after_lease() == lease_end::clean, "any server will do");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a write within a read-only transaction, when it is refused on a read-write target, then the server is not blamed for it",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect("target_session_attrs=read-write");
+    pg::transaction_options reading;
+    reading.read_only = true;
+    auto body = [](pg::transaction& t) -> asio::awaitable<void> { co_await t.script("create table never (i int)"); };
+    const auto failure = co_await error_of(c.transaction(body, reading));
+    must(failure.is("25006") && c.after_lease() == lease_end::clean && c.usable(), "of the driver");
+    co_await c.script("begin read only");
+    const auto again = co_await error_of(c.script("create table never (i int)"));
+    must(again.is("25006") && c.after_lease() == lease_end::needs_reset, "of the user");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given an idle connection to a server that turned read-only, when it is pinged, then it is of no more use for writing",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect("target_session_attrs=read-write");
+    auto any = co_await connect();
+    for (auto* each : {&c, &any}) {
+      co_await each->script("set default_transaction_read_only to on");
+      co_await each->ping();
+    }
+    must(!c.usable() && c.after_lease() == lease_end::outdated, "the wrong server");
+    must(any.usable() && any.after_lease() == lease_end::clean, "any server will do");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given the warning of a server that crashes, when it arrives, then all connections of its age are of no more use",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    for (const std::string state : {"57P01", "57P02", "57P03"}) {
+      auto c = co_await connect();
+      co_await c.script("do $$ begin raise warning 'going down' using errcode = '" + state + "'; end $$");
+      must((c.after_lease() == lease_end::outdated) == (state != "57P03"), "outdated");
+    }
   };
   CHECK_NOTHROW(run(task()));
 }

@@ -1,5 +1,8 @@
 // tidepool - postgres::pool against a real server.
+#include <algorithm>
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,12 +80,119 @@ TEST_CASE("given idle connections whose backends were terminated, when acquiring
       auto lease = co_await pool.acquire();
       good += co_await lease->one<int>("select 1");
     }
-    must(pool.stats().closed(close_reason::broken) > 0, "closed as broken");
+    must(pool.stats().closed(close_reason::broken) + pool.stats().closed(close_reason::invalid) >= 12, "closed as dead");
     co_await pool.close();
     co_return good;
   };
   CHECK(run(task()) == 3);
 }
+
+#ifdef __linux__
+TEST_CASE("given idle connections, when some of their backends end, then just these are replaced, at once and with nobody asking",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto watcher = co_await connect();
+    auto config = small(4, 4);
+    config.health_check_interval = 1h;
+    std::string reason;
+    auto settings = pg::options(server());
+    settings.on_notice = [&](const pg::notice& said) { reason = said.sqlstate; };
+    pg::pool pool(co_await asio::this_coro::executor, pg::connector(settings, config), config);
+    co_await pool.open();
+    const auto all = co_await watcher.all<int>("select pid from pg_stat_activity where application_name = 'tidepool_test'");
+    must(all.size() == 4, "four");
+    co_await watcher.exec("select pg_terminate_backend($1)", all[0]);
+    co_await watcher.exec("select pg_terminate_backend($1)", all[1]);
+    const stopwatch time;
+    while (pool.stats().connections_created < 6 || pool.stats().idle_connections < 4) {
+      co_await pause(1ms);
+      if (time.seconds() > 10) throw std::runtime_error("nobody saw it");
+    }
+    must(pool.stats().closed(close_reason::invalid) == 2 && pool.stats().connections_closed == 2, "no mass kill");
+    must(reason == "57P01", "the server's last words were read");
+    const auto now = co_await watcher.all<int>("select pid from pg_stat_activity where application_name = 'tidepool_test'");
+    must(std::count(now.begin(), now.end(), all[2]) == 1 && std::count(now.begin(), now.end(), all[3]) == 1, "the others live");
+    // A leased one that dies meanwhile is of no interest until it comes back, and is not handed on then.
+    {
+      auto lease = co_await pool.acquire();
+      const int pid = lease->backend_pid();
+      co_await watcher.exec("select pg_terminate_backend($1)", pid);
+      co_await pause(50ms);
+      must(pool.stats().active_connections == 1 && pool.stats().connections_closed == 2, "it is the holder's");
+    }
+    must(pool.stats().closed(close_reason::broken) == 1, "seen at its return");
+    // One that was taken out of the pool is nobody's business but its owner's.
+    auto lease = co_await pool.acquire();
+    auto mine = lease.detach();
+    co_await watcher.exec("select pg_terminate_backend($1)", mine.backend_pid());
+    co_await pool.close();
+    must(asio::use_service<tidepool::detail::hangup_watch>((co_await asio::this_coro::executor).context()).set()->size() == 0,
+         "nothing is watched any more");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a watched pool, when it or its context goes first, then nothing is left open", "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  const int before = open_descriptors();
+  for (const bool context_first : {false, true}) {
+    auto context = std::make_unique<asio::io_context>();
+    const auto config = small(3, 3);
+    auto pool = std::make_unique<pg::pool>(*context, ours(config), config);
+    std::optional<pg::pool::lease> held;
+    auto hold = [](pg::pool& from, std::optional<pg::pool::lease>& out) -> asio::awaitable<void> { out = co_await from.acquire(); };
+    asio::co_spawn(*context, hold(*pool, held), asio::detached);
+    for (int i = 0; i < 1000 && (!held || pool->stats().idle_connections < 2); ++i) context->run_for(10ms);
+    REQUIRE(held);
+    REQUIRE(pool->stats().idle_connections == 2);
+    if (context_first) {
+      context.reset();
+      pool.reset();
+      held.reset();
+    } else {
+      pool.reset();
+      context->run_for(10ms);
+      held.reset();
+      context.reset();
+    }
+  }
+  CHECK(settled_descriptors(before) == before);
+}
+
+TEST_CASE("given idle connections in a pool of several threads, when backends die in a storm, then pool and server agree in the end",
+          "[postgres][pool][server]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  auto config = small(8, 8);
+  config.health_check_interval = 1h;
+  pg::pool pool(context, ours(config), config);
+  int left = -1;
+  std::size_t idle = 0;
+  auto storm = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await pool.open();
+    for (int i = 0; i < 100; ++i) {
+      co_await c.exec(
+          "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidepool_test' order by random() limit 3");
+      co_await pause(2ms);
+    }
+    for (int i = 0; i < 1000; ++i) {
+      idle = pool.stats().idle_connections;
+      left = co_await sessions(c);
+      if (idle == 8 && left == 8) break;
+      co_await pause(10ms);
+    }
+    co_await pool.close();
+  };
+  asio::co_spawn(context, storm(), asio::detached);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { context.run_for(hang); });
+  for (auto& thread : threads) thread.join();
+  CHECK(idle == 8);
+  CHECK(left == 8);
+}
+#endif
 
 TEST_CASE("given a lease left in a transaction, when it ends, then the next holder finds a clean connection", "[postgres][pool][server]") {
   NEEDS_SERVER();

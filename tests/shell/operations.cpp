@@ -1,4 +1,7 @@
 // tidepool - the pool's dealings with connections: connectors that throw, operations that hang, what a connection is asked and when.
+#include <functional>
+#include <map>
+
 #include "rig.hpp"
 
 namespace {
@@ -354,6 +357,70 @@ TEST_CASE("given a connection type that can do nothing but move, when it is pool
   CHECK(r.stats().validations == 0);
   r.close_and_check();
   CHECK(r.server.counts().open == 0);
+}
+
+/// One whose peer can be made to hang up.
+struct ringing : fake_connection {
+  using fake_connection::fake_connection;
+  static std::map<std::uint64_t, std::function<void()>>& bells() {
+    static std::map<std::uint64_t, std::function<void()>> all;
+    return all;
+  }
+  void watch(std::function<void()> gone) {
+    testing::checked_mutex::expect_unlocked("a connection is watched");
+    if (gone) {
+      bells()[id()] = std::move(gone);
+    } else {
+      bells().erase(id());
+    }
+  }
+};
+
+TEST_CASE("[H5] given connections that tell when their peer hangs up, when they lie idle, then the dead are replaced with nobody asking") {
+  ringing::bells().clear();
+  rig<ringing> r(calm(3, 5));
+  r.open();
+  auto held = r.take();
+  CHECK(ringing::bells().size() == 3);
+  r.server.kill_sessions();
+  for (const auto& bell : std::map(ringing::bells())) bell.second();
+  r.sim.run_for(1s);
+  // Found dead by a look, not by a round trip; the leased one is its holder's.
+  CHECK(r.stats().closed(close_reason::invalid) == 2);
+  CHECK(r.stats().active_connections == 1);
+  CHECK(r.stats().idle_connections == 2);
+  CHECK(r.events->count("health failed") == 2);
+  // It may have rung while it was leased.
+  held.release();
+  CHECK(r.stats().closed(close_reason::broken) == 1);
+  r.sim.run_for(1s);
+  CHECK(r.stats().idle_connections == 3);
+  // A false alarm harms nobody.
+  ringing::bells().rbegin()->second();
+  r.sim.run_for(1s);
+  CHECK(r.stats().idle_connections == 3);
+  // What is taken out of the pool is not watched any more.
+  auto gone = r.take();
+  const auto watched = ringing::bells().size();
+  const auto mine = gone.detach();
+  CHECK(ringing::bells().size() == watched - 1);
+  r.close_and_check();
+  r.pool.reset();
+  for (const auto& bell : ringing::bells()) bell.second();
+  r.settle();
+}
+
+TEST_CASE("given a connection that cannot be watched, when it is made, then it serves like any other") {
+  struct deaf : fake_connection {
+    using fake_connection::fake_connection;
+    void watch(std::function<void()> gone) {
+      if (gone) throw std::bad_alloc();
+    }
+  };
+  rig<deaf> r(calm(1, 1));
+  r.open();
+  CHECK(r.take()->usable());
+  r.close_and_check();
 }
 
 TEST_CASE("given a connection type with reset() and no after_lease(), when a lease ends, then it is always reset") {

@@ -21,6 +21,7 @@ struct full {
   lease_end after_lease() const noexcept;
   void abort() noexcept;
   clock_type::time_point last_round_trip() const noexcept;
+  void watch(std::function<void()> gone);
   void context_gone() noexcept;
 };
 
@@ -31,6 +32,7 @@ struct almost {
   lease_end after_lease() const;
   void abort();
   int last_round_trip() const noexcept;
+  void watch();
   void context_gone();
 };
 
@@ -48,11 +50,11 @@ struct judge {
 template <class C>
 constexpr bool offers_nothing =
     !has_ping<C> && !has_ping_query<C> && !has_reset<C> && !has_close<C> && !has_usable<C> && !has_after_lease<C> && !has_abort<C> &&
-    !has_last_round_trip<C, clock_type::time_point> && !has_context_gone<C>;
+    !has_last_round_trip<C, clock_type::time_point> && !has_watch<C> && !has_context_gone<C>;
 static_assert(offers_nothing<bare>, "a connection needs only to be movable");
 static_assert(offers_nothing<almost>, "what may throw or changes the connection is not taken for the real thing");
 static_assert(has_ping<full> && has_ping_query<full> && has_reset<full> && has_close<full> && has_usable<full> && has_after_lease<full> &&
-              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_context_gone<full>);
+              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_watch<full> && has_context_gone<full>);
 
 template <class C>
 constexpr bool each_fits = detail::usable_fits<C>&& detail::after_lease_fits<C>&& detail::abort_fits<C>&& detail::context_gone_fits<C>&&

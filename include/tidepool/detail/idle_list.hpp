@@ -46,6 +46,7 @@ class idle_list {
   }
   bool sweeping() const noexcept { return cursor_ != nullptr; }
   core_slot* front() const noexcept { return slots_.front(); }
+  core_slot* after(core_slot& slot) const noexcept { return slots_.after(slot); }
 
  private:
   intrusive_list<core_slot> slots_;

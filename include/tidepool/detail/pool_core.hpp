@@ -226,6 +226,10 @@ class pool_core {
   bool finished() const noexcept { return phase_ == phase::closed; }
   bool stopped() const noexcept { return phase_ == phase::closing || phase_ == phase::closed; }
 
+  /// Looks now at the idle connections for which `test` holds.
+  template <class Test>
+  void look_at(Test test, tick now, core_actions& a) noexcept;
+
   // --- time (pool_core_upkeep.hpp) --------------------------------------------------------------------------------
 
   /// The timer fired, or may as well have.
@@ -301,6 +305,7 @@ class pool_core {
 
   void start(tick now) noexcept;
   void begin_close(tick now, core_actions& a) noexcept;
+  void outdate_all(tick now) noexcept;
 
   void deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept;
   void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;
@@ -328,6 +333,7 @@ class pool_core {
   void grow(tick now, core_actions& a) noexcept;
   void trim(tick now) noexcept;
   void sweep(tick now) noexcept;
+  void check_in_place(core_slot& slot, tick now) noexcept;
   void doubt(tick now) noexcept;
   void finish_closing(tick now, core_actions& a) noexcept;
   void note_changes(core_actions& a) noexcept;

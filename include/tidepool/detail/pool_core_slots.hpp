@@ -91,10 +91,13 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, tick now, tick las
   }
   end_lease(slot, now, last_ok, held);
   slot.leak_reported = false;
+  if (end == lease_end::outdated && slot.generation == generation_) outdate_all(now);
   if (end == lease_end::broken) {
     destroy(slot, close_reason::broken, now);
   } else if (phase_ != phase::running) {
     say_goodbye(slot, close_reason::shutdown, now);
+  } else if (end == lease_end::outdated) {
+    say_goodbye(slot, close_reason::recycled, now);
   } else if (worn_out(slot)) {
     say_goodbye(slot, close_reason::max_uses, now);
   } else if (end == lease_end::needs_reset && slot.generation == generation_ && open_count() <= max_) {

@@ -145,12 +145,27 @@ TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
     while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
       core_slot* slot = idle_.sweep_next();
       const bool checked = slot->last_ok > doubted_ && now < later(slot->last_ok, health_.interval() / 2);
-      if (slot->state != slot_state::idle || checked) continue;
-      slot->background_check = true;
-      ++background_;
-      run_op(*slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
+      if (slot->state == slot_state::idle && !checked) check_in_place(*slot, now);
     }
   }
+}
+
+template <class Traits, bool CanValidate, bool CanCheck>
+template <class Test>
+void pool_core<Traits, CanValidate, CanCheck>::look_at(Test test, tick now, core_actions& a) noexcept {
+  if constexpr (CanCheck) {
+    if (phase_ != phase::running) return;
+    for (core_slot* slot = idle_.front(); slot; slot = idle_.after(*slot)) {
+      if (slot->state == slot_state::idle && test(*slot)) check_in_place(*slot, now);
+    }
+    settle(now, a);
+  }
+}
+
+TIDEPOOL_CORE(void)::check_in_place(core_slot& slot, tick now) noexcept {
+  slot.background_check = true;
+  ++background_;
+  run_op(slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
 }
 
 /// Connections die together: one dead connection makes the sweep look at the others now, once per `validation_timeout` at most.

@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_DETAIL_POOL_ENTRY_HPP
 #define TIDEPOOL_DETAIL_POOL_ENTRY_HPP
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,6 +34,10 @@ struct op_state {
   asio::cancellation_signal signal;
 };
 
+/// Rung when the peer of a connection has hung up. Shared with the connection, which may ring when its entry is gone.
+using hangup_bell = std::shared_ptr<std::atomic<bool>>;
+struct no_bell {};
+
 template <class Connection, class Traits>
 class pool_impl;
 
@@ -45,6 +50,7 @@ struct pool_entry : core_slot {
   bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
   std::shared_ptr<op_state<Traits>> op;
   std::unique_ptr<stack_trace> trace;
+  [[no_unique_address]] std::conditional_t<has_watch<Connection>, hangup_bell, no_bell> bell;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
 };
 
@@ -56,6 +62,7 @@ struct abilities {
   static constexpr bool custom_validation = requires(health_policy & h, Connection& c) { h.validate(c); };
   static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<Connection> || has_ping_query<Connection>);
   static constexpr bool check = health_policy::enabled && (validate || has_usable<Connection>);
+  static constexpr bool watch = check && has_watch<Connection>;
 };
 
 template <class Connection>

@@ -148,6 +148,7 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     e.connection.emplace(std::move(made));
     ok = usable(*e.connection);
     if (!ok) error.text = "the new connection is not usable";
+    if (ok) self.watch(e);
   } catch (...) {
     error = caught::current();
   }
@@ -223,6 +224,43 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   }
   if (mine) e.connection.reset();
   op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); });
+}
+
+// --- peers that hang up ---------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::watch(entry& e) noexcept {
+  if constexpr (can::watch) {
+    try {
+      const auto bell = std::make_shared<std::atomic<bool>>(false);
+      e.connection->watch([bell, weak = this->weak_from_this()] {
+        bell->store(true, std::memory_order_release);
+        if (const auto self = weak.lock()) self->peer_hung_up();
+      });
+      e.bell = bell;
+    } catch (...) {  // it is looked at when it is asked for, and by the sweep
+    }
+  }
+}
+
+/// Connections die together: one look at all whose bell has rung.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::peer_hung_up() noexcept {
+  if (look_posted_.exchange(true)) return;
+  try {
+    asio::post(executor_, [weak = this->weak_from_this()] {
+      if (const auto self = weak.lock()) self->look_at_hung_up();
+    });
+  } catch (...) {
+    look_posted_ = false;
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::look_at_hung_up() noexcept {
+  look_posted_ = false;
+  core_actions a;
+  event(a, [&](tick now) { core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a); });
 }
 
 // --- ending ---------------------------------------------------------------------------------------------------------

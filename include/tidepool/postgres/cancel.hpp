@@ -6,22 +6,20 @@
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
 
 #include <libpq-fe.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "../detail/asio_io.hpp"
 #include "../detail/first_of.hpp"
 #include "../time.hpp"
+#include "detail/side_thread.hpp"
 
 namespace tidepool::postgres {
 namespace detail {
@@ -82,27 +80,18 @@ bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record,
     cancels_running().fetch_sub(1);
     return false;
   }
-  // Signals of the program go to the program's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
   record->in_flight.fetch_add(1);
-  try {
-    std::thread([what = std::move(what), record, done = std::move(done)]() mutable noexcept {
-      const bool taken = what->send();
-      what.reset();
-      record->in_flight.fetch_sub(1);
-      cancels_running().fetch_sub(1);
-      done(taken);
-    }).detach();
-  } catch (...) {
+  const bool started = on_side_thread([what = std::move(what), record, done = std::move(done)]() mutable noexcept {
+    const bool taken = what->send();
+    what.reset();
     record->in_flight.fetch_sub(1);
     cancels_running().fetch_sub(1);
-    started = false;
+    done(taken);
+  });
+  if (!started) {
+    record->in_flight.fetch_sub(1);
+    cancels_running().fetch_sub(1);
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return started;
 }
 

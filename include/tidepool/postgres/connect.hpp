@@ -56,29 +56,22 @@ inline std::vector<endpoint> dial_order(const options& settings, const bad_hosts
 /// True when the server is of the kind asked for. Asks the server only where it did not report it by itself (before
 /// PostgreSQL 14, and behind proxies).
 inline asio::awaitable<bool> server_fits(session_ptr s, session_attrs wanted) {
-  if (wanted == session_attrs::any) co_return true;
-  const auto reported = [&](const char* name) {
-    const char* value = PQparameterStatus(s->pg(), name);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  std::string standby(reported("in_hot_standby"));
-  std::string read_only(reported("default_transaction_read_only"));
-  if (standby.empty() || read_only.empty()) {
-    const auto answer =
-        co_await perform(s, request::simple("select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"));
-    standby = answer[0][0].text() == "t" ? "on" : "off";
-    read_only = answer[0][1].text();
-  }
+  const auto reported = reported_fit(s->pg(), wanted);
+  if (reported) co_return *reported;
+  const auto answer =
+      co_await perform(s, request::simple("select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"));
+  const bool standby = answer[0][0].text() == "t";
+  const bool read_only = standby || answer[0][1].text() == "on";
   switch (wanted) {
-    case session_attrs::read_write: co_return standby == "off" && read_only == "off";
-    case session_attrs::read_only: co_return standby == "on" || read_only == "on";
-    case session_attrs::primary: co_return standby == "off";
-    default: co_return standby == "on";
+    case session_attrs::read_write: co_return !read_only;
+    case session_attrs::read_only: co_return read_only;
+    case session_attrs::primary: co_return !standby;
+    default: co_return standby;
   }
 }
 
 /// Connects to the first server that answers and fits. Throws `connect_error`; a refusal that every server would repeat
-/// (wrong password, no such database) ends the search.
+/// (wrong password, no such database) ends the search; one of TLS, which is about this server alone, does not.
 inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                          std::shared_ptr<bad_hosts> bad) {
   const dial_plan plan = co_await dial_plan::make(settings);
@@ -87,10 +80,12 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   const auto order = dial_order(*settings, *bad);
   std::vector<std::string> reports;
   std::unique_ptr<connect_error> last;
+  bool tls_alone = true;  // nothing else has gone wrong
   const auto note = [&](const endpoint& host, const connect_error& failure, bool is_bad) {
     const std::string said(failure.explanation());
     if (reports.size() < 4) reports.push_back(order.size() > 1 ? host.text() + ": " + said : said);
     last = std::make_unique<connect_error>(failure);
+    tls_alone = tls_alone && failure.reason() == errc::tls_refused;
     if (is_bad) bad->remember(host, settings->bad_host_memory);
   };
   for (const auto wanted : passes) {
@@ -119,9 +114,10 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
         } catch (const error& failure) {
           failed = std::make_unique<connect_error>(errc::connect_failed, failure.explanation());
         }
-        if (failed && failed->kind() == failure_kind::permanent) throw connect_error(*failed);
+        const bool everywhere = failed && failed->kind() == failure_kind::permanent && failed->reason() != errc::tls_refused;
+        if (everywhere) throw connect_error(*failed);
       }
-      if (failed) note(host, *failed, failed->kind() == failure_kind::transient);
+      if (failed) note(host, *failed, failed->kind() == failure_kind::transient || failed->reason() == errc::tls_refused);
     }
   }
   if (reports.size() == 1) throw connect_error(*last);
@@ -129,7 +125,8 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   for (const auto& report : reports) text += "; " + report;
   diagnosis said;
   said.sqlstate = last->sqlstate();
-  throw connect_error(last->reason(), text, std::move(said));
+  const auto reason = last->reason() == errc::tls_refused && !tls_alone ? errc::connect_failed : last->reason();
+  throw connect_error(reason, text, std::move(said));
 }
 
 }  // namespace tidepool::postgres::detail

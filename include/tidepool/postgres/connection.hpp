@@ -3,6 +3,7 @@
 #define TIDEPOOL_POSTGRES_CONNECTION_HPP
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -70,21 +71,23 @@ class connection : public queries<connection> {
 
   /// One round trip without a statement. Errors: `connection_lost()`. Unbounded by itself: cancel it, or `abort()`.
   asio::awaitable<void> ping() { return ping(std::string_view()); }
-  /// The same by a query; any error of it is thrown.
-  asio::awaitable<void> ping(std::string_view query) {
-    return detail::ignore(detail::perform(session(), detail::request::simple(query), detail::operation::allow::always));
-  }
+  /// The same by a query; any error of it is thrown. Afterwards `usable()` is false where `target_session_attrs` asks for a
+  /// writable server and this one reports that it no longer is (PostgreSQL 14 and newer).
+  asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), detail::request::simple(query)); }
 
   /// Whether it may be handed out: idle, outside any transaction, and its socket has nothing bad to tell. No round trip; one
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
-    return session_ && !session_->busy && !session_->needs_reset && session_->cancels->in_flight.load() == 0 && session_->alive() &&
-           PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
+    return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && session_->cancels->in_flight.load() == 0 &&
+           session_->alive() && PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
   /// What is to be done at the end of a lease; no system call. `broken` also for a connection whose buffer a large result has
-  /// grown (`retire_after_result_bytes`), and for one that met 25006 where `target_session_attrs` asks for a writable server.
+  /// grown (`retire_after_result_bytes`). `outdated`, which ends every connection the pool made before: a write was refused (25006)
+  /// where `target_session_attrs` asks for a writable server, and the server, not the transaction, is read-only; or the server said
+  /// that it goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
   lease_end after_lease() const noexcept {
+    if (session_ && session_->outdated) return lease_end::outdated;
     if (!session_ || session_->broken || session_->busy || session_->retire || session_->killer->reason() != detail::kill_reason::none ||
         session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
@@ -116,6 +119,12 @@ class connection : public queries<connection> {
   /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.
   void abort() noexcept {
     if (session_) session_->killer->fire(detail::kill_reason::aborted);
+  }
+
+  /// Has `gone` called once, when the server hangs up while nothing reads from the connection, on the executor it was made on; an
+  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself.
+  void watch(std::function<void()> gone) {
+    if (session_) session_->watch(std::move(gone));
   }
 
   /// When the server last answered.
@@ -163,6 +172,11 @@ class connection : public queries<connection> {
   static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings, std::shared_ptr<detail::bad_hosts> bad) {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
     co_return co_await connect(here, std::move(settings), std::move(bad));
+  }
+
+  static asio::awaitable<void> ping_session(detail::session_ptr s, detail::request what) {
+    co_await detail::perform(s, std::move(what), detail::operation::allow::always);
+    if (detail::lost_its_primary(*s, false)) s->outdated = true;
   }
 
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {

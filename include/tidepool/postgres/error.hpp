@@ -21,6 +21,7 @@ enum class errc {
   connection_lost,  ///< the connection is gone; what was running has an unknown outcome
   connect_failed,   ///< no connection came about
   connect_timeout,  ///< the server did not answer in time while connecting
+  tls_refused,      ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
   busy,             ///< another operation of this connection is running, or was left unfinished
   needs_reset,      ///< a cancelled transaction is still open: `reset()` first
   bad_options,      ///< the connection options are wrong
@@ -45,6 +46,7 @@ class category final : public std::error_category {
       case errc::connection_lost: return "the connection to the server was lost";
       case errc::connect_failed: return "connecting failed";
       case errc::connect_timeout: return "the server did not answer in time";
+      case errc::tls_refused: return "no TLS of the kind asked for with this server";
       case errc::busy: return "another operation of this connection is in progress or was left unfinished";
       case errc::needs_reset: return "a cancelled transaction is still open";
       case errc::bad_options: return "bad connection options";
@@ -63,7 +65,8 @@ class category final : public std::error_category {
     switch (static_cast<errc>(value)) {
       case errc::connection_lost:
       case errc::outcome_unknown: return std::errc::connection_reset;
-      case errc::connect_failed: return std::errc::not_connected;
+      case errc::connect_failed:
+      case errc::tls_refused: return std::errc::not_connected;
       case errc::connect_timeout: return std::errc::timed_out;
       default: return {value, *this};
     }
@@ -190,7 +193,7 @@ class error : public std::system_error {
   std::shared_ptr<const contents> said_;
 };
 
-/// A failed connect, and what a pool is to make of it: wrong credentials or no such database are permanent, a server
+/// A failed connect, and what a pool is to make of it: wrong credentials, no such database or a refusal of TLS are permanent, a server
 /// without room is `server_full`, everything else is transient.
 class connect_error : public error, public connect_failure {
  public:
@@ -200,7 +203,8 @@ class connect_error : public error, public connect_failure {
     const auto state = sqlstate();
     if (state == "53300" || state == "53400") return failure_kind::server_full;
     const bool refused = state.substr(0, 2) == "28" || state == "3D000" || state == "42501";
-    return permanent_ || refused || reason() == errc::bad_options ? failure_kind::permanent : failure_kind::transient;
+    return permanent_ || refused || reason() == errc::bad_options || reason() == errc::tls_refused ? failure_kind::permanent
+                                                                                                   : failure_kind::transient;
   }
 
  private:

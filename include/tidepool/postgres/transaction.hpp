@@ -175,7 +175,9 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     co_await perform(s, request::simple(begin_statement(wanted)));
     transaction_mark mark(*s);
     attempt<T> tried;
+    s->reads_only = wanted.read_only;
     co_await run_body<T>(s, 0, body, tried);
+    s->reads_only = false;
     if (!tried.failure) {
       try {
         co_await commit(s);

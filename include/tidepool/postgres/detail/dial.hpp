@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "perform.hpp"
+#include "login.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -157,6 +157,10 @@ inline diagnosis diagnose_connect(std::string_view message) {
   return said;
 }
 
+inline clock::time_point deadline_of(duration limit) {
+  return clock::now() + std::chrono::duration_cast<clock::duration>(std::min<duration>(limit, std::chrono::hours(24)));
+}
+
 /// One attempt at one address.
 inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std::shared_ptr<const options> settings, const dial_plan& plan,
                                              const endpoint& host, const std::string& address) {
@@ -164,16 +168,21 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
   PGconn* const started = plan.start(host, address);
   if (started == nullptr) throw std::bad_alloc();
   s->adopt(started);
+  tls_witness tls;
   const auto failed = [&] {
     if (s->killer->reason() == kill_reason::deadline) {
       return connect_error(errc::connect_timeout, "connecting to " + host.text() + " took too long");
     }
     auto said = diagnose_connect(plan.clean(PQerrorMessage(started)));
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
+    if (said.sqlstate.empty() && tls.refused(*s, said.message)) {
+      return connect_error(errc::tls_refused, "connecting to " + host.text(), std::move(said));
+    }
     const bool no_password = PQconnectionNeedsPassword(started) == 1;
     return connect_error(errc::connect_failed, "connecting to " + host.text(), std::move(said), no_password);
   };
   if (PQstatus(started) == CONNECTION_BAD) throw failed();
+  const auto until = deadline_of(settings->address_timeout);
   deadline_guard guard(executor, settings->address_timeout, s->killer);
   s->follow_socket();
   // Not one poll before the socket is writable: libpq would take an unfinished connect for a failure.
@@ -184,7 +193,12 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
       co_await s->async_wait(step == PGRES_POLLING_WRITING ? wait_type::wait_write : wait_type::wait_read, failure);
     }
     if (failure == asio::error::operation_aborted) throw std::system_error(failure);
-    step = PQconnectPoll(started);
+    tls.look(*s);
+    if (may_compute(started)) {
+      step = co_await poll_on_thread(s, executor, until);
+    } else {
+      step = PQconnectPoll(started);
+    }
     if (step == PGRES_POLLING_FAILED || s->killer->reason() != kill_reason::none) throw failed();
     s->follow_socket();
     if (step == PGRES_POLLING_OK) break;

@@ -21,7 +21,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
     co_await perform(s, request::simple("rollback"), operation::allow::always);
   }
-  s->needs_reset = false;
+  s->needs_reset = s->reads_only = false;
   if (level == reset_level::rollback) co_return false;
   // One text is one transaction, in which DISCARD ALL may not stand together with anything.
   const bool full = level == reset_level::full;
@@ -46,6 +46,7 @@ inline asio::awaitable<void> say_goodbye(session_ptr s) {
     co_return;
   }
   s->busy = true;
+  s->watch({});
   deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
   s->finish_but_keep_socket();
   std::array<char, 512> rest;

@@ -3,7 +3,9 @@
 #define TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "request.hpp"
@@ -86,10 +88,27 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
   co_return result_handle(PQgetResult(s->pg()));
 }
 
-/// A connection of such options that cannot write leads to the wrong server: it is not to be handed on.
-inline bool wants_writable(const options& settings) {
-  const auto wanted = settings.target();
-  return wanted == session_attrs::read_write || wanted == session_attrs::primary;
+/// Whether the server is of this kind, as far as it has reported that by itself: PostgreSQL 14 and newer do, proxies do not.
+inline std::optional<bool> reported_fit(PGconn* connection, session_attrs wanted) {
+  if (wanted == session_attrs::any) return true;
+  const char* const standby_said = PQparameterStatus(connection, "in_hot_standby");
+  const char* const read_only_said = PQparameterStatus(connection, "default_transaction_read_only");
+  if (standby_said == nullptr || read_only_said == nullptr) return std::nullopt;
+  const bool standby = std::string_view(standby_said) == "on";
+  const bool read_only = standby || std::string_view(read_only_said) == "on";
+  switch (wanted) {
+    case session_attrs::read_write: return !read_only;
+    case session_attrs::read_only: return read_only;
+    case session_attrs::primary: return !standby;
+    default: return standby;
+  }
+}
+
+/// Whether a server that has to take writes no longer does; `unknown` where it does not report its kind.
+inline bool lost_its_primary(session& s, bool unknown) {
+  const auto wanted = s.settings().target();
+  if (wanted != session_attrs::read_write && wanted != session_attrs::primary) return false;
+  return !reported_fit(s.pg(), wanted).value_or(!unknown);
 }
 
 /// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
@@ -128,7 +147,8 @@ class outcome {
         if (s.fatal.message.empty()) s.fatal = std::move(said);
         throw s.lost("");
       }
-      if (said.sqlstate == "25006" && wants_writable(s.settings())) s.retire = true;
+      // A refused write is proof enough, unless the transaction was begun read-only here.
+      if (said.sqlstate == "25006" && lost_its_primary(s, !s.reads_only)) s.outdated = true;
       throw error(errc::server, "", std::move(said));
     }
     if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 
 #include "../../detail/asio_io.hpp"
 #include "../../detail/first_of.hpp"
+#include "../../detail/hangup_watch.hpp"
 #include "../cancel.hpp"
 #include "../error.hpp"
 #include "../options.hpp"
@@ -98,8 +100,19 @@ class session {
     killer->watch(ours);
   }
   void drop_socket() noexcept {
+    hangup_.stop();
     killer->watch(-1);
     socket_.reset();
+  }
+  /// See `connection::watch()`.
+  void watch(std::function<void()> gone) {
+    hangup_.stop();
+    if (gone && socket_) hangup_.start(executor_, socket_->native_handle(), std::move(gone));
+  }
+  /// Whoever holds this from now on is no part of the execution context, and may outlive it.
+  void leave_context() noexcept {
+    drop_socket();
+    executor_ = asio::any_io_executor();
   }
   auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
     return socket_->async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
@@ -174,8 +187,11 @@ class session {
     auto& here = *static_cast<session*>(self);
     try {
       const auto what = diagnosis::of(said);
-      // Errors that arrive on an idle connection come this way, and nowhere else.
-      if (what.fatal() && here.fatal.message.empty()) here.fatal = what;
+      // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
+      // whole, by a crash or an immediate stop: they are warnings.
+      const bool server_down = what.severity == "WARNING" && (what.sqlstate == "57P01" || what.sqlstate == "57P02");
+      if (server_down) here.outdated = true;
+      if ((what.fatal() || server_down) && here.fatal.message.empty()) here.fatal = what;
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }
@@ -189,6 +205,7 @@ class session {
   PGconn* pg_ = nullptr;
   std::optional<asio::posix::stream_descriptor> socket_;
   ino_t inode_ = 0;
+  tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
 
  public:
   std::shared_ptr<kill_switch> killer;
@@ -200,6 +217,8 @@ class session {
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large result has grown libpq's buffer for good
+  bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
+  bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
   std::uint64_t statements_named = 0;  ///< names are never used twice
