@@ -267,7 +267,8 @@ TEST_CASE("given a sweep under way, when somebody waits, then it pauses, and goe
   r.finish();
 }
 
-TEST_CASE("[B058] given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time") {
+TEST_CASE(
+    "[B058][B115] given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time") {
   rig r(checked(0, 2));
   r.fill(2);
   r.advance(1s);

@@ -23,7 +23,7 @@ TEST_CASE("[R1][R4] given a lease that left a mess, when it ends, then the conne
   r.finish();
 }
 
-TEST_CASE("[R3][R6][T8] given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced") {
+TEST_CASE("[R3][R6][T8][B046] given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced") {
   const bool hangs = GENERATE(false, true);
   auto config = calm(0, 1);
   config.reset_timeout = 2s;

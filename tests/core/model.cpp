@@ -358,7 +358,8 @@ class duel {
 };
 
 TEST_CASE(
-    "[INV-6][INV-5] given random events, when core and reference model see the same, then grants, errors, order and sets are the same") {
+    "[INV-6][INV-5][B003] given random events, when core and reference model see the same, then grants, errors, order and sets are the "
+    "same") {
   std::size_t grants = 0;
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
     duel d(seed);

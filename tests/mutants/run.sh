@@ -6,12 +6,12 @@
 #   run.sh NAME...    some of them; the rows of the others stay as they are
 #
 # The cheapest area of tests comes first, and the first test that fails ends it. A mutant that does not compile, or that no test notices
-# within a minute of running, makes the run fail. $JOBS: how many compilers at once; default: the processors.
+# within a minute of running, makes the run fail. $JOBS: how many compilers at once; default: the processors. $AREAS: which areas of tests.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 jobs=${JOBS:-$(nproc)}
-areas=(core simulator threads shell)
+read -ra areas <<<"${AREAS:-core simulator threads shell}"
 whole=(core simulator) # areas whose files compile as one, which is much faster
 export TIDEPOOL_SIM_SECONDS=3 TIDEPOOL_SIM_SHRINK=0
 
@@ -57,8 +57,8 @@ run() {
     0) return 1 ;;
     124 | 137) failed="(no end within a minute)" ;;
     # The title of the case stands between two lines, and may go over several.
-    *) failed=$(awk '/^-{70,}$/ { if (inside) exit; inside = 1; next } inside && /^[.]{70,}$|^[^ ]*[.](c|h)pp:[0-9]+$/ { exit }
-                     inside { sub(/^ +/, ""); printf "%s%s", sep, $0; sep = " " }' "$work/run") ;;
+    *) failed=$(awk '/^----------/ { if (inside) exit; inside = 1; next } inside { sub(/^ +/, ""); printf "%s%s", sep, $0; sep = " " }' \
+      "$work/run") ;;
   esac
   [ -n "$failed" ] || failed="(status $status: $(tail -n 1 "$work/run"))"
 }
@@ -78,6 +78,7 @@ if [ -e "$here/README.md" ]; then
   while IFS='|' read -r _ name by _; do row[${name// /}]=$by; done < <(grep '^| [a-z0-9-]* | [a-z]*:' "$here/README.md")
 fi
 write_table() {
+  local name
   {
     sed '/^| mutant |/,$d' "$here/README.md"
     echo '| mutant | caught by |'
