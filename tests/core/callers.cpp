@@ -130,7 +130,8 @@ TEST_CASE("[T9][B051] given max_waiting callers, when one more comes, then he is
 }
 
 TEST_CASE(
-    "[X4][B002] given waiters, when they are cancelled in every order, then the rest are served and cancelled ones are counted once") {
+    "[X4][B002][B019][B050] given waiters, when they are cancelled in every order, then the rest are served and cancelled ones are counted "
+    "once") {
   std::vector<int> order{0, 1, 2, 3};
   do {
     rig r(calm(0, 1));
@@ -170,7 +171,8 @@ TEST_CASE("[X2][B011] given a caller cancelled or out of time while his connect 
 }
 
 TEST_CASE(
-    "[X1] given a caller who is granted and then cancelled, when the grant stands, then it counts; when it bounces, then the cancel does") {
+    "[X1][B025] given a caller who is granted and then cancelled, when the grant stands, then it counts; when it bounces, then the cancel "
+    "does") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -259,7 +261,8 @@ TEST_CASE("given a grant that bounces after its caller's time, when the timer fi
 }
 
 TEST_CASE(
-    "[H1][B036] given idle connections that are all dead, when the fast way rejects each, then counters are exact and one is opened") {
+    "[H1][B036][B042] given idle connections that are all dead, when the fast way rejects each, then counters are exact and one is "
+    "opened") {
   rig r(calm(0, 5));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 3; ++i) all.push_back(&r.acquire());

@@ -201,6 +201,14 @@ class core_rig {
   void connect_all() {
     while (!in(slot_state::connecting).empty()) connect_ok();
   }
+  /// `n` idle connections.
+  void fill(std::size_t n) {
+    std::vector<caller*> all;
+    for (std::size_t i = 0; i < n; ++i) all.push_back(&acquire());
+    connect_all();
+    for (caller* w : all) give_back(*w);
+    orders();
+  }
   void connect_fails(entry& s, failure_kind kind = failure_kind::transient) {
     s.op_running = false;
     if (s.state == slot_state::gone) return op_over(s);

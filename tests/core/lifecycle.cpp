@@ -6,14 +6,6 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-void fill(rig& r, std::size_t n) {
-  std::vector<rig::caller*> all;
-  for (std::size_t i = 0; i < n; ++i) all.push_back(&r.acquire());
-  r.connect_all();
-  for (auto* w : all) r.give_back(*w);
-  r.orders();
-}
-
 // --- return -------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("[R1][R4] given a lease that left a mess, when it ends, then the connection is reset before the next one gets it") {
@@ -31,7 +23,7 @@ TEST_CASE("[R1][R4] given a lease that left a mess, when it ends, then the conne
   r.finish();
 }
 
-TEST_CASE("[R3][R6][T8] given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced") {
+TEST_CASE("[R3][R6][T8][B046] given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced") {
   const bool hangs = GENERATE(false, true);
   auto config = calm(0, 1);
   config.reset_timeout = 2s;
@@ -86,7 +78,7 @@ TEST_CASE("[B040] given a goodbye that never ends, when its bound is over, then 
   auto config = calm(0, 1);
   config.close_timeout = 2s;
   rig r(config);
-  fill(r, 1);
+  r.fill(1);
   r.recycle();
   auto& s = r.first(slot_state::closing);
   auto& w = r.acquire(60s);
@@ -291,7 +283,7 @@ TEST_CASE("given no connection at all, when the pool closes in any state, then i
 
 TEST_CASE("[INV-11] given a lease on its way into the lane, when the pool closes before it arrives, then it is closed like any other") {
   rig r(calm(0, 1));
-  fill(r, 1);
+  r.fill(1);
   auto* s = r.try_take();
   REQUIRE(s);
   REQUIRE(r.core.park(*s, r.now, tick{}));
@@ -406,7 +398,7 @@ TEST_CASE("given an operation that is being cancelled, when it ends in that mome
 
 TEST_CASE("given idle connections and the pool object's end, when things are still in the list, then goodbyes turn into plain ends") {
   rig r(calm(0, 3));
-  fill(r, 3);
+  r.fill(3);
   r.manual = true;
   r.core.recycle(r.now, r.acts);  // three goodbyes in the list
   r.core.shut_down(r.now, r.acts);

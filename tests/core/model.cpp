@@ -13,7 +13,7 @@ using namespace tidepool_tests;
 struct plain_traits : core_traits {
   using breaker_policy = tidepool::no_breaker;
 };
-using rig = core_rig<plain_traits, false>;
+using model_rig = core_rig<plain_traits, false>;
 using id = tidepool::connection_id;
 
 /// What the pool is supposed to do, in the plainest words: a queue of callers and sets of ids. It does not predict when connects start,
@@ -211,7 +211,7 @@ class duel {
     if (from.empty()) return std::nullopt;
     return *std::next(from.begin(), static_cast<std::ptrdiff_t>(choose(from.size())));
   }
-  rig::entry& slot(id n) { return *r.slots.at(n); }
+  model_rig::entry& slot(id n) { return *r.slots.at(n); }
 
   void step() {
     const std::size_t what = choose(100);
@@ -350,7 +350,7 @@ class duel {
   tidepool::detail::splitmix random_;
   bool fails_ = false;
   pool_config config_;
-  rig r;
+  model_rig r;
   model m;
   std::set<std::size_t> checked_;
   std::string fault_;
@@ -358,7 +358,8 @@ class duel {
 };
 
 TEST_CASE(
-    "[INV-6][INV-5] given random events, when core and reference model see the same, then grants, errors, order and sets are the same") {
+    "[INV-6][INV-5][B003] given random events, when core and reference model see the same, then grants, errors, order and sets are the "
+    "same") {
   std::size_t grants = 0;
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
     duel d(seed);

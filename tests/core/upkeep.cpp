@@ -6,14 +6,6 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-void fill(rig& r, std::size_t n) {
-  std::vector<rig::caller*> all;
-  for (std::size_t i = 0; i < n; ++i) all.push_back(&r.acquire());
-  r.connect_all();
-  for (auto* w : all) r.give_back(*w);
-  r.orders();
-}
-
 // --- age ----------------------------------------------------------------------------------------------------------------
 
 TEST_CASE(
@@ -45,7 +37,7 @@ TEST_CASE("[H7] given an idle connection whose time is over, when no timer has f
   auto config = calm(0, 2);
   config.max_lifetime = 100s;
   rig r(config);
-  fill(r, 1);
+  r.fill(1);
   r.now += 101s;  // no tick
   CHECK_FALSE(r.try_take());
   auto& a = r.acquire();
@@ -82,7 +74,7 @@ TEST_CASE(
   config.max_connecting = 100;
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     rig r(config, seed);
-    fill(r, 100);
+    r.fill(100);
     const tick born = r.now;
     r.advance(900s - 1ns);
     CHECK(r.stats().closing == 0);
@@ -105,7 +97,7 @@ TEST_CASE("[B039] given fifty expiries in one instant, when callers wait, then c
   auto config = calm(0, 50);
   config.max_lifetime = 100s;
   rig r(config);
-  fill(r, 50);
+  r.fill(50);
   r.advance(100s);
   CHECK(r.stats().closing == 50);
   const auto before = r.connects;
@@ -124,7 +116,7 @@ TEST_CASE("[B102][B105] given limits at the edges, when hours pass, then nothing
   config.idle_timeout = lifetime;
   config.lifetime_jitter = 0.1;
   rig r(config);
-  fill(r, 3);
+  r.fill(3);
   r.advance(24h * 365);
   CHECK(r.stats().connections_closed == 0);
   CHECK(r.try_take());
@@ -181,7 +173,7 @@ TEST_CASE("[B104][B106] given a spike, when a trickle follows, then the pool shr
   config.min_idle = 1;
   config.idle_timeout = 60s;
   rig r(config);
-  fill(r, 10);
+  r.fill(10);
   for (int second = 0; second < 600; ++second) {
     auto* s = r.try_take();
     if (s) r.give_back_fast(*s);
@@ -200,7 +192,7 @@ TEST_CASE("given spare ones to keep, when the others are leased, then idle ones 
   config.min_idle = 2;
   config.idle_timeout = 60s;
   rig r(config);
-  fill(r, 6);
+  r.fill(6);
   REQUIRE(r.try_take());
   REQUIRE(r.try_take());
   r.advance(10min);
@@ -212,7 +204,7 @@ TEST_CASE("[R17] given an idle connection, when it is taken just before its time
   auto config = calm(0, 2);
   config.idle_timeout = 60s;
   rig r(config);
-  fill(r, 1);
+  r.fill(1);
   r.advance(59s);
   auto* s = r.try_take();
   REQUIRE(s);
@@ -236,7 +228,7 @@ pool_config leaky() {
 TEST_CASE("[H15] given leases held too long, when each reaches leak_timeout, then it is reported once, in order; on return that is told") {
   const bool fast = GENERATE(false, true);
   rig r(leaky());
-  fill(r, 3);
+  r.fill(3);
   auto* a = fast ? r.try_take() : r.acquire().got();
   r.advance(10s);
   auto* b = fast ? r.try_take() : r.acquire().got();
@@ -266,7 +258,7 @@ TEST_CASE("[H15] given leases held too long, when each reaches leak_timeout, the
 
 TEST_CASE("[H15] given more leaks in one moment than a report holds, when the timer fires, then all are reported without delay") {
   rig r(leaky());
-  fill(r, 20);
+  r.fill(20);
   while (r.try_take()) {
   }
   r.advance(300s);
@@ -280,7 +272,7 @@ TEST_CASE(
   config.max_size = 1;
   config.abandon_timeout = 600s;
   rig r(config);
-  fill(r, 1);
+  r.fill(1);
   auto* s = r.try_take();
   REQUIRE(s);
   auto& w = r.acquire(no_limit);
@@ -301,7 +293,7 @@ TEST_CASE(
 TEST_CASE("given leak_detection off, when hours pass, then there is no timer for it and no report") {
   auto config = calm(0, 2);
   rig r(config);
-  fill(r, 1);
+  r.fill(1);
   REQUIRE(r.try_take());
   r.advance(24h);
   CHECK(r.leaks.empty());
@@ -333,7 +325,7 @@ TEST_CASE(
     config.auto_scale = true;
     config.scale_check_interval = 10s;
     rig r(config);
-    fill(r, t.size);
+    r.fill(t.size);
     r.resize(t.min, t.max);
     for (std::size_t i = 0; i < t.leased; ++i) r.try_take();
     r.advance(10s);

@@ -10,8 +10,10 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -93,10 +95,11 @@ class bench_base {
   bool last_connect_failed = false;
 };
 
-/// Notes what it is told, and now and then calls the pool from inside.
-class watcher {
+/// Notes what it is told, and now and then calls the pool from inside. A pool parks no lease whose return somebody wants to hear of.
+template <bool Returns>
+class basic_watcher {
  public:
-  explicit watcher(bench_base* to = nullptr) : bench_(to) {}
+  explicit basic_watcher(bench_base* to = nullptr) : bench_(to) {}
 
   void on_event(std::string_view, const tidepool::created_event& e) {
     told([&e](bench_base& b) {
@@ -117,7 +120,7 @@ class watcher {
     });
   }
   template <class Event>
-  void on_event(std::string_view, const Event& e) {
+  requires(Returns || !std::is_same_v<Event, tidepool::checkin_event>) void on_event(std::string_view, const Event& e) {
     told([&e](bench_base& b) {
       static_cast<void>(e);
       if constexpr (requires { e.reason; }) {
@@ -142,6 +145,47 @@ class watcher {
     bench_->saw_any_event();
   }
   bench_base* bench_;
+};
+using watcher = basic_watcher<true>;
+using quiet_watcher = basic_watcher<false>;
+
+/// A real second thread, which does one thing at a time while the caller waits for it: what depends on the thread, as the fast lane does,
+/// has two of them, and the run depends on its choices alone all the same.
+class second_thread {
+ public:
+  template <class Job>
+  static void run(simulation& sim, Job job) {
+    static second_thread one;
+    const time_point now = sim.now();
+    one.job_ = [&] {
+      const virtual_clock::binding time(now);
+      const tidepool::testing::thread_binding<simulation> self(sim);
+      job();
+      one.fault_ = checked_mutex::take_fault();
+    };
+    one.wanted_.release();
+    one.done_.acquire();
+    if (one.fault_) throw std::logic_error(std::string(one.fault_) + " under a lock");
+  }
+
+ private:
+  second_thread() : thread_([this] { serve(); }) {}
+  ~second_thread() {
+    job_ = nullptr;
+    wanted_.release();
+    thread_.join();
+  }
+  void serve() {
+    for (wanted_.acquire(); job_; wanted_.acquire()) {
+      job_();
+      done_.release();
+    }
+  }
+  std::function<void()> job_;
+  const char* fault_ = nullptr;
+  std::binary_semaphore wanted_{0};
+  std::binary_semaphore done_{0};
+  std::thread thread_;
 };
 
 /// One acquire that a task of the run has begun.
@@ -169,7 +213,7 @@ class bench : public bench_base {
       const bool spoilt = !Kind::features.usable && !Kind::features.after_lease && held && held->session().out_of_step;
       bench_.end(*this);
       const auto inside = bench_.calling();
-      spoilt ? held.discard() : held.release();
+      bench_.on_some_thread([&] { spoilt ? held.discard() : held.release(); });
     }
     /// To be called before it is given back otherwise.
     void ends() { bench_.end(*this); }
@@ -183,8 +227,16 @@ class bench : public bench_base {
     lease held;
   };
 
+  static pool_config suited(pool_config drawn) {
+    if constexpr (Kind::parks) {  // what keeps a pool from parking
+      drawn.max_uses = no_limit;
+      drawn.abandon_timeout = no_limit;
+      drawn.min_idle = 0;
+    }
+    return drawn;
+  }
   /// Everything is drawn.
-  explicit bench(choice_source& c) : bench(c, draw_config(c)) {
+  explicit bench(choice_source& c) : bench(c, suited(draw_config(c))) {
     sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
     world->plan() = draw_faults(c, config);
     permanent_failures = world->plan().permanent > 0;
@@ -197,7 +249,7 @@ class bench : public bench_base {
     sim.emplace(c, clock_start_);
     world.emplace(*sim);
     world->on_violation([this](const std::string& what) { fail("INV-2", what); });
-    pool.emplace(sim->get_executor(), typename Kind::connector(*world), config, watcher(this));
+    pool.emplace(sim->get_executor(), typename Kind::connector(*world), config, typename Kind::traits::observer(this));
     allowed_total = config.max_size;
   }
   ~bench() override {
@@ -228,6 +280,14 @@ class bench : public bench_base {
       int& depth;
     };
     return guard(depth_);
+  }
+  /// A call of the pool that hangs on the thread it comes from.
+  template <class Call>
+  void on_some_thread(Call call) {
+    if constexpr (Kind::parks) {
+      if (sim && choices.chance(1.0 / 6)) return second_thread::run(*sim, call);
+    }
+    call();
   }
   /// A task goes on.
   void resumed() {

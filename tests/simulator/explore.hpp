@@ -73,9 +73,15 @@ inline outcome run_seed(mode m, std::uint64_t seed, record* values = nullptr) {
   return out;
 }
 
+/// A number from the environment.
+inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
 /// Drops the tail, drops and zeroes ranges, lowers single values, as long as the same rule breaks. Bounded: it runs the simulation
-/// `attempts` times at most.
-inline record shrink(record best, const std::string& rule, std::size_t attempts = 4000) {
+/// `attempts` times at most; TIDEPOOL_SIM_SHRINK says how often, if not 4000 times.
+inline record shrink(record best, const std::string& rule, std::size_t attempts = setting("TIDEPOOL_SIM_SHRINK", 4000)) {
   const auto still = [&](const record& candidate) {
     if (attempts == 0 || candidate == best) return false;
     --attempts;

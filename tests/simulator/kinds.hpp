@@ -16,7 +16,7 @@ struct full_kind {
   static constexpr const char* name = "full";
   static constexpr tidepool::testing::fake_features features{};
   static constexpr bool ages = true;
-  static constexpr bool newest_first = true;
+  static constexpr bool parks = false;  ///< for a pool parks no lease whose return is watched
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   using traits = watched_traits<connection>;
@@ -30,11 +30,22 @@ struct lone_kind : full_kind {
   };
 };
 
+/// One whose leases are parked in the fast lane.
+struct quick_kind : full_kind {
+  static constexpr const char* name = "quick";
+  static constexpr bool parks = true;
+  struct traits : tidepool::testing::simulated_traits<connection> {
+    using observer = quiet_watcher;
+    static constexpr std::uint64_t hold_sampling = 4;
+  };
+};
+
 /// A connection that can only be moved, and no policies.
 struct bare_kind {
   static constexpr const char* name = "bare";
   static constexpr tidepool::testing::fake_features features{false, false, false, false, false, false, false};
   static constexpr bool ages = false;
+  static constexpr bool parks = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   struct traits : watched_traits<connection> {
@@ -51,6 +62,7 @@ struct plain_kind {
   static constexpr const char* name = "plain";
   static constexpr tidepool::testing::fake_features features{true, true, false, true, false, false, false};
   static constexpr bool ages = true;
+  static constexpr bool parks = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   struct traits : watched_traits<connection> {

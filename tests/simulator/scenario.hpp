@@ -28,7 +28,7 @@ class scenario {
       : c_(c),
         b_(c),
         w_(b_, size.most_tasks - c.choose(size.most_tasks), size.most_rounds - c.choose(size.most_rounds)),
-        look_(b_),
+        look_(b_, Kind::parks ? c.pick<std::uint32_t>({3, 1, 20, 200}) : 1),
         trouble_left_(size.trouble ? c.pick({0, 4, 12, 40}) : 0) {
     b_.say("config: ", b_.describe());
     b_.on_observed = [this] { called_back(); };
@@ -229,10 +229,12 @@ inline outcome run_any(choice_source& c, const scale& size = {}) {
     const auto one = std::make_unique<scenario<Kind>>(c, size);
     return one->run();
   };
-  switch (c.choose(8)) {
+  switch (c.choose(10)) {
     case 5: return run(std::type_identity<lone_kind>());
     case 6: return run(std::type_identity<bare_kind>());
     case 7: return run(std::type_identity<plain_kind>());
+    case 8:
+    case 9: return run(std::type_identity<quick_kind>());
     default: return run(std::type_identity<full_kind>());
   }
 }

@@ -5,15 +5,6 @@
 
 using namespace tidepool_sim;
 
-namespace {
-
-std::uint64_t number(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-}  // namespace
-
 TEST_CASE("given 1000 fixed seeds a mode, when the pool is simulated, then no invariant breaks") {
   const auto how = GENERATE(mode::random, mode::pct);
   tally sums;
@@ -58,7 +49,7 @@ TEST_CASE("given a run from the environment or the first seed, when it is replay
 
 TEST_CASE("given many seeds in one process, when the pool is simulated for long, then no invariant breaks", "[long]") {
   // TIDEPOOL_SIM_STEPS: as many steps, however long they take. TIDEPOOL_LONG: four minutes. Else a few seconds.
-  const std::uint64_t steps = number("TIDEPOOL_SIM_STEPS", 0);
+  const std::uint64_t steps = setting("TIDEPOOL_SIM_STEPS", 0);
   const auto limit = steps ? std::chrono::seconds::max() : std::getenv("TIDEPOOL_LONG") ? 240s : 3s;
   const auto begin = std::chrono::steady_clock::now();
   tally sums;

@@ -129,7 +129,7 @@ TEST_CASE("given threads that park leases, when an operator interferes, then eve
   CHECK(last.connections_created == last.connections_closed);
 }
 
-TEST_CASE("[INV-5] given one connection and threads that park it, when each waits for it in turn, then nobody is forgotten") {
+TEST_CASE("[INV-5][B003] given one connection and threads that park it, when each waits for it in turn, then nobody is forgotten") {
   std::atomic<std::uint64_t> counted{0};
   background loop;
   tidepool::pool_config config;
