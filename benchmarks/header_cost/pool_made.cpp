@@ -4,9 +4,9 @@
 #include "handler.hpp"
 
 using pool_type = tidepool::basic_pool<connection>;
-asio::awaitable<connection> connect() { co_return connection(); }
+asio::awaitable<connection> dial() { co_return connection(); }
 asio::awaitable<void> run(asio::io_context& io) {
-  pool_type pool(io, connect);
+  pool_type pool(io, dial);
   co_await pool.open();
   co_await handle(pool);
   co_await pool.close();

@@ -4,9 +4,10 @@
 //   java Hikari threads   two threads on a pool of 8
 //   java Hikari server    prepared SELECT 1 over TCP (its driver has no Unix sockets); $PGPORT, $PGUSER, $PGDATABASE
 //
-// Prints "case <TAB> metric <TAB> value". $SECONDS_A_CASE: how long each case is measured; it warms up for at least two seconds before.
+// Prints "case <TAB> metric <TAB> value"; ns are of processor time. $SECONDS_A_CASE: how long each case is measured, after it warmed up.
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import java.lang.management.ManagementFactory;
 import java.sql.*;
 import java.util.*;
 import java.util.concurrent.*;
@@ -14,6 +15,7 @@ import java.util.concurrent.atomic.*;
 
 public class Hikari {
     static final double SECONDS = Double.parseDouble(System.getenv().getOrDefault("SECONDS_A_CASE", "1"));
+    static final com.sun.management.OperatingSystemMXBean SYSTEM = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     static volatile int sink;
 
     static HikariDataSource pool(int size) {
@@ -37,12 +39,16 @@ public class Hikari {
         }
         return done;
     }
+    static void warm_up(HikariDataSource pool) throws SQLException {
+        for (long done = 0; done < 10_000_000; ) done += pairs(pool, 0.1);
+    }
     static void pair() throws Exception {
+        var clock = ManagementFactory.getThreadMXBean(); // of this thread: not of those that compile and collect
         try (HikariDataSource pool = pool(8)) {
-            pairs(pool, 2);
-            long begun = System.nanoTime();
+            warm_up(pool);
+            long begun = clock.getCurrentThreadCpuTime();
             long done = pairs(pool, SECONDS);
-            print("pair", "ns", (System.nanoTime() - begun) / (double) done);
+            print("pair", "ns", (clock.getCurrentThreadCpuTime() - begun) / (double) done);
         }
     }
 
@@ -74,11 +80,11 @@ public class Hikari {
                     thread.setDaemon(true);
                     thread.start();
                 }
-                long begun = System.nanoTime();
+                long begun = SYSTEM.getProcessCpuTime();
                 go.countDown();
                 over.await();
                 if (round == 1) {
-                    print("handoff/" + tasks, "ns", (System.nanoTime() - begun) / (double) (each * (long) tasks));
+                    print("handoff/" + tasks, "ns", (SYSTEM.getProcessCpuTime() - begun) / (double) (each * (long) tasks));
                     print("handoff/" + tasks, "overtaking", worst.get());
                 }
             }
@@ -87,16 +93,20 @@ public class Hikari {
 
     // --- two threads --------------------------------------------------------------------------------------------------------------
     static void threads() throws Exception {
+        var clock = ManagementFactory.getThreadMXBean();
         try (HikariDataSource pool = pool(8)) {
+            warm_up(pool);
             for (int round = 0; round < 2; ++round) {
-                double seconds = round == 0 ? 2 : SECONDS;
+                double seconds = SECONDS;
                 CountDownLatch go = new CountDownLatch(1), over = new CountDownLatch(2);
-                LongAdder done = new LongAdder();
+                LongAdder done = new LongAdder(), cpu = new LongAdder();
                 for (int t = 0; t < 2; ++t) {
                     Thread thread = new Thread(() -> {
                         try {
                             go.await();
+                            long before = clock.getCurrentThreadCpuTime();
                             done.add(pairs(pool, seconds));
+                            cpu.add(clock.getCurrentThreadCpuTime() - before);
                         } catch (Exception failed) {
                             failed.printStackTrace();
                         }
@@ -108,7 +118,9 @@ public class Hikari {
                 long begun = System.nanoTime();
                 go.countDown();
                 over.await();
-                if (round == 1) print("threads/2", "mpairs", done.sum() * 1e3 / (System.nanoTime() - begun));
+                if (round == 0) continue;
+                print("threads/2", "mpairs", done.sum() * 1e3 / (System.nanoTime() - begun));
+                print("threads/2", "ns", cpu.sum() / (double) done.sum());
             }
         }
     }
@@ -120,7 +132,6 @@ public class Hikari {
         config.setMinimumIdle(8);
         config.setJdbcUrl("jdbc:postgresql://127.0.0.1:" + System.getenv("PGPORT") + "/" + System.getenv("PGDATABASE") + "?sslmode=disable&prepareThreshold=1");
         config.setUsername(System.getenv("PGUSER"));
-        var system = (com.sun.management.OperatingSystemMXBean) java.lang.management.ManagementFactory.getOperatingSystemMXBean();
         try (HikariDataSource pool = new HikariDataSource(config)) {
             long start = System.nanoTime(), warm = start + 2_000_000_000L, end = warm + (long) (SECONDS * 1e9);
             LongAdder done = new LongAdder();
@@ -154,9 +165,9 @@ public class Hikari {
                 thread.start();
             }
             Thread.sleep(Math.max(0, (warm - System.nanoTime()) / 1_000_000));
-            long cpu = system.getProcessCpuTime();
+            long cpu = SYSTEM.getProcessCpuTime();
             Thread.sleep(Math.max(0, (end - System.nanoTime()) / 1_000_000));
-            cpu = system.getProcessCpuTime() - cpu;
+            cpu = SYSTEM.getProcessCpuTime() - cpu;
             over.await();
             long[] all = waits.stream().flatMapToLong(Arrays::stream).sorted().toArray();
             String what = "select1/tcp/" + tasks;
