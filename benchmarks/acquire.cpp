@@ -1,6 +1,7 @@
 // tidepool - claim: taking an idle connection and giving it back costs next to nothing beside a child coroutine.
 #include <future>
 #include <mutex>
+#include <vector>
 
 #include <asio/use_future.hpp>
 
@@ -31,6 +32,30 @@ void floor_child(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * batch);
 }
 
+asio::awaitable<std::uint64_t, io_executor> child_alone(std::uint64_t& count) { co_return ++count; }
+asio::awaitable<void, io_executor> children_alone() {
+  std::uint64_t count = 0;
+  for (int i = 0; i < batch; ++i) {
+    const auto seen = co_await child_alone(count);
+    benchmark::DoNotOptimize(seen);
+  }
+}
+void floor_child_alone(benchmark::State& state) {
+  asio::io_context io(1);
+  for (auto _ : state) run(io, children_alone());
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+void floor_mutex(benchmark::State& state) {
+  std::mutex mutex;
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      const std::lock_guard lock(mutex);
+      benchmark::ClobberMemory();
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+
 asio::awaitable<void, io_executor> posts() {
   const auto executor = co_await asio::this_coro::executor;
   for (int i = 0; i < batch; ++i) co_await asio::post(executor, asio::use_awaitable_t<io_executor>());
@@ -40,6 +65,46 @@ void floor_post(benchmark::State& state) {
   for (auto _ : state) run(io, posts());
   state.SetItemsProcessed(state.iterations() * batch);
 }
+
+struct posted {
+  asio::io_context& io;
+  int left;
+  void operator()() {
+    if (--left == 0) return io.stop();
+    asio::post(io, posted(*this));
+  }
+};
+void floor_post_callback(benchmark::State& state) {
+  asio::io_context io(1);
+  for (auto _ : state) {
+    asio::post(io, posted{io, batch});
+    io.restart();
+    io.run();
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+void floor_post_future(benchmark::State& state) {
+  asio::io_context io(1);
+  std::vector<std::future<void>> later(batch);
+  for (auto _ : state) {
+    for (auto& one : later) one = asio::post(io, asio::use_future);
+    io.restart();
+    io.run();
+    for (auto& one : later) one.get();
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+#if TIDEPOOL_ASIO_HAS_DEFERRED
+asio::awaitable<void, io_executor> posts_deferred() {
+  const auto executor = co_await asio::this_coro::executor;
+  for (int i = 0; i < batch; ++i) co_await asio::post(executor, asio::deferred);
+}
+void floor_post_deferred(benchmark::State& state) {
+  asio::io_context io(1);
+  for (auto _ : state) run(io, posts_deferred());
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+#endif
 
 // --- the pool -------------------------------------------------------------------------------------------------------
 
@@ -53,6 +118,20 @@ asio::awaitable<void, typename Pool::executor_type> pairs(Pool& pool) {
 template <class Traits>
 void acquire(benchmark::State& state) {
   opened_pool<Traits> made(fixed_size(8));
+  for (auto _ : state) run(made.io, pairs(made.pool));
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+
+void acquire_watched(benchmark::State& state) {
+  std::uint64_t seen = 0;
+  opened_pool<watched> made(fixed_size(8), counter{&seen});
+  for (auto _ : state) run(made.io, pairs(made.pool));
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+void acquire_traced(benchmark::State& state) {
+  auto config = fixed_size(8);
+  config.track_stack_trace = true;
+  opened_pool<defaults> made(config);
   for (auto _ : state) run(made.io, pairs(made.pool));
   state.SetItemsProcessed(state.iterations() * batch);
 }
@@ -102,21 +181,39 @@ void async_acquire_awaitable(benchmark::State& state) {
   for (auto _ : state) run(made.io, awaitables(made.pool));
   state.SetItemsProcessed(state.iterations() * batch);
 }
-void async_acquire_future(benchmark::State& state) {
+#if TIDEPOOL_ASIO_HAS_DEFERRED
+asio::awaitable<void, io_executor> deferred(opened_pool<defaults>::pool_type& pool) {
+  for (int i = 0; i < batch; ++i) {
+    auto lease = co_await pool.async_acquire(std::chrono::seconds(1), asio::deferred);
+    ++lease->uses;
+  }
+}
+void async_acquire_deferred(benchmark::State& state) {
   opened_pool<defaults> made(fixed_size(8));
+  for (auto _ : state) run(made.io, deferred(made.pool));
+  state.SetItemsProcessed(state.iterations() * batch);
+}
+#endif
+/// As many at once as there are connections: a future is no way to wait on the thread that runs the context.
+void async_acquire_future(benchmark::State& state) {
+  opened_pool<defaults> made(fixed_size(batch));
+  std::vector<std::future<opened_pool<defaults>::pool_type::lease>> later(batch);
   for (auto _ : state) {
+    for (auto& one : later) one = made.pool.async_acquire(std::chrono::seconds(1), asio::use_future);
+    asio::post(made.io, [&] { made.io.stop(); });
     made.io.restart();
-    for (int i = 0; i < batch; ++i) {
-      auto later = made.pool.async_acquire(std::chrono::seconds(1), asio::use_future);
-      while (later.wait_for(std::chrono::seconds(0)) != std::future_status::ready) made.io.poll_one();
-      ++later.get()->uses;
-    }
+    made.io.run();
+    for (auto& one : later) ++one.get()->uses;
   }
   state.SetItemsProcessed(state.iterations() * batch);
 }
 
+BENCHMARK(floor_mutex);
+BENCHMARK(floor_child_alone);
 BENCHMARK(floor_child);
 BENCHMARK(floor_post);
+BENCHMARK(floor_post_callback);
+BENCHMARK(floor_post_future);
 BENCHMARK(acquire<defaults>);
 BENCHMARK(acquire<any_executor>);
 BENCHMARK(acquire<one_thread>);
@@ -125,13 +222,25 @@ BENCHMARK(acquire<without_leaks>);
 BENCHMARK(acquire<without_scaling>);
 BENCHMARK(acquire<without_lifetime>);
 BENCHMARK(acquire<without_breaker>);
+BENCHMARK(acquire<only_health>);
+BENCHMARK(acquire<only_leaks>);
+BENCHMARK(acquire<only_scaling>);
+BENCHMARK(acquire<only_lifetime>);
+BENCHMARK(acquire<only_breaker>);
 BENCHMARK(acquire<bare>);
+BENCHMARK(acquire<every_lease_timed>);
+BENCHMARK(acquire_watched)->Name("acquire<watched>");
+BENCHMARK(acquire_traced)->Name("acquire<traced>");
 BENCHMARK(try_acquire<defaults>);
 BENCHMARK(try_acquire<one_thread>);
 BENCHMARK(try_acquire<bare>);
 BENCHMARK(async_acquire_callback);
 BENCHMARK(async_acquire_awaitable);
 BENCHMARK(async_acquire_future);
+#if TIDEPOOL_ASIO_HAS_DEFERRED
+BENCHMARK(floor_post_deferred);
+BENCHMARK(async_acquire_deferred);
+#endif
 
 }  // namespace
 }  // namespace tidepool_benchmarks

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <string_view>
 
 namespace tidepool_benchmarks {
 
@@ -50,6 +51,34 @@ struct bare : one_thread {
   using breaker_policy = tidepool::no_breaker;
 };
 
+struct only_health : bare {
+  using health_policy = tidepool::health_check;
+};
+struct only_leaks : bare {
+  using leak_policy = tidepool::leak_detection;
+};
+struct only_scaling : bare {
+  using scaling_policy = tidepool::utilization_scaling;
+};
+struct only_lifetime : bare {
+  using lifetime_policy = tidepool::lifetime_recycling;
+};
+struct only_breaker : bare {
+  using breaker_policy = tidepool::circuit_breaker;
+};
+struct every_lease_timed : defaults {
+  static constexpr std::uint64_t hold_sampling = 1;
+};
+/// Told of every checkout and check-in; counts them.
+struct counter {
+  std::uint64_t* seen;
+  void on_event(std::string_view, const tidepool::checkout_event&) noexcept { ++*seen; }
+  void on_event(std::string_view, const tidepool::checkin_event&) noexcept { ++*seen; }
+};
+struct watched : defaults {
+  using observer = counter;
+};
+
 inline tidepool::pool_config fixed_size(std::size_t size) {
   tidepool::pool_config config;
   config.min_size = config.max_size = size;
@@ -77,7 +106,10 @@ struct opened_pool {
   asio::io_context io{1};
   pool_type pool;
 
-  explicit opened_pool(const tidepool::pool_config& config) : pool(io, connect_nothing, config) { run(io, pool.open()); }
+  explicit opened_pool(const tidepool::pool_config& config, typename Traits::observer watcher = {})
+      : pool(io, connect_nothing, config, watcher) {
+    run(io, pool.open());
+  }
 };
 
 }  // namespace tidepool_benchmarks

@@ -17,7 +17,7 @@ as_root() {
 }
 
 packages() {
-  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev)
+  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev valgrind)
   local missing=() package
   if ! command -v dpkg-query >/dev/null; then
     say "no Debian packages here; needed are the likes of: ${wanted[*]}"

@@ -1,0 +1,257 @@
+// tidepool - claim: SELECT 1 through the pool takes no more than 1 microsecond of the client's processor more than the same libpq loop
+// without a pool.
+//
+//   end_to_end CONNINFO VIA     prints "WAY/QUERY/VIA/CONCURRENCY <TAB> metric <TAB> value"
+//
+// Ways: `pool` is postgres::pool with default traits and policies; `own` the same driver, each task with a connection of its own; `raw` is
+// libpq under epoll, without Asio, coroutines or a pool: tasks wait in a plain queue. All on one thread, 8 connections. Statements are
+// prepared unless VIA is `plain` or `bouncer`: a PgBouncer before 1.21 knows no prepared statements in transaction mode.
+// $SECONDS_A_CASE: how long each is measured.
+#include <libpq-fe.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <tidepool/postgres.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace asio = tidepool::asio;
+namespace postgres = tidepool::postgres;
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+constexpr int connections = 8;
+bool prepared = true;
+constexpr const char* texts[] = {"select 1", "select balance from accounts where id = $1::int4"};
+constexpr const char* names[] = {"select1", "read"};
+
+std::chrono::nanoseconds measured_for() {
+  const char* said = std::getenv("SECONDS_A_CASE");
+  return std::chrono::nanoseconds(static_cast<std::int64_t>((said ? std::atof(said) : 1.0) * 1e9));
+}
+double cpu_us() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto us = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec); };
+  return us(used.ru_utime) + us(used.ru_stime);
+}
+
+/// Counts from the end of the warm-up to the end of the measurement.
+class tally {
+ public:
+  tally() : warm_(steady::now() + measured_for() / 4), end_(warm_ + measured_for()) { waits_.reserve(1 << 20); }
+
+  /// False: stop.
+  bool finished(steady::time_point begun) {
+    const auto now = steady::now();
+    if (now >= end_) {
+      if (stopped_ == steady::time_point()) {
+        stopped_ = now;
+        cpu_ = cpu_us() - cpu_;
+      }
+      return false;
+    }
+    if (now >= warm_) {
+      if (waits_.empty()) {
+        started_ = now;
+        cpu_ = cpu_us();
+      }
+      waits_.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>((now - begun).count() / 10, UINT32_MAX)));
+    }
+    return true;
+  }
+  void print(const std::string& what) {
+    const double seconds = std::chrono::duration<double>(stopped_ - started_).count();
+    const auto count = static_cast<double>(waits_.size());
+    std::sort(waits_.begin(), waits_.end());
+    const auto at = [&](double q) { return static_cast<double>(waits_[static_cast<std::size_t>(q * (count - 1))]) / 100; };
+    std::printf("%s\tqps\t%.0f\n%s\tcpu_us\t%.3f\n", what.c_str(), count / seconds, what.c_str(), cpu_ / count);
+    std::printf("%s\tp50_us\t%.1f\n%s\tp99_us\t%.1f\n%s\tp999_us\t%.1f\n", what.c_str(), at(0.5), what.c_str(), at(0.99), what.c_str(),
+                at(0.999));
+    std::fflush(stdout);
+  }
+
+ private:
+  steady::time_point warm_, end_, started_{}, stopped_{};
+  double cpu_ = 0;
+  std::vector<std::uint32_t> waits_;  // of 10 ns
+};
+
+// --- ours -----------------------------------------------------------------------------------------------------------------------
+
+postgres::options options_of(const std::string& conninfo) {
+  postgres::options out(conninfo);
+  out.statement_cache = prepared ? 16 : 0;
+  return out;
+}
+asio::awaitable<void> ask(postgres::connection& c, int query, unsigned& seed) {
+  if (query == 0) {
+    co_await c.one<int>(texts[0]);
+  } else {
+    seed = seed * 1664525u + 1013904223u;
+    co_await c.one<int>(texts[1], static_cast<int>(seed % 100000u) + 1);
+  }
+}
+asio::awaitable<void> customer(postgres::pool& pool, int query, tally& seen, unsigned seed) {
+  for (;;) {
+    const auto begun = steady::now();
+    auto lease = co_await pool.acquire();
+    co_await ask(*lease, query, seed);
+    lease.release();
+    if (!seen.finished(begun)) co_return;
+  }
+}
+asio::awaitable<void> owner(std::string conninfo, int query, tally& seen, unsigned seed) {
+  auto connection = co_await postgres::connection::connect(options_of(conninfo));
+  for (;;) {
+    const auto begun = steady::now();
+    co_await ask(connection, query, seed);
+    if (!seen.finished(begun)) break;
+  }
+  co_await connection.close();
+}
+void rethrow(std::exception_ptr failed) {
+  if (failed) std::rethrow_exception(failed);
+}
+
+std::string label(const char* way, int query, const std::string& via, int concurrency) {
+  return std::string(way) + '/' + names[query] + '/' + via + '/' + std::to_string(concurrency);
+}
+void through_pool(const std::string& conninfo, const std::string& via, int query, int concurrency) {
+  asio::io_context io(1);
+  tidepool::pool_config config;
+  config.min_size = config.max_size = config.max_connecting = connections;
+  postgres::pool pool(io, postgres::connector(options_of(conninfo)), config);
+  asio::co_spawn(io, pool.open(), [&](std::exception_ptr failed) {
+    rethrow(failed);
+    io.stop();
+  });
+  io.run();
+  io.restart();
+  tally seen;
+  int left = concurrency;
+  for (int i = 0; i < concurrency; ++i) {
+    asio::co_spawn(io, customer(pool, query, seen, static_cast<unsigned>(i)), [&](std::exception_ptr failed) {
+      rethrow(failed);
+      if (--left == 0) asio::co_spawn(io, pool.close(), rethrow);
+    });
+  }
+  io.run();
+  seen.print(label("pool", query, via, concurrency));
+}
+void one_each(const std::string& conninfo, const std::string& via, int query) {
+  asio::io_context io(1);
+  tally seen;
+  for (int i = 0; i < connections; ++i) asio::co_spawn(io, owner(conninfo, query, seen, static_cast<unsigned>(i)), rethrow);
+  io.run();
+  seen.print(label("own", query, via, connections));
+}
+
+// --- libpq and epoll --------------------------------------------------------------------------------------------------------------
+
+struct raw_connection {
+  PGconn* pg = nullptr;
+  steady::time_point begun{};  // of the task it serves
+  bool busy = false;
+
+  ~raw_connection() { PQfinish(pg); }
+};
+void expect(bool good, PGconn* pg) {
+  if (!good) throw std::runtime_error(PQerrorMessage(pg));
+}
+void send(raw_connection& c, int query, unsigned& seed) {
+  seed = seed * 1664525u + 1013904223u;
+  const std::string id = std::to_string(seed % 100000u + 1);
+  const char* values[] = {id.c_str()};
+  const int sent = prepared ? PQsendQueryPrepared(c.pg, names[query], query, values, nullptr, nullptr, 0)
+                            : PQsendQueryParams(c.pg, texts[query], query, nullptr, values, nullptr, nullptr, 0);
+  expect(sent == 1 && PQflush(c.pg) == 0, c.pg);
+  c.busy = true;
+}
+/// True: the answer is complete.
+bool receive(raw_connection& c) {
+  expect(PQconsumeInput(c.pg) == 1, c.pg);
+  while (PQisBusy(c.pg) == 0) {
+    PGresult* result = PQgetResult(c.pg);
+    if (result == nullptr) return true;
+    const bool good = PQresultStatus(result) == PGRES_TUPLES_OK && std::atoi(PQgetvalue(result, 0, 0)) > 0;
+    PQclear(result);
+    expect(good, c.pg);
+  }
+  return false;
+}
+void raw(const std::string& conninfo, const std::string& via, int query, int concurrency) {
+  std::vector<raw_connection> lines(connections);
+  const int poll = ::epoll_create1(0);
+  for (auto& line : lines) {
+    line.pg = PQconnectdb(conninfo.c_str());
+    expect(PQstatus(line.pg) == CONNECTION_OK && PQsetnonblocking(line.pg, 1) == 0, line.pg);
+    if (prepared) PQclear(PQprepare(line.pg, names[query], texts[query], query, nullptr));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &line;
+    ::epoll_ctl(poll, EPOLL_CTL_ADD, PQsocket(line.pg), &event);
+  }
+  tally seen;
+  unsigned seed = 1;
+  int busy = 0;
+  bool stopping = false;
+  std::deque<steady::time_point> waiting(static_cast<std::size_t>(concurrency), steady::now());
+  const auto serve = [&](raw_connection& line) {
+    if (stopping || waiting.empty()) return;
+    line.begun = waiting.front();
+    waiting.pop_front();
+    send(line, query, seed);
+    ++busy;
+  };
+  for (auto& line : lines) serve(line);
+  while (busy > 0) {
+    epoll_event events[64];
+    const int ready = ::epoll_wait(poll, events, 64, -1);
+    for (int i = 0; i < ready; ++i) {
+      auto& line = *static_cast<raw_connection*>(events[i].data.ptr);
+      if (!line.busy || !receive(line)) continue;
+      line.busy = false;
+      --busy;
+      if (!seen.finished(line.begun)) stopping = true;
+      waiting.push_back(steady::now());
+      serve(line);
+    }
+  }
+  ::close(poll);
+  seen.print(label("raw", query, via, concurrency));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: %s CONNINFO VIA\n", argv[0]);
+    return 2;
+  }
+  const std::string conninfo = argv[1];
+  const std::string via = argv[2];
+  prepared = via != "plain" && via != "bouncer";
+  try {
+    for (int query = 0; query < (via == "unix" ? 2 : 1); ++query) {
+      for (const int concurrency : {8, 64, 1000}) {
+        through_pool(conninfo, via, query, concurrency);
+        raw(conninfo, via, query, concurrency);
+      }
+      one_each(conninfo, via, query);
+    }
+  } catch (const std::exception& failed) {
+    std::fprintf(stderr, "end_to_end: %s\n", failed.what());
+    return 1;
+  }
+}

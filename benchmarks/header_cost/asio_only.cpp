@@ -1,0 +1,2 @@
+// tidepool - floor: the Asio headers, and no code.
+#include "asio_headers.hpp"

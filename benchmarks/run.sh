@@ -1,0 +1,266 @@
+#!/usr/bin/env bash
+# tidepool - runs the benchmarks, and the pools one could take instead, and writes tables and plots into benchmarks/README.md.
+#
+#   benchmarks/run.sh                all of it: some 25 minutes on two cores
+#   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
+#   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), headers, fleet
+#
+# It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
+# that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
+# $ROUNDS: how many; default 5. With two processors or more, what has one thread runs on processor 0 and the server on processor 1.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+repo=$(dirname "$here")
+build=${TIDEPOOL_BUILD:-$repo/build}/benchmarks
+results=$build/results
+started=$SECONDS
+
+parts=() quick=no
+for argument in "$@"; do
+  case $argument in
+    --quick) quick=yes ;;
+    memory | server | headers | fleet) parts+=("$argument") ;;
+    *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(memory server headers fleet)
+rounds=${ROUNDS:-5}
+seconds=1 # of each run against a server, and of each case of a peer
+min_time=0.2
+report=$here
+if [ $quick = yes ]; then
+  rounds=${ROUNDS:-1} seconds=0.3 min_time=0.05 results=$build/quick report=$build/quick
+fi
+
+say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
+wanted() { [[ " ${parts[*]} " == *" $1 "* ]]; }
+
+# --- what it needs -------------------------------------------------------------------------------------------------------------
+"$repo/tests/support/install.sh"
+missing=()
+for package in libhikaricp-java libpostgresql-jdbc-java libslf4j-java default-jdk-headless python3-asyncpg python3-psycopg \
+  python3-psycopg-pool golang-go golang-github-jackc-puddle-dev golang-github-jackc-pgx-v4-dev pgbouncer; do
+  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$'; then missing+=("$package"); fi
+done
+if command -v javac >/dev/null; then missing=("${missing[@]/default-jdk-headless/}"); fi
+for package in "${missing[@]}"; do
+  [ -n "$package" ] || continue
+  say "installing $package"
+  if [ "$(id -u)" = 0 ]; then root=(env); else root=(sudo env); fi
+  "${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
+    say "$package cannot be had here"
+done
+
+one_cpu=() server_cpu=()
+if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
+  one_cpu=(taskset -c 0) server_cpu=(taskset -c 1)
+fi
+
+# --- build ---------------------------------------------------------------------------------------------------------------------
+mkdir -p "$results" "$build"
+options=()
+if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
+  options=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")
+else
+  asio=
+  say "no newer Asio within reach, so with the one installed"
+fi
+if command -v ccache >/dev/null; then options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+say "building"
+cmake -S "$repo" -B "$build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_EXAMPLES=OFF \
+  "${options[@]}" >"$build/configure.log" || { cat "$build/configure.log"; exit 1; }
+ninja -C "$build/release" >"$build/build.log" || { grep -E 'error|warning' "$build/build.log"; exit 1; }
+bin=$build/release/benchmarks
+
+peers=() # "name|command ...": each prints lines "case<TAB>metric<TAB>value" for `memory` or `server`
+build_peers() {
+  local java=/usr/share/java
+  if command -v javac >/dev/null && [ -e $java/HikariCP.jar ]; then
+    javac -cp $java/HikariCP.jar -d "$build/java" "$here/peers/Hikari.java" &&
+      peers+=("hikaricp|java -Xms512m -Xmx512m -XX:+UseSerialGC -cp $build/java:$java/HikariCP.jar:$java/slf4j-api.jar:$java/slf4j-nop.jar:$java/postgresql.jar Hikari")
+  else
+    say "skipped: HikariCP (libhikaricp-java and a JDK)"
+  fi
+  if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/jackc/puddle ]; then
+    (cd "$here/peers" && GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$build/pgx" pgx.go) && peers+=("pgx|$build/pgx")
+  else
+    say "skipped: puddle and pgx (golang-github-jackc-pgx-v4-dev)"
+  fi
+  if /usr/bin/python3 -c 'import asyncpg' 2>/dev/null; then
+    peers+=("asyncpg|/usr/bin/python3 $here/peers/python_pools.py asyncpg")
+  else
+    say "skipped: asyncpg (python3-asyncpg)"
+  fi
+  if /usr/bin/python3 -c 'import psycopg_pool' 2>/dev/null; then
+    peers+=("psycopg|/usr/bin/python3 $here/peers/python_pools.py psycopg")
+  else
+    say "skipped: psycopg_pool (python3-psycopg-pool)"
+  fi
+  if command -v npm >/dev/null && { [ -d "$build/node/node_modules/pg" ] || npm install --silent --prefix "$build/node" pg@8 >/dev/null 2>&1; }; then
+    peers+=("node-pg|env NODE_PATH=$build/node/node_modules node $here/peers/node_pg.js")
+  else
+    say "skipped: node pg (npm install pg)"
+  fi
+}
+if wanted memory || wanted server; then build_peers; fi
+
+# --- a server of its own ---------------------------------------------------------------------------------------------------------
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-bench.XXXXXX")
+chmod 711 "$scratch"
+bouncer=''
+# shellcheck disable=SC2317 # the trap calls it
+finish() {
+  if [ -n "$bouncer" ]; then kill "$bouncer" 2>/dev/null || true; fi
+  if [ -d "$scratch/pg" ]; then "$repo/tests/support/postgres_server.sh" stop "$scratch/pg" immediate || true; fi
+  rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+start_server() {
+  local conninfo
+  conninfo=$("${server_cpu[@]}" "$repo/tests/support/postgres_server.sh" start "$scratch/pg")
+  PGPORT=$(sed 's/.*port=\([0-9]*\).*/\1/' <<<"$conninfo")
+  export PGPORT PGUSER=tidepool PGDATABASE=tidepool PGSSLMODE=disable PGHOST=$scratch/pg
+  psql -X -q -v ON_ERROR_STOP=1 -c 'create table accounts (id int primary key, balance int not null)' \
+    -c 'insert into accounts select i, i from generate_series(1, 100000) i' -c 'vacuum analyze accounts'
+}
+# What a peer or a program of ours prints, with its name in front.
+record() { # file, name, command ...
+  local file=$1 name=$2
+  shift 2
+  if ! "$@" 2>"$build/$name.err" | sed "s/^/$name\t/" >>"$file"; then
+    say "$name failed: $(tail -n 1 "$build/$name.err")"
+  fi
+}
+export SECONDS_A_CASE=$seconds
+
+# --- memory: no server but for the pools that cannot do without ------------------------------------------------------------------
+if wanted memory; then
+  rm -f "$results"/memory.* "$results"/*.json
+  start_server
+  for ((round = 1; round <= rounds; ++round)); do
+    for program in acquire handoff crowd size threads; do
+      say "memory, round $round of $rounds: $program"
+      pin=("${one_cpu[@]}")
+      if [ $program = threads ]; then pin=(); fi
+      "${pin[@]}" "$bin/bench_$program" --benchmark_min_time=$min_time --benchmark_out="$results/$program.$round.json" \
+        --benchmark_out_format=json >/dev/null 2>"$build/$program.err" || { cat "$build/$program.err"; exit 1; }
+    done
+    for peer in "${peers[@]}"; do
+      say "memory, round $round of $rounds: ${peer%%|*}"
+      read -ra command <<<"${peer#*|}"
+      record "$results/memory.$round.tsv" "${peer%%|*}" "${one_cpu[@]}" "${command[@]}" memory
+      record "$results/memory.$round.tsv" "${peer%%|*}" "${command[@]}" threads
+    done
+  done
+fi
+
+# --- server: end to end ----------------------------------------------------------------------------------------------------------
+pgbench_run() { # host, script
+  local log=$scratch/pgbench.log cpu
+  TIMEFORMAT='%U %S'
+  { time PGHOST=$1 "${one_cpu[@]}" pgbench -n -M prepared -c 8 -j 1 -T "$(printf '%.0f' "$(awk "BEGIN{print $seconds < 1 ? 1 : $seconds}")")" -f "$2" >"$log" 2>&1; } 2>"$scratch/pgbench.cpu"
+  cpu=$(awk '{ print ($1 + $2) * 1e6 }' "$scratch/pgbench.cpu")
+  awk -v cpu="$cpu" -v case="$3" '/transactions actually processed/ { split($NF, n, "/"); done = n[1] } /^tps/ { tps = $3 }
+    END { printf "%s\tqps\t%s\n%s\tcpu_us\t%s\n", case, tps, case, cpu / done }' "$log"
+}
+start_bouncer() {
+  command -v pgbouncer >/dev/null || { say "skipped: PgBouncer"; return; }
+  cat >"$scratch/bouncer.ini" <<INI
+[databases]
+tidepool = host=$scratch/pg port=$PGPORT dbname=tidepool user=tidepool
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = $scratch/bouncer
+auth_type = any
+pool_mode = transaction
+default_pool_size = 8
+max_client_conn = 2000
+logfile = $scratch/bouncer.log
+pidfile = $scratch/bouncer.pid
+INI
+  mkdir -p "$scratch/bouncer" && chmod 777 "$scratch/bouncer"
+  local as=()
+  if [ "$(id -u)" = 0 ]; then
+    as=(setpriv --reuid=postgres --regid=postgres --init-groups)
+    chown -R postgres "$scratch/bouncer" "$scratch/bouncer.ini"
+    touch "$scratch/bouncer.log" && chown postgres "$scratch/bouncer.log"
+    sed -i '/^pidfile/d' "$scratch/bouncer.ini"
+  fi
+  "${server_cpu[@]}" "${as[@]}" pgbouncer -q "$scratch/bouncer.ini" >/dev/null 2>&1 &
+  bouncer=$!
+  sleep 1
+  if ! psql -X -q -h "$scratch/bouncer" -p 6432 -c 'select 1' >/dev/null 2>&1; then
+    say "skipped: PgBouncer, which did not start"
+    kill "$bouncer" 2>/dev/null || true
+    bouncer=''
+  fi
+}
+if wanted server; then
+  rm -f "$results"/server.*
+  [ -n "${PGPORT:-}" ] || start_server
+  start_bouncer
+  echo 'select 1' >"$scratch/one.sql"
+  printf '\\set id random(1, 100000)\nselect balance from accounts where id = :id\n' >"$scratch/read.sql"
+  for ((round = 1; round <= rounds; ++round)); do
+    say "server, round $round of $rounds: tidepool and bare libpq"
+    out=$results/server.$round.tsv
+    record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$PGHOST" unix
+    record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=127.0.0.1" tcp
+    if [ -n "$bouncer" ]; then
+      record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$PGHOST" plain
+      record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$scratch/bouncer port=6432" bouncer
+    fi
+    say "server, round $round of $rounds: pgbench"
+    record "$out" pgbench pgbench_run "$PGHOST" "$scratch/one.sql" select1/unix/8
+    record "$out" pgbench pgbench_run "$PGHOST" "$scratch/read.sql" read/unix/8
+    record "$out" pgbench pgbench_run 127.0.0.1 "$scratch/one.sql" select1/tcp/8
+    for peer in "${peers[@]}"; do
+      say "server, round $round of $rounds: ${peer%%|*}"
+      read -ra command <<<"${peer#*|}"
+      record "$out" "${peer%%|*}" "${one_cpu[@]}" "${command[@]}" server
+    done
+  done
+  # What a connection costs the server: memory of an idle backend that ran a query, not shared with others.
+  say "server: memory of a backend"
+  psql -X -q -A -t -c 'select sum(balance) from accounts' -c '\! sleep 2' >/dev/null &
+  sleep 1
+  backend=$(psql -X -q -A -t -c "select pid from pg_stat_activity where query like '%sum(balance)%' and pid <> pg_backend_pid() limit 1")
+  if [ -r "/proc/$backend/smaps_rollup" ]; then
+    awk '/^Private_(Clean|Dirty):/ { sum += $2 } /^Pss:/ { pss = $2 }
+      END { printf "postgres\tbackend\tprivate_kb\t%d\npostgres\tbackend\tpss_kb\t%d\n", sum, pss }' "/proc/$backend/smaps_rollup" >"$results/server.backend.tsv"
+  fi
+  wait %% 2>/dev/null || true
+fi
+
+# --- what the headers cost -------------------------------------------------------------------------------------------------------
+if wanted headers; then
+  rm -f "$results"/headers.*
+  flags=(-std=c++20 -O2 -DNDEBUG -I"$repo/include" -I"$here/header_cost")
+  if [ -n "$asio" ]; then flags+=(-isystem "$asio"); fi
+  if command -v pg_config >/dev/null; then flags+=(-isystem "$(pg_config --includedir)"); fi
+  for ((round = 1; round <= (rounds < 3 ? rounds : 3); ++round)); do
+    say "headers, round $round"
+    for compiler in g++ clang++; do
+      command -v $compiler >/dev/null || continue
+      for file in asio_only asio_handler pool_handler pool_made asio_io postgres_handler; do
+        TIMEFORMAT='%U'
+        { time "${one_cpu[@]}" $compiler "${flags[@]}" -c "$here/header_cost/$file.cpp" -o "$build/header.o" 2>"$build/header.err"; } \
+          2>"$scratch/time" || { say "headers: $file does not compile"; head "$build/header.err"; exit 1; }
+        printf '%s\t%s\tseconds\t%s\n%s\t%s\tbytes\t%s\n' $compiler $file "$(tail -n 1 "$scratch/time")" $compiler $file \
+          "$(size "$build/header.o" | awk 'NR == 2 { print $4 }')" >>"$results/headers.$round.tsv"
+      done
+    done
+  done
+fi
+
+# --- what a fleet meets, in virtual time -----------------------------------------------------------------------------------------
+if wanted fleet; then
+  say "fleet"
+  "$bin/bench_fleet" $([ $quick = yes ] && echo 20000 || echo 400000) >"$results/fleet.1.tsv"
+fi
+
+say "writing the report"
+/usr/bin/env python3 "$here/report.py" "$results" "$here/README.md" "$report"
+say "done: $report/README.md"
