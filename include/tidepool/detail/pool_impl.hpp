@@ -71,423 +71,302 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       // A timed lease comes back by the book.
       if (e.sampled_at == tick{} && lane_.open() && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean && park(e)) return;
     }
+    release_locked(e);
   }
-  release_locked(e);
-} void discard(entry& e) noexcept {
-  duration held(-1);
-  if (e.sampled_at != tick{}) held = end_sample(e);
-  const bool outdated = after_lease(*e.connection) == lease_end::outdated;
-  release_slowly(e, outdated ? lease_end::outdated : lease_end::broken, held);
-}
-/// Ends the lease in any case. Throws when the pool has taken the connection back already.
-Connection detach(entry& e) {
-  if constexpr (can::watch) e.connection->watch({});
-  const auto self = this->shared_from_this();
-  core_actions a;
-  bool taken_back = false;
-  bool free = true;
-  event(a, [&](tick now) {
-    taken_back = e.state == slot_state::gone;
-    if (taken_back) {
-      free = core_.let_go(e);
-    } else {
-      core_.detach(e, now, a);
-    }
-  });
-  if (taken_back) {
-    if (free) delete_entry(&e);
-    throw std::system_error(make_error_code(errc::closed), "the pool has shut this connection");
+  void discard(entry& e) noexcept {
+    duration held(-1);
+    if (e.sampled_at != tick{}) held = end_sample(e);
+    const bool outdated = after_lease(*e.connection) == lease_end::outdated;
+    release_slowly(e, outdated ? lease_end::outdated : lease_end::broken, held);
   }
-  struct guard {
-    pool_impl& pool;
-    entry& e;
-    ~guard() { pool.delete_entry(&e); }
-  } const freed{*this, e};
-  return std::move(*e.connection);
-}
-void label(entry& e, std::string_view text) noexcept {
-  const lock_type lock(mutex_);
-  e.label.assign(text);
-}
-
-// --- callers ----------------------------------------------------------------------------------------------------
-
-// Once a waiter is done, on whatever thread, the last reference to this object may go: whoever has more to do than to let go of the lock
-// holds one.
-
-/// Counts from now; a timeout of zero or less does not wait at all.
-void enqueue(core_waiter& w, duration timeout) noexcept {
-  std::shared_ptr<pool_impl> self;
-  tick arm_at = never;
-  {
+  /// Ends the lease in any case. Throws when the pool has taken the connection back already.
+  Connection detach(entry& e);
+  void label(entry& e, std::string_view text) noexcept {
     const lock_type lock(mutex_);
-    shut();
-    if (!core_.has_orders()) {
-      bool timed = true;
-      tick now{};
-      tick deadline{};
-      if (samples_waits && timeout > duration::zero() && core_.queue_is_long()) {
-        timed = core_.samples_next_wait();
-        now = coarse_now<Traits>();
-        deadline = later(now + tick(Traits::coarse_lag), timeout);  // it is behind, and nobody's time is to be up early
-        if (timed) now = precise_now<Traits>();
-      } else {
-        now = precise_now<Traits>();
-        deadline = later(now, timeout);
-      }
-      if (core_.try_queue(w, now, deadline, timed, arm_at) && arm_at == never) return;
-    }
-    self = this->shared_from_this();
+    e.label.assign(text);
   }
-  if (arm_at != never) return arm(arm_at);
-  core_actions a;
-  event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
-}
-void cancel(core_waiter& w) noexcept {
-  const auto self = this->shared_from_this();
-  core_actions a;
-  event(a, [&](tick now) { core_.cancel(w, now, a); });
-}
-void open(core_waiter& w) noexcept {
-  const auto self = this->shared_from_this();
-  core_actions a;
-  event(a, [&](tick now) { core_.open(w, now, a); });
-}
-void close(core_waiter* w, duration grace) noexcept {
-  const auto self = this->shared_from_this();
-  core_actions a;
-  event(a, [&](tick now) { core_.close(w, now, grace, a); });
-}
-/// What happens to a connection between the grant and its holder.
-void checked_out(entry& e, duration waited) noexcept {
-  e.sampled_at = tick{};
-  if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
-  tell([&] { return checkout_event{e.id, waited}; });
-}
-/// Where that is wanted. To be called by what the user calls: inside a coroutine of ours the stack shows the event loop alone.
-std::unique_ptr<stack_trace> capture() const noexcept {
-  if (!config_.track_stack_trace) return nullptr;
-  std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
-  if (out) out->capture();
-  return out;
-}
-void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept {
-  const lock_type lock(mutex_);
-  e.trace.swap(trace);
-}
-pool_error error_of(const core_waiter& w);
 
-// --- the pool ---------------------------------------------------------------------------------------------------
+  // --- callers ----------------------------------------------------------------------------------------------------
 
-void suspend() noexcept {
-  core_actions a;
-  event(a, [&](tick now) { core_.suspend(now, a); });
-}
-void resume() noexcept {
-  core_actions a;
-  event(a, [&](tick now) { core_.resume(now, a); });
-}
-void resize(std::size_t min, std::size_t max) {
-  core_actions a;
-  event(a, [&](tick now) { core_.resize(min, max, now, a); });
-}
-void recycle() noexcept {
-  core_actions a;
-  event(a, [&](tick now) { core_.recycle(now, a); });
-}
-pool_stats stats() {
-  pool_stats out;
-  bool owed = false;
-  {
-    const lock_type lock(mutex_);
-    collect();
-    core_.snapshot(out);
-    owed = core_.has_orders();
-  }
-  if (owed) catch_up();
-  return out;
-}
-pool_state state() const noexcept {
-  const lock_type lock(mutex_);
-  return core_.state();
-}
-/// The pool object goes away. Leases keep this alive until the last one is back.
-void shut_down() noexcept {
-  core_actions a;
-  event(a, [&](tick now) {
-    core_.shut_down(now, a);
-    if (!core_.finished()) self_ = this->shared_from_this();
-  });
-  disarm();  // nothing has a deadline any more
-}
-void context_shutdown() noexcept override;
+  // Once a waiter is done, on whatever thread, the last reference to this object may go: whoever has more to do than to let go of the lock
+  // holds one.
 
-private:
-static constexpr bool times_every_lease = observes<observer, checkin_event>;
-static constexpr bool samples_waits = has_coarse_clock<Traits>;
-using timer_type = typename timer_of<Traits>::type;
-class running_op;
-
-/// The pattern of every event. The caller keeps this object alive.
-template <class Event>
-void event(core_actions& a, Event what) noexcept {
-  {
-    const lock_type lock(mutex_);
-    shut();
-    what(precise_now<Traits>());
-    admit();
-  }
-  perform(a);
-}
-
-// --- peers that hang up (pool_ops.hpp) ----------------------------------------------------------------------------
-
-void watch(entry& e) noexcept;
-void peer_hung_up() noexcept;
-void look_at_hung_up() noexcept;
-static bool hung_up(const entry& e) noexcept {
-  if constexpr (can::watch) return e.bell && e.bell->load(std::memory_order_acquire);
-  return false;
-}
-static lease_end unless_hung_up(const entry& e, lease_end end) noexcept {
-  return end != lease_end::outdated && hung_up(e) ? lease_end::broken : end;
-}
-
-// --- the fast lane ----------------------------------------------------------------------------------------------
-
-/// A pool of one thread has no use for it.
-static constexpr bool has_lane = !std::is_same_v<typename Traits::mutex_type, null_mutex>;
-struct no_lane {};
-
-entry* take_parked(const source_location& where) noexcept {
-  if constexpr (has_lane) {
-    if (!lane_.open()) return nullptr;
-    entry* e = static_cast<entry*>(lane_.take());
-    if (!e) return nullptr;
-    if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
-      checked_out(*e, duration::zero());
-      return e;
-    }
-    unpark(*e);
-  }
-  return nullptr;
-}
-bool park(entry& e) noexcept {
-  if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
-  if (!lane_.park(e)) unpark(e);
-  return true;
-}
-[[gnu::noinline]] void unpark(entry& e) noexcept {
-  const auto self = this->shared_from_this();
-  core_actions a;
-  event(a, [&](tick now) { core_.unpark(e, now, a); });
-}
-[[gnu::noinline]] entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) {
-  for (;;) {
+  /// Counts from now; a timeout of zero or less does not wait at all.
+  void enqueue(core_waiter& w, duration timeout) noexcept {
+    std::shared_ptr<pool_impl> self;
     tick arm_at = never;
-    bool owed = false;
-    entry* e = nullptr;
-    const tick now = coarse_now<Traits>();
     {
       const lock_type lock(mutex_);
-      e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
-      if (has_lane && !e) {
-        collect();
-        e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+      shut();
+      if (!core_.has_orders()) {
+        bool timed = true;
+        tick now{};
+        tick deadline{};
+        if (samples_waits && timeout > duration::zero() && core_.queue_is_long()) {
+          timed = core_.samples_next_wait();
+          now = coarse_now<Traits>();
+          deadline = later(now + tick(Traits::coarse_lag), timeout);  // it is behind, and nobody's time is to be up early
+          if (timed) now = precise_now<Traits>();
+        } else {
+          now = precise_now<Traits>();
+          deadline = later(now, timeout);
+        }
+        if (core_.try_queue(w, now, deadline, timed, arm_at) && arm_at == never) return;
       }
-      if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
+      self = this->shared_from_this();
+    }
+    if (arm_at != never) return arm(arm_at);
+    core_actions a;
+    event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
+  }
+  void cancel(core_waiter& w) noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.cancel(w, now, a); });
+  }
+  void open(core_waiter& w) noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.open(w, now, a); });
+  }
+  void close(core_waiter* w, duration grace) noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.close(w, now, grace, a); });
+  }
+  /// What happens to a connection between the grant and its holder.
+  void checked_out(entry& e, duration waited) noexcept {
+    e.sampled_at = tick{};
+    if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
+    tell([&] { return checkout_event{e.id, waited}; });
+  }
+  /// Where that is wanted. To be called by what the user calls: inside a coroutine of ours the stack shows the event loop alone.
+  std::unique_ptr<stack_trace> capture() const noexcept {
+    if (!config_.track_stack_trace) return nullptr;
+    std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
+    if (out) out->capture();
+    return out;
+  }
+  void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept {
+    const lock_type lock(mutex_);
+    e.trace.swap(trace);
+  }
+  pool_error error_of(const core_waiter& w);
+
+  // --- the pool ---------------------------------------------------------------------------------------------------
+
+  void suspend() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.suspend(now, a); });
+  }
+  void resume() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.resume(now, a); });
+  }
+  void resize(std::size_t min, std::size_t max) {
+    core_actions a;
+    event(a, [&](tick now) { core_.resize(min, max, now, a); });
+  }
+  void recycle() noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.recycle(now, a); });
+  }
+  pool_stats stats() {
+    pool_stats out;
+    bool owed = false;
+    {
+      const lock_type lock(mutex_);
+      collect();
+      core_.snapshot(out);
       owed = core_.has_orders();
     }
     if (owed) catch_up();
-    if (!e) return nullptr;
-    if (arm_at != never) arm(arm_at);
-    if (usable(*e->connection)) {
-      checked_out(*e, duration::zero());
-      return e;
-    }
-    e->trace.swap(trace);
-    core_actions a;
-    event(a, [&](tick at) { core_.reject(*e, at, a); });
+    return out;
   }
-}
-[[gnu::noinline]] void release_locked(entry& e) noexcept {
-  const lease_end end = unless_hung_up(e, after_lease(*e.connection));
-  duration held(-1);
-  if (e.sampled_at != tick{}) held = end_sample(e);
-  if (end == lease_end::clean) {
-    const tick answered = last_round_trip(*e.connection);
-    lock_type lock(mutex_);
-    if (core_.anybody_waits()) {
-      const tick now = core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
-      if (core_waiter* next = core_.hand_over(e, now, answered, held)) {
-        lock.unlock();
-        return deliver(*next);
-      }
-    } else if (!hung_up(e)) {  // again, because `look_at_hung_up()` may have found it still leased
-      if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
-    }
-  }
-  release_slowly(e, end, held);
-}
-/// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
-/// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
-void collect() noexcept {
-  if constexpr (has_lane) {
-    if (lane_.open()) unpark_all();
-  }
-}
-void unpark_all() noexcept {
-  lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
-}
-/// Collecting may have left something to do.
-void catch_up() noexcept {
-  const auto self = this->shared_from_this();
-  core_actions a;
-  event(a, [&](tick now) { core_.catch_up(now, a); });
-}
-void shut() noexcept {
-  if constexpr (has_lane) {
-    if (!lane_.open()) return;
-    lane_.shut();
-    unpark_all();
-  }
-}
-void admit() noexcept {
-  if constexpr (has_lane) {
-    if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
-  }
-}
-template <class Make>
-void tell(Make make) noexcept {
-  using event_type = decltype(make());
-  if constexpr (observes<observer, event_type>) {
-    try {
-      observer_.on_event(config_.name.view(), make());
-    } catch (...) {  // an observer's trouble is not the pool's
-    }
-  }
-}
-static tick last_round_trip(const Connection& c) noexcept {
-  if constexpr (has_last_round_trip<Connection, typename clock::time_point>) {
-    return std::chrono::duration_cast<tick>(typename clock::time_point(c.last_round_trip()).time_since_epoch());
-  }
-  return tick{};
-}
-/// One lease stands for those between it and the one timed before: each of the first, then ever fewer.
-[[gnu::noinline]] static void begin_sample(entry& e) noexcept {
-  const std::uint64_t gap = std::clamp<std::uint64_t>(e.uses / 16, 1, Traits::hold_sampling);
-  e.sample_weight = times_every_lease ? 1 : e.uses - std::exchange(e.last_sample, e.uses);
-  e.next_sample = e.uses + gap;
-  e.sampled_at = precise_now<Traits>();
-}
-duration end_sample(entry& e) noexcept {
-  const duration held = precise_now<Traits>() - e.sampled_at;
-  tell([&] { return checkin_event{e.id, held}; });
-  return held;
-}
-void release_slowly(entry& e, lease_end end, duration held) noexcept {
-  const auto self = this->shared_from_this();
-  const tick answered = last_round_trip(*e.connection);
-  core_actions a;
-  bool free = false;
-  event(a, [&](tick now) {
-    if (e.state == slot_state::gone) {
-      free = core_.let_go(e);
-    } else {
-      core_.returned(e, unless_hung_up(e, end), now, answered, held, a);
-    }
-  });
-  if (free) delete_entry(&e);
-}
-
-// pool_perform.hpp: what the core asked for
-void perform(core_actions& a) noexcept;
-void complete(core_waiter& w, core_actions& a) noexcept;
-void deliver(core_waiter& w) noexcept;
-void tell_changes(core_actions& a) noexcept;
-void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
-void destroy(entry& e, core_actions& a) noexcept;
-void delete_entry(entry* e) noexcept;
-void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
-void arm(tick at) noexcept;
-void disarm() noexcept;
-void on_timer() noexcept;
-
-// pool_ops.hpp: coroutines on connections
-void start_connect(core_actions& a) noexcept;
-void start_op(entry& e, slot_action what) noexcept;
-void spawn(entry& e, slot_action what) noexcept;
-template <class Event, class Report>
-void end_op(entry& e, Event what, Report report) noexcept;
-void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
-void connect_succeeded(entry& e) noexcept;
-void note_connect_timeout() noexcept;
-static asio::awaitable<void, op_executor> run_connect(running_op op);
-static asio::awaitable<void, op_executor> run_validate(running_op op);
-static asio::awaitable<void, op_executor> run_reset(running_op op);
-static asio::awaitable<void, op_executor> run_close(running_op op);
-
-const pool_config config_;
-executor_type executor_;
-std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
-connector connect_;
-[[no_unique_address]] observer observer_;
-[[no_unique_address]] typename Traits::health_policy health_;  ///< a second one, for `validate()` outside the lock
-
-mutable typename Traits::mutex_type mutex_;
-core_type core_;
-[[no_unique_address]] std::conditional_t<has_lane, fast_lane<core_slot>, no_lane> lane_;
-const bool may_park_ = core_.may_park();
-std::string last_error_;  ///< of the latest connect, empty after a success
-tick last_error_at_{};
-bool context_gone_ = false;
-std::atomic<bool> look_posted_{false};
-context_watch* watch_ = nullptr;
-std::shared_ptr<pool_impl> self_;
-
-typename Traits::mutex_type timer_mutex_;  ///< I/O objects are not thread-safe; taken after nothing, held over nothing
-std::optional<timer_type> timer_;
-tick timer_at_ = never;
-};
-
-template <class Connection, class Traits>
-pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
-  error_report out;
-  pool_stats now_stats;
-  std::array<lease_report, 8> holders;
-  out.last_connect_error.reserve(512);  // so that copying it under the lock rarely allocates
-  std::size_t held = 0;
-  bool owed = false;
-  const tick now = precise_now<Traits>();
-  {
+  pool_state state() const noexcept {
     const lock_type lock(mutex_);
-    collect();
-    owed = core_.has_orders();
-    core_.snapshot(now_stats);
-    held = core_.holders(holders, now);
-    out.last_connect_error.assign(last_error_, 0, 512);
-    out.last_connect_error_age = now - last_error_at_;
+    return core_.state();
   }
-  if (owed) catch_up();
-  out.pool = config_.name.view();
-  out.why = w.error;
-  out.waited = now - w.since;
-  out.state = now_stats.state;
-  out.breaker = now_stats.breaker;
-  out.active = now_stats.active_connections;
-  out.idle = now_stats.idle_connections;
-  out.connecting = now_stats.connecting;
-  out.validating = now_stats.validating;
-  out.resetting = now_stats.resetting;
-  out.closing = now_stats.closing;
-  out.max_size = now_stats.max_size;
-  out.waiting = now_stats.waiting;
-  out.holders.assign(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(held));
-  return pool_error(w.error, std::move(out));
-}
+  /// The pool object goes away. Leases keep this alive until the last one is back.
+  void shut_down() noexcept {
+    core_actions a;
+    event(a, [&](tick now) {
+      core_.shut_down(now, a);
+      if (!core_.finished()) self_ = this->shared_from_this();
+    });
+    disarm();  // nothing has a deadline any more
+  }
+  void context_shutdown() noexcept override;
+
+ private:
+  static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  static constexpr bool samples_waits = has_coarse_clock<Traits>;
+  using timer_type = typename timer_of<Traits>::type;
+  class running_op;
+
+  /// The pattern of every event. The caller keeps this object alive.
+  template <class Event>
+  void event(core_actions& a, Event what) noexcept {
+    {
+      const lock_type lock(mutex_);
+      shut();
+      what(precise_now<Traits>());
+      admit();
+    }
+    perform(a);
+  }
+
+  // --- peers that hang up (pool_ops.hpp) ----------------------------------------------------------------------------
+
+  void watch(entry& e) noexcept;
+  void peer_hung_up() noexcept;
+  void look_at_hung_up() noexcept;
+  static bool hung_up(const entry& e) noexcept {
+    if constexpr (can::watch) return e.bell && e.bell->load(std::memory_order_acquire);
+    return false;
+  }
+  static lease_end unless_hung_up(const entry& e, lease_end end) noexcept {
+    return end != lease_end::outdated && hung_up(e) ? lease_end::broken : end;
+  }
+
+  // --- the fast lane ----------------------------------------------------------------------------------------------
+
+  /// A pool of one thread has no use for it.
+  static constexpr bool has_lane = !std::is_same_v<typename Traits::mutex_type, null_mutex>;
+  struct no_lane {};
+
+  entry* take_parked(const source_location& where) noexcept {
+    if constexpr (has_lane) {
+      if (!lane_.open()) return nullptr;
+      entry* e = static_cast<entry*>(lane_.take());
+      if (!e) return nullptr;
+      if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
+        checked_out(*e, duration::zero());
+        return e;
+      }
+      unpark(*e);
+    }
+    return nullptr;
+  }
+  bool park(entry& e) noexcept {
+    if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
+    if (!lane_.park(e)) unpark(e);
+    return true;
+  }
+  void unpark(entry& e) noexcept;
+  entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace);
+  void release_locked(entry& e) noexcept;
+  /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
+  /// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
+  void collect() noexcept {
+    if constexpr (has_lane) {
+      if (lane_.open()) unpark_all();
+    }
+  }
+  void unpark_all() noexcept {
+    lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
+  }
+  /// Collecting may have left something to do.
+  void catch_up() noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.catch_up(now, a); });
+  }
+  void shut() noexcept {
+    if constexpr (has_lane) {
+      if (!lane_.open()) return;
+      lane_.shut();
+      unpark_all();
+    }
+  }
+  void admit() noexcept {
+    if constexpr (has_lane) {
+      if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
+    }
+  }
+  template <class Make>
+  void tell(Make make) noexcept {
+    using event_type = decltype(make());
+    if constexpr (observes<observer, event_type>) {
+      try {
+        observer_.on_event(config_.name.view(), make());
+      } catch (...) {  // an observer's trouble is not the pool's
+      }
+    }
+  }
+  static tick last_round_trip(const Connection& c) noexcept {
+    if constexpr (has_last_round_trip<Connection, typename clock::time_point>) {
+      return std::chrono::duration_cast<tick>(typename clock::time_point(c.last_round_trip()).time_since_epoch());
+    }
+    return tick{};
+  }
+  /// One lease stands for those between it and the one timed before: each of the first, then ever fewer.
+  [[gnu::noinline]] static void begin_sample(entry& e) noexcept {
+    const std::uint64_t gap = std::clamp<std::uint64_t>(e.uses / 16, 1, Traits::hold_sampling);
+    e.sample_weight = times_every_lease ? 1 : e.uses - std::exchange(e.last_sample, e.uses);
+    e.next_sample = e.uses + gap;
+    e.sampled_at = precise_now<Traits>();
+  }
+  duration end_sample(entry& e) noexcept {
+    const duration held = precise_now<Traits>() - e.sampled_at;
+    tell([&] { return checkin_event{e.id, held}; });
+    return held;
+  }
+  void release_slowly(entry& e, lease_end end, duration held) noexcept;
+
+  // pool_perform.hpp: what the core asked for
+  void perform(core_actions& a) noexcept;
+  void complete(core_waiter& w, core_actions& a) noexcept;
+  void deliver(core_waiter& w) noexcept;
+  void tell_changes(core_actions& a) noexcept;
+  void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
+  void destroy(entry& e, core_actions& a) noexcept;
+  void delete_entry(entry* e) noexcept;
+  void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
+  void arm(tick at) noexcept;
+  void disarm() noexcept;
+  void on_timer() noexcept;
+
+  // pool_ops.hpp: coroutines on connections
+  void start_connect(core_actions& a) noexcept;
+  void start_op(entry& e, slot_action what) noexcept;
+  void spawn(entry& e, slot_action what) noexcept;
+  template <class Event, class Report>
+  void end_op(entry& e, Event what, Report report) noexcept;
+  void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
+  void connect_succeeded(entry& e) noexcept;
+  void note_connect_timeout() noexcept;
+  static asio::awaitable<void, op_executor> run_connect(running_op op);
+  static asio::awaitable<void, op_executor> run_validate(running_op op);
+  static asio::awaitable<void, op_executor> run_reset(running_op op);
+  static asio::awaitable<void, op_executor> run_close(running_op op);
+
+  const pool_config config_;
+  executor_type executor_;
+  std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
+  connector connect_;
+  [[no_unique_address]] observer observer_;
+  [[no_unique_address]] typename Traits::health_policy health_;  ///< a second one, for `validate()` outside the lock
+
+  mutable typename Traits::mutex_type mutex_;
+  core_type core_;
+  [[no_unique_address]] std::conditional_t<has_lane, fast_lane<core_slot>, no_lane> lane_;
+  const bool may_park_ = core_.may_park();
+  std::string last_error_;  ///< of the latest connect, empty after a success
+  tick last_error_at_{};
+  bool context_gone_ = false;
+  std::atomic<bool> look_posted_{false};
+  context_watch* watch_ = nullptr;
+  std::shared_ptr<pool_impl> self_;
+
+  typename Traits::mutex_type timer_mutex_;  ///< I/O objects are not thread-safe; taken after nothing, held over nothing
+  std::optional<timer_type> timer_;
+  tick timer_at_ = never;
+};
 
 }  // namespace tidepool::detail
 
+#include "pool_leases.hpp"
 #include "pool_ops.hpp"
 #include "pool_perform.hpp"
 

@@ -1,0 +1,152 @@
+// tidepool - leases and errors where the short ways of pool_impl.hpp end. Included by pool_impl.hpp.
+#ifndef TIDEPOOL_DETAIL_POOL_LEASES_HPP
+#define TIDEPOOL_DETAIL_POOL_LEASES_HPP
+
+#include "pool_impl.hpp"
+
+namespace tidepool::detail {
+
+template <class Connection, class Traits>
+[[gnu::noinline]] auto pool_impl<Connection, Traits>::take_idle(const source_location& where, bool stale_ok,
+                                                                std::unique_ptr<stack_trace>& trace) -> entry* {
+  for (;;) {
+    tick arm_at = never;
+    bool owed = false;
+    entry* e = nullptr;
+    const tick now = coarse_now<Traits>();
+    {
+      const lock_type lock(mutex_);
+      e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+      if (has_lane && !e) {
+        collect();
+        e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
+      }
+      if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
+      owed = core_.has_orders();
+    }
+    if (owed) catch_up();
+    if (!e) return nullptr;
+    if (arm_at != never) arm(arm_at);
+    if (usable(*e->connection)) {
+      checked_out(*e, duration::zero());
+      return e;
+    }
+    core_actions a;
+    event(a, [&](tick at) {
+      e->trace.swap(trace);
+      core_.reject(*e, at, a);
+    });
+  }
+}
+
+template <class Connection, class Traits>
+[[gnu::noinline]] void pool_impl<Connection, Traits>::release_locked(entry& e) noexcept {
+  const lease_end end = unless_hung_up(e, after_lease(*e.connection));
+  duration held(-1);
+  if (e.sampled_at != tick{}) held = end_sample(e);
+  if (end == lease_end::clean) {
+    const tick answered = last_round_trip(*e.connection);
+    lock_type lock(mutex_);
+    if (core_.anybody_waits()) {
+      const tick now = core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
+      if (core_waiter* next = core_.hand_over(e, now, answered, held)) {
+        lock.unlock();
+        return deliver(*next);
+      }
+    } else if (!hung_up(e)) {  // again, because `look_at_hung_up()` may have found it still leased
+      if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
+    }
+  }
+  release_slowly(e, end, held);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, duration held) noexcept {
+  const auto self = this->shared_from_this();
+  const tick answered = last_round_trip(*e.connection);
+  core_actions a;
+  bool free = false;
+  event(a, [&](tick now) {
+    if (e.state == slot_state::gone) {
+      free = core_.let_go(e);
+    } else {
+      core_.returned(e, unless_hung_up(e, end), now, answered, held, a);
+    }
+  });
+  if (free) delete_entry(&e);
+}
+
+/// The lane did not keep it, or it is not for handing out from there.
+template <class Connection, class Traits>
+[[gnu::noinline]] void pool_impl<Connection, Traits>::unpark(entry& e) noexcept {
+  const auto self = this->shared_from_this();
+  core_actions a;
+  event(a, [&](tick now) { core_.unpark(e, now, a); });
+}
+
+template <class Connection, class Traits>
+Connection pool_impl<Connection, Traits>::detach(entry& e) {
+  if constexpr (can::watch) e.connection->watch({});
+  const auto self = this->shared_from_this();
+  core_actions a;
+  bool taken_back = false;
+  bool free = true;
+  event(a, [&](tick now) {
+    taken_back = e.state == slot_state::gone;
+    if (taken_back) {
+      free = core_.let_go(e);
+    } else {
+      core_.detach(e, now, a);
+    }
+  });
+  if (taken_back) {
+    if (free) delete_entry(&e);
+    throw std::system_error(make_error_code(errc::closed), "the pool has shut this connection");
+  }
+  struct guard {
+    pool_impl& pool;
+    entry& e;
+    ~guard() { pool.delete_entry(&e); }
+  } const freed{*this, e};
+  return std::move(*e.connection);
+}
+
+template <class Connection, class Traits>
+pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
+  error_report out;
+  pool_stats now_stats;
+  std::array<lease_report, 8> holders;
+  out.last_connect_error.reserve(512);  // so that copying it under the lock rarely allocates
+  std::size_t held = 0;
+  bool owed = false;
+  const tick now = precise_now<Traits>();
+  {
+    const lock_type lock(mutex_);
+    collect();
+    owed = core_.has_orders();
+    core_.snapshot(now_stats);
+    held = core_.holders(holders, now);
+    out.last_connect_error.assign(last_error_, 0, 512);
+    out.last_connect_error_age = now - last_error_at_;
+  }
+  if (owed) catch_up();
+  out.pool = config_.name.view();
+  out.why = w.error;
+  out.waited = now - w.since;
+  out.state = now_stats.state;
+  out.breaker = now_stats.breaker;
+  out.active = now_stats.active_connections;
+  out.idle = now_stats.idle_connections;
+  out.connecting = now_stats.connecting;
+  out.validating = now_stats.validating;
+  out.resetting = now_stats.resetting;
+  out.closing = now_stats.closing;
+  out.max_size = now_stats.max_size;
+  out.waiting = now_stats.waiting;
+  out.holders.assign(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(held));
+  return pool_error(w.error, std::move(out));
+}
+
+}  // namespace tidepool::detail
+
+#endif
