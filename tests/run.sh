@@ -7,6 +7,7 @@
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug, asan (with UBSan), tsan, clang, release (with a newer Asio where one can be had).
+# Together they run every area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
 # (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
 set -euo pipefail
@@ -20,7 +21,7 @@ for argument in "$@"; do
   case $argument in
     --quick) configurations=(debug) ;;
     --long) long=yes ;;
-    -*) sed -n '4,12s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    -*) sed -n '4,13s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     *) configurations+=("$argument") ;;
   esac
 done
@@ -59,7 +60,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
 export TIDEPOOL_TEST_PG
-export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-10} # of fresh seeds, in each configuration
+export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-25} # of fresh seeds, in each configuration
 timeout=300
 if [ $long = yes ]; then
   timeout=7200
@@ -95,17 +96,27 @@ build_configuration() {
   say "$name: built in $((SECONDS - begin)) s ($((cpu - cpu_begin)) s of processor time)"
 }
 
+# What one of the others covers as well, where all five run.
+declare -A areas=()
+if [ ${#configurations[@]} -eq 5 ] && [ $long = no ]; then
+  areas=([debug]='threads;faults;budgets;headers;snippets;consumers' [clang]='unit;core;shell;headers'
+    [release]='simulator;threads;headers')
+fi
+
 for configuration in "${configurations[@]}"; do
   options=()
+  if [ -n "${areas[$configuration]:-}" ]; then
+    options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}" -DTIDEPOOL_TEST_EACH_HEADER=$([ "$configuration" = debug ] && echo ON || echo OFF))
+  fi
   if [ "$configuration" = release ]; then
     if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
-      options=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")
+      options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")
     else
       say "release: no newer Asio within reach, so with the one installed"
     fi
   fi
   if [ $long = yes ] && [ "$configuration" = clang ]; then
-    options=("-DTIDEPOOL_TEST_AREAS=unit;core;shell;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
+    options+=("-DTIDEPOOL_TEST_AREAS=unit;core;shell;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
   fi
   build_configuration "$configuration" "$configuration" "${options[@]}"
 done
