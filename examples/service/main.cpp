@@ -67,17 +67,23 @@ void print_summary(const tidepool::pool_stats& stats) {
   std::printf("  leaks        %llu reported, %llu of them came back\n", count(stats.leaks_detected), count(stats.leaks_returned));
 }
 
+/// Whatever happens, the requests under way are answered and the pool is closed.
 asio::awaitable<void> serve(bank_pool& pool, http::server& server) {
-  asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
-  co_await pool.open();
-  server.start();
-  std::printf("listening on http://127.0.0.1:%u\n", server.port());
-
-  co_await signals.async_wait(asio::use_awaitable);
-  signals.clear();  // a second signal ends the process at once
+  std::exception_ptr failed;
+  try {
+    co_await pool.open();
+    asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
+    server.start();
+    std::printf("listening on http://127.0.0.1:%u\n", server.port());
+    co_await signals.async_wait(asio::use_awaitable);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  // From here on a signal ends the process at once.
   std::printf("stopping\n");
   co_await server.stop(5s);
   co_await pool.close(5s);
+  if (failed) std::rethrow_exception(failed);
 }
 
 }  // namespace
@@ -107,14 +113,14 @@ int main(int argc, char** argv) try {
   bank our_bank(pool);
   http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), port},
                       [&](const http::message& request) { return our_bank.answer(request); });
-  asio::co_spawn(io, serve(pool, server), [](std::exception_ptr error) {
-    if (error) std::rethrow_exception(error);
-  });
+  std::exception_ptr failed;  // thrown below: out of a thread's run() it would end the process without a word
+  asio::co_spawn(io, serve(pool, server), [&failed](std::exception_ptr error) { failed = error; });
 
   std::vector<std::thread> others;
   for (unsigned i = 1; i < threads; ++i) others.emplace_back([&] { io.run(); });
   io.run();
   for (auto& thread : others) thread.join();
+  if (failed) std::rethrow_exception(failed);
   print_summary(pool.stats());
   return pool.stats().total_connections == 0 ? 0 : 1;
 } catch (const std::exception& error) {

@@ -282,7 +282,6 @@ TEST_CASE(
   pool_config c;
   SECTION("a negative floor") { c.min_size = static_cast<std::size_t>(-5); }
   SECTION("no bound") { c.max_size = no_limit; }
-  SECTION("a bound of zero") { c.max_size = 0; }
   SECTION("no lifetime") { c.max_lifetime = 0s; }
   SECTION("a negative idle time") { c.idle_timeout = -1s; }
   SECTION("no longest delay") { c.max_retry_delay = 0s; }

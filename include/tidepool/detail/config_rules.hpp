@@ -89,12 +89,12 @@ inline std::vector<config_fault> pool_config::validate() const {
   if (validation_query.view().find('\0') != std::string_view::npos)
     faults.push_back({"validation_query", "a text with a NUL", "must have none"});
 
-  // What compares two fields is said only where each is sound in itself.
-  const bool max_sound = rules.bounded("max_size", max_size, 1);
-  if (rules.size("min_size", min_size, 0) && max_sound) {
+  // What compares a field with another is said only where it is sound in itself.
+  rules.bounded("max_size", max_size, 1);
+  if (rules.size("min_size", min_size, 0)) {
     rules.require(min_size <= max_size, "min_size", min_size, "must not exceed max_size (" + detail::show(max_size) + ")");
   }
-  if (rules.size("min_idle", min_idle, 0) && max_sound) {
+  if (rules.size("min_idle", min_idle, 0)) {
     rules.require(min_idle <= max_size, "min_idle", min_idle, "must not exceed max_size (" + detail::show(max_size) + ")");
   }
   rules.size("max_connecting", max_connecting, 1);
