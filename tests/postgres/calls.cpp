@@ -78,7 +78,10 @@ const std::map<std::string, std::string>& allowed() {
       // Blocks, and runs on a thread of its own.
       {"PQcancel", "cancel.hpp only"},
       {"PQcancelBlocking", "cancel.hpp only"},
-      {"PQcancelReset", "cancel.hpp only, beside it"},
+      {"PQcancelReset", "frees memory, closes a socket"},
+      {"PQcancelStart", "asynchronous; the address is known, so no name is looked up"},
+      {"PQcancelPoll", "asynchronous; called when the socket is ready"},
+      {"PQcancelSocket", "memory"},
       {"PQcancelFinish", "frees memory, closes a socket"},
       {"PQcancelCreate", "copies the address, the key and the options"},
   };

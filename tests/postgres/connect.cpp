@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <random>
 #include <string>
 
@@ -157,6 +158,28 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
   CHECK(run(task()) == 1);
   CHECK(silent.accepted() == 1);
   CHECK(starting.accepted() == 1);
+}
+
+TEST_CASE("given servers to share the load, when connects are many, then each is first at times, and a bad one always last",
+          "[postgres][connect]") {
+  const pg::options settings("host=a,b,c,d user=u dbname=d load_balance_hosts=random");
+  pg::detail::bad_hosts bad;
+  bad.remember(settings.endpoints()[2], 1h);
+  std::map<std::string, int> first;
+  for (int i = 0; i < 300; ++i) {
+    const auto order = pg::detail::dial_order(settings, bad);
+    REQUIRE(order.size() == 4);
+    ++first[order.front().host];
+    CHECK(order.back().host == "c");
+  }
+  CHECK(first["a"] > 30);
+  CHECK(first["b"] > 30);
+  CHECK(first["d"] > 30);
+  bad.forget(settings.endpoints()[2]);
+  bad.remember(settings.endpoints()[0], -1s);  // long ago
+  CHECK_FALSE(bad.contains(settings.endpoints()[0]));
+  const pg::options in_order("host=a,b,c,d user=u dbname=d");
+  CHECK(pg::detail::dial_order(in_order, bad).front().host == "a");
 }
 
 TEST_CASE("given only servers that cannot be used, when connecting, then the error tells of each", "[postgres][connect]") {

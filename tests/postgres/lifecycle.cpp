@@ -4,7 +4,7 @@
 #include <thread>
 #include <vector>
 
-#include "kit.hpp"
+#include "fake_server.hpp"
 
 using namespace tidepool_tests;
 using tidepool::lease_end;
@@ -382,6 +382,35 @@ TEST_CASE("given a statement, when it is stopped through its canceller, also bef
     co_return std::string(seen->sqlstate());
   };
   for (int i = 0; i < 5; ++i) CHECK(run(task(i % 2 == 0)) == "57014");
+}
+
+TEST_CASE(
+    "given a server that fell silent, when a statement is stopped, then the attempt ends in its time and the connection is of no more use",
+    "[postgres]") {
+  const auto login = [](const std::string& said) -> std::string {
+    if (said.size() < 8 || said.substr(4, 4) != std::string("\0\3\0\0", 4)) return "";
+    return protocol_message('R', std::string(4, '\0')) + protocol_message('S', std::string("DateStyle\0ISO, MDY\0", 19)) +
+           protocol_message('K', "processk") + protocol_message('Z', "I");
+  };
+  fake_server silent(login, true);
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::options settings(silent.conninfo());
+    settings.cancel_timeout = 100ms;
+    auto c = co_await pg::connection::connect(settings);
+    const auto stop = c.canceller();
+    std::optional<pg::error> seen;
+    auto sleeper = [&]() -> asio::awaitable<void> { seen = co_await error_of(c.exec("select 1")); };
+    asio::co_spawn(co_await asio::this_coro::executor, sleeper(), asio::detached);
+    co_await pause(10ms);
+    const stopwatch time;
+    const bool taken = co_await stop.cancel();
+    must(!taken && time.seconds() < 5, "in its time");
+    must(c.session()->cancels->in_flight == 1, "it may still get there");
+    c.abort();
+    while (!seen) co_await pause(1ms);
+    must(seen->connection_lost() && c.after_lease() == lease_end::broken, "of no more use");
+  };
+  CHECK_NOTHROW(run(task()));
 }
 
 TEST_CASE("given a cancel request under way, when the lease ends, then the connection is not handed on", "[postgres][server]") {

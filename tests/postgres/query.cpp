@@ -394,3 +394,29 @@ TEST_CASE("given a statement cache, when tables change and statements are deallo
   };
   CHECK_NOTHROW(run(task()));
 }
+
+TEST_CASE("given a statement cache, when its names are taken or all are deallocated, then statements run all the same",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.statement_cache = 8;
+    auto c = co_await pg::connection::connect(settings);
+    // As behind a proxy, where somebody else's statement may be there under the name.
+    co_await c.script("prepare tidepool_1 as select 0; prepare tidepool_2 as select 0");
+    const auto failed = co_await error_of(c.one<int>("select 1 + $1", 1));
+    const auto sum = co_await c.one<int>("select 1 + $1", 1);
+    if (!failed.is("42P05") || sum != 2) throw std::runtime_error("one other name is tried");
+    co_await c.script("prepare tidepool_4 as select 0");
+    const auto product = co_await c.one<int>("select 2 * $1", 3);
+    if (product != 6) throw std::runtime_error("wrong product");
+    // Within a transaction nothing could be tried again, so the cache has to know.
+    for (const char* forget : {"discard all", "deallocate all"}) {
+      co_await c.script(forget);
+      auto body = [](pg::transaction& t) -> asio::awaitable<int> { co_return co_await t.one<int>("select 1 + $1", 2); };
+      const auto inside = co_await c.transaction(body);
+      if (inside != 3) throw std::runtime_error("wrong sum");
+    }
+  };
+  CHECK_NOTHROW(run(task()));
+}

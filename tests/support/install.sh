@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tidepool - installs what tests and examples need and this machine lacks; what is there is left alone.
 #
-#   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL and the rest (Debian and its kin; root or sudo)
+#   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)
 #   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
 #   install.sh root SUITE PKG... unpacks packages of a newer Debian, with all they need, under .cache and prints the folder
 #
@@ -17,7 +17,8 @@ as_root() {
 }
 
 packages() {
-  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev valgrind)
+  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev
+    valgrind openssl pgbouncer nftables faketime) # the last four for the faults
   local missing=() package
   if ! command -v dpkg-query >/dev/null; then
     say "no Debian packages here; needed are the likes of: ${wanted[*]}"

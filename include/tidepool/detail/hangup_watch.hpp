@@ -41,13 +41,16 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
     auto told = std::make_shared<const callback>(std::move(gone));
     const std::lock_guard lock(mutex_);
     if (down_) return 0;
-    if (!waiter_ && !open(executor)) return 0;
     const key mine = ++last_;
     watched_.emplace(mine, entry{descriptor, std::move(told)});
-    epoll_event wanted{};
-    wanted.events = EPOLLRDHUP | EPOLLONESHOT;  // EPOLLHUP and EPOLLERR come unasked
-    wanted.data.u64 = mine;
-    if (::epoll_ctl(waiter_->native_handle(), EPOLL_CTL_ADD, descriptor, &wanted) == 0) return mine;
+    bool done = false;
+    try {
+      done = (waiter_ || open(executor)) && enrol(mine, descriptor);
+    } catch (...) {
+      watched_.erase(mine);
+      throw;
+    }
+    if (done) return mine;
     watched_.erase(mine);
     close_if_empty();
     return 0;
@@ -95,6 +98,12 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
       throw;
     }
     return true;
+  }
+  bool enrol(key which, int descriptor) noexcept {
+    epoll_event wanted{};
+    wanted.events = EPOLLRDHUP | EPOLLONESHOT;  // EPOLLHUP and EPOLLERR come unasked
+    wanted.data.u64 = which;
+    return ::epoll_ctl(waiter_->native_handle(), EPOLL_CTL_ADD, descriptor, &wanted) == 0;
   }
   void close_if_empty() noexcept {
     if (watched_.empty()) waiter_.reset();

@@ -1,7 +1,7 @@
 // tidepool - asking the server to stop a statement.
 //
-// The blocking call of libpq runs on a thread of its own, never on one that serves the event loop, and nobody waits for it
-// longer than he wants to: it can hang for minutes, and a connection that is destroyed has no event loop to cancel on.
+// libpq 17 and newer can do that asynchronously. The blocking call of older ones, and of a connection that is destroyed, which has no event
+// loop to cancel on, runs on a thread of its own, and nobody waits for it longer than he wants to: it can hang for minutes.
 #ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
 
@@ -13,13 +13,15 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "../detail/asio_io.hpp"
 #include "../detail/first_of.hpp"
 #include "../time.hpp"
+#include "detail/kill_switch.hpp"
 #include "detail/side_thread.hpp"
+#include "detail/socket_copy.hpp"
 
 namespace tidepool::postgres {
 namespace detail {
@@ -38,17 +40,23 @@ class cancel_request {
   cancel_request& operator=(const cancel_request&) = delete;
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
   ~cancel_request() { PQcancelFinish(raw_); }
+  /// One request at a time per object: null while another one is made. To be given back by `end()`.
+  PGcancelConn* begin() noexcept { return raw_ == nullptr || sending_.exchange(true) ? nullptr : raw_; }
+  void end() noexcept {
+    PQcancelReset(raw_);
+    sending_ = false;
+  }
   /// Blocks. Encrypted as the connection is.
   bool send() noexcept {
-    if (raw_ == nullptr) return false;
-    const std::lock_guard lock(mutex_);  // one request at a time per object
-    PQcancelReset(raw_);
-    return PQcancelBlocking(raw_) == 1;
+    if (begin() == nullptr) return false;
+    const bool taken = PQcancelBlocking(raw_) == 1;
+    end();
+    return taken;
   }
 
  private:
   static PGcancelConn* create(PGconn* of) { return PQcancelCreate(of); }
-  std::mutex mutex_;
+  std::atomic<bool> sending_{false};
   PGcancelConn* raw_;
 #else
   ~cancel_request() { PQfreeCancel(raw_); }
@@ -95,6 +103,61 @@ bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record,
   return started;
 }
 
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+/// A request under way on the event loop. Given up before its end, it counts as one that may still reach the server.
+class cancel_attempt {
+ public:
+  cancel_attempt(cancel_handle what, std::shared_ptr<cancel_record> record) noexcept
+      : what_(std::move(what)), record_(std::move(record)), raw_(what_ == nullptr ? nullptr : what_->begin()) {
+    if (raw_ != nullptr) record_->in_flight.fetch_add(1);
+  }
+  cancel_attempt(const cancel_attempt&) = delete;
+  cancel_attempt& operator=(const cancel_attempt&) = delete;
+  ~cancel_attempt() {
+    if (raw_ == nullptr) return;
+    socket.drop(*killer);
+    what_->end();
+    if (settled_) record_->in_flight.fetch_sub(1);
+  }
+  PGcancelConn* raw() const noexcept { return raw_; }
+  /// The server has seen it, or never will.
+  void settled() noexcept { settled_ = true; }
+
+  std::shared_ptr<kill_switch> killer = std::make_shared<kill_switch>();
+  socket_copy socket;
+
+ private:
+  cancel_handle what_;
+  std::shared_ptr<cancel_record> record_;
+  PGcancelConn* raw_;
+  bool settled_ = false;
+};
+
+/// True when the server has taken the request; it says so by closing the connection it came over.
+inline asio::awaitable<bool> cancel_here(cancel_handle what, std::shared_ptr<cancel_record> record, duration limit) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  cancel_attempt attempt(std::move(what), std::move(record));
+  if (attempt.raw() == nullptr) co_return false;
+  deadline_guard guard(executor, limit, attempt.killer);
+  bool going = PQcancelStart(attempt.raw()) == 1;
+  auto step = PGRES_POLLING_WRITING;
+  while (going) {
+    const int unwatched = attempt.socket.follow(PQcancelSocket(attempt.raw()), executor, *attempt.killer);
+    if (unwatched != 0 || !attempt.socket) break;
+    const auto direction =
+        step == PGRES_POLLING_WRITING ? asio::posix::stream_descriptor::wait_write : asio::posix::stream_descriptor::wait_read;
+    error_code failure;
+    co_await attempt.socket.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
+    if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+    step = PQcancelPoll(attempt.raw());
+    going = step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED;
+  }
+  const bool in_time = guard.disarm();
+  if (in_time) attempt.settled();
+  co_return in_time&& step == PGRES_POLLING_OK;
+}
+#endif
+
 inline void cancel_in_background(PGconn* what) noexcept {
   try {
     (void)cancel_on_thread(std::make_shared<cancel_request>(what), std::make_shared<cancel_record>(), [](bool) noexcept {});
@@ -125,9 +188,6 @@ class canceller {
   asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const { return repeat(*this, limit); }
 
  private:
-  struct outcome {
-    std::atomic<bool> taken{false};
-  };
   static asio::awaitable<bool> repeat(canceller self, duration limit) {
     if (!self.record_) co_return true;
     const auto running = self.record_->activity.load();
@@ -146,6 +206,14 @@ class canceller {
     }
     co_return self.record_->activity.load() != running;
   }
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+  static asio::awaitable<bool> send(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit) {
+    return detail::cancel_here(std::move(handle), std::move(record), limit);
+  }
+#else
+  struct outcome {
+    std::atomic<bool> taken{false};
+  };
   static asio::awaitable<bool> send(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit) {
     const auto done = std::make_shared<outcome>();
     std::weak_ptr<tidepool::detail::gate> waiting;
@@ -165,6 +233,7 @@ class canceller {
     co_await tidepool::detail::gate::wait(waiting);
     co_return done->taken.load();
   }
+#endif
 
   detail::cancel_handle handle_;
   std::shared_ptr<detail::cancel_record> record_;

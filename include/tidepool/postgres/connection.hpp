@@ -122,7 +122,7 @@ class connection : public queries<connection> {
   }
 
   /// Has `gone` called once, when the server hangs up while nothing reads from the connection, on the executor it was made on; an
-  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself.
+  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself, and once is all a connection has.
   void watch(std::function<void()> gone) {
     if (session_) session_->watch(std::move(gone));
   }

@@ -35,17 +35,17 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   for (const Oid type : what.types()) key += '\0' + std::to_string(type);
   for (bool again = false;; again = true) {
     std::string name = s->prepared.find(key);
-    if (name.empty()) {
-      name = "tidepool_" + std::to_string(++s->statements_named);
-      co_await perform(s, request::prepare(name, what.sql(), what.types()));
-      s->prepared.insert(key, name);
-      if (s->prepared.has_stale()) co_await perform(s, request::simple(s->prepared.take_stale()));
-    }
     request bound = what;
-    bound.use_statement(name);
     result got;
     std::unique_ptr<error> failed;
     try {
+      if (name.empty()) {
+        name = "tidepool_" + std::to_string(++s->statements_named);
+        co_await perform(s, request::prepare(name, what.sql(), what.types()));
+        s->prepared.insert(key, name);
+        if (s->prepared.has_stale()) co_await perform(s, request::simple(s->prepared.take_stale()));
+      }
+      bound.use_statement(name);
       got = co_await perform(s, std::move(bound));
     } catch (const error& failure) {
       failed = std::make_unique<error>(failure);
@@ -53,8 +53,8 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
     if (!failed) co_return got;
     if (failed->is("0A000")) {
       s->prepared.drop(key);  // the table changed under the plan
-    } else if (failed->is("26000")) {
-      s->prepared.clear();  // somebody deallocated them
+    } else if (failed->is("26000") || failed->is("42P05")) {
+      s->prepared.clear();  // somebody deallocated them, or this is another server process than before, which a proxy lets happen
     } else {
       throw error(*failed);
     }

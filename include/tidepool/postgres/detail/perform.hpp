@@ -125,7 +125,11 @@ class outcome {
       case PGRES_FATAL_ERROR:
         if (!failure_) failure_ = std::move(got);
         break;
-      default: good_ = std::move(got);
+      default: {
+        const std::string_view tag = PQcmdStatus(got.get());
+        forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+        good_ = std::move(got);
+      }
     }
     return true;
   }
@@ -139,6 +143,7 @@ class outcome {
   /// After the last result: the result, or the exception.
   result conclude(session& s) {
     s.last_answer = clock::now();
+    if (forgotten_) s.prepared.clear();
     if (reason_ != errc::server) throw error(reason_, text_);
     if (failure_) {
       auto said = diagnosis::of(failure_.get());
@@ -160,6 +165,7 @@ class outcome {
  private:
   result_handle good_;
   result_handle failure_;
+  bool forgotten_ = false;  ///< the server has no prepared statement any more
   errc reason_ = errc::server;
   std::string text_;
 };

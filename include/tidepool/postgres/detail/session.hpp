@@ -1,18 +1,11 @@
 // tidepool - one libpq connection and its place in the event loop.
-//
-// libpq closes and re-opens its socket behind our back, often under the same number. Asio therefore watches a duplicate,
-// which libpq cannot close, and whether both still mean the same socket is told by the inode.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -30,6 +23,7 @@
 #include "../options.hpp"
 #include "../result.hpp"
 #include "kill_switch.hpp"
+#include "socket_copy.hpp"
 #include "statement_cache.hpp"
 
 namespace tidepool::postgres {
@@ -71,7 +65,7 @@ class session {
   PGconn* pg() const noexcept { return pg_; }
   const options& settings() const noexcept { return *settings_; }
   const asio::any_io_executor& executor() const noexcept { return executor_; }
-  bool has_socket() const noexcept { return socket_.has_value(); }
+  bool has_socket() const noexcept { return bool(socket_); }
 
   /// Takes a connection that `PQconnectStart*` made, before anything can have been received.
   void adopt(PGconn* connection) {
@@ -82,32 +76,18 @@ class session {
 
   /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
   void follow_socket() {
-    const int theirs = PQsocket(pg_);
-    struct stat now {};
-    if (theirs < 0 || ::fstat(theirs, &now) != 0) return;
-    if (socket_ && now.st_ino == inode_) return;
-    drop_socket();
-    const int ours = ::fcntl(theirs, F_DUPFD_CLOEXEC, 0);
-    if (ours < 0)
-      throw connect_error(errc::connect_failed, "no file descriptor left: " + error_code(errno, std::system_category()).message());
-    try {
-      socket_.emplace(executor_, ours);
-    } catch (...) {
-      ::close(ours);
-      throw;
-    }
-    inode_ = now.st_ino;
-    killer->watch(ours);
+    const int failure = socket_.follow(PQsocket(pg_), executor_, *killer);
+    if (failure == 0) return;
+    throw connect_error(errc::connect_failed, "no file descriptor left: " + error_code(failure, std::system_category()).message());
   }
   void drop_socket() noexcept {
     hangup_.stop();
-    killer->watch(-1);
-    socket_.reset();
+    socket_.drop(*killer);
   }
   /// See `connection::watch()`.
   void watch(std::function<void()> gone) {
     hangup_.stop();
-    if (gone && socket_) hangup_.start(executor_, socket_->native_handle(), std::move(gone));
+    if (gone && socket_) hangup_.start(executor_, socket_.get().native_handle(), std::move(gone));
   }
   /// Whoever holds this from now on is no part of the execution context, and may outlive it.
   void leave_context() noexcept {
@@ -115,14 +95,14 @@ class session {
     executor_ = asio::any_io_executor();
   }
   auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
-    return socket_->async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
+    return socket_.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
-  asio::posix::stream_descriptor& socket() { return *socket_; }
+  asio::posix::stream_descriptor& socket() { return socket_.get(); }
 
   /// Polls without waiting; -1 when there is no socket.
   int readable() const noexcept {
     if (!socket_) return -1;
-    pollfd look{const_cast<std::optional<asio::posix::stream_descriptor>&>(socket_)->native_handle(), POLLIN, 0};
+    pollfd look{const_cast<socket_copy&>(socket_).get().native_handle(), POLLIN, 0};
     return ::poll(&look, 1, 0);
   }
 
@@ -203,8 +183,7 @@ class session {
   asio::any_io_executor executor_;
   std::shared_ptr<const options> settings_;
   PGconn* pg_ = nullptr;
-  std::optional<asio::posix::stream_descriptor> socket_;
-  ino_t inode_ = 0;
+  socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
 
  public:

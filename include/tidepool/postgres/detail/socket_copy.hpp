@@ -1,0 +1,54 @@
+// tidepool - a duplicate of libpq's socket, for Asio.
+//
+// libpq closes and re-opens its socket behind our back, often under the same number. Asio therefore watches a duplicate,
+// which libpq cannot close, and whether both still mean the same socket is told by the inode.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_SOCKET_COPY_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_SOCKET_COPY_HPP
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "../../detail/asio_io.hpp"
+#include "kill_switch.hpp"
+
+namespace tidepool::postgres::detail {
+
+class socket_copy {
+ public:
+  /// Follows libpq to its present socket, and the switch with it; cheap when it is still the same. Returns errno, or 0.
+  int follow(int theirs, const asio::any_io_executor& executor, kill_switch& killer) {
+    struct stat now {};
+    if (theirs < 0 || ::fstat(theirs, &now) != 0) return 0;
+    if (copy_ && now.st_ino == inode_) return 0;
+    drop(killer);
+    const int ours = ::fcntl(theirs, F_DUPFD_CLOEXEC, 0);
+    if (ours < 0) return errno;
+    try {
+      copy_.emplace(executor, ours);
+    } catch (...) {
+      ::close(ours);
+      throw;
+    }
+    inode_ = now.st_ino;
+    killer.watch(ours);
+    return 0;
+  }
+  void drop(kill_switch& killer) noexcept {
+    killer.watch(-1);
+    copy_.reset();
+  }
+  explicit operator bool() const noexcept { return copy_.has_value(); }
+  asio::posix::stream_descriptor& get() noexcept { return *copy_; }
+
+ private:
+  std::optional<asio::posix::stream_descriptor> copy_;
+  ino_t inode_ = 0;
+};
+
+}  // namespace tidepool::postgres::detail
+
+#endif
