@@ -468,4 +468,16 @@ TEST_CASE("[M2] given acquires of every outcome, when they are counted, then sum
   r.finish();
 }
 
+TEST_CASE("given a state that is left and entered again before anybody is told, when changes are told, then this is none") {
+  rig r(calm(0, 1));
+  r.acquire();
+  r.connect_ok();
+  tidepool::detail::core_actions both;
+  r.core.suspend(r.now, both);
+  CHECK(both.state_changed);
+  r.core.resume(r.now, both);
+  CHECK_FALSE(both.state_changed);
+  r.finish();
+}
+
 }  // namespace

@@ -112,6 +112,20 @@ TEST_CASE("given options, when a transaction begins, then the server follows the
   CHECK(run(task()) == "serializable on on");
 }
 
+TEST_CASE("given pauses of any length, when a transaction is tried again, then the pause doubles up to its limit and never overflows") {
+  pg::transaction_options wanted;
+  wanted.retry_delay = 1ms;
+  wanted.max_retry_delay = 64ms;
+  for (unsigned attempt = 0; attempt < 100; ++attempt) {
+    const auto pause = pg::detail::retry_pause(wanted, attempt);
+    CHECK(pause >= 0ms);
+    CHECK(pause <= std::min<tidepool::duration>(64ms, 1ms * (1 << std::min(attempt, 6U))));
+  }
+  wanted.retry_delay = tidepool::duration::max() / 2;
+  wanted.max_retry_delay = tidepool::duration::max();
+  for (unsigned attempt = 0; attempt < 100; ++attempt) CHECK(pg::detail::retry_pause(wanted, attempt) >= 0ms);
+}
+
 TEST_CASE("given serialisation failures, when retries are allowed, then the body runs again until it succeeds", "[postgres][server]") {
   NEEDS_SERVER();
   int runs = 0;

@@ -282,14 +282,14 @@ TIDEPOOL_CORE(void)::note_changes(core_actions& a) noexcept {
   const pool_state now_in = state();
   if (now_in != seen_state_) {
     if (!a.state_changed) a.state_from = seen_state_;
-    a.state_changed = true;
     a.state_to = seen_state_ = now_in;
+    a.state_changed = a.state_from != a.state_to;  // there and back again is no news
   }
   const breaker_state breaker = gate_.state();
   if (breaker != seen_breaker_) {
     if (!a.breaker_changed) a.breaker_from = seen_breaker_;
-    a.breaker_changed = true;
     a.breaker_to = seen_breaker_ = breaker;
+    a.breaker_changed = a.breaker_from != a.breaker_to;
   }
 }
 

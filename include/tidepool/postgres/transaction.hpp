@@ -55,8 +55,10 @@ inline std::string begin_statement(const transaction_options& wanted) {
 /// Full jitter: callers that collided must not collide again.
 inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
   thread_local std::minstd_rand random(std::random_device{}());
-  const auto doubled = wanted.retry_delay * (1LL << std::min(attempt, 20U));
-  const auto longest = std::max<duration>(duration(1), std::min<duration>(doubled, wanted.max_retry_delay));
+  duration longest = std::clamp<duration>(wanted.retry_delay, duration(1), std::max(wanted.max_retry_delay, duration(1)));
+  for (; attempt > 0 && longest < wanted.max_retry_delay; --attempt) {
+    longest = longest < wanted.max_retry_delay / 2 ? longest * 2 : wanted.max_retry_delay;
+  }
   return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
 }
 
