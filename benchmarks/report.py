@@ -24,6 +24,8 @@ def load(folder):
         program = os.path.basename(path).split(".")[0]
         with open(path) as file:
             for run in json.load(file)["benchmarks"]:
+                if run.get("run_type") == "aggregate":
+                    continue
                 case = f"{program}/{run['name']}"
                 if "items_per_second" in run:
                     # Rates of programs of one thread are by processor time; those of several by the wall's, so take that out again.
@@ -198,7 +200,7 @@ def machine():
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
         except (OSError, subprocess.CalledProcessError, IndexError):
             return "none"
-    rounds = max((len(v) for v in values.values()), default=0)
+    rounds = len(values.get((OURS, "handoff/handoff<defaults>/1000", "ns"), []))
     day = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True).stdout.strip()
     return (f"{day}: {os.cpu_count()} × {cpu}, Linux {platform.release()}; {first_line('g++', '--version')}; "
             f"{first_line('psql', '--version')}. Medians of {rounds} rounds.")
@@ -358,7 +360,7 @@ def bouncer():
 def headers():
     rows = []
     for compiler in ("g++", "clang++"):
-        for case, floor, label in (("asio_handler", "asio_only", "handler without a pool"), ("pool_handler", "asio_handler", "handler with `tidepool/pool.hpp`"),
+        for case, floor, label in (("pool_only", "asio_only", "`tidepool/pool.hpp` included, no code"), ("asio_handler", "asio_only", "handler without a pool"), ("pool_handler", "asio_handler", "handler with `tidepool/pool.hpp`"),
                                    ("pool_made", "asio_handler", "the file that makes the pool"),
                                    ("postgres_handler", "asio_io", "handler with `tidepool/postgres.hpp`")):
             time, bytes_ = (get("headers", f"{compiler}/{case}", m) for m in ("seconds", "bytes"))
