@@ -82,7 +82,7 @@ build_peers() {
     say "skipped: HikariCP (libhikaricp-java and a JDK)"
   fi
   if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/jackc/puddle ]; then
-    (cd "$here/peers" && GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$build/pgx" pgx.go) && peers+=("pgx|$build/pgx")
+    (cd "$here/peers" && GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o "$build/pgx" pgx.go) && peers+=("pgx|$build/pgx")
   else
     say "skipped: puddle and pgx (golang-github-jackc-pgx-v4-dev)"
   fi
@@ -119,7 +119,8 @@ trap 'exit 130' INT TERM
 start_server() {
   local conninfo
   conninfo=$("${server_cpu[@]}" "$repo/tests/support/postgres_server.sh" start "$scratch/pg")
-  PGPORT=$(sed 's/.*port=\([0-9]*\).*/\1/' <<<"$conninfo")
+  conninfo=${conninfo#*port=}
+  PGPORT=${conninfo%% *}
   export PGPORT PGUSER=tidepool PGDATABASE=tidepool PGSSLMODE=disable PGHOST=$scratch/pg
   psql -X -q -v ON_ERROR_STOP=1 -c 'create table accounts (id int primary key, balance int not null)' \
     -c 'insert into accounts select i, i from generate_series(1, 100000) i' -c 'vacuum analyze accounts'
@@ -143,7 +144,12 @@ if wanted memory; then
       say "memory, round $round of $rounds: $program"
       pin=("${one_cpu[@]}")
       if [ $program = threads ]; then pin=(); fi
-      "${pin[@]}" "$bin/bench_$program" --benchmark_min_time=$min_time --benchmark_out="$results/$program.$round.json" \
+      # Cases that are compared with each other take turns within the program as well.
+      repeat=("--benchmark_min_time=$min_time")
+      if [ $program = acquire ]; then
+        repeat=(--benchmark_min_time="$(awk "BEGIN { print $min_time / 4 }")" --benchmark_repetitions=4 --benchmark_enable_random_interleaving=true)
+      fi
+      "${pin[@]}" "$bin/bench_$program" "${repeat[@]}" --benchmark_out="$results/$program.$round.json" \
         --benchmark_out_format=json >/dev/null 2>"$build/$program.err" || { cat "$build/$program.err"; exit 1; }
     done
     for peer in "${peers[@]}"; do
@@ -244,7 +250,7 @@ if wanted headers; then
     say "headers, round $round"
     for compiler in g++ clang++; do
       command -v $compiler >/dev/null || continue
-      for file in asio_only asio_handler pool_handler pool_made asio_io postgres_handler; do
+      for file in asio_only pool_only asio_handler pool_handler pool_made asio_io postgres_handler; do
         TIMEFORMAT='%U'
         { time "${one_cpu[@]}" $compiler "${flags[@]}" -c "$here/header_cost/$file.cpp" -o "$build/header.o" 2>"$build/header.err"; } \
           2>"$scratch/time" || { say "headers: $file does not compile"; head "$build/header.err"; exit 1; }
@@ -258,7 +264,9 @@ fi
 # --- what a fleet meets, in virtual time -----------------------------------------------------------------------------------------
 if wanted fleet; then
   say "fleet"
-  "$bin/bench_fleet" $([ $quick = yes ] && echo 20000 || echo 400000) >"$results/fleet.1.tsv"
+  customers=400000
+  if [ $quick = yes ]; then customers=20000; fi
+  "$bin/bench_fleet" $customers >"$results/fleet.1.tsv"
 fi
 
 say "writing the report"

@@ -1,0 +1,2 @@
+// tidepool - the pool's headers, and no code.
+#include <tidepool/pool.hpp>
