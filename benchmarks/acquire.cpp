@@ -61,7 +61,8 @@ asio::awaitable<void, io_executor> posts() {
   for (int i = 0; i < batch; ++i) co_await asio::post(executor, asio::use_awaitable_t<io_executor>());
 }
 void floor_post(benchmark::State& state) {
-  asio::io_context io(1);
+  waiting_context context;
+  auto& io = context.io;
   for (auto _ : state) run(io, posts());
   state.SetItemsProcessed(state.iterations() * batch);
 }
@@ -75,7 +76,8 @@ struct posted {
   }
 };
 void floor_post_callback(benchmark::State& state) {
-  asio::io_context io(1);
+  waiting_context context;
+  auto& io = context.io;
   for (auto _ : state) {
     asio::post(io, posted{io, batch});
     io.restart();
@@ -84,7 +86,8 @@ void floor_post_callback(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * batch);
 }
 void floor_post_future(benchmark::State& state) {
-  asio::io_context io(1);
+  waiting_context context;
+  auto& io = context.io;
   std::vector<std::future<void>> later(batch);
   for (auto _ : state) {
     for (auto& one : later) one = asio::post(io, asio::use_future);
@@ -100,7 +103,8 @@ asio::awaitable<void, io_executor> posts_deferred() {
   for (int i = 0; i < batch; ++i) co_await asio::post(executor, asio::deferred);
 }
 void floor_post_deferred(benchmark::State& state) {
-  asio::io_context io(1);
+  waiting_context context;
+  auto& io = context.io;
   for (auto _ : state) run(io, posts_deferred());
   state.SetItemsProcessed(state.iterations() * batch);
 }

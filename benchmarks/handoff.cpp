@@ -14,7 +14,8 @@ asio::awaitable<void, Executor> bare_posts(int rounds, int& left, asio::io_conte
 }
 template <class Executor>
 void floor_post(benchmark::State& state) {
-  asio::io_context io(1);
+  waiting_context context;
+  auto& io = context.io;
   const int callers = static_cast<int>(state.range(0));
   for (auto _ : state) {
     int left = callers;

@@ -3,6 +3,7 @@
 #define TIDEPOOL_BENCHMARKS_SUPPORT_HPP
 
 #include <benchmark/benchmark.h>
+#include <asio/steady_timer.hpp>
 #include <tidepool/pool.hpp>
 
 #include <cstdint>
@@ -88,6 +89,16 @@ inline tidepool::pool_config fixed_size(std::size_t size) {
 }
 
 inline asio::awaitable<nothing> connect_nothing() { co_return nothing{}; }
+
+/// The context of a service: something is always due some day, a timer or a socket, so its loop asks the system now and then. A pool has
+/// such a timer; a floor without one would leave that out.
+struct waiting_context {
+  asio::io_context io{1};
+  asio::steady_timer due{io, std::chrono::hours(24)};
+  waiting_context() {
+    due.async_wait([](tidepool::error_code) {});
+  }
+};
 
 /// Runs one coroutine to its end on a context that has other work (a pool's timer) as well.
 template <class Executor>
