@@ -134,8 +134,10 @@ class tls_witness {
       if (words.find(sign) != std::string_view::npos) return true;
     }
     if (!negotiating_) return false;
-    // The name of a server whose certificate has another one is quoted a second time.
-    if (!host.empty() && words.find(quoted(host)) != words.rfind(quoted(host))) return true;
+    // The first thing quoted is the server that was dialled; the second its name, where the certificate has another one.
+    const auto opened = words.find('"');
+    const auto closed = opened == std::string_view::npos ? opened : words.find('"', opened + 1);
+    if (!host.empty() && closed != std::string_view::npos && words.find(quoted(host), closed + 1) != std::string_view::npos) return true;
     for (const char* file : {"sslrootcert", "sslcert", "sslkey", "sslcrl"}) {
       const std::string name(s.settings().get(file));
       if (!name.empty() && words.find(quoted(name)) != std::string_view::npos) return true;
