@@ -153,13 +153,16 @@ TEST_CASE("given two serialisable transactions that collide, when both retry, th
   NEEDS_SERVER();
   asio::io_context context;
   int runs = 0;
+  int read = 0;
   int committed = 0;
   auto one = [&]() -> asio::awaitable<void> {
     auto c = co_await connect();
-    auto body = [&runs](pg::transaction& t) -> asio::awaitable<void> {
+    auto body = [&runs, &read](pg::transaction& t) -> asio::awaitable<void> {
       ++runs;
       const int sum = co_await t.one<int>("select coalesce(sum(i), 0)::int from tidepool_collide");
-      co_await pause(30ms);
+      // Both have read before either writes.
+      ++read;
+      while (read < 2) co_await pause(1ms);
       co_await t.exec("insert into tidepool_collide values ($1)", sum + 1);
     };
     co_await c.transaction(body, {.level = pg::isolation::serializable, .retries = 20});

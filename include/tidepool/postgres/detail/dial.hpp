@@ -175,7 +175,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     }
     auto said = diagnose_connect(plan.clean(PQerrorMessage(started)));
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
-    if (said.sqlstate.empty() && tls.refused(*s, said.message)) {
+    if (said.sqlstate.empty() && tls.refused(*s, host.host, said.message)) {
       return connect_error(errc::tls_refused, "connecting to " + host.text(), std::move(said));
     }
     const bool no_password = PQconnectionNeedsPassword(started) == 1;

@@ -6,9 +6,10 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
-#include <cerrno>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -104,41 +105,53 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
 
 // --- TLS --------------------------------------------------------------------------------------------------------------
 
-/// Tells a refusal of TLS, by either side, from a connection that is lost while TLS is negotiated. libpq has only words for both, in
-/// the user's language, so this looks at the socket; the words of OpenSSL, which are never translated, say the rest.
+/// Tells a refusal of TLS from a connection that is lost, or garbled, while TLS is negotiated: only what would be the same next time is a
+/// refusal. libpq has words for it, in the user's language; so this looks at the server's answer, at the words of OpenSSL, which are
+/// never translated, and at what libpq quotes.
 class tls_witness {
  public:
   /// Before each step.
   void look(session& s) noexcept {
     negotiating_ = PQstatus(s.pg()) == CONNECTION_SSL_STARTUP;
     encrypted_ = negotiating_ || PQsslInUse(s.pg()) == 1;
-    if (!negotiating_ || answer_ != '\0') return;
-    char first = '\0';
-    if (::recv(s.socket().native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1) answer_ = first;
+    if (!negotiating_ || answered_) return;
+    std::array<char, 2> first{};
+    const auto got = ::recv(s.socket().native_handle(), first.data(), first.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (got <= 0) return;
+    answered_ = true;
+    denied_ = first[0] == 'N';
+    // Nothing may follow a yes before we have said more (CVE-2021-23222).
+    injected_ = first[0] == 'S' && got > 1;
+    other_ = first[0] == 'E';
   }
   /// After a step that failed, with libpq's words.
-  bool refused(session& s, std::string_view words) const noexcept {
-    constexpr char handshake = '\x16';
-    constexpr char alert = '\x15';
-    if (negotiating_ && answer_ == 'N') return true;
-    if (negotiating_ && answer_ != 'S' && answer_ != handshake && answer_ != alert) return false;
-    if (!encrypted_) return false;
-    for (const std::string_view sign : {"certificate verify failed", " alert "}) {
+  bool refused(const session& s, const std::string& host, std::string_view words) const {
+    if (negotiating_ && (denied_ || injected_)) return true;
+    if (!encrypted_ || other_) return false;
+    for (const std::string_view sign :
+         {"certificate verify failed", "alert unknown ca", "alert bad certificate", "alert unsupported certificate", "alert certificate",
+          "alert access denied", "alert handshake failure"}) {
       if (words.find(sign) != std::string_view::npos) return true;
     }
-    return negotiating_ && peer_is_there(s);
+    if (!negotiating_) return false;
+    // The first thing quoted is the server that was dialled; the second its name, where the certificate has another one.
+    const auto opened = words.find('"');
+    const auto closed = opened == std::string_view::npos ? opened : words.find('"', opened + 1);
+    if (!host.empty() && closed != std::string_view::npos && words.find(quoted(host), closed + 1) != std::string_view::npos) return true;
+    for (const char* file : {"sslrootcert", "sslcert", "sslkey", "sslcrl"}) {
+      const std::string name(s.settings().get(file));
+      if (!name.empty() && words.find(quoted(name)) != std::string_view::npos) return true;
+    }
+    return words.find("/.postgresql/") != std::string_view::npos;
   }
 
  private:
-  /// Then it was this side that gave up: the name, the certificate, its dates, or the protocol was not as asked for.
-  static bool peer_is_there(session& s) noexcept {
-    if (!s.has_socket()) return false;
-    char first = '\0';
-    const auto got = ::recv(s.socket().native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
-  }
+  static std::string quoted(const std::string& name) { return '"' + name + '"'; }
 
-  char answer_ = '\0';  ///< to the request for TLS
+  bool answered_ = false;  ///< the request for TLS
+  bool denied_ = false;
+  bool injected_ = false;
+  bool other_ = false;
   bool negotiating_ = false;
   bool encrypted_ = false;
 };
