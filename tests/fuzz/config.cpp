@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+namespace tidepool_fuzz {
 namespace {
 
 using tidepool::duration;
@@ -99,11 +100,20 @@ tidepool::pool_config read(reader in) {
   return c;
 }
 
+using connection = tidepool::testing::fake_connection;
+using pool_type = tidepool::basic_pool<connection, tidepool::testing::simulated_traits<connection>>;
+
+asio::awaitable<void> use(pool_type& from, int& count) {
+  pool_type::lease lease = co_await from.acquire(std::chrono::seconds(1));
+  count += static_cast<bool>(lease);
+  co_await tidepool::testing::sleep_for(std::chrono::milliseconds(5));
+}
+
 }  // namespace
+}  // namespace tidepool_fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using connection = tidepool::testing::fake_connection;
-  using pool_type = tidepool::basic_pool<connection, tidepool::testing::simulated_traits<connection>>;
+  using namespace tidepool_fuzz;
   const tidepool::pool_config config = read(reader(data, size));
   for (const auto& fault : config.validate()) {
     if (fault.field.empty() || fault.rule.empty() || fault.text().empty()) std::abort();
@@ -115,11 +125,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   {
     pool_type pool(sim.get_executor(), server.connector(), config);
     int served = 0;
-    auto use = [](pool_type& from, int& count) -> asio::awaitable<void> {
-      pool_type::lease lease = co_await from.acquire(std::chrono::seconds(1));
-      count += static_cast<bool>(lease);
-      co_await tidepool::testing::sleep_for(std::chrono::milliseconds(5));
-    };
     for (int i = 0; i < 3; ++i) asio::co_spawn(sim.get_executor(), use(pool, served), asio::detached);
     sim.run_for(std::chrono::seconds(3), 1'000'000);
     // The server is well and answers in a millisecond: with that much time and room to wait somebody is served.

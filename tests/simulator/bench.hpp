@@ -142,7 +142,7 @@ class basic_watcher {
     checked_mutex::expect_unlocked("an observer is called");
     if (!bench_) return;
     note(*bench_);
-    bench_->saw_any_event();
+    bench_->saw_any_event();  // may throw
   }
   bench_base* bench_;
 };
@@ -156,11 +156,12 @@ class second_thread {
   template <class Job>
   static void run(simulation& sim, Job job) {
     static second_thread one;
+    if (std::this_thread::get_id() == one.thread_.get_id()) return job();
     const time_point now = sim.now();
     one.job_ = [&] {
       const virtual_clock::binding time(now);
       const tidepool::testing::thread_binding<simulation> self(sim);
-      job();
+      job();  // a call that does not throw
       one.fault_ = checked_mutex::take_fault();
     };
     one.wanted_.release();
@@ -193,7 +194,22 @@ struct attempt {
   std::uint64_t ticket = 0;
   time_point deadline{};
   int completions = 0;
+  bool inside = false;  ///< asked by an observer: perhaps in the middle of the call of one who asked before, and queued before him
   bool queued = false;  ///< seen waiting when the previous instant was over
+};
+
+/// The user's connector: it calls the pool as observers do, and what it throws is a failed connect.
+template <class Kind>
+struct hooked_connector {
+  typename Kind::connector connect;
+  bench_base* bench;
+
+  template <class Context>
+  auto operator()(Context&& context) {
+    checked_mutex::expect_unlocked("the connector is called");
+    bench->saw_any_event();
+    return connect(std::forward<Context>(context));
+  }
 };
 
 template <class Kind>
@@ -249,7 +265,8 @@ class bench : public bench_base {
     sim.emplace(c, clock_start_);
     world.emplace(*sim);
     world->on_violation([this](const std::string& what) { fail("INV-2", what); });
-    pool.emplace(sim->get_executor(), typename Kind::connector(*world), config, typename Kind::traits::observer(this));
+    pool.emplace(sim->get_executor(), hooked_connector<Kind>{typename Kind::connector(*world), this}, config,
+                 typename Kind::traits::observer(this));
     allowed_total = config.max_size;
   }
   ~bench() override {
@@ -299,6 +316,7 @@ class bench : public bench_base {
   attempt& started(duration timeout) {
     attempt& a = *attempts_.emplace_back(std::make_unique<attempt>());
     a.ticket = ++last_ticket_;
+    a.inside = in_observer;
     const time_point now = sim->now();
     a.deadline = timeout >= time_point::max() - now ? time_point::max() : now + std::max(timeout, duration::zero());
     ++sums.acquires;
@@ -307,7 +325,7 @@ class bench : public bench_base {
   }
   void completed(attempt& a, bool granted) {
     if (++a.completions > 1) fail("INV-3", "an acquire completed twice");
-    if (granted) grants_now_.push_back(a.ticket);
+    if (granted && !a.inside) grants_now_.push_back(a.ticket);
     std::erase_if(attempts_, [&a](const auto& p) { return p.get() == &a; });
   }
   /// It was cancelled before it reached the pool.
@@ -333,9 +351,13 @@ class bench : public bench_base {
   }
   void saw_any_event() override {
     if (!on_observed || in_observer || !pool || !sim || !choices.chance(calls_back)) return;
-    in_observer = true;
+    struct inside {
+      bool& flag;
+      explicit inside(bool& f) : flag(f) { flag = true; }
+      inside(const inside&) = delete;
+      ~inside() { flag = false; }
+    } const now(in_observer);
     on_observed();
-    in_observer = false;
   }
 
   void recycled(bool from_inside) {
@@ -384,6 +406,7 @@ class bench : public bench_base {
   time_point hungry_since = time_point::max();
   std::size_t allowed_total = 0;
   std::uint64_t resizes = 0;
+  std::uint64_t asked_inside = 0;             ///< acquires from inside observers
   std::uint64_t acquires = 0;                 ///< that reached the pool, try_acquire's successes included
   std::size_t held = 0;                       ///< leases in the hands of tasks
   std::deque<std::unique_ptr<holding>> kept;  ///< leases that outlive their task

@@ -112,11 +112,12 @@ class inspector {
   // INV-21: no connect without somebody who needs it.
   void demand(const pool_stats& s) {
     const std::uint64_t begun = s.connects_started - before_.connects_started;
+    const std::uint64_t inside = b_.asked_inside - std::exchange(asked_inside_, b_.asked_inside);
     if (begun == 0 || std::exchange(resizes_, b_.resizes) != b_.resizes || !fresh_) return;
     const std::size_t alive = s.total_connections - s.closing;
     const std::size_t others = alive > begun ? alive - begun : 0;
     const std::size_t floor = std::max(s.min_size, s.target_size);
-    const std::size_t needed = std::max(s.waiting, before_.waiting) + (floor > others ? floor - others : 0) + s.min_idle;
+    const std::size_t needed = std::max(s.waiting, before_.waiting) + (floor > others ? floor - others : 0) + s.min_idle + inside;
     b_.expect(begun <= needed, "INV-21", "connects that nobody needs");
   }
 
@@ -207,6 +208,7 @@ class inspector {
   bool fresh_ = true;  // nothing happened between `before_` and the step that is looked at
   pool_stats before_{};
   std::uint64_t resizes_ = 0;
+  std::uint64_t asked_inside_ = 0;
   std::uint64_t connects_when_quiet_ = 0;
 };
 

@@ -94,8 +94,15 @@ class scenario {
   }
 
   void called_back() {
-    if (c_.choose(2) == 0) return w_.take_without_waiting();
-    w_.change_pool(true);
+    switch (c_.choose(8)) {
+      case 4: return w_.give_back_kept();
+      case 5: return w_.ask_inside();
+      case 6: return w_.watch_close();
+      case 7: throw user_error();
+      case 2:
+      case 3: return w_.change_pool(true);
+      default: return w_.take_without_waiting();
+    }
   }
 
   /// The server is well, nobody disturbs: now everything has to come right.

@@ -143,6 +143,11 @@ class workload {
   }
 
   void give_back_kept() { b_.give_back_one(); }
+  /// From an observer. Who asks while a lease is on its way back is served by it, though a connect was begun for him: it was not back yet.
+  void ask_inside() {
+    ++b_.asked_inside;
+    ask_by_callback(*tasks_[0], draw_timeout());
+  }
 
   /// Closes the pool some time, and watches that it keeps its word.
   void watch_close() {

@@ -1,0 +1,42 @@
+# tidepool - perl check_ids.pl TESTS_FOLDER: what README.md says of ids is true.
+#
+# Rows of the conformance list and bugs of other pools: each id of the first column is in the name of a test, or the row says that it does
+# not apply or cannot be expressed, or (bugs only) it names an invariant or a row of the list that does have such a test. Files that a
+# row names exist. Every id in a test's name is explained in README.md.
+use strict;
+use warnings;
+
+my $root = shift or die "usage: check_ids.pl TESTS_FOLDER\n";
+my (%named, @wrong);
+for my $file (glob "$root/*/*.cpp") {
+  open(my $in, '<', $file) or die "$file: $!\n";
+  my $text = do { local $/; <$in> };
+  while ($text =~ /TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g) {
+    my $name = $1;
+    $named{$1} = $file while $name =~ /\[((?:INV-|[A-Z])\d+)\]/g;
+  }
+}
+die "no tests below $root\n" unless %named;
+
+open(my $readme, '<', "$root/README.md") or die "README.md: $!\n";
+my ($section, %explained, $rows) = ('');
+while (my $line = <$readme>) {
+  if ($line =~ /^## (.*)/) { $section = $1; next; }
+  next unless $line =~ /^\| *((?:INV-|[A-Z])\d+.*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
+  my ($first, $tests) = ($1, defined $3 ? $3 : $2);
+  ++$rows;
+  for my $where ($tests =~ m{\b((?:unit|core|shell|simulator|threads|postgres|faults)/\w+)}g) {
+    push @wrong, "$first: there is no $where" unless -e "$root/$where.cpp" || -e "$root/$where.hpp";
+  }
+  my $excused = $tests =~ /does not apply|not expressible/;
+  my $by_other = grep { $named{$_} } $tests =~ /\b(INV-\d+|[A-Z]\d{1,2})\b/g;
+  for my $id ($first =~ /\b(INV-\d+|[A-Z]\d+)\b/g) {
+    $explained{$id} = 1;
+    next if $section =~ /^Invariants/ || $named{$id} || $excused || ($id =~ /^B/ && $by_other);
+    push @wrong, "$id: no test carries it in its name";
+  }
+}
+for my $id (sort keys %named) { push @wrong, "$id: in a name in $named{$id}, but not in README.md" unless $explained{$id}; }
+print "$_\n" for @wrong;
+exit 1 if @wrong || $rows < 100;
+printf "%d rows, %d ids in names of tests\n", $rows, scalar keys %named;
