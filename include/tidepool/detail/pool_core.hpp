@@ -214,12 +214,14 @@ class pool_core {
   /// The longest held leases, reported ones first; returns how many were written.
   std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
-  /// The first lease out for which `test` holds, or null.
+  /// The first lease out for which `test` holds, one whose connection was taken back included, or null.
   template <class Test>
   core_slot* find_lease(Test test) const noexcept {
     for (core_slot* s = reported_.front(); s; s = reported_.after(*s))
       if (test(*s)) return s;
     for (core_slot* s = leased_.front(); s; s = leased_.after(*s))
+      if (test(*s)) return s;
+    for (core_slot* s = taken_back_.front(); s; s = taken_back_.after(*s))
       if (test(*s)) return s;
     return nullptr;
   }
@@ -365,8 +367,9 @@ class pool_core {
   count_integral busy_;
   pool_stats totals_;  ///< its counters and histograms; the gauges are filled in by `snapshot()`
 
-  intrusive_list<core_slot> reported_;  ///< leases known to the observer as leaked
-  intrusive_list<core_slot> in_op_;     ///< connecting, validating before a hand-out, resetting, closing
+  intrusive_list<core_slot> reported_;    ///< leases known to the observer as leaked
+  intrusive_list<core_slot> taken_back_;  ///< gone, and not let go of by their holders yet
+  intrusive_list<core_slot> in_op_;       ///< connecting, validating before a hand-out, resetting, closing
   intrusive_list<core_waiter> openers_;
   intrusive_list<core_waiter> closers_;
   deadline_queue<core_waiter> waits_;
