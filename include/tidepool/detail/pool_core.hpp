@@ -59,7 +59,8 @@ class pool_core {
       const tick due = later(now, leak_.report_after());
       if (due < armed_at_) armed_at_ = arm_at = due;
     }
-    if (count(slot_state::idle) < config_.min_idle && now < armed_at_ && gate_.streak() == 0 && spares_missing() > 0 && total() < max_) {
+    if (count(slot_state::idle) < config_.min_idle && now < armed_at_ && (gate_.streak() == 0 || !wants_connect_) && spares_missing() > 0 &&
+        total() < max_) {
       armed_at_ = arm_at = now;  // the timer opens the next spare one
     }
     return slot;
