@@ -73,6 +73,8 @@ class pool_core {
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return false;
     if (live() > min_ && later(now, config_.idle_timeout) < armed_at_) return false;
+    if (!slot.retire.linked && slot.retire.at != never)
+      return false;  // its time came while it was out, by a clock that is ahead of this one
     end_lease(slot, now, last_ok, held);
     set(slot, slot_state::idle);
     const core_slot* newest = idle_.front();
