@@ -94,9 +94,10 @@ tick coarse_now() noexcept {
   }
   return precise_now<Traits>();
 }
+/// Never before `at`, also where the clock is a coarse one: a timer that fires too early would be set to the same moment again.
 template <class Traits>
 typename Traits::clock_type::time_point time_of(tick at) noexcept {
-  return typename Traits::clock_type::time_point(std::chrono::duration_cast<typename Traits::clock_type::duration>(at));
+  return typename Traits::clock_type::time_point(std::chrono::ceil<typename Traits::clock_type::duration>(at));
 }
 
 template <class Traits>

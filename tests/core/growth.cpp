@@ -138,6 +138,33 @@ TEST_CASE("given spare ones to keep, when they are taken by the fast way, then t
   r.finish();
 }
 
+TEST_CASE(
+    "[INV-14] given a connect that failed when no spare one was missing any more, when spare ones are taken, then connecting goes on") {
+  auto config = calm(0, 4);
+  config.min_idle = 1;
+  rig r(config);
+  r.fill(2);
+  const auto take_all = [&] {
+    std::vector<decltype(r)::entry*> out;
+    while (auto* s = r.try_take()) out.push_back(s);
+    return out;
+  };
+  auto leased = take_all();
+  r.advance(0s);
+  r.connect_fails();
+  for (auto* s : leased) r.give_back_fast(*s);
+  r.advance(1min);
+  CHECK(r.stats().idle_connections == leased.size());
+  CHECK(r.stats().connecting == 0);
+  leased = take_all();
+  r.advance(1min);
+  CHECK(r.stats().connecting == 1);
+  // Timers of their own would be one for each checkout while the server is away.
+  r.connect_fails();
+  REQUIRE(r.armed > r.now);
+  r.finish();
+}
+
 TEST_CASE("[C9] given no limit worth the name, when one is asked for, then one is made") {
   auto config = calm(0, static_cast<std::size_t>(1) << 40);
   rig r(config);

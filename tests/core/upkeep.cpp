@@ -65,6 +65,25 @@ TEST_CASE("[H7] given a waiter, when the connection that comes back is too old, 
 }
 
 TEST_CASE(
+    "[H7] given a lease out when its connection's time comes, when it is returned by a clock behind, then the connection is retired") {
+  auto config = calm(1, 1);
+  config.max_lifetime = 1h;
+  rig r(config);
+  r.open();
+  r.connect_all();
+  auto* s = r.try_take();
+  REQUIRE(s);
+  r.advance(1h);
+  REQUIRE(s->state == slot_state::leased);
+  r.now -= 4ms;
+  r.give_back_fast(*s);
+  r.now += 4ms;
+  r.advance(1s);
+  CHECK(s->state == slot_state::closing);
+  r.finish();
+}
+
+TEST_CASE(
     "[H8][B096][B097] given many connections of one moment, when they grow old, then they retire spread over the jitter window, none above "
     "the limit") {
   const std::size_t floor = GENERATE(0u, 100u);

@@ -1,4 +1,5 @@
 // tidepool - destroying things in every order: the pool, the context, leases, waiters, operations.
+#include <tidepool/detail/asio_io.hpp>
 #include <tidepool/pool.hpp>
 
 #include <thread>
@@ -158,6 +159,42 @@ TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroye
   held.release();
   pool.reset();
   CHECK_FALSE(held);
+}
+
+/// One with an I/O object, which must not outlive its context.
+struct with_socket {
+  std::unique_ptr<asio::steady_timer> socket;
+  void context_gone() noexcept { socket.reset(); }
+};
+
+TEST_CASE(
+    "[INV-18] given a lease whose connection the pool has taken back, when the io_context goes first, then the connection hears of it") {
+  using pool_type = tidepool::basic_pool<with_socket>;
+  const bool abandoned = GENERATE(false, true);
+  auto config = calm(0, 1);
+  if (abandoned) {
+    config.leak_detection = true;
+    config.leak_timeout = 1ms;
+    config.abandon_timeout = 2ms;
+  }
+  pool_type::lease held;
+  auto context = std::make_unique<asio::io_context>();
+  auto make = [&]() -> asio::awaitable<with_socket> { co_return with_socket{std::make_unique<asio::steady_timer>(*context)}; };
+  auto pool = std::make_unique<pool_type>(*context, make, config);
+  pool->async_acquire(5s, [&](error_code, pool_type::lease got) { held = std::move(got); });
+  while (!held) context->run_one();
+  if (abandoned) {
+    while (pool->stats().leaks_reclaimed == 0) context->run_one();
+  } else {
+    asio::co_spawn(*context, pool->close(0s), asio::detached);
+    context->run();
+    CHECK(pool->state() == pool_state::closed);
+    pool.reset();
+  }
+  REQUIRE(held->socket);
+  context.reset();
+  CHECK_FALSE(held->socket);
+  held.release();
 }
 
 TEST_CASE(

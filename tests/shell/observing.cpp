@@ -137,6 +137,26 @@ TEST_CASE("[H15] given a coroutine that leaks, when its stack is told, then it s
   CHECK(has_frame_near(r.events->last_stack, around));
 }
 
+TEST_CASE("[H15] given a leak told with its stack, when the next holder leaks as well, by a callback, then the stack is his own") {
+  auto config = calm(1, 1);
+  config.leak_detection = true;
+  config.leak_timeout = 300s;
+  config.track_stack_trace = true;
+  rig<> r(config);
+  r.open();
+  auto first = r.pool->try_acquire();
+  r.sim.run_for(301s);
+  const std::string stack_of_first = r.events->last_stack;
+  REQUIRE(stack_of_first != "");
+  first.release();
+  auto second = r.ask();
+  r.sim.run_for(301s);
+  REQUIRE(second->served());
+  CHECK(r.events->count("leak detected") == 2);
+  CHECK(r.events->last_stack != "");
+  CHECK(r.events->last_stack != stack_of_first);
+}
+
 TEST_CASE("[H15] given acquires at different places, when they leak, then each report names its own line") {
   auto config = calm(2, 2);
   config.leak_detection = true;

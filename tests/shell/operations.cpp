@@ -423,6 +423,25 @@ TEST_CASE("given a connection that cannot be watched, when it is made, then it s
   r.close_and_check();
 }
 
+TEST_CASE("given a connection that goes on ringing, when it is detached, then it leaves the pool all the same") {
+  struct stubborn : fake_connection {
+    using fake_connection::fake_connection;
+    void watch(std::function<void()> gone) {
+      if (!gone) throw std::bad_alloc();
+    }
+  };
+  rig<stubborn> r(calm(1, 1));
+  r.open();
+  {
+    auto held = r.take();
+    const auto mine = held.detach();
+    CHECK(mine.usable());
+  }
+  CHECK(r.stats().active_connections == 0);
+  CHECK(r.stats().closed(close_reason::detached) == 1);
+  r.close_and_check();
+}
+
 TEST_CASE("given a connection type with reset() and no after_lease(), when a lease ends, then it is always reset") {
   rig<testing::basic_fake_connection<reset_only>> r(calm(0, 1));
   r.take().release();

@@ -1,5 +1,6 @@
 // tidepool - durations and "no limit".
 #include <tidepool/time.hpp>
+#include <tidepool/traits.hpp>
 
 #include "support/catch.hpp"
 
@@ -34,6 +35,23 @@ TEST_CASE("given a moment, when a span is added, then the sum stops at never ins
   CHECK(later(never - 1ns, 2ns) == never);
   CHECK(later(never - 10ns, duration::max() - 1ns) == never);
   CHECK(later(-5s, 10s) == 5s);
+}
+
+/// A clock that ticks in milliseconds.
+struct coarse_clock {
+  using duration = std::chrono::milliseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<coarse_clock>;
+};
+struct coarse_traits : default_traits<int> {
+  using clock_type = coarse_clock;
+};
+
+TEST_CASE("given a clock coarser than the pool's time, when a timer is set, then it is not set to before its deadline") {
+  CHECK(detail::time_of<coarse_traits>(10ms).time_since_epoch() == 10ms);
+  CHECK(detail::time_of<coarse_traits>(10ms + 1ns).time_since_epoch() == 11ms);
+  CHECK(detail::time_of<default_traits<int>>(10ms + 1ns).time_since_epoch() == 10ms + 1ns);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ class acquire_op : public core_waiter {
     if (entry* held = pool->take(from, timeout <= duration::zero(), op->trace_)) {
       op->slot = held;
       op->at = stage::done;
+      op->trace_.reset();  // the entry has it; this is the one of its last holder
       return finish(op);
     }
     op->cancellation_ = asio::get_associated_cancellation_slot(op->handler_);

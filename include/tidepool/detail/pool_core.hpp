@@ -59,7 +59,8 @@ class pool_core {
       const tick due = later(now, leak_.report_after());
       if (due < armed_at_) armed_at_ = arm_at = due;
     }
-    if (count(slot_state::idle) < config_.min_idle && now < armed_at_ && gate_.streak() == 0 && spares_missing() > 0 && total() < max_) {
+    if (count(slot_state::idle) < config_.min_idle && now < armed_at_ && (gate_.streak() == 0 || !wants_connect_) && spares_missing() > 0 &&
+        total() < max_) {
       armed_at_ = arm_at = now;  // the timer opens the next spare one
     }
     return slot;
@@ -72,6 +73,8 @@ class pool_core {
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return false;
     if (live() > min_ && later(now, config_.idle_timeout) < armed_at_) return false;
+    if (!slot.retire.linked && slot.retire.at != never)
+      return false;  // its time came while it was out, by a clock that is ahead of this one
     end_lease(slot, now, last_ok, held);
     set(slot, slot_state::idle);
     const core_slot* newest = idle_.front();
@@ -214,12 +217,14 @@ class pool_core {
   /// The longest held leases, reported ones first; returns how many were written.
   std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
-  /// The first lease out for which `test` holds, or null.
+  /// The first lease out for which `test` holds, one whose connection was taken back included, or null.
   template <class Test>
   core_slot* find_lease(Test test) const noexcept {
     for (core_slot* s = reported_.front(); s; s = reported_.after(*s))
       if (test(*s)) return s;
     for (core_slot* s = leased_.front(); s; s = leased_.after(*s))
+      if (test(*s)) return s;
+    for (core_slot* s = taken_back_.front(); s; s = taken_back_.after(*s))
       if (test(*s)) return s;
     return nullptr;
   }
@@ -365,8 +370,9 @@ class pool_core {
   count_integral busy_;
   pool_stats totals_;  ///< its counters and histograms; the gauges are filled in by `snapshot()`
 
-  intrusive_list<core_slot> reported_;  ///< leases known to the observer as leaked
-  intrusive_list<core_slot> in_op_;     ///< connecting, validating before a hand-out, resetting, closing
+  intrusive_list<core_slot> reported_;    ///< leases known to the observer as leaked
+  intrusive_list<core_slot> taken_back_;  ///< gone, and not let go of by their holders yet
+  intrusive_list<core_slot> in_op_;       ///< connecting, validating before a hand-out, resetting, closing
   intrusive_list<core_waiter> openers_;
   intrusive_list<core_waiter> closers_;
   deadline_queue<core_waiter> waits_;

@@ -240,6 +240,7 @@ TIDEPOOL_CORE(void)::take_from_holder(core_slot& slot, close_reason reason, tick
   end_lease(slot, now, tick{}, duration(-1));
   slot.by_the_book = true;
   leave(slot, reason, now);
+  taken_back_.push_back(slot);
   queue_action(slot, slot_action::abort_lease);
 }
 
@@ -315,6 +316,7 @@ TIDEPOOL_CORE(bool)::op_ending(core_slot& slot) noexcept {
 }
 
 TIDEPOOL_CORE(bool)::let_go(core_slot& slot) noexcept {
+  if (slot.linked()) taken_back_.erase(slot);  // gone, it is in no other list
   slot.phase = op_phase::none;
   slot.left_behind = slot.aborting || slot.action != slot_action::none;
   return !slot.left_behind;

@@ -86,7 +86,12 @@ template <class Connection, class Traits>
 
 template <class Connection, class Traits>
 Connection pool_impl<Connection, Traits>::detach(entry& e) {
-  if constexpr (can::watch) e.connection->watch({});
+  if constexpr (can::watch) {
+    try {
+      e.connection->watch({});
+    } catch (...) {  // it may go on ringing: the bell outlives the entry
+    }
+  }
   const auto self = this->shared_from_this();
   core_actions a;
   bool taken_back = false;
