@@ -211,6 +211,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       const lock_type lock(mutex_);
       shut();
       what(precise_now<Traits>());
+      a.orders |= core_.has_orders();  // of what `shut()` found, where the event itself settled nothing
       admit();
     }
     perform(a);

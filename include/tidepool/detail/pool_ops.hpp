@@ -284,6 +284,7 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
     } else {
       free = core_.let_go(e);
     }
+    a.orders |= core_.has_orders();
     admit();
   }
   if (cared) report();
