@@ -170,6 +170,7 @@ inline void cancel_in_background(PGconn* what) noexcept {
 
 /// Stops what a connection is running. Get one from `connection::canceller()`; copies are cheap and may be used on any
 /// thread, also after the connection is gone (then nothing happens). The stopped statement fails with SQLSTATE 57014.
+/// It belongs to the connection, not to the lease: one that is kept beyond the lease stops what the next holder runs.
 ///
 /// A connection whose request is still under way when its lease ends is closed: the request could hit the next holder.
 class canceller {
