@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "../support/side_threads.hpp"
 #include "checks.hpp"
 #include "proxy.hpp"
 
@@ -218,6 +219,7 @@ TEST_CASE("given a login that costs absurdly many iterations, when the pool conn
   report("S8", m, "SCRAM with 3,000,000 iterations at one login");
   CHECK(watched.stop());
   db.admin("drop role costly");
+  CHECK(tidepool_tests::side_threads_end());
 }
 
 TEST_CASE("given a pool that asked for TLS, when its sessions are killed and made again, then none is without", "[faults][security]") {

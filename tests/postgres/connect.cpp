@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "../support/side_threads.hpp"
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -469,7 +470,7 @@ TEST_CASE("given a login that costs absurdly many iterations, when connecting, t
   CHECK(enough.kind() == tidepool::failure_kind::transient);
   CHECK(std::string(enough.what()).find("too many") != std::string::npos);
   pg::detail::stray_logins() -= 1;
-  for (int i = 0; i < 6000 && pg::detail::stray_logins().load() > 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(side_threads_end());
   CHECK(pg::detail::stray_logins().load() == 0);
 }
 

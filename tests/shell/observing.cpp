@@ -112,7 +112,7 @@ asio::awaitable<void> hold_for_ever(rig<>::pool_type& pool, rig<>::lease& held, 
 bool has_frame_near(const std::string& stack, std::uintptr_t address) {
   for (std::size_t at = stack.find("[0x"); at != std::string::npos; at = stack.find("[0x", at + 1)) {
     const std::uintptr_t frame = std::stoull(stack.substr(at + 1), nullptr, 16);
-    if (frame > address && frame < address + 300) return true;
+    if (frame > address && frame < address + 2048) return true;
   }
   return false;
 }

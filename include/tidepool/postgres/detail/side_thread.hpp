@@ -4,11 +4,19 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 #include <utility>
 
 namespace tidepool::postgres::detail {
+
+/// How many of these threads there are. A program should not leave main() before they have ended: what they use, OpenSSL above all, is
+/// taken down there.
+inline std::atomic<int>& side_threads_running() noexcept {
+  static std::atomic<int> count{0};
+  return count;
+}
 
 /// Runs `work`, which must not throw, on a thread that nobody joins. False when there is none to be had; `work` is then destroyed.
 template <class Work>
@@ -19,10 +27,18 @@ bool on_side_thread(Work work) noexcept {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   bool started = true;
+  side_threads_running().fetch_add(1);
   try {
-    std::thread([work = std::move(work)]() mutable noexcept { work(); }).detach();
+    std::thread([work = std::move(work)]() mutable noexcept {
+      {
+        Work mine(std::move(work));
+        mine();
+      }
+      side_threads_running().fetch_sub(1);
+    }).detach();
   } catch (...) {
     started = false;
+    side_threads_running().fetch_sub(1);
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return started;

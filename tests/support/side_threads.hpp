@@ -1,0 +1,21 @@
+// tidepool - logins and cancels that nobody waits for any more: a test program must not end under them.
+#ifndef TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
+#define TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
+
+#include <tidepool/postgres.hpp>
+
+#include <chrono>
+#include <thread>
+
+namespace tidepool_tests {
+
+/// Waits for their end, a minute at most.
+inline bool side_threads_end() {
+  const auto running = [] { return tidepool::postgres::detail::side_threads_running().load(); };
+  for (int i = 0; i < 6000 && running() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return running() == 0;
+}
+
+}  // namespace tidepool_tests
+
+#endif
