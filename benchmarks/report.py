@@ -245,7 +245,7 @@ def policies():
         without, alone = quickest(f"acquire/acquire<without_{key}>"), quickest(f"acquire/acquire<only_{key}>")
         if without and alone and everything and nothing:
             rows.append((label, number(without), f"{everything - without:+.1f}", number(alone), f"{alone - nothing:+.1f}"))
-    for case, label in (("every_lease_timed", "hold times of every lease, not one in 16"), ("watched", "an observer of checkouts and check-ins"),
+    for case, label in (("every_lease_timed", "hold times of every lease, not of a sample"), ("watched", "an observer of checkouts and check-ins"),
                         ("traced", "`track_stack_trace`")):
         found = quickest(f"acquire/acquire<{case}>")
         if found and everything:
