@@ -101,10 +101,10 @@ tidepool::pool_config read(reader in) {
 }
 
 using connection = tidepool::testing::fake_connection;
-using pool_type = tidepool::basic_pool<connection, tidepool::testing::simulated_traits<connection>>;
+using fuzzed_pool = tidepool::basic_pool<connection, tidepool::testing::simulated_traits<connection>>;
 
-asio::awaitable<void> use(pool_type& from, int& count) {
-  pool_type::lease lease = co_await from.acquire(std::chrono::seconds(1));
+asio::awaitable<void> use(fuzzed_pool& from, int& count) {
+  fuzzed_pool::lease lease = co_await from.acquire(std::chrono::seconds(1));
   count += static_cast<bool>(lease);
   co_await tidepool::testing::sleep_for(std::chrono::milliseconds(5));
 }
@@ -123,7 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tidepool::testing::simulation sim(1);
   tidepool::testing::world server(sim);
   {
-    pool_type pool(sim.get_executor(), server.connector(), config);
+    fuzzed_pool pool(sim.get_executor(), server.connector(), config);
     int served = 0;
     for (int i = 0; i < 3; ++i) asio::co_spawn(sim.get_executor(), use(pool, served), asio::detached);
     sim.run_for(std::chrono::seconds(3), 1'000'000);
