@@ -290,7 +290,8 @@ TEST_CASE("[INV-11] given a lease on its way into the lane, when the pool closes
   s->held = false;
   auto& closer = r.close(10s);
   CHECK(closer.waiting());
-  r.core.unpark(*s, r.now, r.acts);
+  r.core.unpark(*s, r.now);
+  r.core.catch_up(r.now, r.acts);
   r.pump();
   CHECK(r.stats().closing == 1);
   r.close_all();

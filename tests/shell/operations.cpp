@@ -410,6 +410,43 @@ TEST_CASE("[H5] given connections that tell when their peer hangs up, when they 
   r.settle();
 }
 
+/// One whose peer hangs up just when its pool has found it alive and is about to park it.
+struct dying : ringing {
+  using ringing::ringing;
+  static std::function<void()>& being_parked() {
+    static std::function<void()> hook;
+    return hook;
+  }
+  virtual_clock::time_point last_round_trip() const noexcept {
+    if (being_parked()) std::exchange(being_parked(), nullptr)();
+    return ringing::last_round_trip();
+  }
+};
+
+TEST_CASE("[H5] given a lease on its way into the fast lane, when its peer hangs up and the pool looks around, then it is found dead too") {
+  ringing::bells().clear();
+  // Without an observer, which would have every lease timed, and none parked.
+  rig<dying, testing::simulated_traits<dying>> r(calm(1, 1));
+  r.open();
+  for (int i = 0; i < 40; ++i) r.take().release();
+  int in_time = 0;
+  for (int i = 0; i < 4; ++i) {  // of which half are timed, and come back by the book
+    auto held = r.take();
+    const auto bell = ringing::bells().at(held->id());
+    dying::being_parked() = [&] {
+      r.server.kill_sessions();
+      bell();
+      r.sim.run_for(1ms);
+    };
+    held.release();
+    dying::being_parked() = nullptr;
+    r.sim.run_for(100ms);
+    in_time += r.stats().connections_closed == static_cast<std::uint64_t>(i) + 1;
+  }
+  CHECK(in_time == 4);
+  r.close_and_check();
+}
+
 TEST_CASE("given a connection that cannot be watched, when it is made, then it serves like any other") {
   struct deaf : fake_connection {
     using fake_connection::fake_connection;

@@ -92,12 +92,18 @@ class fast_lane {
     }
   }
 
-  bool open() const noexcept { return open_.load(std::memory_order_acquire); }
-  /// Under the pool's lock.
-  void admit() noexcept { open_.store(true, std::memory_order_release); }
-  /// Under the pool's lock; from here on nothing stays parked that `collect()` does not see. The store here and the look at the stripes
-  /// there, against the exchange and the look at `open_` in `park()`, are sequentially consistent (Dekker): one sees the other.
-  void shut() noexcept { open_.store(false, std::memory_order_seq_cst); }
+  /// How often it has been opened and shut: odd while it is open.
+  using epoch = std::uint32_t;
+  static constexpr bool is_open(epoch e) noexcept { return e % 2 != 0; }
+
+  epoch now() const noexcept { return epoch_.load(std::memory_order_acquire); }
+  bool open() const noexcept { return is_open(now()); }
+  /// Under the pool's lock, while it is shut.
+  void admit() noexcept { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  /// Under the pool's lock, while it is open; from here on nothing stays parked that `collect()` does not see. The store here and the look
+  /// at the stripes there, against the exchange and the look at `epoch_` in `park()`, are sequentially consistent (Dekker): one sees the
+  /// other.
+  void shut() noexcept { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst); }
 
   /// What this thread parked last, or null.
   Slot* take() noexcept {
@@ -111,12 +117,13 @@ class fast_lane {
     const unsigned number = thread_number::mine();
     return number != thread_number::none && stripes_[number].slot.load(std::memory_order_relaxed) == nullptr;
   }
-  /// With room. False: the lane has been shut, and the slot is the caller's again. True: this object may be gone by now.
-  bool park(Slot& slot) noexcept {
+  /// With room. `seen` is what the caller found before it looked whether the slot may be parked. False: the lane has been shut since, and
+  /// the slot is the caller's again. True: this object may be gone by now.
+  bool park(Slot& slot, epoch seen) noexcept {
     auto& mine = stripes_[thread_number::mine()];
     mine.parking.store(true, std::memory_order_relaxed);
     mine.slot.exchange(&slot, std::memory_order_seq_cst);
-    const bool kept = open_.load(std::memory_order_seq_cst) || mine.slot.exchange(nullptr, std::memory_order_acq_rel) == nullptr;
+    const bool kept = epoch_.load(std::memory_order_seq_cst) == seen || mine.slot.exchange(nullptr, std::memory_order_acq_rel) == nullptr;
     mine.parking.store(false, std::memory_order_release);
     return kept;
   }
@@ -135,7 +142,7 @@ class fast_lane {
   };
 
   std::array<stripe, thread_number::most> stripes_;
-  alignas(64) std::atomic<bool> open_{false};
+  alignas(64) std::atomic<epoch> epoch_{0};
 };
 
 }  // namespace tidepool::detail

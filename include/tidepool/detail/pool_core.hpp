@@ -113,11 +113,6 @@ class pool_core {
     ++slot.uses;
     return true;
   }
-  /// The lane did not keep it, or it is not for handing out from there.
-  void unpark(core_slot& slot, tick now, core_actions& a) noexcept {
-    unpark(slot, now);
-    settle(now, a);
-  }
   /// Back into the idle list, or away; what is queued by that has to be performed.
   void unpark(core_slot& slot, tick now) noexcept;
   bool has_orders() const noexcept { return first_action_ != nullptr; }

@@ -68,8 +68,12 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   void release(entry& e) noexcept {
     if constexpr (has_lane) {
+      // Of before the look at the connection, so that it is not parked when the pool has looked at the idle ones meanwhile.
+      const auto seen = lane_.now();
       // A timed lease comes back by the book.
-      if (e.sampled_at == tick{} && lane_.open() && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean && park(e)) return;
+      if (e.sampled_at == tick{} && lane_.is_open(seen) && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean &&
+          park(e, seen))
+        return;
     }
     release_locked(e);
   }
@@ -249,9 +253,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
     return nullptr;
   }
-  bool park(entry& e) noexcept {
+  bool park(entry& e, fast_lane<core_slot>::epoch seen) noexcept {
     if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
-    if (!lane_.park(e)) unpark(e);
+    if (!lane_.park(e, seen)) unpark(e);
     return true;
   }
   void unpark(entry& e) noexcept;

@@ -81,7 +81,12 @@ template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::unpark(entry& e) noexcept {
   const auto self = this->shared_from_this();
   core_actions a;
-  event(a, [&](tick now) { core_.unpark(e, now, a); });
+  event(a, [&](tick now) {
+    core_.unpark(e, now);
+    // The bell may have rung while it was neither idle nor in the lane.
+    if (hung_up(e)) core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a);
+    core_.catch_up(now, a);
+  });
 }
 
 template <class Connection, class Traits>
