@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
-#   tests/run.sh                 every configuration below; under 15 minutes on two cores
+#   tests/run.sh                 debug, asan, tsan and release; under 15 minutes on two cores
 #   tests/run.sh --quick         the debug configuration alone
-#   tests/run.sh --long          adds newer compilers, Asio, Catch2 and libpq, and the soak tests (an hour and more)
+#   tests/run.sh --long          every configuration, newer compilers, Asio, Catch2 and libpq, and the soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
 #
-# Configurations (tests/CMakePresets.json): debug, asan (with UBSan), tsan, clang, release (with a newer Asio where one can be had).
-# Together they run every area once or twice; alone, or with --long, each runs all that its preset names.
+# Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
+# clang, release (GCC with a newer Asio where one can be had). The first run has every area once or twice; alone, or with --long, each
+# runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
 # (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
 set -euo pipefail
@@ -21,11 +22,15 @@ for argument in "$@"; do
   case $argument in
     --quick) configurations=(debug) ;;
     --long) long=yes ;;
-    -*) sed -n '4,13s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    -*) sed -n '4,14s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     *) configurations+=("$argument") ;;
   esac
 done
-[ ${#configurations[@]} -gt 0 ] || configurations=(debug asan tsan clang release)
+standard=no
+if [ ${#configurations[@]} -eq 0 ]; then
+  configurations=(debug asan tsan release)
+  if [ $long = yes ]; then configurations+=(asan-gcc clang); else standard=yes; fi
+fi
 
 # What this script's children used so far; on a busy machine it says more than the clock.
 count_cpu() { # not in a subshell, which has no children yet
@@ -96,10 +101,10 @@ build_configuration() {
   say "$name: built in $((SECONDS - begin)) s ($((cpu - cpu_begin)) s of processor time)"
 }
 
-# What one of the others covers as well, where all five run.
+# Without what one of the others covers as well.
 declare -A areas=()
-if [ ${#configurations[@]} -eq 5 ] && [ $long = no ]; then
-  areas=([debug]='threads;faults;budgets;headers;snippets;consumers' [clang]='unit;core;shell;headers'
+if [ $standard = yes ]; then
+  areas=([debug]='threads;postgres;faults;budgets;headers;snippets;consumers' [asan]='unit;core;shell;simulator;postgres;headers'
     [release]='simulator;threads;headers')
 fi
 

@@ -169,6 +169,22 @@ TEST_CASE(
   r.finish();
 }
 
+TEST_CASE("[H5] given a suspended pool with a caller in line, when the interval passes, then nothing is checked until he is served") {
+  auto config = calm(0, 3);
+  config.health_check_interval = 30s;
+  rig r(config);
+  r.fill(3);
+  r.suspend();
+  auto& w = r.acquire(1h);
+  r.advance(40s);
+  CHECK(w.waiting());
+  CHECK(r.stats().validating == 0);
+  r.resume();
+  REQUIRE(w.served());
+  CHECK(r.stats().validating == 2);
+  r.finish();
+}
+
 TEST_CASE("[H5] given no interval, when hours pass, then nothing is validated") {
   rig r(calm(0, 3));
   r.fill(3);

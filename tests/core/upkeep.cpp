@@ -112,6 +112,35 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("[H8] given connections of one moment, when two would retire at nearly the same time, then the second waits for the gap") {
+  auto config = calm(10, 20);
+  config.max_lifetime = 1000s;
+  config.lifetime_jitter = 0.1;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    rig r(config, seed);
+    r.fill(10);
+    const tick limit = r.now + 1000s;
+    r.advance(899s);
+    tick last = r.now - 100s;
+    std::uint64_t retired = 0;
+    while (retired < 10) {
+      r.advance(100ms);
+      r.close_all();
+      r.connect_all();
+      const auto closed = r.stats().closed(close_reason::lifetime);
+      if (closed == retired) continue;
+      if (limit - r.now < 10s) break;  // the limit itself wins over the gap
+      REQUIRE(closed == retired + 1);
+      retired = closed;
+      // A tenth of the jitter window, or of the time that is left where that is less.
+      CHECK(r.now - last + 100ms >= std::min<duration>(10s, (limit - r.now) / 10));
+      last = r.now;
+    }
+    CHECK(retired >= 5);
+    r.finish();
+  }
+}
+
 TEST_CASE("[B039] given fifty expiries in one instant, when callers wait, then connects follow the demand, not the expiries") {
   auto config = calm(0, 50);
   config.max_lifetime = 100s;

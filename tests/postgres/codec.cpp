@@ -142,18 +142,18 @@ TEST_CASE("given arrays, when they go through text, then quotes, NULLs, bounds a
 TEST_CASE("given timestamps beyond the calendar type, when they are sent, then that is refused instead of another date being sent",
           "[postgres][codec]") {
   using namespace std::chrono;
-  using stamp = sys_time<microseconds>;
-  const stamp last = sys_days(year::max() / December / 31) + 24h - microseconds(1);
-  const stamp first = sys_days(year::min() / January / 1);
+  using moment = sys_time<microseconds>;
+  const moment latest = sys_days(year::max() / December / 31) + 24h - microseconds(1);
+  const moment earliest = sys_days(year::min() / January / 1);
   std::string out;
-  pg::codec<stamp>::encode(out, last);
+  pg::codec<moment>::encode(out, latest);
   CHECK(out == "32767-12-31 23:59:59.999999+00");
   out.clear();
-  pg::codec<stamp>::encode(out, first);
+  pg::codec<moment>::encode(out, earliest);
   CHECK(out == "32768-01-01 00:00:00.000000+00 BC");
-  for (const stamp beyond :
-       {last + microseconds(1), first - microseconds(1), stamp::max() - microseconds(1), stamp::min() + microseconds(1)}) {
-    CHECK_THROWS_AS(pg::codec<stamp>::encode(out, beyond), pg::error);
+  for (const moment beyond :
+       {latest + microseconds(1), earliest - microseconds(1), moment::max() - microseconds(1), moment::min() + microseconds(1)}) {
+    CHECK_THROWS_AS(pg::codec<moment>::encode(out, beyond), pg::error);
   }
 }
 

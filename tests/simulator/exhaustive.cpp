@@ -202,7 +202,7 @@ TEST_CASE("given up to three tasks, when the first ten or twelve decisions take 
   run_all<full_kind>();
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // two threads that wait for each other at each step take minutes there
+#if !defined(__SANITIZE_ADDRESS__)  // GCC's: two threads that wait for each other at each step take minutes there
 TEST_CASE("given up to three tasks and two threads that park leases, when the first decisions take every combination, then none breaks") {
   run_all<quick_kind>();
 }

@@ -17,8 +17,8 @@ as_root() {
 }
 
 packages() {
-  local wanted=(g++ clang cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev
-    valgrind openssl pgbouncer nftables faketime) # the last four for the faults
+  local wanted=(g++ clang llvm cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev
+    valgrind openssl pgbouncer nftables faketime) # LLVM names the places in what its sanitizers say; the last four are for the faults
   local missing=() package
   if ! command -v dpkg-query >/dev/null; then
     say "no Debian packages here; needed are the likes of: ${wanted[*]}"
