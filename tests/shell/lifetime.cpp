@@ -148,7 +148,9 @@ TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroye
   const int order = GENERATE(0, 1, 2);
   tidepool::basic_pool<plain>::lease held;
   auto context = std::make_unique<asio::io_context>();
-  auto pool = std::make_unique<tidepool::basic_pool<plain>>(*context, make_plain, calm(0, 1));
+  asio::any_io_executor executor = context->get_executor();
+  if (GENERATE(false, true)) executor = asio::make_strand(*context);
+  auto pool = std::make_unique<tidepool::basic_pool<plain>>(std::exchange(executor, {}), make_plain, calm(0, 1));
   pool->async_acquire(5s, [&](error_code, tidepool::basic_pool<plain>::lease got) { held = std::move(got); });
   context->run();
   REQUIRE(held);

@@ -229,6 +229,11 @@ void pool_impl<Connection, Traits>::context_shutdown() noexcept {
       next->connection->context_gone();
     }
   }
+  // It may hold a strand, which must not outlive its context, as a lease may.
+  if constexpr (std::is_same_v<executor_type, asio::any_io_executor>) {
+    poster_ = {};
+    executor_ = {};
+  }
 }
 
 }  // namespace tidepool::detail
