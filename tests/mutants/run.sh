@@ -53,7 +53,7 @@ build() { ninja -C "$(folder_of "$1")" -j "$jobs" "tidepool_test_$1" >"$work/log
 # used it up after fifteen by the clock waits for something that does not come.
 run() {
   local status=0
-  (ulimit -t 60 && exec timeout -k 5 900 "$(folder_of "$1")/tests/tidepool_test_$1" --abort --use-colour no) >"$work/run" 2>&1 || status=$?
+  (ulimit -t 60 && exec timeout -k 5 240 "$(folder_of "$1")/tests/tidepool_test_$1" --abort --use-colour no) >"$work/run" 2>&1 || status=$?
   case $status in
     0) return 1 ;;
     124 | 137 | 152) failed="(no end within a minute)" ;;

@@ -47,6 +47,7 @@ struct tally {
   std::uint64_t acquires = 0;
   std::uint64_t grants = 0;
   std::uint64_t cancels = 0;
+  std::uint64_t parked = 0;  ///< leases given back past the lock
   tally& operator+=(const tally& o) {
     runs += o.runs;
     steps += o.steps;
@@ -55,6 +56,7 @@ struct tally {
     acquires += o.acquires;
     grants += o.grants;
     cancels += o.cancels;
+    parked += o.parked;
     return *this;
   }
 };
@@ -229,7 +231,10 @@ class bench : public bench_base {
       const bool spoilt = !Kind::features.usable && !Kind::features.after_lease && held && held->session().out_of_step;
       bench_.end(*this);
       const auto inside = bench_.calling();
+      const bool leased = static_cast<bool>(held);
+      const std::uint64_t before = bench_.lockings();
       bench_.on_some_thread([&] { spoilt ? held.discard() : held.release(); });
+      if (Kind::parks && leased && bench_.lockings() == before) ++bench_.sums.parked;
     }
     /// To be called before it is given back otherwise.
     void ends() { bench_.end(*this); }
@@ -254,7 +259,8 @@ class bench : public bench_base {
   /// Everything is drawn.
   explicit bench(choice_source& c) : bench(c, suited(draw_config(c))) {
     sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
-    world->plan() = draw_faults(c, config);
+    // Faults end connections before their leases are parked: half of the runs do without.
+    if (!Kind::parks || c.choose(2) == 1) world->plan() = draw_faults(c, config);
     permanent_failures = world->plan().permanent > 0;
     calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
   }
@@ -297,6 +303,10 @@ class bench : public bench_base {
       int& depth;
     };
     return guard(depth_);
+  }
+  static std::uint64_t lockings() {
+    if constexpr (Kind::parks) return Kind::traits::mutex_type::times;
+    return 0;
   }
   /// A call of the pool that hangs on the thread it comes from.
   template <class Call>

@@ -30,13 +30,24 @@ struct lone_kind : full_kind {
   };
 };
 
+/// Tells whether a call of the pool went past its lock.
+struct counting_mutex : tidepool::testing::checked_mutex {
+  void lock() {
+    checked_mutex::lock();
+    ++times;
+  }
+  static inline std::uint64_t times = 0;  // of all threads: they take turns
+};
+
 /// One whose leases are parked in the fast lane.
 struct quick_kind : full_kind {
   static constexpr const char* name = "quick";
   static constexpr bool parks = true;
   struct traits : tidepool::testing::simulated_traits<connection> {
     using observer = quiet_watcher;
+    using mutex_type = counting_mutex;
     static constexpr std::uint64_t hold_sampling = 4;
+    static constexpr std::uint64_t hold_sampling_ramp = 0;
   };
 };
 

@@ -130,6 +130,7 @@ class workload {
   void take_without_waiting() {
     if (!b_.pool) return;
     const auto inside = b_.calling();
+    if (Kind::parks) use_over_and_over();
     const bool asks = !b_.in_observer && (!Kind::parks || b_.choices.choose(3) == 2);
     const std::size_t waiting = asks ? b_.pool->stats().waiting : 0;
     lease taken;
@@ -140,6 +141,18 @@ class workload {
     ++b_.acquires;
     ++b_.sums.acquires;
     b_.kept.push_back(std::make_unique<holding>(b_, std::move(taken)));
+  }
+  /// Leases are parked from the second use of a connection on.
+  void use_over_and_over() {
+    for (std::uint32_t times = b_.choices.choose(8); times > 0 && b_.pool; --times) {
+      lease taken;
+      b_.on_some_thread([&] { taken = b_.pool->try_acquire(); });
+      if (!taken) return;
+      b_.say("used ", taken.id());
+      ++b_.acquires;
+      ++b_.sums.acquires;
+      const holding used(b_, std::move(taken));
+    }
   }
 
   void give_back_kept() { b_.give_back_one(); }

@@ -307,7 +307,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   /// One lease stands for those between it and the one timed before: each of the first, then ever fewer.
   [[gnu::noinline]] static void begin_sample(entry& e) noexcept {
-    const std::uint64_t gap = std::clamp<std::uint64_t>(e.uses / 16, 1, Traits::hold_sampling);
+    std::uint64_t gap = Traits::hold_sampling;
+    if constexpr (Traits::hold_sampling_ramp > 0) gap = std::clamp<std::uint64_t>(e.uses / Traits::hold_sampling_ramp, 1, gap);
     e.sample_weight = times_every_lease ? 1 : e.uses - std::exchange(e.last_sample, e.uses);
     e.next_sample = e.uses + gap;
     e.sampled_at = precise_now<Traits>();
