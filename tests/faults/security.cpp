@@ -230,7 +230,8 @@ TEST_CASE("given a pool that asked for TLS, when its sessions are killed and mad
     return;
   }
   setup with;
-  with.conninfo = db.conninfo() + " sslmode=require";
+  proxy net(db.port());
+  with.conninfo = net.before(db.conninfo()) + " sslmode=require";
   rig watched(with);
   REQUIRE(watched.start());
   for (int round = 0; round < 3; ++round) {
@@ -245,6 +246,13 @@ TEST_CASE("given a pool that asked for TLS, when its sessions are killed and mad
     CHECK(rows.at(0).at(1) == "0");
     CHECK(db.sessions(with.application) != before);
   }
+  // Somebody on the way says that the server has none, and would pass on the rest.
+  net.deny_tls(true);
+  db.terminate_all(with.application);
+  const auto until = clock::now() + 20s;
+  while (watched.told().find("SSL was required") == std::string::npos && clock::now() < until) wait_for(5ms);
+  CHECK(watched.told().find("SSL was required") != std::string::npos);
+  CHECK(db.sessions(with.application).empty());
   CHECK(watched.stop());
 }
 
