@@ -213,7 +213,7 @@ TEST_CASE("row 16: given a slow network, when there is load, then nothing breaks
   const auto before = watched.stats();
   const auto hit = clock::now();
   net.delay(long_mode() ? 200ms : 100ms);
-  wait_for(5s);
+  wait_for(long_mode() ? 5s : 3s);
   const auto m = watch(watched, hit, hit, 1000ms);
   INFO(m.first_failure);
   CHECK(m.failed == 0);

@@ -60,7 +60,7 @@ TEST_CASE("row 5: given load, when the server is away for long, then attempts ar
   const auto hit = clock::now();
   db.stop("immediate");
   check_fast_refusal(watched);
-  wait_for(long_mode() ? 60s : 6s);
+  wait_for(long_mode() ? 60s : 4s);
   const auto errors = watched.stats().connection_errors;
   const auto cure = db.start();
   check_attempts(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
@@ -103,7 +103,7 @@ TEST_CASE("row 9: given load, when the whole server is stopped, then every acqui
   REQUIRE(watched.start());
   const auto hit = clock::now();
   db.freeze();
-  wait_for(long_mode() ? 10s : 5s);
+  wait_for(long_mode() ? 10s : 4s);
   const auto frozen = judge(watched, hit, hit);
   CHECK(frozen.detect_ms >= 0);
   db.thaw();
