@@ -68,11 +68,11 @@ struct default_traits {
       return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
     }
 #endif
-    return std::chrono::steady_clock::now();
+    return std::chrono::steady_clock::now();  // NOLINT(clock): this is where it comes from
   }
   /// Where the jitter of a pool starts.
   static std::uint64_t random_seed() {
-    std::random_device device;
+    std::random_device device;  // NOLINT(clock)
     return (std::uint64_t{device()} << 32) ^ device();
   }
   // Optional: `using timer_type = ...;` with a constructor from executor_type, `expires_at(time_point)`, `async_wait(void(error_code))`,

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "../support/catch.hpp"
+#include "proxy.hpp"
 #include "rig.hpp"
 
 /// Ends a test whose row this machine cannot run, and says so, also in the table.
@@ -40,6 +41,22 @@ inline void check_common(rig& watched, const verdict& m) {
 inline void check_common(rig& watched, const verdict& m, const server& at) {
   check_common(watched, m);
   CHECK(watched.difference(at).empty());
+}
+/// For faults that end connections: detection counts from the moment the first of them had ended. A caller may have read the reason before.
+inline void detect_from_hang_up(const rig& watched, verdict& m) {
+  const auto ended = watched.first_hang_up(m.hit);
+  const auto alarm = watched.first_alarm(m.hit);
+  CHECK(ended != moment::max());
+  CHECK(alarm != moment::max());
+  m.detect_ms = std::max(0.0, std::chrono::duration<double, std::milli>(alarm - ended).count());
+}
+/// For faults that the server tells in words, through a proxy: from the moment they came.
+inline void detect_from_words(const rig& watched, const proxy& net, verdict& m) {
+  const auto said = net.heard();
+  REQUIRE(said != moment::max());
+  const auto alarm = watched.first_alarm(said);
+  CHECK(alarm != moment::max());
+  m.detect_ms = std::chrono::duration<double, std::milli>(alarm - said).count();
 }
 /// Recovery within the 2.5 s that every row allows.
 inline void check_recovery(const verdict& m) {

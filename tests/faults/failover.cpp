@@ -33,9 +33,6 @@ class pair_of_servers {
     with.writes = true;
     return with;
   }
-  void promote_second() const {
-    if (run_program({servers_script(), "promote", second->dir()}).status != 0) throw std::runtime_error("not promoted");
-  }
 
   server first;
   std::unique_ptr<server> second;
@@ -51,9 +48,9 @@ TEST_CASE("row 20: given a primary that is killed, when its standby is promoted,
   const auto hit = clock::now();
   const auto postmaster = both.first.postmaster();
   both.first.signal(postmaster, SIGKILL);
-  both.promote_second();
-  const auto cure = clock::now();
-  const auto m = watch(watched, hit, cure, 2500ms);
+  const auto cure = both.second->promote();
+  auto m = watch(watched, hit, cure, 2500ms);
+  detect_from_hang_up(watched, m);
   check_recovery(m);
   CHECK(m.running <= 8);
   check_common(watched, m, *both.second);
@@ -70,8 +67,7 @@ TEST_CASE("row 20: given a primary that falls silent, when its standby is promot
   REQUIRE(watched.start());
   const auto hit = clock::now();
   both.first.freeze();
-  both.promote_second();
-  const auto cure = clock::now();
+  const auto cure = both.second->promote();
   const auto m = watch(watched, hit, cure, 6000ms);
   // Not the 2.5 s of other rows: sockets of the silent host are still open, and each must be found out.
   CHECK(m.recover_ms >= 0);
@@ -87,7 +83,7 @@ TEST_CASE("row 21: given a primary that turns read-only under its sessions, when
   rig watched(both.load());
   REQUIRE(watched.start());
   const auto hit = clock::now();
-  both.promote_second();
+  both.second->promote();
   // Its sessions live on: nothing but the refusal of a write shows it.
   both.first.admin("alter system set default_transaction_read_only = on");
   both.first.admin("select pg_reload_conf()");
@@ -116,13 +112,13 @@ TEST_CASE("row 21: given a switch-over, when the old primary is back as standby,
   REQUIRE(watched.start());
   const auto hit = clock::now();
   both.first.stop("fast");
-  both.promote_second();
-  const auto cure = clock::now();
+  const auto cure = both.second->promote();
   // pg_rewind wants a checkpoint of the new time line.
   both.second->admin("checkpoint");
   const auto back = run_program({servers_script(), "demote", both.first.dir(), both.second->dir()});
   REQUIRE(back.status == 0);
-  const auto m = watch(watched, hit, cure, 1500ms);
+  auto m = watch(watched, hit, cure, 1500ms);
+  detect_from_hang_up(watched, m);
   check_recovery(m);
   CHECK(m.running <= 8);
   CHECK(both.first.admin("select pg_is_in_recovery()").at(0).at(0) == "t");

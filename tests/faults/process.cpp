@@ -43,7 +43,7 @@ TEST_CASE("row 24: given load, when this process is frozen, then no connection i
   REQUIRE(watched.start());
   const auto before = watched.stats();
   const auto hit = clock::now();
-  freeze_ourselves(long_mode() ? 60s : 5s);
+  freeze_ourselves(long_mode() ? 60s : 3s);
   const auto cure = clock::now();
   const auto m = watch(watched, hit, cure);
   check_recovery(m);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -107,6 +108,11 @@ struct proxy::inside {
         std::size_t size = co_await from.async_read_some(asio::buffer(buffer.data(), room), asio::use_awaitable);
         while (hole) co_await pause(5ms);
         if (late.load() > 0) co_await pause(std::chrono::microseconds(jittered()));
+        if (direction == way::to_server && one->passed[which] == 0 && denies_tls) {
+          co_await asio::async_write(from, asio::buffer("N", 1), asio::use_awaitable);
+          one->passed[which] += size;
+          continue;
+        }
         if (direction == way::to_server && one->passed[which] == 0) {
           const std::string instead = tls_answer();
           if (!instead.empty()) {
@@ -127,6 +133,7 @@ struct proxy::inside {
             hit = static_cast<char>(static_cast<unsigned char>(hit) ^ planned->mask);
           }
         }
+        if (direction == way::to_client) listen(std::string_view(buffer.data(), size));
         co_await asio::async_write(to, asio::buffer(buffer.data(), size), asio::use_awaitable);
         one->passed[which] += size;
       }
@@ -146,6 +153,11 @@ struct proxy::inside {
     const long middle = late.load();
     return std::uniform_int_distribution<long>(middle - middle / 3, middle + middle / 3)(random);
   }
+  void listen(std::string_view said) {
+    const std::lock_guard lock(mutex);
+    if (awaited.empty() || heard != unheard || said.find(awaited) == std::string_view::npos) return;
+    heard = std::chrono::steady_clock::now();
+  }
   std::string tls_answer() {
     const std::lock_guard lock(mutex);
     return instead_of_tls;
@@ -163,6 +175,7 @@ struct proxy::inside {
   std::atomic<int> accepted{0};
   std::atomic<bool> hole{false};
   std::atomic<bool> resets{false};
+  std::atomic<bool> denies_tls{false};
   std::atomic<long> late{0};  // microseconds
   std::atomic<std::size_t> chunk{0};
   mutable std::mutex mutex;
@@ -170,6 +183,9 @@ struct proxy::inside {
   std::array<std::size_t, 2> passed{};
   std::string instead_of_tls;
   std::string after_that;
+  std::string awaited;
+  static constexpr auto unheard = std::chrono::steady_clock::time_point::max();
+  std::chrono::steady_clock::time_point heard = unheard;
   std::minstd_rand random{4711};
   std::thread thread;
 };
@@ -207,6 +223,16 @@ void proxy::answer_tls_request(const std::string& instead, const std::string& th
   const std::lock_guard lock(in_->mutex);
   in_->instead_of_tls = instead;
   in_->after_that = then;
+}
+void proxy::deny_tls(bool on) { in_->denies_tls = on; }
+void proxy::listen_for(const std::string& text) {
+  const std::lock_guard lock(in_->mutex);
+  in_->awaited = text;
+  in_->heard = inside::unheard;
+}
+std::chrono::steady_clock::time_point proxy::heard() const {
+  const std::lock_guard lock(in_->mutex);
+  return in_->heard;
 }
 int proxy::accepted() const { return in_->accepted; }
 std::size_t proxy::passed(way direction) const {

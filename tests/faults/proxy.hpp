@@ -39,6 +39,12 @@ class proxy {
   /// Empty: as the server does.
   void answer_tls_request(const std::string& instead, const std::string& then = "");
 
+  /// Says no to a client that asks for TLS, in the server's name, and passes on what it sends then.
+  void deny_tls(bool on);
+  /// Notes when this text first goes to a client, before it does; `time_point::max()` until then.
+  void listen_for(const std::string& text);
+  std::chrono::steady_clock::time_point heard() const;
+
   /// Connections taken so far, and how many bytes the last one that ended had passed on.
   int accepted() const;
   std::size_t passed(way direction) const;

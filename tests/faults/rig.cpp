@@ -2,11 +2,15 @@
 #include "rig.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <future>
 #include <mutex>
@@ -62,6 +66,67 @@ class alarm_observer {
   std::shared_ptr<diary> diary_;
 };
 
+/// When connections were ended by their peers. Sees the sockets themselves, whatever the pool does with them; the kernel forgets each
+/// when the pool closes it.
+class hang_up_log {
+ public:
+  hang_up_log() : set_(::epoll_create1(EPOLL_CLOEXEC)), end_(::eventfd(0, EFD_CLOEXEC)) {
+    epoll_event wanted{EPOLLIN, {}};
+    wanted.data.fd = end_;
+    ::epoll_ctl(set_, EPOLL_CTL_ADD, end_, &wanted);
+    thread_ = std::thread([this] { run(); });
+    // Ahead of those whose lateness it measures, where that is allowed.
+    sched_param first{};
+    first.sched_priority = 1;
+    (void)::pthread_setschedparam(thread_.native_handle(), SCHED_FIFO, &first);
+  }
+  hang_up_log(const hang_up_log&) = delete;
+  hang_up_log& operator=(const hang_up_log&) = delete;
+  ~hang_up_log() {
+    const std::uint64_t one = 1;
+    (void)!::write(end_, &one, sizeof one);
+    thread_.join();
+    ::close(set_);
+    ::close(end_);
+  }
+
+  void add(int socket) const {
+    epoll_event wanted{EPOLLRDHUP | EPOLLONESHOT, {}};
+    wanted.data.fd = -1;
+    ::epoll_ctl(set_, EPOLL_CTL_ADD, socket, &wanted);
+  }
+  moment first(moment from) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = std::lower_bound(seen_.begin(), seen_.end(), from);
+    return at == seen_.end() ? moment::max() : *at;
+  }
+
+ private:
+  void run() {
+    std::array<epoll_event, 32> events{};
+    for (;;) {
+      const int count = ::epoll_wait(set_, events.data(), static_cast<int>(events.size()), -1);
+      const auto now = clock::now();
+      const std::lock_guard lock(mutex_);
+      for (int i = 0; i < count; ++i) {
+        if (events[static_cast<std::size_t>(i)].data.fd == end_) return;
+        seen_.push_back(now);
+      }
+    }
+  }
+
+  int set_;
+  int end_;
+  mutable std::mutex mutex_;
+  std::vector<moment> seen_;
+  std::thread thread_;
+};
+
+asio::awaitable<void> note_socket(std::shared_ptr<hang_up_log> log, int socket) {
+  log->add(socket);
+  co_return;
+}
+
 struct watched_traits : tidepool::default_traits<pg::connection> {
   using observer = alarm_observer;
 };
@@ -112,9 +177,10 @@ tidepool::pool_config config_of(const setup& wanted) {
   return c;
 }
 
-pg::connector connector_of(const setup& wanted, const tidepool::pool_config& config) {
+pg::connector connector_of(const setup& wanted, const tidepool::pool_config& config, const std::shared_ptr<hang_up_log>& hang_ups) {
   pg::options options(wanted.conninfo + wanted.sockets + " application_name=" + wanted.application);
   options.cancel_timeout = 500ms;
+  options.on_connect = [hang_ups](pg::connection& c) { return note_socket(hang_ups, PQsocket(c.native())); };
   if (wanted.reset_full) options.reset = pg::reset_level::full;
   if (wanted.password) {
     options.credential_provider = [ask = wanted.password]() -> asio::awaitable<pg::credentials> {
@@ -149,7 +215,7 @@ struct rig::inside {
   explicit inside(setup with)
       : wanted(std::move(with)),
         config(config_of(wanted)),
-        connections(std::make_unique<pool>(io, connector_of(wanted, config), config, alarm_observer(events))) {}
+        connections(std::make_unique<pool>(io, connector_of(wanted, config, hang_ups), config, alarm_observer(events))) {}
 
   asio::awaitable<void> caller(int number) {
     asio::steady_timer timer(io);
@@ -258,6 +324,7 @@ struct rig::inside {
   tidepool::pool_config config;
   asio::io_context io{1};
   std::shared_ptr<diary> events = std::make_shared<diary>();
+  std::shared_ptr<hang_up_log> hang_ups = std::make_shared<hang_up_log>();
   std::unique_ptr<pool> connections;
   std::thread thread;
   std::atomic<bool> stopping{false};
@@ -370,6 +437,7 @@ moment rig::first_alarm(moment from) const {
   }
   return moment::max();
 }
+moment rig::first_hang_up(moment from) const { return in_->hang_ups->first(from); }
 std::string rig::told() const {
   const std::lock_guard lock(in_->events->mutex);
   return in_->events->text;

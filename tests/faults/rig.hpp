@@ -15,7 +15,6 @@
 namespace tidepool_faults {
 
 using clock = std::chrono::steady_clock;
-using moment = clock::time_point;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
@@ -93,6 +92,8 @@ class rig {
 
   /// When the pool first told its observer, at or after `from`, that a connection broke or could not be made. Not before `from`.
   moment first_alarm(moment from) const;
+  /// When the first of the pool's connections ended, by its peer, at or after `from`: what the kernel knew of it, whoever looked.
+  moment first_hang_up(moment from) const;
   /// Every text the pool told its observer.
   std::string told() const;
 

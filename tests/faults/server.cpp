@@ -9,11 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
@@ -85,6 +87,15 @@ finished run_program(const std::vector<std::string>& command) {
   return out;
 }
 
+brought_about run_program(const std::vector<std::string>& command, const std::function<bool()>& is_so) {
+  auto running = std::async(std::launch::async, [&command] { return run_program(command); });
+  auto at = moment::max();
+  while (running.wait_for(3ms) != std::future_status::ready) {
+    if (at == moment::max() && is_so()) at = std::chrono::steady_clock::now();
+  }
+  return {running.get(), std::min(at, std::chrono::steady_clock::now())};
+}
+
 const std::string& yard() {
   static const std::string dir = start_yard();
   return dir;
@@ -94,10 +105,19 @@ std::string postgres_script() { return here() + "/../support/postgres_server.sh"
 
 rows ask(const std::string& conninfo, const std::string& sql) {
   const std::unique_ptr<PGconn, decltype(&PQfinish)> c(PQconnectdb((conninfo + " connect_timeout=10").c_str()), &PQfinish);
-  if (PQstatus(c.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(c.get()));
+  if (PQstatus(c.get()) != CONNECTION_OK) {
+    // What stands behind 57P03, in the language of our servers.
+    const std::string why = PQerrorMessage(c.get());
+    if (why.find("the database system is ") != std::string::npos) throw not_ready(why);
+    throw std::runtime_error(why);
+  }
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(c.get(), sql.c_str()), &PQclear);
   const auto status = PQresultStatus(result.get());
-  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw std::runtime_error(PQerrorMessage(c.get()));
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+    if (state != nullptr && std::string(state).starts_with("57P0")) throw not_ready(PQerrorMessage(c.get()));
+    throw std::runtime_error(PQerrorMessage(c.get()));
+  }
   rows out(static_cast<std::size_t>(PQntuples(result.get())));
   for (int i = 0; i < PQntuples(result.get()); ++i) {
     for (int j = 0; j < PQnfields(result.get()); ++j) out[static_cast<std::size_t>(i)].emplace_back(PQgetvalue(result.get(), i, j));
@@ -126,17 +146,34 @@ std::string server::admin_conninfo() const {
   return "host=" + dir_ + " port=" + std::to_string(port()) + " user=tidepool dbname=tidepool application_name=admin";
 }
 
-void server::start() {
+rows server::admin(const std::string& sql) const {
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  for (;;) {
+    try {
+      return ask(admin_conninfo(), sql);
+    } catch (const not_ready&) {
+      if (std::chrono::steady_clock::now() > until) throw;
+    }
+    std::this_thread::sleep_for(5ms);
+  }
+}
+
+moment server::start() {
   // After kill -9 of the postmaster a start fails until its children are gone.
   for (int attempt = 0; attempt < 20; ++attempt) {
-    const auto done = run_program({postgres_script(), "start", dir_});
+    const auto done = run_program({postgres_script(), "start", dir_}, [this] { return accepts(); });
     if (done.status == 0) {
       conninfo_ = done.output;
-      return;
+      return done.at;
     }
     std::this_thread::sleep_for(100ms);
   }
   throw std::runtime_error("the server in " + dir_ + " does not start");
+}
+moment server::promote() const {
+  const auto done = run_program({servers_script(), "promote", dir_}, [this] { return admin("select pg_is_in_recovery()")[0][0] == "f"; });
+  if (done.status != 0) throw std::runtime_error("the server in " + dir_ + " is not promoted");
+  return done.at;
 }
 void server::stop(const std::string& mode) {
   const auto done = run_program({postgres_script(), "stop", dir_, mode});
@@ -144,7 +181,7 @@ void server::stop(const std::string& mode) {
 }
 bool server::accepts() const {
   try {
-    return !admin("select 1").empty();
+    return !ask(admin_conninfo(), "select 1").empty();
   } catch (const std::exception&) {
     return false;
   }

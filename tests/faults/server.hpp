@@ -4,7 +4,10 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <functional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,6 +20,13 @@ struct finished {
 };
 finished run_program(const std::vector<std::string>& command);
 
+using moment = std::chrono::steady_clock::time_point;
+/// The same for a program that brings something about, which it may take some 100 ms to notice itself: `at` is when it was first so.
+struct brought_about : finished {
+  moment at;
+};
+brought_about run_program(const std::vector<std::string>& command, const std::function<bool()>& is_so);
+
 /// A folder for servers, and a process beside us that stops them and deletes it when this process ends, in whatever way.
 const std::string& yard();
 /// tests/faults/servers.sh, tests/support/postgres_server.sh
@@ -27,7 +37,11 @@ std::string postgres_script();
 std::string no_server_reason();
 
 using rows = std::vector<std::vector<std::string>>;
-/// One statement by libpq's blocking calls; throws std::runtime_error with the server's message.
+/// The server starts up, goes down, or has just ended the session because of that.
+struct not_ready : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// One statement by libpq's blocking calls; throws `not_ready`, or std::runtime_error, with the server's message.
 rows ask(const std::string& conninfo, const std::string& sql);
 
 /// A PostgreSQL of our own, started by the constructor. It signals only processes that it has started itself.
@@ -46,9 +60,13 @@ class server {
   unsigned port() const;
   /// As superuser, over the local socket.
   std::string admin_conninfo() const;
-  rows admin(const std::string& sql) const { return ask(admin_conninfo(), sql); }
+  /// Asks again while the server is not ready: another process may still be at the cleaning up after the last fault.
+  rows admin(const std::string& sql) const;
 
-  void start();
+  /// Returns when it took a session for the first time.
+  moment start();
+  /// A standby becomes the primary; returns when it was.
+  moment promote() const;
   void stop(const std::string& mode);
   bool accepts() const;
   pid_t postmaster() const;

@@ -64,10 +64,12 @@ guard() {
   rm -rf "$1"
 }
 
-# Settings that initdb of the first server wrote with its own paths.
-own_paths() {
+# Settings that initdb of the first server wrote with its own paths; and a standby that has just lost its primary shall not sleep for five
+# seconds before it looks whether it is promoted.
+own_settings() {
   as_owner tee -a "$1/data/postgresql.conf" >/dev/null <<CONF
 unix_socket_directories = '$1'
+wal_retrieve_retry_interval = 200ms
 CONF
 }
 
@@ -77,7 +79,7 @@ standby() {
   mkdir -p "$to"
   if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$to"; fi
   as_owner "$bin/pg_basebackup" -h 127.0.0.1 -p "$(cat "$from/port")" -U tidepool -D "$to/data" -R -c fast -X stream --no-sync >&2
-  own_paths "$to"
+  own_settings "$to"
   free_port | as_owner tee "$to/port" >/dev/null
   "$postgres_server" start "$to"
 }
@@ -87,7 +89,7 @@ demote() {
   bin=$(bindir)
   as_owner "$bin/pg_rewind" -D "$dir/data" --no-sync \
     --source-server="host=$to port=$(cat "$to/port") user=tidepool dbname=postgres" >&2
-  own_paths "$dir"
+  own_settings "$dir"
   as_owner tee -a "$dir/data/postgresql.auto.conf" >/dev/null <<CONF
 primary_conninfo = 'host=127.0.0.1 port=$(cat "$to/port") user=tidepool'
 CONF

@@ -40,6 +40,7 @@ const std::map<std::string, std::string>& allowed() {
       {"PQpipelineStatus", "memory"},
       {"PQparameterStatus", "memory"},
       {"PQserverVersion", "memory"},
+      {"PQlibVersion", "a constant"},
       {"PQbackendPID", "memory"},
       {"PQerrorMessage", "memory"},
       {"PQsslInUse", "memory"},

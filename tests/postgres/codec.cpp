@@ -1,7 +1,11 @@
 // tidepool - codecs, row types, error texts and options, without a server.
+#include <sys/mman.h>
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -315,6 +319,34 @@ TEST_CASE("given a libpq message of a failed connect, when diagnosed, then the S
   CHECK(said.message == "password authentication failed for user \"x\"");
   CHECK(pg::detail::diagnose_connect("failed: Connection refused\n\tIs the server running?").sqlstate.empty());
   CHECK(pg::detail::redact("the pass-word is pass", "pass") == "the ***-word is ***");
+}
+
+TEST_CASE("given the version of libpq at run time, when it is older than what was compiled, then connecting is refused for good",
+          "[postgres][error]") {
+  CHECK_NOTHROW(pg::detail::check_libpq(PQlibVersion()));
+  try {
+    pg::detail::check_libpq(130023);
+    FAIL("libpq 13 will do");
+  } catch (const pg::connect_error& failure) {
+    CHECK(failure.kind() == tidepool::failure_kind::permanent);
+    CHECK(std::string(failure.what()).find("libpq 13") != std::string::npos);
+  }
+}
+
+TEST_CASE("given a parameter of more than 1 GB, when a request is made of it, then it is refused without being read", "[postgres]") {
+  // Reading a byte of it would end the program.
+  constexpr std::size_t size = (std::size_t(1) << 30) + 1;
+  void* const reserved = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(reserved != MAP_FAILED);
+  const std::string_view text(static_cast<const char*>(reserved), size);
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(reserved), size);
+  const auto by = [](const auto& parameter) {
+    return complaint([&] { (void)pg::detail::request::parameters("select $1, $2", 1, parameter); });
+  };
+  for (const auto& said : {by(text), by(std::optional(text)), by(bytes)}) {
+    CHECK(said.find("parameter $2 is larger than 1 GB") != std::string::npos);
+  }
+  ::munmap(reserved, size);
 }
 
 TEST_CASE("given a statement cache, when it overflows, then the oldest is stale", "[postgres][statement]") {

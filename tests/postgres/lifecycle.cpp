@@ -1,5 +1,7 @@
 // tidepool - how a connection dies, is reset, aborted, cancelled, closed, and used from other threads.
 #include <atomic>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -424,6 +426,54 @@ TEST_CASE("given a cancel request under way, when the lease ends, then the conne
     must(c.usable() && c.after_lease() == lease_end::clean, "after");
   };
   CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given an operation that ends while it is to be cancelled, then its request is not sent or its connection not handed on",
+          "[postgres][server]") {
+  NEEDS_SERVER();
+  auto c = run(connect());
+  const auto record = c.session()->cancels;
+  // Both sides meet twice a round: before the race, and before its traces go.
+  std::atomic<int> met{0};
+  const auto meet = [&met](int count) {
+    ++met;
+    while (met < count) std::this_thread::yield();
+  };
+  std::atomic<bool> to_be_sent{false};
+  std::atomic<std::uint64_t> running{0};
+  std::atomic<bool> over{false};
+  std::thread other([&] {
+    for (int i = 0; !over; ++i) {
+      meet(6 * i + 2);
+      const auto mark = pg::detail::cancel_mark::while_runs(running, record);
+      to_be_sent = mark.has_value();
+      meet(6 * i + 4);
+      meet(6 * i + 6);
+    }
+  });
+  int handed_on = 0;
+  int sent = 0;
+  int both = 0;
+  const stopwatch time;
+  for (int i = 0; !over; ++i) {
+    std::optional<pg::detail::operation> statement(std::in_place, *c.session());
+    statement->finished();
+    running = record->activity.load();
+    meet(6 * i + 2);
+    statement.reset();
+    const bool clean = c.after_lease() == lease_end::clean;
+    meet(6 * i + 4);
+    handed_on += clean ? 1 : 0;
+    sent += to_be_sent ? 1 : 0;
+    both += clean && to_be_sent ? 1 : 0;
+    // Thousands of rounds on a quiet machine; a busy one gives the processor away at every look.
+    over = i == 20000 || time.seconds() > 1;
+    meet(6 * i + 6);
+  }
+  other.join();
+  INFO(handed_on << " handed on, " << sent << " sent");
+  CHECK(both == 0);
+  CHECK(record->in_flight == 0);
 }
 
 TEST_CASE("given a server that turned read-only, when a write fails on a read-write target, then the connection retires",

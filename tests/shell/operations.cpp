@@ -56,6 +56,67 @@ TEST_CASE("[B032][B048] given a connector that fails in any way, when it is call
   CHECK(watcher.events()->has(words[static_cast<std::size_t>(how)]));
 }
 
+TEST_CASE("given a connect that timed out, when another one succeeds before that is put into words, then no error repeats it later") {
+  /// Stands for another thread that comes in wherever the lock is free.
+  struct gap_mutex : testing::checked_mutex {
+    static std::function<void()>& in_gap() {
+      static thread_local std::function<void()> what;
+      return what;
+    }
+    void unlock() noexcept {
+      checked_mutex::unlock();
+      if (in_gap()) in_gap()();
+    }
+  };
+  struct gap_traits : watched_traits<plain> {
+    using mutex_type = gap_mutex;
+  };
+  simulation sim(1);
+  auto config = calm(0, 2);
+  config.connect_timeout = 3s;
+  int calls = 0;
+  // The second answers a little after the time of the first is up, the others never do.
+  auto connect = [&calls]() -> asio::awaitable<plain> {
+    const int call = ++calls;
+    co_await testing::sleep_for(call == 2 ? duration(2001ms) : duration(24h));
+    co_return plain{call};
+  };
+  using pool_type = tidepool::basic_pool<plain, gap_traits>;
+  const recorder watcher;
+  pool_type pool(sim.get_executor(), connect, config, watcher);
+  pool_type::lease lease;
+  pool.async_acquire(1h, [&](error_code, pool_type::lease got) { lease = std::move(got); });
+  sim.run_for(1s);
+  pool.async_acquire(1h, [](error_code, const pool_type::lease&) {});
+  bool inside = false;
+  bool was_inside = false;
+  gap_mutex::in_gap() = [&] {
+    if (std::exchange(inside, true)) return;
+    if (!was_inside && pool.stats().connection_errors == 1) {
+      was_inside = true;
+      sim.run_for(1ms);
+    }
+    inside = false;
+  };
+  sim.run_for(2100ms);
+  gap_mutex::in_gap() = nullptr;
+  REQUIRE(was_inside);
+  REQUIRE(lease);
+  CHECK(watcher.events()->has("no answer within the connect timeout of 3"));
+  std::string text;
+  auto body = [&]() -> asio::awaitable<void> {
+    try {
+      auto another = co_await pool.acquire(100ms);
+    } catch (const tidepool::pool_error& e) {
+      text = e.what();
+    }
+  };
+  asio::co_spawn(sim.get_executor(), body, asio::detached);
+  sim.run_for(1s);
+  CHECK_THAT(text, has_text("waited"));
+  CHECK(text.find("no answer within") == std::string::npos);
+}
+
 TEST_CASE("given a connector that knows a failure is for good, when it says so, then callers fail at once with its words") {
   simulation sim(1);
   int calls = 0;

@@ -53,7 +53,7 @@
 #define TIDEPOOL_ASIO_HAS_DEFERRED (ASIO_VERSION >= 102400)
 /// Associated immediate executors.
 #define TIDEPOOL_ASIO_HAS_IMMEDIATE_EXECUTOR (ASIO_VERSION >= 102700)
-/// `asio::cancel_after`, default completion token `deferred`.
+/// Limits of time for any operation, default completion token `deferred`.
 #define TIDEPOOL_ASIO_HAS_CANCEL_AFTER (ASIO_VERSION >= 103100)
 
 namespace tidepool {

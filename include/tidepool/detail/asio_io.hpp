@@ -6,7 +6,7 @@
 #include <asio/ip/tcp.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
-#include <asio/steady_timer.hpp>
+#include <asio/steady_timer.hpp>  // NOLINT(clock): for drivers
 
 #include "asio.hpp"
 

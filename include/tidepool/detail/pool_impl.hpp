@@ -341,7 +341,12 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void end_op(entry& e, Event what, Report report) noexcept;
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
   void connect_succeeded(entry& e) noexcept;
-  void note_connect_timeout() noexcept;
+  struct connect_news {
+    std::uint64_t number = 0;
+    std::size_t failures_in_a_row = 0;
+    tick at{};
+  };
+  void note_connect_timeout(const connect_news& what) noexcept;
   static asio::awaitable<void, op_executor> run_connect(running_op op);
   static asio::awaitable<void, op_executor> run_validate(running_op op);
   static asio::awaitable<void, op_executor> run_reset(running_op op);
@@ -360,6 +365,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   const bool may_park_ = core_.may_park();
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
+  std::uint64_t connects_ended_ = 0;  ///< which of them `last_error_` is of
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};
   context_watch* watch_ = nullptr;

@@ -299,6 +299,7 @@ void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
+        ++connects_ended_;
         last_error_.swap(stale);
         created.connect_time = now - slot.born;
         slot.ready = true;
@@ -333,6 +334,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            ++connects_ended_;
             last_error_.swap(kept);
             last_error_at_ = now;
             core.connect_failed(slot, kind, now, a);
@@ -345,9 +347,9 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
   }
 }
 
-/// A connect that never answered is reported when its time is up, not when its coroutine gives in.
+/// A connect that never answered is reported when its time is up, not when its coroutine gives in. What has ended since is newer.
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::note_connect_timeout() noexcept {
+void pool_impl<Connection, Traits>::note_connect_timeout(const connect_news& what) noexcept {
   std::string error;
   try {
     error =
@@ -355,14 +357,14 @@ void pool_impl<Connection, Traits>::note_connect_timeout() noexcept {
   } catch (...) {  // an empty text is all there is room for
   }
   std::string kept = error;
-  std::size_t in_a_row = 0;
   {
     const lock_type lock(mutex_);
-    last_error_.swap(kept);
-    last_error_at_ = precise_now<Traits>();
-    in_a_row = core_.failures_in_a_row();
+    if (connects_ended_ == what.number) {
+      last_error_.swap(kept);
+      last_error_at_ = what.at;
+    }
   }
-  tell([&] { return connect_failed_event{error, in_a_row}; });
+  tell([&] { return connect_failed_event{error, what.failures_in_a_row}; });
 }
 
 }  // namespace tidepool::detail

@@ -10,7 +10,6 @@ namespace tidepool::detail {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
   for (;;) {
-    if (std::exchange(a.connect_timed_out, false)) note_connect_timeout();
     while (core_waiter* w = a.done.pop_front()) complete(*w, a);
     tell_changes(a);
     while (a.connects > 0) {
@@ -183,16 +182,20 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   core_actions a;
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
+  connect_news timed_out;
   {
     const lock_type lock(mutex_);
     shut();
-    core_.tick_at(precise_now<Traits>(), a, leaks);
+    const tick now = precise_now<Traits>();
+    core_.tick_at(now, a, leaks);
+    if (a.connect_timed_out) timed_out = {++connects_ended_, core_.failures_in_a_row(), now};
     admit();
     for (std::size_t i = 0; i < leaks.count; ++i) {
       const entry* e = static_cast<entry*>(leaks.items[i].slot);
       if (e->trace) traces[i] = *e->trace;
     }
   }
+  if (a.connect_timed_out) note_connect_timeout(timed_out);
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;
     tell([&] {

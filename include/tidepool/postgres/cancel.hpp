@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +21,7 @@
 #include "../detail/first_of.hpp"
 #include "../time.hpp"
 #include "detail/kill_switch.hpp"
+#include "detail/real_time.hpp"
 #include "detail/side_thread.hpp"
 #include "detail/socket_copy.hpp"
 
@@ -30,6 +32,36 @@ namespace detail {
 struct cancel_record {
   std::atomic<std::uint64_t> activity{0};  ///< odd while an operation runs
   std::atomic<int> in_flight{0};           ///< requests that may still reach the server
+};
+
+/// One request in `in_flight`, from before anything is sent until the server has seen it, or never will.
+class cancel_mark {
+ public:
+  explicit cancel_mark(std::shared_ptr<cancel_record> record) noexcept : record_(std::move(record)) {
+    if (record_ != nullptr) record_->in_flight.fetch_add(1);
+  }
+  cancel_mark(cancel_mark&& other) noexcept : record_(std::move(other.record_)) {}
+  cancel_mark& operator=(cancel_mark&&) = delete;
+  ~cancel_mark() { clear(); }
+
+  /// For a request that must hit this operation or none; nothing when it has ended.
+  ///
+  /// Here `in_flight` is raised and then `activity` read; where a lease ends, `activity` has been moved and then `in_flight` is read. All
+  /// four are sequentially consistent, so they have one order: either the end of the operation is seen here, and nothing is sent, or the
+  /// mark is seen there, and the connection is not handed on.
+  static std::optional<cancel_mark> while_runs(std::uint64_t operation, std::shared_ptr<cancel_record> record) noexcept {
+    std::optional<cancel_mark> out(std::in_place, std::move(record));
+    if (out->record_->activity.load() != operation) out.reset();
+    return out;
+  }
+  void clear() noexcept {
+    if (const auto record = std::move(record_)) record->in_flight.fetch_sub(1);
+  }
+  /// It may still reach the server at any time: the connection stays marked for good.
+  void keep() noexcept { record_.reset(); }
+
+ private:
+  std::shared_ptr<cancel_record> record_;
 };
 
 /// What it takes to cancel what one connection runs; made on the connection's thread, sent from any other.
@@ -82,24 +114,20 @@ inline std::atomic<int>& cancels_running() noexcept {
 
 /// False when no thread could be had. `done` gets whether the server took the request; it must not throw.
 template <class Done>
-bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record, Done done) noexcept {
+bool cancel_on_thread(cancel_handle what, cancel_mark mark, Done done) noexcept {
   if (what == nullptr) return false;
   if (cancels_running().fetch_add(1) >= most_cancels) {
     cancels_running().fetch_sub(1);
     return false;
   }
-  record->in_flight.fetch_add(1);
-  const bool started = on_side_thread([what = std::move(what), record, done = std::move(done)]() mutable noexcept {
+  const bool started = on_side_thread([what = std::move(what), mark = std::move(mark), done = std::move(done)]() mutable noexcept {
     const bool taken = what->send();
     what.reset();
-    record->in_flight.fetch_sub(1);
+    mark.clear();
     cancels_running().fetch_sub(1);
     done(taken);
   });
-  if (!started) {
-    record->in_flight.fetch_sub(1);
-    cancels_running().fetch_sub(1);
-  }
+  if (!started) cancels_running().fetch_sub(1);
   return started;
 }
 
@@ -107,17 +135,15 @@ bool cancel_on_thread(cancel_handle what, std::shared_ptr<cancel_record> record,
 /// A request under way on the event loop. Given up before its end, it counts as one that may still reach the server.
 class cancel_attempt {
  public:
-  cancel_attempt(cancel_handle what, std::shared_ptr<cancel_record> record) noexcept
-      : what_(std::move(what)), record_(std::move(record)), raw_(what_ == nullptr ? nullptr : what_->begin()) {
-    if (raw_ != nullptr) record_->in_flight.fetch_add(1);
-  }
+  cancel_attempt(cancel_handle what, cancel_mark mark) noexcept
+      : what_(std::move(what)), mark_(std::move(mark)), raw_(what_ == nullptr ? nullptr : what_->begin()) {}
   cancel_attempt(const cancel_attempt&) = delete;
   cancel_attempt& operator=(const cancel_attempt&) = delete;
   ~cancel_attempt() {
     if (raw_ == nullptr) return;
     socket.drop(*killer);
     what_->end();
-    if (settled_) record_->in_flight.fetch_sub(1);
+    if (!settled_) mark_.keep();
   }
   PGcancelConn* raw() const noexcept { return raw_; }
   /// The server has seen it, or never will.
@@ -128,15 +154,15 @@ class cancel_attempt {
 
  private:
   cancel_handle what_;
-  std::shared_ptr<cancel_record> record_;
+  cancel_mark mark_;
   PGcancelConn* raw_;
   bool settled_ = false;
 };
 
 /// True when the server has taken the request; it says so by closing the connection it came over.
-inline asio::awaitable<bool> cancel_here(cancel_handle what, std::shared_ptr<cancel_record> record, duration limit) {
+inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, duration limit) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  cancel_attempt attempt(std::move(what), std::move(record));
+  cancel_attempt attempt(std::move(what), std::move(mark));
   if (attempt.raw() == nullptr) co_return false;
   deadline_guard guard(executor, limit, attempt.killer);
   bool going = PQcancelStart(attempt.raw()) == 1;
@@ -160,7 +186,7 @@ inline asio::awaitable<bool> cancel_here(cancel_handle what, std::shared_ptr<can
 
 inline void cancel_in_background(PGconn* what) noexcept {
   try {
-    (void)cancel_on_thread(std::make_shared<cancel_request>(what), std::make_shared<cancel_record>(), [](bool) noexcept {});
+    (void)cancel_on_thread(std::make_shared<cancel_request>(what), cancel_mark(nullptr), [](bool) noexcept {});
   } catch (...) {
     // No memory: the statement runs to its end on the server.
   }
@@ -182,7 +208,7 @@ class canceller {
   /// Sends one request. True when the server has taken it, which says nothing about its effect: the server may have finished
   /// meanwhile, or not yet begun. False when it could not be sent within the `cancel_timeout` of the options. Completes on the
   /// caller's executor; never throws but when cancelled.
-  asio::awaitable<bool> cancel() const { return send(handle_, record_, limit_); }
+  asio::awaitable<bool> cancel() const { return send(handle_, detail::cancel_mark(record_), limit_); }
 
   /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over: a request that comes
   /// before the server has begun the statement is lost. True when it has ended, or none was running.
@@ -193,11 +219,14 @@ class canceller {
     if (!self.record_) co_return true;
     const auto running = self.record_->activity.load();
     if (running % 2 == 0) co_return true;
-    const auto until = std::chrono::steady_clock::now() + std::min<duration>(limit, std::chrono::hours(24));
-    asio::steady_timer timer(co_await asio::this_coro::executor);
+    const auto until = detail::clock::now() + std::min<duration>(limit, std::chrono::hours(24));
+    detail::real_timer timer(co_await asio::this_coro::executor);
     std::chrono::milliseconds pause(2);
-    while (self.record_->activity.load() == running && std::chrono::steady_clock::now() < until) {
-      (void)co_await self.cancel();
+    while (detail::clock::now() < until) {
+      auto mark = detail::cancel_mark::while_runs(running, self.record_);
+      if (!mark) break;
+      auto request = send(self.handle_, std::move(*mark), self.limit_);
+      (void)co_await std::move(request);
       // The answer of the statement itself needs a moment.
       for (int look = 0; look < 10 && self.record_->activity.load() == running; ++look) {
         timer.expires_after(pause / 10 + std::chrono::milliseconds(1));
@@ -208,17 +237,17 @@ class canceller {
     co_return self.record_->activity.load() != running;
   }
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
-  static asio::awaitable<bool> send(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit) {
-    return detail::cancel_here(std::move(handle), std::move(record), limit);
+  static asio::awaitable<bool> send(detail::cancel_handle handle, detail::cancel_mark mark, duration limit) {
+    return detail::cancel_here(std::move(handle), std::move(mark), limit);
   }
 #else
   struct outcome {
     std::atomic<bool> taken{false};
   };
-  static asio::awaitable<bool> send(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit) {
+  static asio::awaitable<bool> send(detail::cancel_handle handle, detail::cancel_mark mark, duration limit) {
     const auto done = std::make_shared<outcome>();
     std::weak_ptr<tidepool::detail::gate> waiting;
-    asio::steady_timer timer(co_await asio::this_coro::executor);
+    detail::real_timer timer(co_await asio::this_coro::executor);
     {
       // The timer's handler keeps the gate alive; the thread does not (see gate).
       const auto gate = std::make_shared<tidepool::detail::gate>();
@@ -226,7 +255,7 @@ class canceller {
       timer.expires_after(limit);
       timer.async_wait([gate](error_code) { gate->open(); });
     }
-    const bool started = detail::cancel_on_thread(handle, record, [done, waiting](bool taken) noexcept {
+    const bool started = detail::cancel_on_thread(handle, std::move(mark), [done, waiting](bool taken) noexcept {
       done->taken = taken;
       if (const auto gate = waiting.lock()) gate->open();
     });

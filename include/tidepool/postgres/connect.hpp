@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,7 +45,7 @@ class bad_hosts {
 inline std::vector<endpoint> dial_order(const options& settings, const bad_hosts& bad) {
   auto order = settings.endpoints();
   if (settings.load_balance()) {
-    std::minstd_rand random(std::random_device{}());
+    auto random = seeded_random();
     std::shuffle(order.begin(), order.end(), random);
   }
   std::stable_partition(order.begin(), order.end(), [&](const endpoint& e) { return !bad.contains(e); });
@@ -70,10 +69,27 @@ inline asio::awaitable<bool> server_fits(session_ptr s, session_attrs wanted) {
   }
 }
 
+/// A function that the libpq of compile time has and the one of run time has not ends the program at its first call.
+inline void check_libpq(int version) {
+#ifndef LIBPQ_HAS_PIPELINING
+#error "tidepool::postgres needs libpq 14 or newer"
+#elif defined(LIBPQ_HAS_ASYNC_CANCEL) || defined(LIBPQ_HAS_CHUNK_MODE)
+  constexpr int needed = 17;
+#else
+  constexpr int needed = 14;
+#endif
+  if (version >= needed * 10000) return;
+  throw connect_error(
+      errc::connect_failed,
+      "this program was compiled for libpq " + std::to_string(needed) + " or newer, and runs with libpq " + std::to_string(version / 10000),
+      {}, true);
+}
+
 /// Connects to the first server that answers and fits. Throws `connect_error`; a refusal that every server would repeat
 /// (wrong password, no such database) ends the search; one of TLS, which is about this server alone, does not.
 inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                          std::shared_ptr<bad_hosts> bad) {
+  check_libpq(PQlibVersion());
   const dial_plan plan = co_await dial_plan::make(settings);
   std::vector<session_attrs> passes{settings->target()};
   if (passes[0] == session_attrs::prefer_standby) passes = {session_attrs::standby, session_attrs::any};

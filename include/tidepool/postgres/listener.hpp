@@ -90,7 +90,7 @@ class listener {
         retry = true;
       }
       if (!retry) co_return;
-      asio::steady_timer timer(here.where);
+      detail::real_timer timer(here.where);
       timer.expires_after(pause(attempt));
       co_await timer.async_wait(asio::use_awaitable);
     }
@@ -106,7 +106,7 @@ class listener {
     co_await on.script(sql);
   }
   static std::chrono::milliseconds pause(unsigned attempt) {
-    thread_local std::minstd_rand random(std::random_device{}());
+    thread_local auto random = detail::seeded_random();
     const int longest = std::min(50 << std::min(attempt, 7U), 5000);
     return std::chrono::milliseconds(std::uniform_int_distribution<int>(longest / 2, longest)(random));
   }

@@ -54,7 +54,7 @@ inline std::string begin_statement(const transaction_options& wanted) {
 
 /// Full jitter: callers that collided must not collide again.
 inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
-  thread_local std::minstd_rand random(std::random_device{}());
+  thread_local auto random = seeded_random();
   duration longest = std::clamp<duration>(wanted.retry_delay, duration(1), std::max(wanted.max_retry_delay, duration(1)));
   for (; attempt > 0 && longest < wanted.max_retry_delay; --attempt) {
     longest = longest < wanted.max_retry_delay / 2 ? longest * 2 : wanted.max_retry_delay;
@@ -203,7 +203,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
       }
     }
     if (!tried.retryable || number >= wanted.retries) std::rethrow_exception(tried.failure);
-    asio::steady_timer pause(co_await asio::this_coro::executor);
+    real_timer pause(co_await asio::this_coro::executor);
     pause.expires_after(retry_pause(wanted, number));
     co_await pause.async_wait(asio::use_awaitable);
   }

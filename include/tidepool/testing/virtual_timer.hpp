@@ -11,7 +11,7 @@
 
 namespace tidepool::testing {
 
-/// What `asio::steady_timer` is to real time. Fits `Traits::timer_type`. As with Asio's timers a wait that has expired and whose handler is
+/// What Asio's timers are to real time. Fits `Traits::timer_type`. As with Asio's timers a wait that has expired and whose handler is
 /// on its way can no longer be cancelled. Made from any executor that leads to a `simulation` (its own, a strand on it, an
 /// `any_io_executor`); one that does not is a `std::logic_error`. Must not be used after the simulation is gone, except to be destroyed.
 class virtual_timer {

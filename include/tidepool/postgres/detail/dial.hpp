@@ -107,7 +107,7 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
   };
   const auto found = std::make_shared<answer>();
   std::weak_ptr<tidepool::detail::gate> first;
-  asio::steady_timer timer(executor);
+  real_timer timer(executor);
   // Not destroyed with this coroutine: a lookup that nobody waits for any more ends when it ends.
   const auto resolver = std::make_shared<asio::ip::tcp::resolver>(executor);
   {

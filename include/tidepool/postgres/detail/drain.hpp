@@ -15,7 +15,7 @@ namespace tidepool::postgres::detail {
 inline asio::awaitable<void> receive_within(session_ptr s, duration limit) {
   if (!tls_pending(s->pg())) {
     std::weak_ptr<tidepool::detail::gate> either;
-    asio::steady_timer timer(co_await asio::this_coro::executor);
+    real_timer timer(co_await asio::this_coro::executor);
     {
       const auto gate = std::make_shared<tidepool::detail::gate>();
       either = gate;

@@ -11,6 +11,7 @@
 
 #include "../../detail/asio_io.hpp"
 #include "../../time.hpp"
+#include "real_time.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -58,7 +59,7 @@ class deadline_guard {
   bool disarm() noexcept { return armed_->exchange(false); }
 
  private:
-  asio::steady_timer timer_;
+  real_timer timer_;
   std::shared_ptr<std::atomic<bool>> armed_;
 };
 

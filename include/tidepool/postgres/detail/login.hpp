@@ -79,7 +79,7 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
                         "too many logins are still being computed that were given up: see the server's SCRAM iterations");
   }
   const auto step = std::make_shared<login_step>();
-  asio::steady_timer timer(executor);
+  real_timer timer(executor);
   std::weak_ptr<tidepool::detail::gate> waiting;
   {
     // The timer's handler keeps the gate alive; the thread does not (see gate).

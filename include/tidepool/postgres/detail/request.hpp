@@ -7,8 +7,10 @@
 #include <array>
 #include <cstddef>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "../codec.hpp"
@@ -106,6 +108,22 @@ class request {
     }
   }
 
+  /// Of a value that is sent as it is: too much of it is not even copied. Zero where the codec decides.
+  template <class C, class T>
+  static std::size_t size_as_is(const T& given) {
+    if constexpr (std::is_same_v<C, codec<std::string>> || std::is_same_v<C, codec<std::string_view>>) {
+      return std::string_view(given).size();
+    } else if constexpr (std::is_base_of_v<bytea_parameter, C>) {
+      return std::span<const std::byte>(given).size();
+    } else {
+      return 0;
+    }
+  }
+  void refuse_above_limit(std::size_t size) const {
+    if (size <= static_cast<std::size_t>(std::numeric_limits<int>::max() / 2)) return;
+    throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " is larger than 1 GB");
+  }
+
   template <class T>
   void add(const T& given) {
     value made;
@@ -115,13 +133,12 @@ class request {
       using C = codec_for<T>;
       type = codec_oid<C>();
       made.binary = codec_binary<C>();
+      refuse_above_limit(size_as_is<C>(strip_optional(given)));
       C::encode(arena_, strip_optional(given));
       made.size = arena_.size() - made.at;
+      refuse_above_limit(made.size);
       if (!made.binary && std::string_view(arena_).substr(made.at).find('\0') != std::string_view::npos) {
         throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " holds a NUL byte");
-      }
-      if (made.size > static_cast<std::size_t>(std::numeric_limits<int>::max() / 2)) {
-        throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " is larger than 1 GB");
       }
       arena_ += '\0';
     } else {

@@ -37,8 +37,6 @@ struct notification {
 
 namespace detail {
 
-using clock = std::chrono::steady_clock;
-
 /// libpq before the fixes of July 2026 can leave decrypted bytes in OpenSSL, which no poll of the socket shows. OpenSSL is
 /// there when libpq uses it, so it is looked up rather than linked.
 inline bool tls_pending(PGconn* connection) noexcept {
@@ -221,13 +219,13 @@ class operation {
     if (when == allow::clean && on.needs_reset) throw error(errc::needs_reset, "a cancelled transaction is still open: reset() first");
     on.busy = true;
     on.touched = true;
-    on.cancels->activity.fetch_add(1, std::memory_order_relaxed);
+    on.cancels->activity.fetch_add(1);
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
   ~operation() {
     on_.busy = false;
-    on_.cancels->activity.fetch_add(1, std::memory_order_relaxed);
+    on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
     if (!finished_) on_.broken = true;
   }
   void finished() noexcept { finished_ = true; }
