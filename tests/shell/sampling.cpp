@@ -1,5 +1,6 @@
 // tidepool - what is timed by sample: waits in a long queue, and leases of a connection that is used over and over.
 #include "rig.hpp"
+#include "support/parking_traits.hpp"
 
 namespace {
 
@@ -83,6 +84,42 @@ TEST_CASE(
   CHECK(stats.hold_time.count() <= 10016);
   CHECK(stats.hold_time.count() > 10016 - plain_traits::hold_sampling);
   CHECK(stats.hold_time.mean() == 2ms);
+  r.close_and_check();
+}
+
+/// Whose leases are parked from the second on.
+using parking_rig = rig<fake_connection, tidepool_tests::parking<plain_traits>>;
+
+TEST_CASE("[INV-19] given a lease that would be parked, when the pool is recycled under its holder, then nobody gets it again") {
+  parking_rig r(calm(0, 2));
+  r.open();
+  r.take().release();
+  auto held = r.take();
+  const auto old = held.id();
+  r.pool->recycle();
+  held.release();
+  auto next = r.pool->try_acquire();
+  if (next) CHECK(next.id() != old);
+  r.sim.run_for(1s);
+  CHECK(r.stats().closed(close_reason::recycled) == 1);
+  next.release();
+  r.close_and_check();
+}
+
+TEST_CASE(
+    "[H1] given a parked lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out") {
+  auto config = calm(0, 1);
+  config.pre_ping = config.test_on_borrow = true;
+  config.alive_bypass = 1s;
+  parking_rig r(config);
+  r.open();
+  r.take().release();
+  r.take().release();
+  CHECK(r.stats().validations == 0);
+  r.pool->try_acquire().release();
+  r.sim.run_for(2s);
+  r.take().release();
+  CHECK(r.stats().validations == 1);
   r.close_and_check();
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/parking_traits.hpp"
 
 namespace {
 
@@ -32,7 +33,7 @@ struct session {
   std::shared_ptr<state> own;
   std::chrono::microseconds goodbye;
 };
-using pool_type = tidepool::basic_pool<session>;
+using pool_type = tidepool::basic_pool<session, tidepool_tests::parking<tidepool::default_traits<session>>>;
 
 tidepool::pool_config quiet(std::size_t max) {
   tidepool::pool_config c;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/parking_traits.hpp"
 
 namespace tidepool_tests {
 namespace {
@@ -31,7 +32,7 @@ struct tally {
   std::uint64_t uses = 0;
   bool bad = false;
 };
-using pool_type = tidepool::basic_pool<tally>;
+using pool_type = tidepool::basic_pool<tally, parking<tidepool::default_traits<tally>>>;
 
 auto connector(std::atomic<std::uint64_t>& total) {
   return [&total](pool_type::connect_context) -> asio::awaitable<tally> { co_return tally(total); };

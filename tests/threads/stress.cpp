@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/parking_traits.hpp"
 
 namespace tidepool_tests {
 namespace {
@@ -84,7 +85,7 @@ class wire {
   unsigned uses_ = 0;
 };
 
-using pool_type = tidepool::basic_pool<wire>;
+using pool_type = tidepool::basic_pool<wire, parking<tidepool::default_traits<wire>>>;
 
 asio::awaitable<void> pause(duration time) {
   auto executor = co_await asio::this_coro::executor;

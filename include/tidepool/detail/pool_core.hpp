@@ -105,7 +105,7 @@ class pool_core {
   }
   /// By whoever took it out of the lane: false when it is not for handing out unseen.
   bool relend(core_slot& slot, tick now, const source_location& from) noexcept {
-    if (now >= slot.fresh_until || slot.by_the_book) return false;
+    if (now >= slot.fresh_until) return false;
     slot.checked_out = now;
     slot.where = from;
     slot.relends = std::uint64_t(slot.relends) + 1;

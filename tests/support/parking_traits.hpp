@@ -1,0 +1,19 @@
+// tidepool - traits of a pool that parks leases from the second on: by default the early ones are timed, and come back under the lock.
+#ifndef TIDEPOOL_TESTS_PARKING_TRAITS_HPP
+#define TIDEPOOL_TESTS_PARKING_TRAITS_HPP
+
+#include <tidepool/traits.hpp>
+
+#include <cstdint>
+
+namespace tidepool_tests {
+
+template <class Base>
+struct parking : Base {
+  static constexpr std::uint64_t hold_sampling = 16;
+  static constexpr std::uint64_t hold_sampling_ramp = 0;
+};
+
+}  // namespace tidepool_tests
+
+#endif
