@@ -417,6 +417,7 @@ class bench : public bench_base {
   std::size_t allowed_total = 0;
   std::uint64_t resizes = 0;
   std::uint64_t asked_inside = 0;             ///< acquires from inside observers
+  std::uint64_t given_back_inside = 0;        ///< leases
   std::uint64_t acquires = 0;                 ///< that reached the pool, try_acquire's successes included
   std::size_t held = 0;                       ///< leases in the hands of tasks
   std::deque<std::unique_ptr<holding>> kept;  ///< leases that outlive their task

@@ -112,7 +112,8 @@ class inspector {
   // INV-21: no connect without somebody who needs it.
   void demand(const pool_stats& s) {
     const std::uint64_t begun = s.connects_started - before_.connects_started;
-    const std::uint64_t inside = b_.asked_inside - std::exchange(asked_inside_, b_.asked_inside);
+    const std::uint64_t now_inside = b_.asked_inside + b_.given_back_inside;
+    const std::uint64_t inside = now_inside - std::exchange(inside_, now_inside);
     if (begun == 0 || std::exchange(resizes_, b_.resizes) != b_.resizes || !fresh_) return;
     const std::size_t alive = s.total_connections - s.closing;
     const std::size_t others = alive > begun ? alive - begun : 0;
@@ -208,7 +209,7 @@ class inspector {
   bool fresh_ = true;  // nothing happened between `before_` and the step that is looked at
   pool_stats before_{};
   std::uint64_t resizes_ = 0;
-  std::uint64_t asked_inside_ = 0;
+  std::uint64_t inside_ = 0;
   std::uint64_t connects_when_quiet_ = 0;
 };
 

@@ -95,7 +95,7 @@ class scenario {
 
   void called_back() {
     switch (c_.choose(8)) {
-      case 4: return w_.give_back_kept();
+      case 4: return w_.give_back_inside();
       case 5: return w_.ask_inside();
       case 6: return w_.watch_close();
       case 7: throw user_error();
