@@ -138,6 +138,8 @@ class scenario {
     const time_point settled = b_.sim->now() + config.max_retry_delay + config.breaker_open_time + config.connect_timeout + 11s;
     if (!b_.closing && config.max_lifetime == no_limit) {
       advance_until(settled, [] { return false; });
+      // A periodic check may have found a connection dead in the last moment.
+      advance_until(b_.sim->now() + config.connect_timeout, [this] { return b_.pool->stats().connecting == 0; });
     }
     if (b_.failed) return;
     if (!b_.closing && config.max_lifetime == no_limit) {
