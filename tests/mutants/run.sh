@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 jobs=${JOBS:-$(nproc)}
-read -ra areas <<<"${AREAS:-core simulator threads shell unit}"
+read -ra areas <<<"${AREAS:-core threads simulator shell unit}"
 whole=(core simulator) # areas whose files compile as one, which is much faster
 export TIDEPOOL_SIM_SECONDS=3 TIDEPOOL_SIM_SHRINK=0
 
