@@ -290,7 +290,7 @@ TEST_CASE("[INV-11] given a lease on its way into the lane, when the pool closes
   s->held = false;
   auto& closer = r.close(10s);
   CHECK(closer.waiting());
-  r.core.unpark(*s, r.now);
+  r.core.unpark(*s, r.now, false);
   r.core.catch_up(r.now, r.acts);
   r.pump();
   CHECK(r.stats().closing == 1);

@@ -163,6 +163,25 @@ TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroye
   CHECK_FALSE(held);
 }
 
+TEST_CASE(
+    "given a pool whose io_context is gone, when it is asked, then a handler bound elsewhere is told and one of the pool's is dropped") {
+  using pool_type = tidepool::basic_pool<plain>;
+  asio::io_context other;
+  auto context = std::make_unique<asio::io_context>();
+  pool_type pool(*context, make_plain, calm(0, 1));
+  context.reset();
+  error_code told;
+  pool.async_acquire(1s, asio::bind_executor(other, [&](error_code failed, pool_type::lease) { told = failed; }));
+  bool called = false;
+  auto alive = std::make_shared<int>();
+  const std::weak_ptr<int> watched = alive;
+  pool.async_acquire(1s, [&called, alive = std::move(alive)](error_code, pool_type::lease) { called = true; });
+  CHECK(watched.expired());
+  other.run();
+  CHECK(told == errc::closed);
+  CHECK_FALSE(called);
+}
+
 /// One with an I/O object, which must not outlive its context.
 struct with_socket {
   std::unique_ptr<asio::steady_timer> socket;

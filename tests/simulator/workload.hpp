@@ -158,8 +158,7 @@ class workload {
   void give_back_kept() { b_.give_back_one(); }
   /// From an observer. It serves who is just asking, and for whom a connect was begun when it was still out.
   void give_back_inside() {
-    ++b_.given_back_inside;
-    give_back_kept();
+    if (b_.give_back_one()) ++b_.given_back_inside;
   }
   /// From an observer. Who asks while a lease is on its way back is served by it, though a connect was begun for him: it was not back yet.
   void ask_inside() {

@@ -18,9 +18,19 @@ class acquire_op : public core_waiter {
       asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_op>;
 
   static void start(std::shared_ptr<impl> pool, duration timeout, const source_location& from, Handler handler) {
+    // As a context does that is going: what is posted to it is dropped.
+    if constexpr (std::is_same_v<executor_type, asio::any_io_executor> &&
+                  std::is_same_v<typename Traits::executor_type, asio::any_io_executor>) {
+      if (!pool->executor() && !asio::get_associated_executor(handler, pool->executor())) return;
+    }
     allocator_type allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
     acquire_op* op = std::allocator_traits<allocator_type>::allocate(allocator, 1);
-    new (op) acquire_op(pool, std::move(handler), from, pool->capture());
+    try {
+      new (op) acquire_op(pool, std::move(handler), from, pool->capture());
+    } catch (...) {
+      std::allocator_traits<allocator_type>::deallocate(allocator, op, 1);
+      throw;
+    }
     if (entry* held = pool->take(from, timeout <= duration::zero(), op->trace_)) {
       op->slot = held;
       op->at = stage::done;

@@ -51,7 +51,7 @@ struct core_slot : list_hook {
   bool aborting = false;       ///< the shell is shutting its socket
   bool left_behind = false;    ///< whoever held it is through; who aborts it, or was going to, frees it
   std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
-  relaxed<bool> by_the_book;   ///< not to be parked; whoever sets it has shut the lane, so that nothing parked has it
+  relaxed<bool> by_the_book;   ///< not to be parked, and if it is, not to be handed out from there
   std::uint64_t generation = 0;
   std::uint64_t uses = 0;
   relaxed<tick> checked_out;       ///< `never` while it is parked

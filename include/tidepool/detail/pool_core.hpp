@@ -105,7 +105,7 @@ class pool_core {
   }
   /// By whoever took it out of the lane: false when it is not for handing out unseen.
   bool relend(core_slot& slot, tick now, const source_location& from) noexcept {
-    if (now >= slot.fresh_until) return false;
+    if (now >= slot.fresh_until || slot.by_the_book) return false;
     slot.checked_out = now;
     slot.where = from;
     slot.relends = std::uint64_t(slot.relends) + 1;
@@ -113,8 +113,8 @@ class pool_core {
     ++slot.uses;
     return true;
   }
-  /// Back into the idle list, or away; what is queued by that has to be performed.
-  void unpark(core_slot& slot, tick now) noexcept;
+  /// Back into the idle list, or away; what is queued by that has to be performed. `suspect`: it may be dead, and is looked at.
+  void unpark(core_slot& slot, tick now, bool suspect) noexcept;
   bool has_orders() const noexcept { return first_action_ != nullptr; }
   /// Nothing happened but what `has_orders()` says.
   void catch_up(tick now, core_actions& a) noexcept { settle(now, a); }
@@ -271,12 +271,16 @@ class pool_core {
     slot.where = where;
     if constexpr (scaling_policy::enabled) busy_.came(now);
   }
-  /// Takes a leased slot out of its list; the caller says what becomes of it.
-  void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+  /// Takes a leased slot out of its list; the caller says what becomes of it. Touches nothing that its holder may touch without the lock.
+  void strike_off(core_slot& slot, tick now) noexcept {
     (slot.leak_reported ? reported_ : leased_).erase(slot);
     fold(slot);
-    slot.by_the_book = false;
     if constexpr (scaling_policy::enabled) busy_.left(now);
+  }
+  /// The same when its holder has let go of it.
+  void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+    strike_off(slot, now);
+    slot.by_the_book = false;
     if (held >= duration::zero()) totals_.hold_time.record(held, slot.sample_weight);
     if (!slot.label.empty()) slot.label.assign({});
     if (last_ok > slot.last_ok) {

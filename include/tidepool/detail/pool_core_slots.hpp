@@ -109,7 +109,7 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, tick now, tick las
   settle(now, a);
 }
 
-TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now) noexcept {
+TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now, bool suspect) noexcept {
   if (slot.state == slot_state::gone) {
     if (let_go(slot)) queue_action(slot, slot_action::discard);
     return;
@@ -125,6 +125,8 @@ TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now) noexcept {
     close_idle(slot, close_reason::shutdown, now);
   } else if (slot.generation != generation_) {
     close_idle(slot, close_reason::recycled, now);
+  } else if (CanCheck && suspect) {
+    check_in_place(slot, now);
   }
 }
 
@@ -237,7 +239,7 @@ TIDEPOOL_CORE(void)::give_up_op(core_slot& slot, close_reason reason, tick now) 
 
 /// The holder keeps a lease of a connection whose socket is shut, and frees it in the end.
 TIDEPOOL_CORE(void)::take_from_holder(core_slot& slot, close_reason reason, tick now) noexcept {
-  end_lease(slot, now, tick{}, duration(-1));
+  strike_off(slot, now);
   slot.by_the_book = true;
   leave(slot, reason, now);
   taken_back_.push_back(slot);

@@ -269,7 +269,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
   }
   void unpark_all() noexcept {
-    lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now); });
+    // Its bell may have rung when it was neither idle nor in the lane, unseen by `look_at_hung_up()`.
+    lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now, hung_up(static_cast<entry&>(slot))); });
   }
   /// Collecting may have left something to do.
   void catch_up() noexcept {

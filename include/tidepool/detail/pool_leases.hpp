@@ -82,9 +82,7 @@ template <class Connection, class Traits>
   const auto self = this->shared_from_this();
   core_actions a;
   event(a, [&](tick now) {
-    core_.unpark(e, now);
-    // The bell may have rung while it was neither idle nor in the lane.
-    if (hung_up(e)) core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a);
+    core_.unpark(e, now, hung_up(e));
     core_.catch_up(now, a);
   });
 }

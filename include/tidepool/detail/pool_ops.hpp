@@ -258,7 +258,7 @@ void pool_impl<Connection, Traits>::peer_hung_up() noexcept {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::look_at_hung_up() noexcept {
-  look_posted_ = false;
+  look_posted_.exchange(false);  // and so after the bells of those who found it set
   core_actions a;
   event(a, [&](tick now) { core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a); });
 }

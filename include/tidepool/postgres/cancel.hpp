@@ -44,7 +44,7 @@ class cancel_mark {
   cancel_mark& operator=(cancel_mark&&) = delete;
   ~cancel_mark() { clear(); }
 
-  /// For a request that must hit this operation or none; nothing when it has ended.
+  /// For a request that must not hit the next holder; nothing when the operation has ended. What the same lease runs next it may hit.
   ///
   /// Here `in_flight` is raised and then `activity` read; where a lease ends, `activity` has been moved and then `in_flight` is read. All
   /// four are sequentially consistent, so they have one order: either the end of the operation is seen here, and nothing is sent, or the
@@ -211,7 +211,8 @@ class canceller {
   asio::awaitable<bool> cancel() const { return send(handle_, detail::cancel_mark(record_), limit_); }
 
   /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over: a request that comes
-  /// before the server has begun the statement is lost. True when it has ended, or none was running.
+  /// before the server has begun the statement is lost, and one that comes late stops what the same lease runs next. True when it has
+  /// ended, or none was running.
   asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const { return repeat(*this, limit); }
 
  private:
