@@ -37,6 +37,7 @@ struct null_mutex {
 template <class Connection>
 struct default_traits {
   /// Of the pool's timer and operations, and of the coroutines that call `acquire()`. A concrete executor saves some 40 ns a hand-off.
+  /// A pool lets go of an `any_io_executor` when its context goes; with another type that holds a strand no lease may outlive the context.
   using executor_type = asio::any_io_executor;
   /// Of the awaitables that the connector and the connection's own operations return.
   using operation_executor = asio::any_io_executor;
