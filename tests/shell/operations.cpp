@@ -473,6 +473,36 @@ TEST_CASE("[H5] given connections that tell when their peer hangs up, when they 
   r.settle();
 }
 
+TEST_CASE("[A6] given callers who are granted connections in one moment, when the first one's is dead, then he gets the next one's") {
+  for (const bool newest_is_dead : {true, false}) {
+    rig<fake_connection> r(calm(2, 2));
+    r.open();
+    std::uint64_t newest = 0;
+    {
+      const auto a = r.take();
+      const auto b = r.take();
+      newest = a->id();  // given back last
+    }
+    r.pool->suspend();
+    const auto first = r.ask(10s);
+    const auto second = r.ask(10s);
+    r.settle();
+    for (auto* session : r.server.core()->sessions) {
+      if ((session->id == newest) == newest_is_dead) session->close_socket();
+    }
+    r.pool->resume();
+    r.settle();
+    CHECK(first->served());
+    CHECK(second->pending());
+    r.sim.run_for(1s);
+    REQUIRE(second->served());
+    CHECK(r.stats().waited == 2);
+    first->held.release();
+    second->held.release();
+    r.close_and_check();
+  }
+}
+
 /// One whose peer hangs up just when its pool has found it alive and is about to park it.
 struct dying : ringing {
   using ringing::ringing;

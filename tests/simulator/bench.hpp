@@ -234,7 +234,7 @@ class bench : public bench_base {
       const bool leased = static_cast<bool>(held);
       const std::uint64_t before = bench_.lockings();
       bench_.on_some_thread([&] { spoilt ? held.discard() : held.release(); });
-      if (Kind::parks && leased && bench_.lockings() == before) ++bench_.sums.parked;
+      if (Kind::two_threads && leased && bench_.lockings() == before) ++bench_.sums.parked;
     }
     /// To be called before it is given back otherwise.
     void ends() { bench_.end(*this); }
@@ -305,13 +305,13 @@ class bench : public bench_base {
     return guard(depth_);
   }
   static std::uint64_t lockings() {
-    if constexpr (Kind::parks) return Kind::traits::mutex_type::times;
+    if constexpr (Kind::two_threads) return Kind::traits::mutex_type::times;
     return 0;
   }
   /// A call of the pool that hangs on the thread it comes from.
   template <class Call>
   void on_some_thread(Call call) {
-    if constexpr (Kind::parks) {
+    if constexpr (Kind::two_threads) {
       if (sim && choices.chance(1.0 / 6)) return second_thread::run(*sim, call);
     }
     call();

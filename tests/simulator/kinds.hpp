@@ -16,6 +16,7 @@ struct full_kind {
   static constexpr const char* name = "full";
   static constexpr tidepool::testing::fake_features features{};
   static constexpr bool ages = true;
+  static constexpr bool two_threads = false;
   static constexpr bool parks = false;  ///< for a pool parks no lease whose return is watched
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
@@ -43,11 +44,21 @@ struct counting_mutex : tidepool::testing::checked_mutex {
 struct quick_kind : full_kind {
   static constexpr const char* name = "quick";
   static constexpr bool parks = true;
+  static constexpr bool two_threads = true;
   struct traits : tidepool::testing::simulated_traits<connection> {
     using observer = quiet_watcher;
     using mutex_type = counting_mutex;
     static constexpr std::uint64_t hold_sampling = 4;
     static constexpr std::uint64_t hold_sampling_ramp = 0;
+  };
+};
+
+/// The same in the mode for one thread, whose lane has a single place.
+struct quick_lone_kind : quick_kind {
+  static constexpr const char* name = "quick lone";
+  static constexpr bool two_threads = false;
+  struct traits : quick_kind::traits {
+    using mutex_type = tidepool::null_mutex;
   };
 };
 
@@ -57,6 +68,7 @@ struct bare_kind {
   static constexpr tidepool::testing::fake_features features{false, false, false, false, false, false, false};
   static constexpr bool ages = false;
   static constexpr bool parks = false;
+  static constexpr bool two_threads = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   struct traits : watched_traits<connection> {
@@ -74,6 +86,7 @@ struct plain_kind {
   static constexpr tidepool::testing::fake_features features{true, true, false, true, false, false, false};
   static constexpr bool ages = true;
   static constexpr bool parks = false;
+  static constexpr bool two_threads = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   struct traits : watched_traits<connection> {

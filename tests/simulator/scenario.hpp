@@ -242,8 +242,8 @@ inline outcome run_any(choice_source& c, const scale& size = {}) {
     case 5: return run(std::type_identity<lone_kind>());
     case 6: return run(std::type_identity<bare_kind>());
     case 7: return run(std::type_identity<plain_kind>());
-    case 8:
-    case 9: return run(std::type_identity<quick_kind>());
+    case 8: return run(std::type_identity<quick_kind>());
+    case 9: return run(std::type_identity<quick_lone_kind>());
     default: return run(std::type_identity<full_kind>());
   }
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <thread>
 #include <type_traits>
+#include <utility>
 
 namespace tidepool::detail {
 
@@ -143,6 +144,35 @@ class fast_lane {
 
   std::array<stripe, thread_number::most> stripes_;
   alignas(64) std::atomic<epoch> epoch_{0};
+};
+
+/// The same for a pool of one thread: one place, and nothing atomic.
+template <class Slot>
+class single_lane {
+ public:
+  using epoch = std::uint32_t;
+  static constexpr bool is_open(epoch e) noexcept { return e % 2 != 0; }
+
+  epoch now() const noexcept { return epoch_; }
+  bool open() const noexcept { return is_open(epoch_); }
+  void admit() noexcept { ++epoch_; }
+  void shut() noexcept { ++epoch_; }
+
+  Slot* take() noexcept { return std::exchange(slot_, nullptr); }
+  bool has_room() const noexcept { return slot_ == nullptr; }
+  bool park(Slot& slot, epoch seen) noexcept {
+    if (epoch_ != seen) return false;
+    slot_ = &slot;
+    return true;
+  }
+  template <class Each>
+  void collect(Each each) noexcept {
+    if (Slot* slot = take()) each(*slot);
+  }
+
+ private:
+  Slot* slot_ = nullptr;
+  epoch epoch_ = 0;
 };
 
 }  // namespace tidepool::detail

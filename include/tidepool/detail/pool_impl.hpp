@@ -67,14 +67,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     return take_idle(where, stale_ok, trace);
   }
   void release(entry& e) noexcept {
-    if constexpr (has_lane) {
-      // Of before the look at the connection, so that it is not parked when the pool has looked at the idle ones meanwhile.
-      const auto seen = lane_.now();
-      // A timed lease comes back by the book.
-      if (e.sampled_at == tick{} && lane_.is_open(seen) && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean &&
-          park(e, seen))
-        return;
-    }
+    // Of before the look at the connection, so that it is not parked when the pool has looked at the idle ones meanwhile.
+    const auto seen = lane_.now();
+    // A timed lease comes back by the book.
+    if (e.sampled_at == tick{} && lane_.is_open(seen) && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean && park(e, seen))
+      return;
     release_locked(e);
   }
   void discard(entry& e) noexcept {
@@ -236,24 +233,21 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   // --- the fast lane ----------------------------------------------------------------------------------------------
 
-  /// A pool of one thread has no use for it.
-  static constexpr bool has_lane = !std::is_same_v<typename Traits::mutex_type, null_mutex>;
-  struct no_lane {};
+  using lane_type =
+      std::conditional_t<std::is_same_v<typename Traits::mutex_type, null_mutex>, single_lane<core_slot>, fast_lane<core_slot>>;
 
   entry* take_parked(const source_location& where) noexcept {
-    if constexpr (has_lane) {
-      if (!lane_.open()) return nullptr;
-      entry* e = static_cast<entry*>(lane_.take());
-      if (!e) return nullptr;
-      if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
-        checked_out(*e, duration::zero());
-        return e;
-      }
-      unpark(*e);
+    if (!lane_.open()) return nullptr;
+    entry* e = static_cast<entry*>(lane_.take());
+    if (!e) return nullptr;
+    if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
+      checked_out(*e, duration::zero());
+      return e;
     }
+    unpark(*e);
     return nullptr;
   }
-  bool park(entry& e, fast_lane<core_slot>::epoch seen) noexcept {
+  bool park(entry& e, typename lane_type::epoch seen) noexcept {
     if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
     if (!lane_.park(e, seen)) unpark(e);
     return true;
@@ -264,13 +258,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
   /// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
   void collect() noexcept {
-    if constexpr (has_lane) {
-      if (lane_.open()) unpark_all();
-    }
+    if (lane_.open()) unpark_all();
   }
   void unpark_all() noexcept {
     // Its bell may have rung when it was neither idle nor in the lane, unseen by `look_at_hung_up()`.
-    lane_.collect([this, now = precise_now<Traits>()](core_slot& slot) { core_.unpark(slot, now, hung_up(static_cast<entry&>(slot))); });
+    lane_.collect([this](core_slot& slot) { core_.unpark(slot, precise_now<Traits>(), hung_up(static_cast<entry&>(slot))); });
   }
   /// Collecting may have left something to do.
   void catch_up() noexcept {
@@ -279,16 +271,12 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     event(a, [&](tick now) { core_.catch_up(now, a); });
   }
   void shut() noexcept {
-    if constexpr (has_lane) {
-      if (!lane_.open()) return;
-      lane_.shut();
-      unpark_all();
-    }
+    if (!lane_.open()) return;
+    lane_.shut();
+    unpark_all();
   }
   void admit() noexcept {
-    if constexpr (has_lane) {
-      if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
-    }
+    if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
   }
   template <class Make>
   void tell(Make make) noexcept {
@@ -362,7 +350,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   mutable typename Traits::mutex_type mutex_;
   core_type core_;
-  [[no_unique_address]] std::conditional_t<has_lane, fast_lane<core_slot>, no_lane> lane_;
+  lane_type lane_;
   const bool may_park_ = core_.may_park();
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};

@@ -17,7 +17,7 @@ template <class Connection, class Traits>
     {
       const lock_type lock(mutex_);
       e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
-      if (has_lane && !e) {
+      if (!e) {
         collect();
         e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
       }
