@@ -55,8 +55,9 @@ TIDEPOOL_CORE(void)::cancel(core_waiter& w, tick now, core_actions& a) noexcept 
 
 TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept {
   // Who was granted a connection in the same moment, after him, gives him that, so that nobody overtakes.
+  w.slot->found_dead = true;
   for (core_waiter* next = a.done.front(); next; next = a.done.after(*next)) {
-    if (!next->slot || next->ticket < w.ticket) continue;
+    if (!next->slot || next->slot->found_dead || next->ticket < w.ticket) continue;
     std::swap(w.slot, next->slot);
     std::swap(w.from_idle, next->from_idle);
     w.slot->where = w.where;
