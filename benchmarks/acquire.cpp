@@ -91,6 +91,7 @@ void floor_post_future(benchmark::State& state) {
   std::vector<std::future<void>> later(batch);
   for (auto _ : state) {
     for (auto& one : later) one = asio::post(io, asio::use_future);
+    asio::post(io, [&io] { io.stop(); });
     io.restart();
     io.run();
     for (auto& one : later) one.get();
