@@ -536,6 +536,22 @@ TEST_CASE("[H5] given a lease on its way into the fast lane, when its peer hangs
   r.close_and_check();
 }
 
+TEST_CASE("[INV-5][B003] given a lease on its way into the fast lane, when a caller queues before it arrives, then he gets it") {
+  ringing::bells().clear();
+  rig<dying, parking<testing::simulated_traits<dying>>> r(calm(1, 1));
+  r.open();
+  r.take().release();  // a connection's first lease is timed
+  auto held = r.take();
+  rig<dying, parking<testing::simulated_traits<dying>>>::request_ptr late;
+  dying::being_parked() = [&] { late = r.ask(1h); };
+  held.release();
+  REQUIRE(late);
+  r.settle();
+  REQUIRE(late->served());
+  late->held.release();
+  r.close_and_check();
+}
+
 TEST_CASE("given a connection that cannot be watched, when it is made, then it serves like any other") {
   struct deaf : fake_connection {
     using fake_connection::fake_connection;

@@ -167,4 +167,17 @@ TEST_CASE("[M3] given callers of many threads, when they acquire, leave, discard
   CHECK(last.total_connections == 0);
 }
 
+TEST_CASE("given a lease parked by another thread, when one asks who will not wait, then he gets it") {
+  asio::thread_pool context(1);
+  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+  pool_type pool(context, connect, quiet(1));
+  pool.async_acquire(10s, asio::use_future).get().release();  // a connection's first lease is timed
+  std::thread([&] {
+    auto lease = pool.try_acquire();
+    CHECK(lease);
+  }).join();
+  CHECK(pool.try_acquire());
+  asio::co_spawn(context, pool.close(1s), asio::use_future).get();
+}
+
 }  // namespace

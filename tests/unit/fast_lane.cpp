@@ -1,0 +1,48 @@
+// tidepool - the fast lane's parts that need no pool: the numbers of threads, and the lane of one thread.
+#include <tidepool/detail/fast_lane.hpp>
+
+#include <thread>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using tidepool::detail::single_lane;
+using tidepool::detail::thread_number;
+
+TEST_CASE("given many threads one after the other, when each asks for its number, then there is one for each: the dead give theirs back") {
+  for (unsigned i = 0; i < 3 * thread_number::most; ++i) {
+    unsigned mine = thread_number::none;
+    bool the_same = false;
+    std::thread([&] {
+      mine = thread_number::mine();
+      the_same = mine == thread_number::mine();
+    }).join();
+    REQUIRE(mine < thread_number::most);
+    CHECK(the_same);
+  }
+}
+
+TEST_CASE("given a lane of one thread, when it is shut between a look and the parking, then it refuses; what it keeps is collected once") {
+  struct slot {
+  } one;
+  single_lane<slot> lane;
+  CHECK_FALSE(lane.open());
+  lane.admit();
+  REQUIRE(lane.open());
+  const auto seen = lane.now();
+  lane.shut();
+  CHECK_FALSE(lane.open());
+  lane.admit();
+  CHECK_FALSE(lane.park(one, seen));
+  CHECK(lane.has_room());
+  REQUIRE(lane.park(one, lane.now()));
+  CHECK_FALSE(lane.has_room());
+  int collected = 0;
+  lane.collect([&](slot& found) { collected += &found == &one; });
+  lane.collect([&](slot&) { ++collected; });
+  CHECK(collected == 1);
+  CHECK(lane.take() == nullptr);
+}
+
+}  // namespace
