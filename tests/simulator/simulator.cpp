@@ -15,7 +15,8 @@ TEST_CASE("given 1000 fixed seeds a mode, when the pool is simulated, then no in
   INFO(broken.value_or(""));
   CHECK_FALSE(broken);
   CHECK(sums.grants > 1000);
-  CHECK(sums.parked > 10);
+  // Only where the place of a lease can be changed without the lock.
+  if (tidepool::detail::relaxed<tidepool::source_location>::free) CHECK(sums.parked > 10);
 }
 
 TEST_CASE("given a seed, when it is run twice, then both runs are the same, and so is the replay of its record") {
