@@ -10,7 +10,7 @@ namespace {
 using tidepool::detail::single_lane;
 using tidepool::detail::thread_number;
 
-TEST_CASE("given many threads one after the other, when each asks for its number, then there is one for each: the dead give theirs back") {
+TEST_CASE("given many threads one after the other, when each asks for its number, then there is one for each, as the dead give theirs back") {
   for (unsigned i = 0; i < 3 * thread_number::most; ++i) {
     unsigned mine = thread_number::none;
     bool the_same = false;
