@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -32,7 +33,8 @@ void fill_in(const std::string& row, const std::string& cells) {
   {
     std::ifstream in(path);
     for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("| " + row + " |")) {
+      // The table of risks has rows of that name too, with four cells.
+      if (line.starts_with("| " + row + " |") && std::count(line.begin(), line.end(), '|') > 5) {
         std::size_t at = 0;
         for (int cell = 0; cell < 5; ++cell) at = line.find('|', at + 1);
         line = line.substr(0, at) + "| " + cells + " |";
