@@ -212,6 +212,32 @@ TEST_CASE("[H1] given a granted connection that proves dead, when it bounces, th
   r.finish();
 }
 
+TEST_CASE("given a caller handed connections of later grants, when they prove dead one by one, then each wait still counts as it was") {
+  rig r(calm(0, 3));
+  r.fill(3);
+  const auto before = r.stats().waited;
+  r.suspend();
+  auto& a = r.acquire(1h);
+  auto& b = r.acquire(1h);
+  r.now += 10ms;
+  r.core.resume(r.now, r.acts);
+  // The shell finds the first two dead, and the second only after a while: by then b has the third, granted later.
+  for (int dead = 0; dead < 2; ++dead) {
+    REQUIRE(r.acts.done.front() == &a);
+    r.acts.done.pop_front();
+    r.now += 3s;
+    r.core.bounce(a, r.now, r.acts);
+  }
+  r.pump();
+  REQUIRE(a.served());
+  CHECK(b.waiting());
+  CHECK(r.stats().waited == before + 1);
+  CHECK(r.stats().wait_time.count() == before + 1);
+  CHECK(r.stats().wait_time.sum() == 10ms);
+  CHECK(r.stats().closed(close_reason::broken) == 2);
+  r.finish();
+}
+
 TEST_CASE("given two grants of one moment, when both bounce in the wrong order, then the order of arrival is kept") {
   rig r(calm(0, 2));
   auto& a = r.acquire();

@@ -54,7 +54,7 @@ pid_t spawn(const std::vector<std::string>& command, int input, int output, bool
 }
 
 std::string start_yard() {
-  std::string dir = "/tmp/tidepool-faults.XXXXXX";
+  std::string dir = std::filesystem::temp_directory_path() / "tidepool-faults.XXXXXX";
   if (::mkdtemp(dir.data()) == nullptr) throw std::runtime_error("no temporary folder");
   ::chmod(dir.c_str(), 0711);
   // The guard's input ends when this process does: the write end stays open, unused, until then.

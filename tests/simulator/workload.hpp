@@ -133,24 +133,26 @@ class workload {
     if (Kind::parks) use_over_and_over();
     const bool asks = !b_.in_observer && (!Kind::parks || b_.choices.choose(3) == 2);
     const std::size_t waiting = asks ? b_.pool->stats().waiting : 0;
-    lease taken;
-    b_.on_some_thread([&] { taken = b_.pool->try_acquire(); });
+    lease taken = take();
     if (!taken) return;
     b_.expect(waiting == 0, "INV-6", "try_acquire() overtook somebody who waits");
-    b_.say("taken ", taken.id());
-    ++b_.acquires;
-    ++b_.sums.acquires;
     b_.kept.push_back(std::make_unique<holding>(b_, std::move(taken)));
+  }
+  lease take() {
+    lease taken;
+    b_.on_some_thread([&] { taken = b_.pool->try_acquire(); });
+    if (taken) {
+      b_.say("taken ", taken.id());
+      ++b_.acquires;
+      ++b_.sums.acquires;
+    }
+    return taken;
   }
   /// Leases are parked from the second use of a connection on.
   void use_over_and_over() {
     for (std::uint32_t times = b_.choices.choose(8); times > 0 && b_.pool; --times) {
-      lease taken;
-      b_.on_some_thread([&] { taken = b_.pool->try_acquire(); });
+      lease taken = take();
       if (!taken) return;
-      b_.say("used ", taken.id());
-      ++b_.acquires;
-      ++b_.sums.acquires;
       const holding used(b_, std::move(taken));
     }
   }

@@ -49,7 +49,6 @@ struct core_slot : list_hook {
   bool leak_reported = false;
   bool cancel_wanted = false;  ///< its operation is to end before it began
   bool aborting = false;       ///< the shell is shutting its socket
-  bool found_dead = false;     ///< granted, and not usable: nobody is to get it
   bool left_behind = false;    ///< whoever held it is through; who aborts it, or was going to, frees it
   std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
   relaxed<bool> by_the_book;   ///< not to be parked, and if it is, not to be handed out from there

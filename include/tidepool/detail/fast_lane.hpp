@@ -83,8 +83,14 @@ class thread_number {
   }
 };
 
+/// How often a lane has been opened and shut: odd while it is open.
+struct lane_epoch {
+  using epoch = std::uint32_t;
+  static constexpr bool is_open(epoch e) noexcept { return e % 2 != 0; }
+};
+
 template <class Slot>
-class fast_lane {
+class fast_lane : public lane_epoch {
  public:
   /// What a parker has put into the lane another thread may collect, and then be done with the pool, before the parker has left `park()`.
   ~fast_lane() {
@@ -92,10 +98,6 @@ class fast_lane {
       while (one.parking.load(std::memory_order_acquire)) std::this_thread::yield();
     }
   }
-
-  /// How often it has been opened and shut: odd while it is open.
-  using epoch = std::uint32_t;
-  static constexpr bool is_open(epoch e) noexcept { return e % 2 != 0; }
 
   epoch now() const noexcept { return epoch_.load(std::memory_order_acquire); }
   bool open() const noexcept { return is_open(now()); }
@@ -148,11 +150,8 @@ class fast_lane {
 
 /// The same for a pool of one thread: one place, and nothing atomic.
 template <class Slot>
-class single_lane {
+class single_lane : public lane_epoch {
  public:
-  using epoch = std::uint32_t;
-  static constexpr bool is_open(epoch e) noexcept { return e % 2 != 0; }
-
   epoch now() const noexcept { return epoch_; }
   bool open() const noexcept { return is_open(epoch_); }
   void admit() noexcept { ++epoch_; }

@@ -316,6 +316,7 @@ class pool_core {
   void unlink(core_waiter& w) noexcept;
   void finish(core_waiter& w, errc error, core_actions& a) noexcept;
   void fail(core_waiter& w, errc error, core_actions& a) noexcept;
+  void swap_grants(core_waiter& one, core_waiter& other) noexcept;
   void undo_checkout(core_slot& slot, tick now) noexcept;
 
   bool outlived(core_slot& slot, tick now) noexcept;

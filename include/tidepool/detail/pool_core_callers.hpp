@@ -53,17 +53,19 @@ TIDEPOOL_CORE(void)::cancel(core_waiter& w, tick now, core_actions& a) noexcept 
   settle(now, a);
 }
 
-TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept {
-  // Who was granted a connection in the same moment, after him, gives him that, so that nobody overtakes.
-  w.slot->found_dead = true;
+TIDEPOOL_CORE(void)::bounce(core_waiter& found, tick now, core_actions& a) noexcept {
+  // Those granted later each hand theirs to the one before, so that nobody overtakes; the dead one is left to the last.
+  core_waiter* last = &found;
   for (core_waiter* next = a.done.front(); next; next = a.done.after(*next)) {
-    if (!next->slot || next->slot->found_dead || next->ticket < w.ticket) continue;
-    std::swap(w.slot, next->slot);
-    std::swap(w.from_idle, next->from_idle);
-    w.slot->where = w.where;
-    next->slot->where = next->where;
-    return a.done.push_front(w);
+    if (!next->slot || next->ticket < last->ticket) continue;
+    swap_grants(*last, *next);
+    last = next;
   }
+  if (last != &found) {
+    a.done.erase(*last);
+    a.done.push_front(found);
+  }
+  core_waiter& w = *last;
   core_slot& slot = *w.slot;
   w.slot = nullptr;
   if (w.direct) {
@@ -95,6 +97,17 @@ TIDEPOOL_CORE(void)::bounce(core_waiter& w, tick now, core_actions& a) noexcept 
   settle(now, a);
 }
 
+/// Of two callers: what a connection knows of its checkout stays with the caller.
+TIDEPOOL_CORE(void)::swap_grants(core_waiter& one, core_waiter& other) noexcept {
+  std::swap(one.slot, other.slot);
+  std::swap(one.from_idle, other.from_idle);
+  std::swap(one.slot->listed, other.slot->listed);
+  one.slot->checked_out = one.slot->listed;
+  one.slot->where = one.where;
+  other.slot->checked_out = other.slot->listed;
+  other.slot->where = other.where;
+}
+
 TIDEPOOL_CORE(void)::reject(core_slot& slot, tick now, core_actions& a) noexcept {
   --totals_.direct;
   undo_checkout(slot, now);
@@ -107,8 +120,7 @@ TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
     if (let_go(slot)) queue_action(slot, slot_action::discard);
     return;
   }
-  (slot.leak_reported ? reported_ : leased_).erase(slot);
-  if constexpr (scaling_policy::enabled) busy_.left(now);
+  strike_off(slot, now);
   destroy(slot, close_reason::broken, now);
 }
 

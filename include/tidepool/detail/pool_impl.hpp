@@ -247,7 +247,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     unpark(*e);
     return nullptr;
   }
-  bool park(entry& e, typename lane_type::epoch seen) noexcept {
+  bool park(entry& e, lane_epoch::epoch seen) noexcept {
     if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
     if (!lane_.park(e, seen)) unpark(e);
     return true;
