@@ -62,9 +62,11 @@ inline std::error_code make_error_code(errc value) noexcept { return {static_cas
 
 /// What kind of failure a connect attempt met; decides what the pool does next.
 enum class failure_kind {
-  transient,   ///< refused, unreachable, timed out, starting up: back off and try again
-  permanent,   ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
-  server_full  ///< the server is alive but has no room: back off, but leave the breaker alone
+  transient,    ///< refused, unreachable, timed out, starting up: back off and try again
+  permanent,    ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
+  server_full,  ///< the server is alive but has no room: back off, but leave the breaker alone
+  starting,     ///< the server is alive and not ready yet: starting up, or recovering from a crash
+  wrong_role    ///< servers are alive and none is of the kind asked for: no primary at the moment
 };
 
 /// Mixin for a connector's exceptions: derive from `std::exception` and from this to say which kind a failure is.
