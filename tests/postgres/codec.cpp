@@ -213,7 +213,8 @@ TEST_CASE("given text of a server, when it is made fit for a log, then it is one
   CHECK(std::string(failure.what()).find('\n') == std::string::npos);
 }
 
-TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, retry and kind follow", "[postgres][error]") {
+TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, retry and kind follow",
+          "[postgres][error][field-R07][field-F10]") {
   const auto made = [](std::string state, std::string severity) {
     pg::detail::diagnosis said;
     said.sqlstate = std::move(state);
@@ -229,6 +230,9 @@ TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, r
   CHECK_FALSE(pg::error(pg::errc::server, "", made("08001", "ERROR")).connection_lost());  // postgres_fdw's
   CHECK(pg::error(pg::errc::server, "", made("08P01", "FATAL")).connection_lost());
   CHECK_FALSE(pg::error(pg::errc::connection_lost, "", made("57P01", "FATAL")).retryable());
+  // A standby ends sessions that are in the way of recovery with it.
+  CHECK_FALSE(pg::error(pg::errc::server, "", made("40001", "FATAL")).retryable());
+  CHECK_FALSE(pg::error(pg::errc::connection_lost, "", made("40001", "ERROR")).retryable());
   using pg::consequence;
   CHECK(pg::error(pg::errc::server, "", made("23505", "ERROR")).consequence() == consequence::none);
   CHECK(pg::error(pg::errc::server, "", made("57014", "ERROR")).consequence() == consequence::none);
@@ -238,6 +242,22 @@ TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, r
   CHECK(pg::error(pg::errc::server, "", made("25006", "ERROR")).consequence() == consequence::all_suspect);
   CHECK(pg::error(pg::errc::server, "", made("53300", "FATAL")).consequence() == consequence::server_full);
   CHECK(pg::error(pg::errc::server, "", made("28P01", "FATAL")).consequence() == consequence::permanent);
+  CHECK(pg::error(pg::errc::connect_failed, "", made("28P01", "")).consequence() == consequence::permanent);
+  // Nothing that a RAISE, or a foreign server, can say.
+  for (const char* state : {"57P01", "57P02", "57P03", "53300", "53400", "28000", "28P01", "3D000"}) {
+    CHECK(pg::error(pg::errc::server, "", made(state, "ERROR")).consequence() == consequence::none);
+    CHECK(pg::error(pg::errc::connection_lost, "", made(state, "ERROR")).consequence() == consequence::connection);
+  }
+  const auto raised_by = [&made](std::string state, std::string severity, std::string routine) {
+    auto said = made(std::move(state), std::move(severity));
+    said.routine = std::move(routine);
+    return pg::error(pg::errc::server, "", said).consequence();
+  };
+  CHECK(raised_by("25006", "ERROR", "PreventCommandIfReadOnly") == consequence::all_suspect);
+  CHECK(raised_by("25006", "ERROR", "PreventCommandDuringRecovery") == consequence::all_suspect);
+  CHECK(raised_by("25006", "ERROR", "exec_stmt_raise") == consequence::none);
+  CHECK(raised_by("57P02", "WARNING", "quickdie") == consequence::all_suspect);
+  CHECK(raised_by("57P02", "WARNING", "exec_stmt_raise") == consequence::none);
   using tidepool::failure_kind;
   CHECK(pg::connect_error(pg::errc::connect_failed, "", made("28P01", "FATAL")).kind() == failure_kind::permanent);
   CHECK(pg::connect_error(pg::errc::connect_failed, "", made("3D000", "FATAL")).kind() == failure_kind::permanent);

@@ -97,21 +97,44 @@ inline fake_server::talk costly_login(unsigned iterations) {
   };
 }
 
-/// An ErrorResponse of the server protocol.
-inline std::string error_response(const std::string& sqlstate, const std::string& message) {
+/// An ErrorResponse ('E') or a NoticeResponse ('N').
+inline std::string spoken(char kind, const std::string& severity, const std::string& sqlstate, const std::string& message,
+                          const std::string& routine = "", const std::string& detail = "") {
   std::string body;
   const auto field = [&body](char code, const std::string& text) {
+    if (text.empty()) return;
     body += code;
     body += text;
     body += '\0';
   };
-  field('S', "FATAL");
-  field('V', "FATAL");
+  field('S', severity);
+  field('V', severity);
   field('C', sqlstate);
   field('M', message);
+  field('D', detail);
+  field('R', routine);
   body += '\0';
-  return protocol_message('E', body);
+  return protocol_message(kind, body);
 }
+
+/// An ErrorResponse of the server protocol that ends the session.
+inline std::string error_response(const std::string& sqlstate, const std::string& message) {
+  return spoken('E', "FATAL", sqlstate, message);
+}
+
+/// A login without a password, and the state after it.
+inline std::string welcome() {
+  return protocol_message('R', std::string(4, '\0')) + protocol_message('S', std::string("DateStyle\0ISO, MDY\0", 19)) +
+         protocol_message('S', std::string("client_encoding\0UTF8\0", 21)) + protocol_message('K', "processk") + protocol_message('Z', "I");
+}
+inline bool asks_for_login(const std::string& said) { return said.size() >= 8 && said.substr(4, 4) == std::string("\0\3\0\0", 4); }
+
+/// The answer to one statement that returns nothing, in the extended protocol, without the ReadyForQuery.
+inline std::string done(const std::string& tag) {
+  return protocol_message('1', "") + protocol_message('2', "") + protocol_message('n', "") +
+         protocol_message('C', tag + std::string(1, '\0'));
+}
+inline std::string ready(char state = 'I') { return protocol_message('Z', std::string(1, state)); }
 
 }  // namespace tidepool_tests
 

@@ -534,14 +534,34 @@ TEST_CASE("given an idle connection to a server that turned read-only, when it i
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given the warning of a server that crashes, when it arrives, then all connections of its age are of no more use",
-          "[postgres][server]") {
+TEST_CASE("given the warning of a server that goes down, when it arrives, then all connections of its age are of no more use",
+          "[postgres][field-F10]") {
+  for (const std::string state : {"57P01", "57P02", "57P03"}) {
+    fake_server server(
+        [&](const std::string& said) {
+          return asks_for_login(said) ? welcome() : spoken('N', "WARNING", state, "terminating", "quickdie") + done("SELECT 0") + ready();
+        },
+        true);
+    auto task = [&]() -> asio::awaitable<bool> {
+      auto c = co_await pg::connection::connect(server.conninfo());
+      co_await c.exec("select");
+      co_return c.after_lease() == lease_end::outdated;
+    };
+    CHECK(run(task()) == (state != "57P03"));
+  }
+}
+
+TEST_CASE("given a RAISE with the codes of a server that goes down, is full or read-only, then it is of its statement alone",
+          "[postgres][server][field-F10]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    for (const std::string state : {"57P01", "57P02", "57P03"}) {
-      auto c = co_await connect();
+    auto c = co_await connect("target_session_attrs=read-write");
+    for (const std::string state : {"57P01", "57P02", "57P03", "53300", "28000", "3D000", "25006"}) {
       co_await c.script("do $$ begin raise warning 'going down' using errcode = '" + state + "'; end $$");
-      must((c.after_lease() == lease_end::outdated) == (state != "57P03"), "outdated");
+      must(c.after_lease() == lease_end::clean && c.usable(), "a warning");
+      const auto raised = co_await error_of(c.script("do $$ begin raise 'no' using errcode = '" + state + "'; end $$"));
+      must(raised.is(state) && raised.consequence() == pg::consequence::none, "an error");
+      must(c.after_lease() == lease_end::clean && c.usable(), "the connection is as good as before");
     }
   };
   CHECK_NOTHROW(run(task()));

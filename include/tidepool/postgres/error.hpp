@@ -76,6 +76,7 @@ class category final : public std::error_category {
 /// What the server, or libpq, said. `message` and `detail` are raw; everything that goes into `what()` is escaped and cut.
 struct diagnosis {
   std::string sqlstate, severity, message, detail, hint, schema, table, column, constraint, context;
+  std::string routine;  ///< of the server's source that raised it; SQL can choose severity and SQLSTATE, but not this
   int position = 0;
 
   static diagnosis of(const PGresult* result) {
@@ -86,6 +87,7 @@ struct diagnosis {
     diagnosis said;
     said.sqlstate = field(PG_DIAG_SQLSTATE);
     said.severity = field(PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (said.severity.empty()) said.severity = field(PG_DIAG_SEVERITY);  // poolers send this one only
     said.message = field(PG_DIAG_MESSAGE_PRIMARY);
     if (said.message.empty()) said.message = PQresultErrorMessage(result);
     said.detail = field(PG_DIAG_MESSAGE_DETAIL);
@@ -95,10 +97,17 @@ struct diagnosis {
     said.column = field(PG_DIAG_COLUMN_NAME);
     said.constraint = field(PG_DIAG_CONSTRAINT_NAME);
     said.context = field(PG_DIAG_CONTEXT);
+    said.routine = field(PG_DIAG_SOURCE_FUNCTION);
     said.position = std::atoi(field(PG_DIAG_STATEMENT_POSITION).c_str());
     return said;
   }
   bool fatal() const { return severity == "FATAL" || severity == "PANIC"; }
+  /// The last words of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
+  /// severity and SQLSTATE, so the routine decides.
+  bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
+  /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. What
+  /// names no routine is believed: not every server does.
+  bool read_only() const { return sqlstate == "25006" && (routine.empty() || routine.starts_with("PreventCommand")); }
 };
 
 }  // namespace detail
@@ -147,6 +156,9 @@ class error : public std::system_error {
   std::string_view column() const noexcept { return said_->column; }
   std::string_view constraint() const noexcept { return said_->constraint; }
   std::string_view context() const noexcept { return said_->context; }
+  /// The routine of the server's source that raised it; empty when the server did not say. SQLSTATE and severity can be chosen by SQL
+  /// (`RAISE`), this cannot.
+  std::string_view routine() const noexcept { return said_->routine; }
   /// Where in the statement, in characters from 1; 0: the server did not say.
   int position() const noexcept { return said_->position; }
 
@@ -155,18 +167,23 @@ class error : public std::system_error {
   /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with. Class 08 alone does
   /// not say so: an ERROR of it can be about a foreign server.
   bool connection_lost() const noexcept { return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal(); }
-  /// By SQLSTATE and severity. 25006, a write refused because the server is read-only, counts as `all_suspect`: after a failover
-  /// it means a demoted primary. Within the caller's own read-only transaction it means nothing.
+  /// By severity first, then by SQLSTATE: an ERROR within a session has the SQLSTATE that a `RAISE`, or a foreign server, gave it, and
+  /// means nothing beyond its statement. 25006, a write that the server refused because it is read-only, counts as `all_suspect`: after
+  /// a failover it means a demoted primary. Within the caller's own read-only transaction it means nothing.
   postgres::consequence consequence() const noexcept {
     const auto state = sqlstate();
-    if (state.substr(0, 2) == "28" || state == "3D000") return postgres::consequence::permanent;
-    if (state == "53300" || state == "53400") return postgres::consequence::server_full;
-    if (state == "57P01" || state == "57P02" || state == "57P03" || state == "25006") return postgres::consequence::all_suspect;
+    const bool in_session = reason() == errc::server || reason() == errc::connection_lost || reason() == errc::outcome_unknown;
+    if (!in_session || said_->fatal() || said_->server_down()) {
+      if (state.substr(0, 2) == "28" || state == "3D000") return postgres::consequence::permanent;
+      if (state == "53300" || state == "53400") return postgres::consequence::server_full;
+      if (state == "57P01" || state == "57P02" || state == "57P03") return postgres::consequence::all_suspect;
+    }
+    if (said_->read_only()) return postgres::consequence::all_suspect;
     return connection_lost() ? postgres::consequence::connection : postgres::consequence::none;
   }
-  /// The same transaction may succeed when it is run again: serialisation failure or deadlock. A lost connection is not
-  /// among these: what it was doing has an unknown outcome.
-  bool retryable() const noexcept { return is("40001") || is("40P01"); }
+  /// The same transaction may succeed when it is run again on this connection: serialisation failure or deadlock. A lost connection is
+  /// not among these, whatever it was lost by: a standby ends sessions with FATAL 40001, and what was running may have an unknown outcome.
+  bool retryable() const noexcept { return !connection_lost() && (is("40001") || is("40P01")); }
   /// The connection was lost during COMMIT.
   bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
 

@@ -152,8 +152,8 @@ class outcome {
         if (s.fatal.message.empty()) s.fatal = std::move(said);
         throw s.lost("");
       }
-      // A refused write is proof enough, unless the transaction was begun read-only here.
-      if (said.sqlstate == "25006" && lost_its_primary(s, !s.reads_only)) s.outdated = true;
+      // A write that the server refused is proof enough, unless the transaction was begun read-only here.
+      if (said.read_only() && lost_its_primary(s, !s.reads_only)) s.outdated = true;
       throw error(errc::server, "", std::move(said));
     }
     if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");

@@ -167,9 +167,8 @@ class session {
       const auto what = diagnosis::of(said);
       // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
       // whole, by a crash or an immediate stop: they are warnings.
-      const bool server_down = what.severity == "WARNING" && (what.sqlstate == "57P01" || what.sqlstate == "57P02");
-      if (server_down) here.outdated = true;
-      if ((what.fatal() || server_down) && here.fatal.message.empty()) here.fatal = what;
+      if (what.server_down()) here.outdated = true;
+      if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.fatal = what;
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }
@@ -187,7 +186,7 @@ class session {
  public:
   std::shared_ptr<kill_switch> killer;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
-  diagnosis fatal = {};             ///< why the server ended the session
+  diagnosis fatal = {};             ///< why the server ends the session
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
   bool busy = false;                ///< an operation is running
