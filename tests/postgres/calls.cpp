@@ -122,3 +122,23 @@ TEST_CASE("given the driver's headers, when their libpq calls are listed, then e
     CHECK(found.contains(name));
   }
 }
+
+TEST_CASE("given TLS and no way to see OpenSSL's buffer, when libpq leaves bytes there, then connecting is refused with the reason",
+          "[postgres][field-R11]") {
+  using pg::detail::blind_to_tls;
+  CHECK(blind_to_tls(150018, true).empty());
+  const auto why = blind_to_tls(150018, false);
+  CHECK(why.find("libpq 15.18") != std::string::npos);
+  CHECK(why.find("SSL_pending") != std::string::npos);
+  for (const int mended : {140025, 150020, 160016, 170012, 180006, 190000}) {
+    CHECK(blind_to_tls(mended, false).empty());
+    if (mended != 190000) CHECK_FALSE(blind_to_tls(mended - 1, false).empty());
+  }
+}
+
+TEST_CASE("given a program with libpq, when OpenSSL's function is looked for, then the reference finds it without its name",
+          "[postgres][field-R11]") {
+  // As with static linking, where no name is to be found at run time.
+  CHECK(&tidepool_ssl_pending != nullptr);
+  CHECK(pg::detail::find_ssl_pending() == &tidepool_ssl_pending);
+}

@@ -203,6 +203,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     s->follow_socket();
     if (step == PGRES_POLLING_OK) break;
   }
+  if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, why, {}, true);
   PQsetErrorVerbosity(started, PQERRORS_DEFAULT);
   if (PQsetnonblocking(started, 1) != 0) throw failed();
   s->last_answer = clock::now();

@@ -2,7 +2,6 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 
-#include <dlfcn.h>
 #include <libpq-fe.h>
 #include <poll.h>
 
@@ -25,6 +24,7 @@
 #include "kill_switch.hpp"
 #include "socket_copy.hpp"
 #include "statement_cache.hpp"
+#include "tls_pending.hpp"
 
 namespace tidepool::postgres {
 
@@ -36,16 +36,6 @@ struct notification {
 };
 
 namespace detail {
-
-/// libpq before the fixes of July 2026 can leave decrypted bytes in OpenSSL, which no poll of the socket shows. OpenSSL is
-/// there when libpq uses it, so it is looked up rather than linked.
-inline bool tls_pending(PGconn* connection) noexcept {
-  if (PQsslInUse(connection) == 0) return false;
-  using function = int (*)(const void*);
-  static const auto pending = reinterpret_cast<function>(::dlsym(RTLD_DEFAULT, "SSL_pending"));
-  const void* tls = PQsslStruct(connection, "OpenSSL");
-  return pending != nullptr && tls != nullptr && pending(tls) > 0;
-}
 
 /// Everything one connection is. Never moves: libpq holds its address for notices. One operation at a time uses it; only
 /// `killer` may be touched from elsewhere.
