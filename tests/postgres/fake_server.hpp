@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,17 +18,62 @@
 
 namespace tidepool_tests {
 
+/// A message of the server protocol.
+inline std::string protocol_message(char kind, const std::string& body) {
+  const auto size = static_cast<unsigned>(body.size() + 4);
+  std::string out(1, kind);
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
+  return out + body;
+}
+
+/// A result of one row of text; a null pointer is NULL.
+inline std::string row_message(const std::vector<const char*>& values) {
+  const auto number = [](std::size_t value, int bytes) {
+    std::string out;
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU);
+    return out;
+  };
+  std::string columns = number(values.size(), 2);
+  std::string row = columns;
+  for (const char* value : values) {
+    columns +=
+        std::string("c\0", 2) + std::string(6, '\0') + number(25, 4) + std::string(2, '\xff') + std::string(4, '\xff') + number(0, 2);
+    row += value == nullptr ? std::string(4, '\xff') : number(std::strlen(value), 4) + value;
+  }
+  return protocol_message('T', columns) + protocol_message('D', row) + protocol_message('C', std::string("SELECT 1\0", 9)) +
+         protocol_message('Z', "I");
+}
+
+/// What a server says of itself to a new session, and when it is asked for its kind.
+struct fake_kind {
+  bool standby = false;
+  bool pooler = false;  ///< the process that answers is not the one of the login
+  std::string reports = std::string("in_hot_standby\0off", 18);
+};
+inline std::string kind_message(const fake_kind& kind) {
+  std::vector<const char*> values(20, nullptr);
+  values[0] = kind.standby ? "t" : "f";
+  values[1] = kind.standby ? "on" : "off";
+  values[2] = kind.pooler ? "f" : "t";
+  values[3] = "1";
+  return row_message(values);
+}
+/// Whether this is the query every session begins with, or the later one for the server's kind.
+inline bool asks_for_kind(const std::string& said) { return said[0] == 'Q' && said.find("pg_is_in_recovery") != std::string::npos; }
+
 /// Listens on a free loopback port, on a thread of its own. `talk` gets each accepted socket and what the client sent first,
 /// and returns what to answer; after the answer the socket is closed, unless the answer is empty: then it stays silent. One that
-/// converses goes on after an answer.
+/// converses goes on after an answer. The query every session begins with is answered here, as by a primary without a pooler, unless
+/// `talk` is to do that as well.
 class fake_server {
  public:
   using talk = std::function<std::string(const std::string& said)>;
 
-  explicit fake_server(talk answer, bool converses = false)
+  explicit fake_server(talk answer, bool converses = false, bool tells_kind = true)
       : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
         answer_(std::move(answer)),
-        converses_(converses) {
+        converses_(converses),
+        tells_kind_(tells_kind) {
     accept();
     thread_ = std::thread([this] {
       const auto work = asio::make_work_guard(context_);
@@ -55,7 +101,8 @@ class fake_server {
     std::array<char, 4096> buffer;
     for (;;) {
       const auto size = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
-      const std::string answer = answer_(std::string(buffer.data(), size));
+      const std::string said(buffer.data(), size);
+      const std::string answer = converses_ && tells_kind_ && asks_for_kind(said) ? kind_message({}) : answer_(said);
       if (answer.empty()) continue;
       co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
       if (!converses_) co_return;
@@ -66,6 +113,7 @@ class fake_server {
   asio::ip::tcp::acceptor acceptor_;
   talk answer_;
   bool converses_;
+  bool tells_kind_;
   std::atomic<int> accepted_{0};
   std::thread thread_;
 };
@@ -75,14 +123,6 @@ inline unsigned closed_port() {
   asio::io_context context;
   asio::ip::tcp::acceptor once(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   return once.local_endpoint().port();
-}
-
-/// A message of the server protocol.
-inline std::string protocol_message(char kind, const std::string& body) {
-  const auto size = static_cast<unsigned>(body.size() + 4);
-  std::string out(1, kind);
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
-  return out + body;
 }
 
 /// Asks for a login by SCRAM that costs the client so many iterations, and says no more after that.
@@ -128,6 +168,20 @@ inline std::string welcome() {
          protocol_message('S', std::string("client_encoding\0UTF8\0", 21)) + protocol_message('K', "processk") + protocol_message('Z', "I");
 }
 inline bool asks_for_login(const std::string& said) { return said.size() >= 8 && said.substr(4, 4) == std::string("\0\3\0\0", 4); }
+
+/// Lets everybody log in and answers the query every session begins with; what comes then goes to `then`.
+inline fake_server::talk after_login(fake_server::talk then, fake_kind kind = {}) {
+  return [then = std::move(then), kind = std::move(kind)](const std::string& said) -> std::string {
+    if (asks_for_login(said)) {
+      return protocol_message('R', std::string(4, '\0')) + protocol_message('S', std::string("DateStyle\0ISO, MDY\0", 19)) +
+             protocol_message('S', std::string("server_version\0"
+                                               "15.0\0",
+                                               20)) +
+             protocol_message('S', kind.reports + '\0') + protocol_message('K', "processk") + protocol_message('Z', "I");
+    }
+    return asks_for_kind(said) ? kind_message(kind) : then(said);
+  };
+}
 
 /// The answer to one statement that returns nothing, in the extended protocol, without the ReadyForQuery.
 inline std::string done(const std::string& tag) {

@@ -52,23 +52,6 @@ inline std::vector<endpoint> dial_order(const options& settings, const bad_hosts
   return order;
 }
 
-/// True when the server is of the kind asked for. Asks the server only where it did not report it by itself (before
-/// PostgreSQL 14, and behind proxies).
-inline asio::awaitable<bool> server_fits(session_ptr s, session_attrs wanted) {
-  const auto reported = reported_fit(s->pg(), wanted);
-  if (reported) co_return *reported;
-  const auto answer =
-      co_await perform(s, request::simple("select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"));
-  const bool standby = answer[0][0].text() == "t";
-  const bool read_only = standby || answer[0][1].text() == "on";
-  switch (wanted) {
-    case session_attrs::read_write: co_return !read_only;
-    case session_attrs::read_only: co_return read_only;
-    case session_attrs::primary: co_return !standby;
-    default: co_return standby;
-  }
-}
-
 /// A function that the libpq of compile time has and the one of run time has not ends the program at its first call.
 inline void check_libpq(int version) {
 #ifndef LIBPQ_HAS_PIPELINING
@@ -115,9 +98,8 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
       }
       for (std::size_t i = 0; i < addresses.size(); ++i) {
         try {
-          auto made = co_await dial_one(executor, settings, plan, host, addresses[i]);
-          const bool fits = co_await server_fits(made, wanted);
-          if (fits) {
+          auto made = co_await dial_one(executor, settings, plan, host, addresses[i], wanted);
+          if (!made->wrong_role) {
             bad->forget(host);
             made->touched = false;
             co_return made;

@@ -71,30 +71,34 @@ class connection : public queries<connection> {
 
   /// One round trip without a statement. Errors: `connection_lost()`. Unbounded by itself: cancel it, or `abort()`.
   asio::awaitable<void> ping() { return ping(std::string_view()); }
-  /// The same by a query; any error of it is thrown. Afterwards `usable()` is false where `target_session_attrs` asks for a
-  /// writable server and this one reports that it no longer is (PostgreSQL 14 and newer).
-  asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), detail::request::simple(query)); }
+  /// The same by a query; any error of it is thrown. Where `target_session_attrs` asks for a kind of server, both ask the server for its
+  /// kind (a query instead of nothing, or one more round trip): afterwards `usable()` is false where it is another one by now.
+  asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), std::string(query)); }
 
   /// Whether it may be handed out: idle, outside any transaction, and its socket has nothing bad to tell. No round trip; one
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
-    return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && session_->cancels->in_flight.load() == 0 &&
-           session_->alive() && PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
+    return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
+           !session_->role_doubted && session_->cancels->in_flight.load() == 0 && session_->alive() &&
+           PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
   /// What is to be done at the end of a lease; no system call. `broken` also for a connection whose buffer a large result has
-  /// grown (`retire_after_result_bytes`). `outdated`, which ends every connection the pool made before: a write was refused (25006)
-  /// where `target_session_attrs` asks for a writable server, and the server, not the transaction, is read-only; or the server said
-  /// that it goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
+  /// grown (`retire_after_result_bytes`). `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
+  /// server: `reset()` then asks the server for its kind, and one that is read-only is not used again. `outdated`, which ends every
+  /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
+  /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
   lease_end after_lease() const noexcept {
     if (session_ && session_->outdated) return lease_end::outdated;
-    if (!session_ || session_->broken || session_->busy || session_->retire || session_->killer->reason() != detail::kill_reason::none ||
-        session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
+    if (!session_ || session_->broken || session_->busy || session_->retire || session_->wrong_role ||
+        session_->killer->reason() != detail::kill_reason::none || session_->cancels->in_flight.load() != 0 ||
+        PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
     }
     const auto level = session_->settings().reset;
     switch (PQtransactionStatus(session_->pg())) {
       case PQTRANS_IDLE: {
+        if (session_->role_doubted) return lease_end::needs_reset;
         const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
         return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
       }
@@ -148,7 +152,14 @@ class connection : public queries<connection> {
     const auto state = PQtransactionStatus(session_->pg());
     return state == PQTRANS_INTRANS || state == PQTRANS_INERROR;
   }
-  /// The server process that serves this session.
+  /// Host and address for reports, as "10.0.0.7:5432 (db1)"; empty when there is no connection. Valid as long as the connection.
+  std::string_view peer() const noexcept { return session_ ? std::string_view(session_->peer) : std::string_view(); }
+  /// True when a pooler (PgBouncer and the like) is in between: the process that answers is not the one the login named. Each statement
+  /// outside a transaction may then meet another server process, and session state is shared with other clients, or lost; the
+  /// driver gives such a session no settings. Found at connect, in the round trip that is made there anyway; never where
+  /// `options::session_pooler` says that each client keeps its server process.
+  bool behind_pooler() const noexcept { return session_ && session_->pooled; }
+  /// The server process that serves this session, by its own word; a pooler makes a number up.
   int backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
   /// 150018 for 15.18.
   int server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
@@ -174,13 +185,17 @@ class connection : public queries<connection> {
     co_return co_await connect(here, std::move(settings), std::move(bad));
   }
 
-  static asio::awaitable<void> ping_session(detail::session_ptr s, detail::request what) {
-    co_await detail::perform(s, std::move(what), detail::operation::allow::always);
-    if (detail::lost_its_primary(*s, false)) s->outdated = true;
+  static asio::awaitable<void> ping_session(detail::session_ptr s, std::string query) {
+    const auto wanted = s->settings().target();
+    const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
+    if (any || !query.empty()) co_await detail::perform(s, detail::request::simple(query), detail::operation::allow::always);
+    if (!any) co_await detail::ask_role(s);
   }
 
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
+    if (s->role_doubted) co_await detail::ask_role(s);
+    if (s->wrong_role) co_return;
     connection same(s);
     if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);
     if (s->settings().on_reset) co_await s->settings().on_reset(same);

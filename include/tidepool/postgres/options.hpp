@@ -88,6 +88,18 @@ class options {
   /// How long one attempt to cancel a statement may take, and how long `close()` waits for the server's goodbye.
   duration cancel_timeout = std::chrono::milliseconds(500);
   duration close_timeout = std::chrono::seconds(2);
+  /// How long the server may hear nothing from this side before it ends the session, with its transaction and locks. The connector sets
+  /// the server's `tcp_user_timeout`, `tcp_keepalives_*` and `client_connection_check_interval` by it, those it has and nobody has
+  /// chosen; `no_limit`: none. A server of its own defaults keeps a vanished client's locks for hours.
+  duration peer_timeout = std::chrono::seconds(15);
+  /// The server's `idle_in_transaction_session_timeout`, where nobody has chosen one; `no_limit`: it stays.
+  duration idle_in_transaction_timeout = no_limit;
+  /// Doubles are read exactly: `extra_float_digits` is set where it is too low, and a connection through a pooler, where it cannot
+  /// be set, is refused. False: it stays as it is.
+  bool exact_doubles = true;
+  /// Promises that a pooler in between keeps one server process for each client (PgBouncer's `pool_mode = session`): session state,
+  /// LISTEN and settings then work as without one.
+  bool session_pooler = false;
   /// Gets every notice; may run on any thread that uses the connection, must not use it, and must not throw.
   std::function<void(const notice&)> on_notice = {};
   /// Asked for user and password before each connect, on the connect's executor and within its deadline.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "login.hpp"
+#include "setup.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -163,7 +164,7 @@ inline clock::time_point deadline_of(duration limit) {
 
 /// One attempt at one address.
 inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std::shared_ptr<const options> settings, const dial_plan& plan,
-                                             const endpoint& host, const std::string& address) {
+                                             const endpoint& host, const std::string& address, session_attrs wanted) {
   auto s = std::make_shared<session>(executor, settings);
   PGconn* const started = plan.start(host, address);
   if (started == nullptr) throw std::bad_alloc();
@@ -207,11 +208,8 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
   PQsetErrorVerbosity(started, PQERRORS_DEFAULT);
   if (PQsetnonblocking(started, 1) != 0) throw failed();
   s->last_answer = clock::now();
-  // Dates are read in one style; most servers use it already, and say so without being asked.
-  const char* style = PQparameterStatus(started, "DateStyle");
-  if (style == nullptr || !std::string_view(style).starts_with("ISO")) {
-    co_await perform(s, request::simple("set datestyle to iso"));
-  }
+  const auto role = co_await set_up(s);
+  s->wrong_role = !role.fits(wanted);
   if (!guard.disarm() || s->killer->reason() != kill_reason::none) throw failed();
   co_return s;
 }

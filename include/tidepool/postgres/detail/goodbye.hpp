@@ -7,9 +7,9 @@
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <string_view>
+#include <string>
 
-#include "perform.hpp"
+#include "setup.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -25,12 +25,15 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (level == reset_level::rollback) co_return false;
   // One text is one transaction, in which DISCARD ALL may not stand together with anything.
   const bool full = level == reset_level::full;
-  co_await perform(s, request::simple(full ? "discard all"
-                                           : "close all; set session authorization default; reset role; reset all; unlisten *; "
-                                             "select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences"));
+  const std::string again = restore_query(*s);
+  std::string sql = full ? "discard all"
+                         : "close all; set session authorization default; reset role; reset all; unlisten *; "
+                           "select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; ";
+  if (!full) sql += again;
+  co_await perform(s, request::simple(sql));
   if (full) s->prepared.clear();
-  const char* style = PQparameterStatus(s->pg(), "DateStyle");
-  if (style == nullptr || !std::string_view(style).starts_with("ISO")) co_await perform(s, request::simple("set datestyle to iso"));
+  if (full && !again.empty()) co_await perform(s, request::simple(again));
+  if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
   s->inbox.clear();
   s->touched = false;
   co_return true;

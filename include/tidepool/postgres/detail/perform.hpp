@@ -88,27 +88,18 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
   co_return result_handle(PQgetResult(s->pg()));
 }
 
-/// Whether the server is of this kind, as far as it has reported that by itself: PostgreSQL 14 and newer do, proxies do not.
-inline std::optional<bool> reported_fit(PGconn* connection, session_attrs wanted) {
-  if (wanted == session_attrs::any) return true;
-  const char* const standby_said = PQparameterStatus(connection, "in_hot_standby");
-  const char* const read_only_said = PQparameterStatus(connection, "default_transaction_read_only");
-  if (standby_said == nullptr || read_only_said == nullptr) return std::nullopt;
-  const bool standby = std::string_view(standby_said) == "on";
-  const bool read_only = standby || std::string_view(read_only_said) == "on";
-  switch (wanted) {
-    case session_attrs::read_write: return !read_only;
-    case session_attrs::read_only: return read_only;
-    case session_attrs::primary: return !standby;
-    default: return standby;
-  }
-}
-
-/// Whether a server that has to take writes no longer does; `unknown` where it does not report its kind.
-inline bool lost_its_primary(session& s, bool unknown) {
+/// A write was refused by a read-only server or transaction. Whether by the server is asked before the connection is used again, where
+/// writes are wanted; where any server will do, the error says how to be led to a writable one.
+inline std::string refused_write(session& s) {
+  if (s.reads_only) return {};
   const auto wanted = s.settings().target();
-  if (wanted != session_attrs::read_write && wanted != session_attrs::primary) return false;
-  return !reported_fit(s.pg(), wanted).value_or(!unknown);
+  if (wanted == session_attrs::read_write || wanted == session_attrs::primary) {
+    s.role_doubted = true;
+    return {};
+  }
+  const char* const standby = PQparameterStatus(s.pg(), "in_hot_standby");
+  if (wanted != session_attrs::any || standby == nullptr || std::string_view(standby) != "on") return {};
+  return "this server is a standby (target_session_attrs=read-write leads to one that takes writes)";
 }
 
 /// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
@@ -152,9 +143,9 @@ class outcome {
         if (s.fatal.message.empty()) s.fatal = std::move(said);
         throw s.lost("");
       }
-      // A write that the server refused is proof enough, unless the transaction was begun read-only here.
-      if (said.read_only() && lost_its_primary(s, !s.reads_only)) s.outdated = true;
-      throw error(errc::server, "", std::move(said));
+      std::string hint;
+      if (said.read_only()) hint = refused_write(s);
+      throw error(errc::server, hint, std::move(said));
     }
     if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");
     const auto limit = s.settings().retire_after_result_bytes;

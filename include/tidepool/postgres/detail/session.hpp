@@ -184,6 +184,11 @@ class session {
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large result has grown libpq's buffer for good
   bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
+  bool wrong_role = false;          ///< its server is not, or no longer, what target_session_attrs asks for
+  bool role_doubted = false;        ///< a write was refused where writes are wanted: the server is asked before anybody else gets this
+  bool pooled = false;              ///< a pooler is in between: each statement may be run by another server process
+  unsigned settings_given = 0;      ///< a bit for each of `settings_for()`
+  std::string peer = {};            ///< which server this is, for reports
   bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
