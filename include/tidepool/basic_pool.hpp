@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_BASIC_POOL_HPP
 #define TIDEPOOL_BASIC_POOL_HPP
 
+#include <algorithm>
 #include <concepts>
 #include <memory>
 #include <stdexcept>
@@ -56,11 +57,14 @@ class basic_pool {
   basic_pool& operator=(const basic_pool&) = delete;
   ~basic_pool() { impl_->shut_down(); }
 
-  /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are there and throws pool_error
-  /// (`connect_failed`) after closing the pool when that fails for good; with `lazy` it returns at once. The first acquire starts a pool as
-  /// well. Cancellation (any type) ends the wait, not the pool.
-  awaitable<void> open() {
-    return wait(impl_, [](impl& pool, core_waiter& w) { pool.open(w); });
+  /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are there, and throws pool_error
+  /// (`connect_failed`) after closing the pool when connecting fails for good or more than `max_retries` times in a row. What passes by
+  /// itself (the server is full or starting up, no server has the wanted role) is waited out for `patience` from now; by default for
+  /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
+  /// Cancellation (any type) ends the wait, not the pool.
+  awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
+  awaitable<void> open(duration patience) {
+    return wait(impl_, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
   }
 
   /// A lease of a connection, first come, first served; waits for `config().acquire_timeout`. Throws pool_error, whose code is

@@ -13,8 +13,11 @@ namespace tidepool {
 
 /// What `open()` does when the first connections fail.
 enum class start_mode {
-  fail_fast,  ///< it waits for `min_size` connections; a permanent failure, or more than `max_retries` in a row, closes the pool and throws
-  lazy        ///< it returns at once and the pool keeps trying in the background
+  /// It waits for `min_size` connections. A permanent failure, more than `max_retries` in a row, or a server that is full, starting or of
+  /// the
+  /// wrong role for as long as the call's patience, closes the pool and throws.
+  fail_fast,
+  lazy  ///< it returns at once and the pool keeps trying in the background
 };
 
 /// One broken rule of a `pool_config`.
@@ -63,10 +66,12 @@ struct pool_config {
   duration health_check_interval = std::chrono::seconds(30);  ///< idle ones are validated this often, 1 ms or more; `no_limit`: never
 
   // --- connect failure ------------------------------------------------------------------------------------------
-  std::size_t max_retries = 3;                          ///< failed connects a caller sits through after the first, with no connection alive
-  duration retry_delay = std::chrono::seconds(1);       ///< first pause of the back-off, which the whole pool shares; doubles; finite
-  duration max_retry_delay = std::chrono::seconds(10);  ///< longest pause of the back-off; finite
-  std::size_t breaker_threshold = 5;                    ///< failures in a row that open the breaker, 1 or more; `no_limit`: never
+  /// Failed connects a caller sits through after the first, with no connection alive. Failures that pass by themselves (a server that is
+  /// full, starting or of the wrong role) do not count: those are waited out.
+  std::size_t max_retries = 3;
+  duration retry_delay = std::chrono::seconds(1);        ///< first pause of the back-off, which the whole pool shares; doubles; finite
+  duration max_retry_delay = std::chrono::seconds(10);   ///< longest pause of the back-off; finite
+  std::size_t breaker_threshold = 5;                     ///< failures in a row that open the breaker, 1 or more; `no_limit`: never
   duration breaker_open_time = std::chrono::seconds(2);  ///< how long it stays open before one probe; finite
 
   // --- auto-scaling ---------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ enum class errc {
   closed,          ///< the pool is closing, closed or destroyed
   queue_full,      ///< `max_waiting` acquires wait already
   circuit_open,    ///< the breaker is open and no connection is alive
-  connect_failed,  ///< connecting failed for good, or `max_retries` times in a row, with no connection alive
+  connect_failed,  ///< connecting failed for good, or more than `max_retries` times in a row, with no connection alive; `open()`: see there
   cancelled,       ///< the caller cancelled the wait
   empty_lease      ///< `detach()` of a lease that holds no connection
 };
@@ -60,13 +60,16 @@ inline const std::error_category& pool_category() noexcept {
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
 
-/// What kind of failure a connect attempt met; decides what the pool does next.
+/// What kind of failure a connect attempt met; decides how soon the pool looks again, and whether callers may hope.
+///
+/// `server_full`, `starting` and `wrong_role` pass by themselves: with no connection alive callers then wait as long as their own timeout
+/// allows, `open()` too, whatever `max_retries` and the breaker say. After any failure one connect at a time is made.
 enum class failure_kind {
-  transient,    ///< refused, unreachable, timed out, starting up: back off and try again
+  transient,    ///< refused, unreachable, timed out: back-off; counts for the breaker and for `max_retries`
   permanent,    ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
-  server_full,  ///< the server is alive but has no room: back off, but leave the breaker alone
-  starting,     ///< the server is alive and not ready yet: starting up, or recovering from a crash
-  wrong_role    ///< servers are alive and none is of the kind asked for: no primary at the moment
+  server_full,  ///< the server is alive but has no room: back-off
+  starting,     ///< the server is alive and not ready yet: looked at every 100 to 200 ms (`retry_delay` if that is less)
+  wrong_role    ///< servers are alive and none is of the kind asked for, no primary at the moment: looked at as often
 };
 
 /// Mixin for a connector's exceptions: derive from `std::exception` and from this to say which kind a failure is.

@@ -8,6 +8,7 @@
 
 #include "detail/bounded_string.hpp"
 #include "detail/source_location.hpp"
+#include "error.hpp"
 #include "policy/breaker.hpp"
 #include "time.hpp"
 
@@ -92,6 +93,7 @@ struct checkin_event {
 struct connect_failed_event {
   std::string_view error;         ///< what the connector's exception said
   std::size_t failures_in_a_row;  ///< attempts in flight together that fail together count as one
+  failure_kind kind = failure_kind::transient;
 };
 /// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {
@@ -124,7 +126,7 @@ struct breaker_event {
 struct state_event {
   pool_state from;
   pool_state to;
-  std::string_view reason;  ///< a fixed text for each `to`; causes come with `connect_failed_event`
+  std::string_view reason;  ///< one of a few fixed texts; causes come with `connect_failed_event`
 };
 /// A caller got a lease after waiting for `slow_acquire` or longer. Those who got none know it from their `pool_error`.
 struct slow_acquire_event {

@@ -237,6 +237,107 @@ TEST_CASE("given a server without room, when connects fail, then there is a back
   r.finish();
 }
 
+TEST_CASE("given a reason that passes by itself, when it lasts, then callers wait their own time and are served after it", "[field-L4]") {
+  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role);
+  auto config = calm(0, 4);
+  config.max_retries = 0;
+  config.breaker_threshold = 1;
+  rig r(config);
+  auto& a = r.acquire(1h);
+  auto& impatient = r.acquire(30s);
+  while (!r.in(slot_state::connecting).empty()) r.connect_fails(kind);
+  std::size_t looks = 0;
+  while (r.now < 1h + 40s) {
+    r.until_connecting();
+    CHECK(r.stats().connecting == 1);  // one at a time
+    r.connect_fails(kind);
+    ++looks;
+  }
+  CHECK(a.waiting());
+  CHECK(impatient.failed_with(errc::timeout));
+  CHECK(r.acquire(1h).waiting());
+  CHECK(r.stats().state == pool_state::critical);
+  CHECK(r.stats().breaker == breaker_state::closed);
+  if (kind == failure_kind::server_full) {
+    CHECK(looks <= 14);
+  } else {
+    CHECK(looks >= 190);
+    CHECK(looks <= 410);
+  }
+  CHECK(r.core.outlook(r.now).kind == kind);
+  CHECK(r.core.outlook(r.now).failing_for == r.now - 1h);
+  CHECK(r.core.outlook(r.now).next_look <= (kind == failure_kind::server_full ? duration(10s) : duration(200ms)));
+  r.until_connecting();
+  r.connect_ok();
+  CHECK(a.served());
+  CHECK(r.core.outlook(r.now).failures_in_a_row == 0);
+  r.finish();
+}
+
+TEST_CASE("given the reason of an outage, when the state changes, then its words say which it is", "[field-L4]") {
+  const auto said = [](failure_kind kind) {
+    rig r(calm(0, 1));
+    r.acquire(1h);
+    r.connect_fails(kind);
+    const std::string out = r.core.state_reason();
+    r.finish();
+    return out;
+  };
+  CHECK(said(failure_kind::transient) == "no connection is alive and connecting fails");
+  CHECK(said(failure_kind::permanent) == "no connection is alive and connecting fails for good");
+  CHECK(said(failure_kind::server_full) == "no connection is alive and the server has no room");
+  CHECK(said(failure_kind::starting) == "no connection is alive and the server is starting up");
+  CHECK(said(failure_kind::wrong_role) == "no connection is alive and no server has the wanted role");
+}
+
+TEST_CASE("given open() and a server without room, when it gets room in time, then it succeeds; else the pool closes", "[field-L13]") {
+  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role);
+  auto config = calm(1, 4);
+  config.max_retries = 0;
+  rig r(config);
+  auto& patient = r.open(1min);
+  auto& short_lived = r.open(20s);
+  const tick began = r.now;
+  const auto fail_until = [&](tick end) {
+    while (r.now < end) {
+      while (!r.in(slot_state::connecting).empty()) r.connect_fails(kind);
+      r.advance(std::min(end - r.now, duration(50ms)));
+    }
+  };
+  fail_until(began + 19s);
+  CHECK(short_lived.waiting());
+  fail_until(began + 20s);
+  CHECK(short_lived.failed_with(errc::connect_failed));
+  REQUIRE(patient.waiting());  // the pool goes on for the other
+  SECTION("room in time") {
+    r.until_connecting();
+    r.connect_ok();
+    CHECK(patient.done());
+    CHECK(r.stats().state == pool_state::healthy);
+  }
+  SECTION("none") {
+    fail_until(began + 1min);
+    CHECK(patient.failed_with(errc::connect_failed));
+    CHECK(r.stats().state == pool_state::closed);
+  }
+  r.finish();
+}
+
+TEST_CASE("given open() past its patience, when the reason then is one that passes, then it gives up; not before", "[field-L13]") {
+  auto config = calm(2, 4);
+  config.max_connecting = 1;
+  rig r(config);
+  auto& opened = r.open(1s);
+  r.advance(5s);  // a slow connect is no failure
+  CHECK(opened.waiting());
+  r.connect_ok();
+  CHECK(opened.waiting());
+  r.connect_fails(failure_kind::server_full);
+  CHECK(opened.failed_with(errc::connect_failed));
+  r.close_all();
+  r.finish();
+}
+
 TEST_CASE(
     "[T5][INV-8] given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away") {
   auto config = calm(0, 1);

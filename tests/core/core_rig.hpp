@@ -62,10 +62,10 @@ inline pool_config calm(std::size_t min_size, std::size_t max_size) {
 }
 
 /// Plays the shell: carries actions out, keeps operations until the test ends them, and frees slots, each exactly once.
-template <class Traits = core_traits, bool CanValidate = true>
+template <class Traits = core_traits, bool CanValidate = true, bool OwnValidation = false>
 class core_rig {
  public:
-  using core_type = tidepool::detail::pool_core<Traits, CanValidate, CanValidate>;
+  using core_type = tidepool::detail::pool_core<Traits, CanValidate, CanValidate, OwnValidation>;
 
   struct entry : core_slot {
     bool op_running = false;  ///< its coroutine is there
@@ -109,9 +109,9 @@ class core_rig {
     pump();
     return w;
   }
-  caller& open() {
+  caller& open(duration patience = 10s) {
     caller& w = callers.emplace_back();
-    core.open(w, now, acts);
+    core.open(w, now, tidepool::detail::later(now, patience), acts);
     pump();
     return w;
   }

@@ -55,6 +55,49 @@ TEST_CASE("given a connection whose server answered its holder just now, when it
   r.finish();
 }
 
+TEST_CASE("given a policy's own validation, when connections are in use all the time, then each is validated in time", "[field-L5]") {
+  const bool fast = GENERATE(false, true);
+  const bool pre_ping = GENERATE(false, true);
+  auto config = checked(0, 1);
+  config.pre_ping = pre_ping;
+  config.health_check_interval = 30s;
+  core_rig<core_traits, true, true> r(config);
+  auto* holder = &r.acquire();
+  r.connect_ok();  // validated as part of the connect
+  CHECK(holder->served());
+  for (int i = 0; i < 1000; ++i) {  // 100 s of load: somebody always waits, and the server answers all the time
+    auto& next = r.acquire();
+    r.advance(100ms);
+    fast ? r.give_back_fast(*holder->got(), lease_end::clean, r.now) : r.give_back(*holder->got(), lease_end::clean, r.now);
+    if (next.waiting()) r.validated(r.first(slot_state::validating), true);
+    REQUIRE(next.served());
+    holder = &next;
+  }
+  const auto expected = pre_ping ? 200u : 3u;
+  CHECK(r.stats().validations >= expected - 1);
+  CHECK(r.stats().validations <= expected + 1);
+  r.finish();
+}
+
+TEST_CASE("given a policy's own validation, when an idle one is asked for, then the server's answers do not replace it", "[field-L5]") {
+  core_rig<core_traits, true, true> r(checked(0, 1));
+  r.fill(1);
+  r.advance(400ms);
+  auto* s = r.try_take(false);
+  REQUIRE(s);
+  r.give_back_fast(*s, lease_end::clean, r.now);  // it answered just now
+  r.advance(100ms);
+  CHECK_FALSE(r.try_take(false));
+  auto& a = r.acquire();
+  CHECK(a.waiting());
+  r.validated(r.first(slot_state::validating), true);
+  CHECK(a.served());
+  r.give_back(a);
+  CHECK(r.try_take(false));
+  r.give_back(r.first(slot_state::leased));
+  r.finish();
+}
+
 TEST_CASE("[H1] given idle connections that died, when one is asked for, then each is validated and destroyed, and a new one serves") {
   rig r(checked(0, 3));
   r.fill(3);

@@ -90,6 +90,7 @@ inline tidepool::testing::fault_plan draw_faults(choice_source& c, const tidepoo
   out[operation::query] = draw_behaviour(c, 100ms);
   out.permanent = c.pick({0.0, 0.1, 0.5});
   out.no_room = c.pick({0.0, 0.1, 0.5});
+  out.wrong_role = c.pick({0.0, 0.1, 0.5});
   out.unseen_death = c.pick({0.0, 0.5, 1.0});
   out.mute_death = c.pick({0.0, 0.3});
   return out;

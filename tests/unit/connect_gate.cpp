@@ -55,7 +55,7 @@ TEST_CASE("given failures in a row, when the next pause is drawn, then it double
     now = gate.opens_at(0);
   }
   CHECK(gate.streak() == 6);
-  gate.succeeded();
+  gate.succeeded(0s);
   CHECK(gate.streak() == 0);
   CHECK(gate.may_start(now, 0));
   fail(gate, now, random);
@@ -95,7 +95,7 @@ TEST_CASE("given waves of failures, when one attempt succeeds, then streak, paus
   fail(gate, 0s, random);
   fail(gate, 2s, random);
   gate.started();
-  gate.succeeded();
+  gate.succeeded(0s);
   CHECK(gate.streak() == 0);
   CHECK(gate.total() == 2);
   CHECK(gate.may_start(2s, 0));
@@ -131,7 +131,7 @@ TEST_CASE("given a permanent failure, when another attempt succeeds after all, t
   splitmix random(6);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 0s, random, failure_kind::permanent);
-  gate.succeeded();
+  gate.succeeded(0s);
   CHECK(gate.refusal(0s) == errc{});
   CHECK(gate.may_start(0s, 0));
 }
@@ -158,21 +158,93 @@ TEST_CASE("given failures up to the threshold, when the breaker opens, then call
     CHECK(gate.opens_at(0) == 61s);
   }
   SECTION("the probe succeeds") {
-    gate.succeeded();
+    gate.succeeded(0s);
     CHECK(gate.state() == breaker_state::closed);
     CHECK(gate.may_start(41s, 3));
   }
-  SECTION("the probe finds the server full, or the pool gives it up") {
-    if (GENERATE(true, false)) {
-      gate.failed(gate.wave(), failure_kind::server_full, 41s, random);
-    } else {
-      gate.abandoned(41s);
-    }
+  SECTION("the pool gives the probe up") {
+    gate.abandoned(41s);
     CHECK(gate.state() == breaker_state::open);
     CHECK(gate.opens_at(0) > 41s);
     CHECK_FALSE(gate.may_start(gate.opens_at(0) - 1ns, 0));
     CHECK(gate.may_start(gate.opens_at(0), 0));
   }
+  SECTION("the probe is answered, though not with a connection") {
+    gate.failed(gate.wave(), GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role), 41s, random);
+    CHECK(gate.state() == breaker_state::closed);
+    CHECK(gate.refusal(41s) == errc{});
+    CHECK(gate.opens_at(0) > 41s);
+    CHECK(gate.opens_at(0) <= 49s);
+  }
+}
+
+TEST_CASE("given the kinds of failures, when each repeats, then pause, breaker and what callers count are as in the table", "[field-L4]") {
+  struct row {
+    failure_kind kind;
+    duration least, most;  // of the pause after ten
+    breaker_state breaker;
+    std::size_t futile;
+    errc refusal;
+  };
+  const std::vector<row> table{
+      {failure_kind::transient, 4s, 8s, breaker_state::open, 10, errc::circuit_open},
+      {failure_kind::permanent, 5s, 8s, breaker_state::open, 10, errc::connect_failed},
+      {failure_kind::server_full, 4s, 8s, breaker_state::closed, 0, errc{}},
+      {failure_kind::starting, 100ms, 200ms, breaker_state::closed, 0, errc{}},
+      {failure_kind::wrong_role, 100ms, 200ms, breaker_state::closed, 0, errc{}},
+  };
+  for (const row& t : table) {
+    splitmix random(3);
+    auto c = config();
+    c.breaker_open_time = 1s;  // so that the back-off is the longer one
+    connect_gate<circuit_breaker> gate(c);
+    connect_gate<no_breaker> alone(c);
+    tick now = 0s;
+    for (int i = 0; i < 10; ++i) {
+      now += 60s;
+      fail(gate, now, random, t.kind);
+      fail(alone, now, random, t.kind);
+    }
+    INFO("kind " << static_cast<int>(t.kind));
+    CHECK(alone.opens_at(0) - now >= t.least);
+    CHECK(alone.opens_at(0) - now <= t.most);
+    CHECK(gate.state() == t.breaker);
+    CHECK(gate.futile() == t.futile);
+    CHECK(gate.total() == t.futile);
+    CHECK(gate.streak() == 10);
+    CHECK(gate.refusal(now) == t.refusal);
+    CHECK(gate.kind() == t.kind);
+    CHECK(gate.failing_since() == 60s);
+  }
+}
+
+TEST_CASE("given a short retry_delay, when no server fits, then the looks are no rarer than that, and they have jitter", "[field-L4]") {
+  auto c = config();
+  c.retry_delay = 20ms;
+  std::vector<duration> pauses;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    splitmix random(seed);
+    connect_gate<circuit_breaker> gate(c);
+    fail(gate, 0s, random, failure_kind::wrong_role);
+    pauses.push_back(gate.opens_at(0));
+    CHECK(pauses.back() >= 10ms);
+    CHECK(pauses.back() <= 20ms);
+  }
+  std::sort(pauses.begin(), pauses.end());
+  CHECK(std::unique(pauses.begin(), pauses.end()) == pauses.end());
+}
+
+TEST_CASE("given refusals, when a server answers that it is starting, then refusals in a row and back-off start over", "[field-L4]") {
+  splitmix random(3);
+  connect_gate<circuit_breaker> gate(config());
+  fail(gate, 0s, random);
+  fail(gate, 2s, random);
+  fail(gate, 10s, random, failure_kind::starting);
+  CHECK(gate.futile() == 0);
+  CHECK(gate.streak() == 3);
+  fail(gate, 20s, random);
+  CHECK(gate.opens_at(0) - 20s <= 1s);
+  CHECK(gate.state() == breaker_state::closed);
 }
 
 TEST_CASE("given a server without room, when connects fail, then the pool backs off but the breaker stays closed") {

@@ -63,8 +63,9 @@ struct core_slot : list_hook {
   tick listed{};       ///< `checked_out` as the order of checkouts knows it
   tick fresh_until{};  ///< may be handed out without a look until then
   tick idle_since{};
-  tick last_ok{};
-  tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
+  tick last_ok{};       ///< when its server last answered
+  tick validated_at{};  ///< by the pool, the connect included
+  tick sampled_at{};    ///< precise clock at checkout of a sampled lease, else zero
   std::uint64_t next_sample = 0;
   std::uint64_t last_sample = 0;
   std::uint64_t sample_weight = 1;
@@ -109,6 +110,14 @@ struct core_waiter : list_hook {
   core_waiter& operator=(const core_waiter&) = delete;
 };
 
+/// How connecting goes, for reports.
+struct connect_outlook {
+  std::size_t failures_in_a_row = 0;  ///< zero: the rest means nothing
+  failure_kind kind{};                ///< of the latest
+  duration failing_for{};
+  duration next_look = no_limit;  ///< until the next attempt may start; `no_limit`: one is under way, or none is wanted
+};
+
 /// What an event of the core asks of the shell, besides the actions of slots, which the core queues itself. Nothing here allocates;
 /// everything is carried out after the lock is gone.
 struct core_actions {
@@ -122,6 +131,7 @@ struct core_actions {
   bool state_changed = false;
   pool_state state_from{};
   pool_state state_to{};
+  const char* state_why = "";
   bool breaker_changed = false;
   breaker_state breaker_from{};
   breaker_state breaker_to{};

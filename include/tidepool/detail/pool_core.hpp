@@ -18,8 +18,9 @@
 
 namespace tidepool::detail {
 
-/// `CanValidate`: a round trip can be made. `CanCheck`: a connection can at least be looked at.
-template <class Traits, bool CanValidate, bool CanCheck>
+/// `CanValidate`: a round trip can be made. `CanCheck`: a connection can at least be looked at. `OwnValidation`: the health policy brings
+/// its own, which an answer to somebody's statement does not replace.
+template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation = false>
 class pool_core {
  public:
   using health_policy = typename Traits::health_policy;
@@ -128,7 +129,9 @@ class pool_core {
     if (!head || !admits_ || slot.state != slot_state::leased || slot.leak_reported || slot.generation != generation_ ||
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return nullptr;
-    if constexpr (CanValidate) {
+    if constexpr (OwnValidation) {
+      if (now >= slot.fresh_until) return nullptr;
+    } else if constexpr (CanValidate) {
       if (now >= health_.fresh_until(std::max(last_ok, slot.last_ok))) return nullptr;
     }
     if (waiters_.size() == 1 && idle_.sweeping()) return nullptr;  // the sweep goes on once nobody waits
@@ -198,7 +201,8 @@ class pool_core {
 
   // --- life cycle (pool_core_lifecycle.hpp) -----------------------------------------------------------------------
 
-  void open(core_waiter& w, tick now, core_actions& a) noexcept;
+  /// Until `deadline` a failure that passes by itself is waited out.
+  void open(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept;
   void close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept;
   /// The pool object goes away: no goodbyes, nothing waits for anything; leases stay with their holders.
   void shut_down(tick now, core_actions& a) noexcept;
@@ -208,10 +212,13 @@ class pool_core {
   void recycle(tick now, core_actions& a) noexcept;
 
   pool_state state() const noexcept;
+  /// Why it is in this state, in words.
+  const char* state_reason() const noexcept;
   void snapshot(pool_stats& out) const noexcept;
   /// The longest held leases, reported ones first; returns how many were written.
   std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
+  connect_outlook outlook(tick now) const noexcept;
   /// The first lease out for which `test` holds, one whose connection was taken back included, or null.
   template <class Test>
   core_slot* find_lease(Test test) const noexcept {
@@ -304,7 +311,18 @@ class pool_core {
   /// Until when it may be handed out without a look.
   void refresh(core_slot& slot) noexcept {
     slot.fresh_until = slot.retire.at;
-    if constexpr (CanValidate) slot.fresh_until = std::min(slot.fresh_until, health_.fresh_until(slot.last_ok));
+    if constexpr (OwnValidation) {
+      // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
+      const tick due = std::min(health_.fresh_until(slot.validated_at), later(slot.validated_at, health_.interval()));
+      slot.fresh_until = std::min(slot.fresh_until, due);
+    } else if constexpr (CanValidate) {
+      slot.fresh_until = std::min(slot.fresh_until, health_.fresh_until(slot.last_ok));
+    }
+  }
+  /// When it was last found to be as it should.
+  static tick looked_at(const core_slot& slot) noexcept {
+    if constexpr (OwnValidation) return slot.validated_at;
+    return slot.last_ok;
   }
 
   void start(tick now) noexcept;
@@ -400,9 +418,9 @@ class pool_core {
 };
 
 // Every member function of the core is `template <...> void pool_core<...>::name`; this keeps those lines readable.
-#define TIDEPOOL_CORE(result)                              \
-  template <class Traits, bool CanValidate, bool CanCheck> \
-  result pool_core<Traits, CanValidate, CanCheck>
+#define TIDEPOOL_CORE(result)                                                  \
+  template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation> \
+  result pool_core<Traits, CanValidate, CanCheck, OwnValidation>
 
 }  // namespace tidepool::detail
 

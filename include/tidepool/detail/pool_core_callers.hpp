@@ -153,7 +153,10 @@ TIDEPOOL_CORE(void)::unlink(core_waiter& w) noexcept {
       waiters_.erase(w);
       waits_.erase(w.deadline);
       break;
-    case core_waiter::queue::open: openers_.erase(w); break;
+    case core_waiter::queue::open:
+      openers_.erase(w);
+      waits_.erase(w.deadline);
+      break;
     case core_waiter::queue::close: closers_.erase(w); break;
   }
 }

@@ -14,7 +14,7 @@ TIDEPOOL_CORE(void)::start(tick now) noexcept {
   if constexpr (scaling_policy::enabled) next_scale_ = later(now, scaling_.interval());
 }
 
-TIDEPOOL_CORE(void)::open(core_waiter& w, tick now, core_actions& a) noexcept {
+TIDEPOOL_CORE(void)::open(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept {
   start(now);
   w.in = core_waiter::queue::open;
   w.since = now;
@@ -24,6 +24,7 @@ TIDEPOOL_CORE(void)::open(core_waiter& w, tick now, core_actions& a) noexcept {
   } else {
     w.at = core_waiter::stage::waiting;
     openers_.push_back(w);
+    waits_.insert(w.deadline, deadline);
   }
   settle(now, a);
 }
@@ -130,6 +131,37 @@ TIDEPOOL_CORE(pool_state)::state() const noexcept {
   if (phase_ == phase::fresh) return pool_state::starting;
   if (gate_.streak() > 0) return live() == 0 ? pool_state::critical : pool_state::degraded;
   return warm_ ? pool_state::healthy : pool_state::starting;
+}
+
+TIDEPOOL_CORE(const char*)::state_reason() const noexcept {
+  switch (state()) {
+    case pool_state::starting: return "opening";
+    case pool_state::healthy: return "connections are there";
+    case pool_state::suspended: return "suspended";
+    case pool_state::closing: return "close() was called";
+    case pool_state::closed: return "nothing is left";
+    default: break;
+  }
+  const bool alive = live() > 0;
+  switch (gate_.kind()) {
+    case failure_kind::permanent: return alive ? "connecting fails for good" : "no connection is alive and connecting fails for good";
+    case failure_kind::server_full: return alive ? "the server has no more room" : "no connection is alive and the server has no room";
+    case failure_kind::starting: return alive ? "the server is starting up" : "no connection is alive and the server is starting up";
+    case failure_kind::wrong_role:
+      return alive ? "no further server has the wanted role" : "no connection is alive and no server has the wanted role";
+    default: return alive ? "connecting fails" : "no connection is alive and connecting fails";
+  }
+}
+
+TIDEPOOL_CORE(connect_outlook)::outlook(tick now) const noexcept {
+  connect_outlook out;
+  out.failures_in_a_row = gate_.streak();
+  if (out.failures_in_a_row == 0) return out;
+  out.kind = gate_.kind();
+  out.failing_for = now - gate_.failing_since();
+  const tick next = wants_connect_ && connecting() == 0 ? gate_.opens_at(0) : never;
+  if (next != never) out.next_look = std::max(next - now, duration::zero());
+  return out;
 }
 
 TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {

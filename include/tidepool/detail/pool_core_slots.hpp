@@ -36,10 +36,10 @@ TIDEPOOL_CORE(void)::connect_not_started(tick now, core_actions& a) noexcept {
 
 TIDEPOOL_CORE(void)::connected(core_slot& slot, tick now, core_actions& a) noexcept {
   end_op(slot);
-  gate_.succeeded();
+  gate_.succeeded(now);
   ++totals_.connections_created;
   totals_.connect_time.record(now - slot.born);
-  slot.born = slot.last_ok = slot.idle_since = now;
+  slot.born = slot.last_ok = slot.validated_at = slot.idle_since = now;
   if constexpr (lifetime_policy::enabled) {
     slot.hard_limit = lifetime_.hard_limit(now);
     slot.retire.at = std::min(slot.hard_limit, lifetime_.soft_limit(now, random_.unit()));
@@ -67,7 +67,7 @@ TIDEPOOL_CORE(void)::validated(core_slot& slot, bool ok, tick now, core_actions&
   const bool in_place = slot.background_check;
   end_op(slot);
   if (ok) {
-    slot.last_ok = now;
+    slot.last_ok = slot.validated_at = now;
     refresh(slot);
   }
   if (in_place && ok) {

@@ -49,9 +49,14 @@ TIDEPOOL_CORE(void)::answer_openers(tick now, core_actions& a) noexcept {
     warm_ = true;
     while (core_waiter* w = openers_.front()) finish(*w, errc{}, a);
   }
-  if (openers_.empty()) return;
-  if (gate_.refusal(now) != errc::connect_failed && gate_.streak() <= config_.max_retries) return;
-  while (core_waiter* w = openers_.front()) finish(*w, errc::connect_failed, a);
+  const bool hopeless = gate_.refusal(now) == errc::connect_failed || gate_.futile() > config_.max_retries;
+  if (openers_.empty() || !(hopeless || gate_.passes())) return;
+  core_waiter* next = nullptr;
+  for (core_waiter* w = openers_.front(); w; w = next) {
+    next = openers_.after(*w);
+    if (hopeless || w->deadline.at <= now) finish(*w, errc::connect_failed, a);
+  }
+  if (!openers_.empty()) return;
   begin_close(now, a);
   close_deadline_ = later(now, config_.close_grace);
 }
@@ -63,7 +68,7 @@ TIDEPOOL_CORE(void)::fail_hopeless(tick now, core_actions& a) noexcept {
   while (core_waiter* w = waiters_.front()) {
     if (refused != errc{}) {
       fail(*w, refused, a);
-    } else if (std::min<std::uint64_t>(gate_.total() - w->failures_seen, gate_.streak()) > config_.max_retries) {
+    } else if (std::min<std::uint64_t>(gate_.total() - w->failures_seen, gate_.futile()) > config_.max_retries) {
       fail(*w, errc::connect_failed, a);
     } else {
       return;
@@ -144,15 +149,15 @@ TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
   if constexpr (CanCheck) {
     while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
       core_slot* slot = idle_.sweep_next();
-      const bool checked = slot->last_ok > doubted_ && now < later(slot->last_ok, health_.interval() / 2);
+      const bool checked = looked_at(*slot) > doubted_ && now < later(looked_at(*slot), health_.interval() / 2);
       if (slot->state == slot_state::idle && !checked) check_in_place(*slot, now);
     }
   }
 }
 
-template <class Traits, bool CanValidate, bool CanCheck>
+template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation>
 template <class Test>
-void pool_core<Traits, CanValidate, CanCheck>::look_at(Test test, tick now, core_actions& a) noexcept {
+void pool_core<Traits, CanValidate, CanCheck, OwnValidation>::look_at(Test test, tick now, core_actions& a) noexcept {
   if constexpr (CanCheck) {
     if (phase_ != phase::running) return;
     for (core_slot* slot = idle_.front(); slot; slot = idle_.after(*slot)) {
@@ -245,7 +250,14 @@ TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
 
 TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) noexcept {
   armed_at_ = never;
-  while (waits_.next() <= now) fail(*waits_.top()->owner, errc::timeout, a);
+  while (waits_.next() <= now) {
+    core_waiter& w = *waits_.top()->owner;
+    if (w.in == core_waiter::queue::acquire) {
+      fail(w, errc::timeout, a);
+    } else {
+      waits_.erase(w.deadline);  // what it means for an opener hangs on why there is nothing yet: `answer_openers()`
+    }
+  }
   expire_ops(now, a);
   if (phase_ == phase::running) {
     retire_old(now);
@@ -283,6 +295,7 @@ TIDEPOOL_CORE(void)::note_changes(core_actions& a) noexcept {
   if (now_in != seen_state_) {
     if (!a.state_changed) a.state_from = seen_state_;
     a.state_to = seen_state_ = now_in;
+    a.state_why = state_reason();
     a.state_changed = a.state_from != a.state_to;  // there and back again is no news
   }
   const breaker_state breaker = gate_.state();

@@ -20,7 +20,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
  public:
   using entry = pool_entry<Connection, Traits>;
   using can = abilities<Connection, Traits>;
-  using core_type = pool_core<Traits, can::validate, can::check>;
+  using core_type = pool_core<Traits, can::validate, can::check, can::validate && can::custom_validation>;
   using executor_type = typename Traits::executor_type;
   using op_executor = typename Traits::operation_executor;
   using clock = typename Traits::clock_type;
@@ -125,10 +125,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     core_actions a;
     event(a, [&](tick now) { core_.cancel(w, now, a); });
   }
-  void open(core_waiter& w) noexcept {
+  void open(core_waiter& w, duration patience) noexcept {
     const auto self = this->shared_from_this();
     core_actions a;
-    event(a, [&](tick now) { core_.open(w, now, a); });
+    event(a, [&](tick now) { core_.open(w, now, later(now, patience), a); });
   }
   void close(core_waiter* w, duration grace) noexcept {
     const auto self = this->shared_from_this();

@@ -147,6 +147,14 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     Connection made = co_await self.connect_(std::move(context));
     e.connection.emplace(std::move(made));
     ok = usable(*e.connection);
+    if constexpr (can::validate && can::custom_validation) {
+      // Part of the connect: what the policy refuses has never been a connection, and is tried again as a failed connect is.
+      if (ok) {
+        ok = false;
+        co_await self.health_.validate(*e.connection);
+        ok = usable(*e.connection);
+      }
+    }
     if (!ok) error.text = "the new connection is not usable";
     if (ok) self.watch(e);
   } catch (...) {
@@ -341,7 +349,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
             in_a_row = core.failures_in_a_row();
           },
           [&] { tell([&] {
-                  return connect_failed_event{error, in_a_row};
+                  return connect_failed_event{error, in_a_row, kind};
                 }); });
     }
   }
@@ -364,7 +372,7 @@ void pool_impl<Connection, Traits>::note_connect_timeout(const connect_news& wha
       last_error_at_ = what.at;
     }
   }
-  tell([&] { return connect_failed_event{error, what.failures_in_a_row}; });
+  tell([&] { return connect_failed_event{error, what.failures_in_a_row, failure_kind::transient}; });
 }
 
 }  // namespace tidepool::detail

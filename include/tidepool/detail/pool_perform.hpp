@@ -67,12 +67,7 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::tell_changes(core_actions& a) noexcept {
   if (std::exchange(a.breaker_changed, false)) tell([&] { return breaker_event{a.breaker_from, a.breaker_to}; });
-  if (std::exchange(a.state_changed, false)) {
-    constexpr const char* reasons[] = {
-        "opening",   "connections are there", "connecting fails", "no connection is alive and connecting fails",
-        "suspended", "close() was called",    "nothing is left"};
-    tell([&] { return state_event{a.state_from, a.state_to, reasons[static_cast<int>(a.state_to)]}; });
-  }
+  if (std::exchange(a.state_changed, false)) tell([&] { return state_event{a.state_from, a.state_to, a.state_why}; });
   if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
   if (std::exchange(a.leak_returned, false)) tell([&] { return leak_event{leak_event::kind::returned, a.leak, {}}; });
 }

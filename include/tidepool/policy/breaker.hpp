@@ -23,8 +23,9 @@ inline const char* to_string(breaker_state state) noexcept {
   return "?";
 }
 
-/// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides.
-/// Connections that work keep serving whatever it says.
+/// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides. It protects a server
+/// that does not answer, and its callers' time; a server that answers that it is full, starting or of the wrong role closes it. Connections
+/// that work keep serving whatever it says.
 class circuit_breaker {
  public:
   static constexpr bool enabled = true;
@@ -52,7 +53,7 @@ class circuit_breaker {
       retry_at_ = detail::later(now, open_time_);
     }
   }
-  /// The attempt ended without a verdict on the server (the pool gave it up, or the server was full): another probe, later.
+  /// The pool gave the attempt up, so that there is no verdict on the server: another probe, later.
   void undecided(detail::tick now) noexcept {
     if (state_ != breaker_state::half_open) return;
     state_ = breaker_state::open;

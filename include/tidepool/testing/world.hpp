@@ -19,7 +19,7 @@ namespace tidepool::testing {
 enum class server_state {
   up,
   down,      ///< refuses connects; going down ends all sessions
-  starting,  ///< answers that it is starting up; all sessions have ended
+  starting,  ///< answers that it is starting up (`failure_kind::starting`); all sessions have ended
   hung,      ///< accepts everything and answers nothing
   full,      ///< refuses further connects because it has no room (`failure_kind::server_full`); sessions go on
   read_only  ///< accepts connects, whose sessions say so
@@ -63,6 +63,7 @@ struct fault_plan {
   std::array<behaviour, operations> of{};
   double permanent = 0;     ///< share of failed connects that are `failure_kind::permanent`
   double no_room = 0;       ///< share of failed connects that are `failure_kind::server_full`
+  double wrong_role = 0;    ///< share of failed connects that are `failure_kind::wrong_role`
   double unseen_death = 0;  ///< share of deaths that `usable()` does not see
   double mute_death = 0;    ///< share of deaths at which a running operation gets no answer, not even an error
 
