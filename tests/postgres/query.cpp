@@ -148,7 +148,7 @@ TEST_CASE("given rows, when read as tuples, structs, scalars and fields, then va
   CHECK(reason([&] { (void)r[0].as<std::tuple<int, std::string, double>>(); }) ==
         std::pair(pg::errc::null_value, std::string("postgres: column \"score\" is NULL")));
   CHECK(reason([&] { (void)r[0]["name"].as<int>(); }) ==
-        std::pair(pg::errc::conversion, std::string("postgres: column \"name\": not an integer")));
+        std::pair(pg::errc::conversion, std::string("postgres: column \"name\" (text): not an integer")));
   CHECK(reason([&] { (void)r.all<int>(); }).first == pg::errc::columns);
   CHECK(reason([&] { (void)r.one<person>(); }).first == pg::errc::rows);
   CHECK(reason([&] { (void)r.opt<person>(); }).first == pg::errc::rows);

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "detail/types.hpp"
 #include "error.hpp"
 
 namespace tidepool::postgres {
@@ -29,16 +30,30 @@ namespace tidepool::postgres {
 ///     };
 ///
 /// Text is the rule: the server infers the parameter's type, so an `int` goes into int8, numeric and float8 columns alike.
-/// `static constexpr Oid oid` names the type for parameters instead, `static constexpr bool binary = true` sends what `encode`
-/// appended as the binary form. Results always come as text.
+/// `static constexpr Oid oid` names the type for parameters instead (`array_oid` does for arrays of it),
+/// `static constexpr bool binary = true` sends what `encode` appended as the binary form; `encode_text`, of the same form as
+/// `encode`, is then what arrays and COPY use. Results always come as text; a `decode(std::string_view text, Oid type)` is given
+/// the column's type as well, 0 where that is not known, as in COPY. `static constexpr char delimiter` is what separates the
+/// elements of the type's arrays where that is no comma: `typdelim` in `pg_type`, ';' for `box`.
 /// NULL is not a codec's business: `std::optional<T>` is NULL or T.
 template <class T>
 struct codec;
 
-/// What `decode` throws; the row adds the column's name.
+/// What `decode` throws; the row adds the column's name and type.
 inline error conversion_error(std::string_view expected) { return {errc::conversion, "not " + std::string(expected)}; }
 
 namespace detail {
+
+/// Of three octal digits.
+inline unsigned char octal_byte(std::string_view digits) {
+  unsigned value = 0;
+  for (const char c : digits) {
+    if (c < '0' || c > '7') throw conversion_error("a byte in octal digits");
+    value = value * 8 + static_cast<unsigned>(c - '0');
+  }
+  if (digits.size() != 3 || value > 255) throw conversion_error("a byte in octal digits");
+  return static_cast<unsigned char>(value);
+}
 
 template <class T>
 struct is_optional : std::false_type {};
@@ -102,6 +117,43 @@ constexpr bool codec_binary() {
   }
 }
 
+template <class C, class V>
+concept has_text_form = requires(std::string& out, const V& value) {
+  C::encode_text(out, value);
+}
+|| !codec_binary<C>();
+/// What arrays and COPY hold.
+template <class C, class V>
+void encode_text(std::string& out, const V& value) {
+  if constexpr (requires { C::encode_text(out, value); }) {
+    C::encode_text(out, value);
+  } else {
+    C::encode(out, value);
+  }
+}
+template <class T>
+concept has_decoder = requires(std::string_view text) {
+  { codec<T>::decode(text) } -> std::convertible_to<T>;
+}
+|| requires(std::string_view text, Oid type) {
+  { codec<T>::decode(text, type) } -> std::convertible_to<T>;
+};
+/// `type`: the server's, 0 where it is not known.
+template <class T>
+T decode_value(std::string_view text, Oid type) {
+  if constexpr (requires { codec<T>::decode(text, type); }) {
+    return codec<T>::decode(text, type);
+  } else {
+    return codec<T>::decode(text);
+  }
+}
+
+template <class T>
+concept byte = std::same_as<T, std::byte> || std::same_as<T, unsigned char>;
+/// Text, numbers or bytes: which, only the user knows.
+template <class T>
+concept doubtful_byte = std::same_as<T, char> || std::same_as<T, signed char>;
+
 template <class T>
 concept character =
     std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> || std::same_as<T, char16_t> || std::same_as<T, char32_t>;
@@ -110,9 +162,7 @@ concept character =
 
 /// Can be read out of a column.
 template <class T>
-concept decodable = requires(std::string_view text) {
-  { codec<typename detail::unwrapped<T>::type>::decode(text) } -> std::convertible_to<typename detail::unwrapped<T>::type>;
-};
+concept decodable = detail::has_decoder<typename detail::unwrapped<T>::type>;
 /// Can be a parameter.
 template <class T>
 concept encodable = requires(std::string& out, const detail::codec_type<T>& value) {
@@ -132,12 +182,18 @@ struct codec<std::string> {
   static void encode(std::string& out, const std::string& value) { out += value; }
   static std::string decode(std::string_view text) { return std::string(text); }
 };
+/// One character, or a `"char"` of the server's catalogues: there zero is an empty text, and since PostgreSQL 16 a byte above 127 is
+/// three octal digits. Zero cannot be sent: text holds no such byte.
 template <>
 struct codec<char> {
   static void encode(std::string& out, char value) { out += value; }
-  static char decode(std::string_view text) {
-    if (text.size() != 1) throw conversion_error("one character");
-    return text[0];
+  static char decode(std::string_view text, Oid type = 0) {
+    if (text.size() == 1) return text[0];
+    if (type == detail::type_oid::single_char) {
+      if (text.empty()) return '\0';
+      if (text.size() == 4 && text[0] == '\\') return static_cast<char>(detail::octal_byte(text.substr(1)));
+    }
+    throw conversion_error("one character");
   }
 };
 
@@ -172,13 +228,20 @@ requires(std::integral<T> && !std::same_as<T, bool> && !detail::character<T>) st
   }
 };
 
-/// Exact in both directions: shortest text that reads back as the same value, infinities and NaN included.
+/// Exact in both directions: the shortest text that reads back as the same value, infinities and NaN included. That needs the server's
+/// `extra_float_digits` at 1 or above: with less it rounds what it prints. A numeric becomes the nearest value.
 template <std::floating_point T>
 struct codec<T> {
   static void encode(std::string& out, T value) {
     std::array<char, 64> buffer;
     const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-    out.append(buffer.data(), end);
+    // Any NaN, that of 0.0 / 0.0 on x86 has its sign bit set: the server knows one, without a sign. Seen in the text, because
+    // `isnan` is false under -ffast-math.
+    if (end[-1] == 'n' || end[-1] == ')') {
+      out += "NaN";
+    } else {
+      out.append(buffer.data(), end);
+    }
   }
   static T decode(std::string_view text) {
     T value{};

@@ -2,137 +2,81 @@
 #ifndef TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 
+#include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "codec.hpp"
+#include "detail/array_text.hpp"
 
 namespace tidepool::postgres {
+
+/// An array with the lower bounds of its dimensions, which a vector drops: what is read and written back is then the same array.
+/// `Delimiter` says what separates its elements where neither the server's type nor the element's codec does.
+template <class T, char Delimiter = '\0'>
+struct bounded_array {
+  std::vector<T> values;
+  /// One a dimension, or none: then all are 1. An empty array has none.
+  std::vector<int> lower_bounds;
+  friend bool operator==(const bounded_array&, const bounded_array&) = default;
+};
+
 namespace detail {
 
 template <class T>
-struct is_nested : std::false_type {};
+struct is_bounded : std::false_type {};
+template <class T, char D>
+struct is_bounded<bounded_array<T, D>> : std::true_type {};
+
+// An array is no element of an array: what looks like one is a dimension, and a dimension is never NULL.
 template <class T>
-struct is_nested<std::vector<T>> : std::negation<std::is_same<T, std::byte>> {};
+concept scalar_element = !is_nested<typename unwrapped<T>::type>::value && !is_bounded<typename unwrapped<T>::type>::value;
+template <class T>
+concept sendable_element = encodable<T> &&(is_nested<T>::value || (scalar_element<T> && has_text_form<codec_for<T>, codec_type<T>>));
+template <class T>
+concept readable_element = decodable<T> &&
+    (is_nested<T>::value || (scalar_element<T> && !std::same_as<typename unwrapped<T>::type, std::string_view>));
 
-/// Reads the text form of an array: `{1,2,NULL,"a,b"}`, `{{1,2},{3,4}}`, `[0:1]={7,8}`.
-class array_reader {
- public:
-  explicit array_reader(std::string_view text) : text_(text) {
-    // Bounds that do not start at 1 come first.
-    if (!text_.empty() && text_[0] == '[') {
-      const auto equals = text_.find('=');
-      if (equals == std::string_view::npos) fail();
-      at_ = equals + 1;
-    }
-  }
-  template <class T>
-  void read(std::vector<T>& out) {
-    expect('{');
-    if (accept('}')) return;
-    do {
-      if constexpr (is_nested<T>::value) {
-        out.emplace_back();
-        read(out.back());
-      } else {
-        out.push_back(element<T>());
-      }
-    } while (accept(','));
-    expect('}');
-  }
-  void finish() const {
-    if (at_ != text_.size()) fail();
-  }
-
- private:
-  [[noreturn]] static void fail() { throw conversion_error("an array"); }
-  bool accept(char c) {
-    if (at_ >= text_.size() || text_[at_] != c) return false;
-    ++at_;
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) fail();
-  }
-  template <class T>
-  T element() {
-    word_.clear();
-    const bool quoted = accept('"');
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (quoted ? c == '"' : c == ',' || c == '}') break;
-      if (c == '{' && !quoted) throw conversion_error("an array of that many dimensions");
-      if (c == '\\' && ++at_ >= text_.size()) fail();
-      word_ += text_[at_++];
-    }
-    if (quoted) expect('"');
-    if (!quoted && word_ == "NULL") {
-      if constexpr (is_optional<T>::value) {
-        return T();
-      } else {
-        throw error(errc::null_value, "NULL in an array");
-      }
-    }
-    return codec<typename unwrapped<T>::type>::decode(word_);
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::string word_;
+/// The type of a parameter, where the element's codec says it.
+template <class T>
+struct array_parameter {};
+template <class T>
+requires requires { codec_for<T>::array_oid; }
+struct array_parameter<T> {
+  static constexpr Oid oid = codec_for<T>::array_oid;
+  static constexpr Oid array_oid = oid;
 };
-
-template <class T>
-void append_array(std::string& out, const std::vector<T>& values) {
-  out += '{';
-  bool first = true;
-  std::string word;
-  for (const auto& value : values) {
-    if (!first) out += ',';
-    first = false;
-    if constexpr (is_nested<T>::value) {
-      append_array(out, value);
-    } else {
-      const T& element = value;  // vector<bool> hands out proxies
-      if (is_null(element)) {
-        out += "NULL";
-        continue;
-      }
-      using C = codec<typename unwrapped<T>::type>;
-      static_assert(!codec_binary<C>(), "arrays go as text: the element needs a codec with a text form");
-      word.clear();
-      C::encode(word, strip_optional(element));
-      out += '"';
-      for (const char c : word) {
-        if (c == '"' || c == '\\') out += '\\';
-        out += c;
-      }
-      out += '"';
-    }
-  }
-  out += '}';
-}
 
 }  // namespace detail
 
-/// An array; `std::optional` elements may be NULL. Nested vectors are dimensions and must be of equal lengths.
-/// `where id = any($1)` takes one.
+/// An array; `std::optional` elements may be NULL. Nested vectors are dimensions and must be of equal lengths. Lower bounds other
+/// than 1 are dropped: see `bounded_array`. `where id = any($1)` takes one.
+///
+/// As `std::string`, elements of a type the driver does not know, one of an extension or of your own, are refused, because
+/// their delimiter need not be the comma: select them `::text[]`, give them a C++ type with a codec, or name the delimiter, as in
+/// `bounded_array<std::string, ','>`. In COPY, where the server names no types, it is taken to be the comma.
 template <class T>
-requires(!std::same_as<T, std::byte> && !std::same_as<T, std::string_view>) struct codec<std::vector<T>> {
-  static void encode(std::string& out, const std::vector<T>& values) { detail::append_array(out, values); }
-  static std::vector<T> decode(std::string_view text) {
-    std::vector<T> out;
-    detail::array_reader reader(text);
-    reader.read(out);
-    reader.finish();
-    return out;
+requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<std::vector<T>> : detail::array_parameter<T> {
+  static void encode(std::string& out, const std::vector<T>& values) requires detail::sendable_element<T> {
+    detail::append_array(out, values, detail::sent_delimiter<T>('\0'));
+  }
+  static std::vector<T> decode(std::string_view text, Oid type = 0) requires detail::readable_element<T> {
+    return detail::read_array<T>(text, type, '\0').values;
   }
 };
-/// As a parameter only: decoded elements would have nowhere to live.
-template <>
-struct codec<std::vector<std::string_view>> {
-  static void encode(std::string& out, const std::vector<std::string_view>& values) { detail::append_array(out, values); }
+template <class T, char Delimiter>
+requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<bounded_array<T, Delimiter>> : detail::array_parameter<T> {
+  using type = bounded_array<T, Delimiter>;
+  static void encode(std::string& out, const type& value) requires detail::sendable_element<T> {
+    if (!value.values.empty()) detail::append_bounds(out, value.values, value.lower_bounds);
+    detail::append_array(out, value.values, detail::sent_delimiter<T>(Delimiter));
+  }
+  static type decode(std::string_view text, Oid oid = 0) requires detail::readable_element<T> {
+    auto read = detail::read_array<T>(text, oid, Delimiter);
+    return {std::move(read.values), std::move(read.lower_bounds)};
+  }
 };
 
 }  // namespace tidepool::postgres

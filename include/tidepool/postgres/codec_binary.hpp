@@ -2,18 +2,21 @@
 #ifndef TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "codec.hpp"
 
 namespace tidepool::postgres {
 
-using uuid = std::array<std::byte, 16>;
+/// Its own type: an array of 16 bytes is a bytea.
+struct uuid : std::array<std::byte, 16> {};
 
 namespace detail {
 
@@ -35,8 +38,11 @@ inline int hex_byte(char high, char low) {
   return h < 0 || l < 0 ? -1 : h * 16 + l;
 }
 
-inline std::vector<std::byte> decode_bytea(std::string_view text) {
-  std::vector<std::byte> out;
+template <byte B>
+std::vector<B> decode_bytea(std::string_view text, Oid type) {
+  // Another type's text may look like one of the two forms and mean other bytes.
+  if (type != 0 && type != type_oid::bytea) throw conversion_error("a bytea: read text as std::string");
+  std::vector<B> out;
   if (text.starts_with("\\x")) {
     text.remove_prefix(2);
     if (text.size() % 2 != 0) throw conversion_error("a bytea");
@@ -44,26 +50,19 @@ inline std::vector<std::byte> decode_bytea(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); i += 2) {
       const int value = hex_byte(text[i], text[i + 1]);
       if (value < 0) throw conversion_error("a bytea");
-      out.push_back(static_cast<std::byte>(value));
+      out.push_back(static_cast<B>(value));
     }
     return out;
   }
   // bytea_output = escape: "\\" is a backslash, "\ooo" a byte in octal.
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
-      out.push_back(static_cast<std::byte>(text[i]));
+      out.push_back(static_cast<B>(text[i]));
     } else if (text.substr(i, 2) == "\\\\") {
-      out.push_back(std::byte{'\\'});
+      out.push_back(static_cast<B>('\\'));
       ++i;
     } else {
-      if (i + 3 >= text.size()) throw conversion_error("a bytea");
-      int value = 0;
-      for (std::size_t k = i + 1; k <= i + 3; ++k) {
-        if (text[k] < '0' || text[k] > '7') throw conversion_error("a bytea");
-        value = value * 8 + (text[k] - '0');
-      }
-      if (value > 255) throw conversion_error("a bytea");
-      out.push_back(static_cast<std::byte>(value));
+      out.push_back(static_cast<B>(octal_byte(text.substr(i + 1, 3))));
       i += 3;
     }
   }
@@ -72,29 +71,70 @@ inline std::vector<std::byte> decode_bytea(std::string_view text) {
 
 /// Sent as it is: half the size of the text form, and no byte needs escaping.
 struct bytea_parameter {
-  static constexpr Oid oid = 17;
+  static constexpr Oid oid = type_oid::bytea;
+  static constexpr Oid array_oid = 1001;
   static constexpr bool binary = true;
-  static void encode(std::string& out, std::span<const std::byte> value) {
-    out.append(reinterpret_cast<const char*>(value.data()), value.size());
+  template <class Bytes>
+  static std::span<const std::byte> bytes(const Bytes& value) {
+    return std::as_bytes(std::span(value));
   }
+  template <class Bytes>
+  static void encode(std::string& out, const Bytes& value) {
+    const auto raw = bytes(value);
+    out.append(reinterpret_cast<const char*>(raw.data()), raw.size());
+  }
+  template <class Bytes>
+  static void encode_text(std::string& out, const Bytes& value) {
+    out += "\\x";
+    for (const std::byte b : bytes(value)) append_hex(out, b);
+  }
+};
+
+/// `char` may be text, a number or a byte, `signed char` a number or a byte.
+template <class T>
+struct doubtful_bytes {
+  static_assert(sizeof(T) == 0,
+                "a sequence of char or signed char is text, numbers or bytes, and only you know which: use std::string for text, "
+                "std::byte or unsigned char for bytea, std::int16_t for an array of small numbers");
 };
 
 }  // namespace detail
 
-/// bytea.
-template <>
-struct codec<std::vector<std::byte>> : detail::bytea_parameter {
-  static std::vector<std::byte> decode(std::string_view text) { return detail::decode_bytea(text); }
+/// bytea; an array of bytes is one of exactly that length.
+template <detail::byte B>
+struct codec<std::vector<B>> : detail::bytea_parameter {
+  static std::vector<B> decode(std::string_view text, Oid type = 0) { return detail::decode_bytea<B>(text, type); }
+};
+template <detail::byte B, std::size_t N>
+struct codec<std::array<B, N>> : detail::bytea_parameter {
+  static std::array<B, N> decode(std::string_view text, Oid type = 0) {
+    const auto bytes = detail::decode_bytea<B>(text, type);
+    if (bytes.size() != N) throw conversion_error("a bytea of " + std::to_string(N) + " bytes");
+    std::array<B, N> out{};
+    std::copy(bytes.begin(), bytes.end(), out.begin());
+    return out;
+  }
 };
 /// bytea, as a parameter only.
-template <>
-struct codec<std::span<const std::byte>> : detail::bytea_parameter {};
-template <>
-struct codec<std::span<std::byte>> : detail::bytea_parameter {};
+template <class B, std::size_t N>
+requires detail::byte<std::remove_const_t<B>>
+struct codec<std::span<B, N>> : detail::bytea_parameter {
+};
 
-/// uuid.
+template <detail::doubtful_byte T>
+struct codec<std::vector<T>> : detail::doubtful_bytes<T> {};
+template <detail::doubtful_byte T, std::size_t N>
+struct codec<std::array<T, N>> : detail::doubtful_bytes<T> {};
+template <class T, std::size_t N>
+requires detail::doubtful_byte<std::remove_const_t<T>>
+struct codec<std::span<T, N>> : detail::doubtful_bytes<T> {
+};
+
+/// uuid. Names its type: as text, into a bytea column its digits would go.
 template <>
 struct codec<uuid> {
+  static constexpr Oid oid = 2950;
+  static constexpr Oid array_oid = 2951;
   static void encode(std::string& out, const uuid& value) {
     for (std::size_t i = 0; i < value.size(); ++i) {
       if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';

@@ -24,15 +24,16 @@ class time_reader {
     }
   }
   std::chrono::sys_days date() {
-    int year = static_cast<int>(number(4, 6));
+    if (text_ == "infinity" || text_ == "-infinity") throw conversion_error("a date that the calendar type has: it is infinite");
+    int year = static_cast<int>(number(4, 7));
     expect('-');
     const auto month = static_cast<unsigned>(number(2, 2));
     expect('-');
     const auto day = static_cast<unsigned>(number(2, 2));
     if (before_christ_) year = 1 - year;
-    const std::chrono::year_month_day made{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
     // `year` is sixteen bits wide where PostgreSQL's dates reach 5874897.
-    if (year > 32767 || year < -32767) throw conversion_error("within the range of the calendar type");
+    if (year > 32767 || year < -32767) throw conversion_error("within the calendar type's years -32767 to 32767");
+    const std::chrono::year_month_day made{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
     if (!made.ok()) fail();
     return made;
   }
@@ -48,6 +49,7 @@ class time_reader {
       micros = number(1, 6);
       for (auto digits = at_ - from; digits < 6; ++digits) micros *= 10;
     }
+    if (hours.count() > 23 || minutes.count() > 59 || seconds.count() > 59) fail();
     return hours + minutes + seconds + std::chrono::microseconds(micros);
   }
   /// "+02", "-03:30", "+00:19:32".
@@ -147,6 +149,7 @@ template <>
 struct codec<std::chrono::sys_time<std::chrono::microseconds>> {
   using type = std::chrono::sys_time<std::chrono::microseconds>;
   static constexpr Oid oid = 1184;
+  static constexpr Oid array_oid = 1185;
   static void encode(std::string& out, type value) { detail::append_timestamp(out, value, "+00"); }
   static type decode(std::string_view text) { return detail::read_timestamp<std::chrono::system_clock>(text, true); }
 };
@@ -155,6 +158,7 @@ template <>
 struct codec<std::chrono::local_time<std::chrono::microseconds>> {
   using type = std::chrono::local_time<std::chrono::microseconds>;
   static constexpr Oid oid = 1114;
+  static constexpr Oid array_oid = 1115;
   static void encode(std::string& out, type value) { detail::append_timestamp(out, value, ""); }
   static type decode(std::string_view text) { return detail::read_timestamp<std::chrono::local_t>(text, false); }
 };
@@ -162,6 +166,7 @@ struct codec<std::chrono::local_time<std::chrono::microseconds>> {
 template <>
 struct codec<std::chrono::year_month_day> {
   static constexpr Oid oid = 1082;
+  static constexpr Oid array_oid = 1182;
   static void encode(std::string& out, std::chrono::year_month_day value) {
     if (!value.ok()) throw error(errc::bad_parameter, "a date that is not in the calendar");
     detail::append_date(out, value, {});

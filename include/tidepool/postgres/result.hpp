@@ -38,7 +38,7 @@ class field {
   }
   std::string_view name() const noexcept { return PQfname(from_, column_); }
 
-  /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming the column.
+  /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming the column and its type.
   template <class T>
   T as() const {
     static_assert(decodable<T>, "T needs a tidepool::postgres::codec with a decode function");
@@ -48,9 +48,10 @@ class field {
       if (is_null()) throw error(errc::null_value, "column \"" + detail::printable(name(), 64) + "\" is NULL");
     }
     try {
-      return codec<typename detail::unwrapped<T>::type>::decode(text());
+      return detail::decode_value<typename detail::unwrapped<T>::type>(text(), PQftype(from_, column_));
     } catch (const error& failure) {
-      throw error(failure.reason(), "column \"" + detail::printable(name(), 64) + "\": " + std::string(failure.explanation()));
+      throw error(failure.reason(), "column \"" + detail::printable(name(), 64) + "\" (" + detail::type_name(PQftype(from_, column_)) +
+                                        "): " + std::string(failure.explanation()));
     }
   }
 

@@ -34,17 +34,26 @@ constexpr std::size_t row_width() {
   }
 }
 
-/// False for what would point into a result that is gone.
+/// False for what would point into a result that is gone, as a member as well.
 template <class T>
-struct owns : std::negation<std::is_same<T, std::string_view>> {};
+consteval bool owns() {
+  if constexpr (decodable<T>) {
+    return !std::is_same_v<typename unwrapped<T>::type, std::string_view>;
+  } else if constexpr (is_tuple<T>::value) {
+    return []<std::size_t... I>(std::index_sequence<I...>) { return (owns<std::tuple_element_t<I, T>>() && ...); }
+    (std::make_index_sequence<std::tuple_size_v<T>>());
+  } else if constexpr (std::is_aggregate_v<T>) {
+    using members = decltype(tie_members(std::declval<T&>()));
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return (owns<std::remove_cvref_t<std::tuple_element_t<I, members>>>() && ...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<members>>());
+  } else {
+    return true;
+  }
+}
 template <class T>
-struct owns<std::optional<T>> : owns<T> {};
-template <class... Ts>
-struct owns<std::tuple<Ts...>> : std::conjunction<owns<Ts>...> {};
-template <class A, class B>
-struct owns<std::pair<A, B>> : std::conjunction<owns<A>, owns<B>> {};
-template <class T>
-inline constexpr bool owns_data = owns<T>::value;
+inline constexpr bool owns_data = owns<T>();
 
 template <class T>
 void check_columns(std::size_t columns) {

@@ -35,13 +35,13 @@ void append_copy_column(std::string& out, const T& value) {
     out += "\\N";
     return;
   }
-  std::string text;
-  C::encode(text, strip_optional(value));
-  if constexpr (codec_binary<C>()) {
-    static_assert(codec_oid<C>() == 17, "COPY in text format takes codecs with a text form, and bytea");
-    out += "\\\\x";
-    for (const char c : text) append_hex(out, static_cast<std::byte>(c));
+  static_assert(has_text_form<C, codec_type<T>>, "COPY in text format takes codecs with a text form: give this one an encode_text()");
+  if constexpr (std::is_base_of_v<bytea_parameter, C>) {
+    out += '\\';
+    C::encode_text(out, strip_optional(value));
   } else {
+    std::string text;
+    encode_text<C>(text, strip_optional(value));
     append_copy_escaped(out, text);
   }
 }
@@ -75,7 +75,7 @@ class copy_row {
         }
       }
       try {
-        return codec<typename unwrapped<T>::type>::decode(*text_);
+        return decode_value<typename unwrapped<T>::type>(*text_, 0);
       } catch (const error& failure) {
         throw error(failure.reason(), name() + ": " + std::string(failure.explanation()));
       }

@@ -114,7 +114,7 @@ class request {
     if constexpr (std::is_same_v<C, codec<std::string>> || std::is_same_v<C, codec<std::string_view>>) {
       return std::string_view(given).size();
     } else if constexpr (std::is_base_of_v<bytea_parameter, C>) {
-      return std::span<const std::byte>(given).size();
+      return C::bytes(given).size();
     } else {
       return 0;
     }

@@ -1,0 +1,257 @@
+// tidepool - the text form of PostgreSQL's arrays, read and written.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "../codec.hpp"
+
+#ifndef TIDEPOOL_POSTGRES_DETAIL_ARRAY_TEXT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_ARRAY_TEXT_HPP
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "types.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// A vector that is a dimension; one of bytes is a value.
+template <class T>
+struct is_nested : std::false_type {};
+template <class T>
+struct is_nested<std::vector<T>> : std::bool_constant<!byte<T> && !doubtful_byte<T>> {};
+
+/// Of the array whose elements are T.
+template <class T>
+struct dimension {
+  static constexpr std::size_t depth = 1;
+  using scalar = typename unwrapped<T>::type;
+};
+template <class T>
+requires(is_nested<T>::value) struct dimension<T> {
+  static constexpr std::size_t depth = 1 + dimension<typename T::value_type>::depth;
+  using scalar = typename dimension<typename T::value_type>::scalar;
+};
+
+/// Reads `{1,2,NULL,"a,b"}`, `{{1,2},{3,4}}`, `[0:1]={7,8}`: what `array_out` of the server prints, and nothing else.
+class array_reader {
+ public:
+  array_reader(std::string_view text, char delimiter, Oid element) : text_(text), delimiter_(delimiter), element_(element) {}
+
+  template <class T>
+  void read(std::vector<T>& out, std::vector<int>& lower_bounds) {
+    std::vector<std::size_t> lengths;
+    if (accept('[')) {
+      // Bounds that do not start at 1 come first, those of all dimensions.
+      do {
+        const auto lower = bound();
+        expect(':');
+        const auto upper = bound();
+        expect(']');
+        if (upper < lower) fail();
+        lower_bounds.push_back(lower);
+        lengths.push_back(static_cast<std::size_t>(std::int64_t{upper} - lower + 1));
+      } while (accept('['));
+      expect('=');
+    }
+    values(out);
+    if (at_ != text_.size()) fail();
+    std::vector<std::size_t> found;
+    measure(out, found, 0);
+    if (!lengths.empty() && lengths != found) fail();
+  }
+
+ private:
+  [[noreturn]] static void fail() { throw conversion_error("an array"); }
+  bool accept(char c) {
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char c) {
+    if (!accept(c)) fail();
+  }
+  int bound() {
+    int value = 0;
+    const auto rest = text_.substr(at_);
+    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    if (failure != std::errc()) fail();
+    at_ += static_cast<std::size_t>(end - rest.data());
+    return value;
+  }
+  template <class T>
+  void values(std::vector<T>& out) {
+    expect('{');
+    if (accept('}')) return;
+    do {
+      if constexpr (is_nested<T>::value) {
+        out.emplace_back();
+        values(out.back());
+      } else {
+        out.push_back(element<T>());
+      }
+    } while (accept(delimiter_));
+    expect('}');
+  }
+  template <class T>
+  T element() {
+    word_.clear();
+    const bool quoted = accept('"');
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (quoted ? c == '"' : c == delimiter_ || c == '}') break;
+      if (c == '{' && !quoted) throw conversion_error("an array of that many dimensions");
+      // The server quotes what holds one of these: this is another delimiter's, or no array.
+      if (!quoted && std::string_view("\"\\ \t\n\v\f\r").find(c) != std::string_view::npos) fail();
+      if (c == '\\' && ++at_ >= text_.size()) fail();
+      word_ += text_[at_++];
+    }
+    if (quoted) {
+      expect('"');
+    } else if (word_.empty()) {
+      fail();
+    } else if (word_ == "NULL") {
+      if constexpr (is_optional<T>::value) {
+        return T();
+      } else {
+        throw error(errc::null_value, "NULL in an array");
+      }
+    }
+    return decode_value<typename unwrapped<T>::type>(word_, element_);
+  }
+  /// The lengths of all dimensions; inner arrays of unequal ones are none of the server's.
+  template <class T>
+  static void measure(const std::vector<T>& of, std::vector<std::size_t>& lengths, std::size_t level) {
+    if (lengths.size() == level) {
+      lengths.push_back(of.size());
+    } else if (lengths[level] != of.size()) {
+      fail();
+    }
+    if constexpr (is_nested<T>::value) {
+      for (const auto& inner : of) measure(inner, lengths, level + 1);
+    }
+  }
+
+  std::string_view text_;
+  char delimiter_;
+  Oid element_;
+  std::size_t at_ = 0;
+  std::string word_;
+};
+
+/// An array of boxes or a multirange, seen without its type: the comma is within the elements, and the halves do not close.
+inline bool halves_at_commas(std::string_view text) {
+  const auto from = text.find('{');
+  if (from == std::string_view::npos || !text.ends_with('}')) return false;
+  text = text.substr(from + 1, text.size() - from - 2);
+  const auto comma = text.find(',');
+  if (comma == std::string_view::npos) return false;
+  const auto first = text.substr(0, comma);
+  const auto last = text.substr(text.rfind(',') + 1);
+  constexpr std::string_view open = "([", shut = ")]";
+  return first.find_first_of(open) == 0 && first.find_first_of(shut) == std::string_view::npos && !last.empty() &&
+         shut.find(last.back()) != std::string_view::npos && last.find_first_of(open) == std::string_view::npos;
+}
+
+/// What separates the elements of a column. An error where it cannot be known, rather than elements that are none.
+template <class T>
+char read_delimiter(std::string_view text, Oid type, char stated) {
+  using scalar = typename dimension<T>::scalar;
+  if (type == type_oid::box_array) return ';';
+  if (braces_without_array(type)) throw conversion_error("an array");
+  if (type == type_oid::int2vector || type == type_oid::oidvector) {
+    throw conversion_error("an array in braces: select it as int2[] or oid[]");
+  }
+  if (stated != '\0') return stated;
+  if constexpr (requires { codec<scalar>::delimiter; }) {
+    return codec<scalar>::delimiter;
+  } else if constexpr (std::same_as<scalar, std::string>) {
+    if (type >= type_oid::first_of_users) {
+      throw conversion_error("an array of a type whose delimiter is known: select it as text[], or read a bounded_array<std::string, ','>");
+    }
+    if (type == 0 && halves_at_commas(text)) {
+      throw conversion_error("an array separated by commas: name its delimiter, as in bounded_array<std::string, ';'>");
+    }
+  }
+  return ',';
+}
+template <class T>
+char sent_delimiter(char stated) {
+  using scalar = typename dimension<T>::scalar;
+  if (stated != '\0') return stated;
+  if constexpr (requires { codec<scalar>::delimiter; }) {
+    return codec<scalar>::delimiter;
+  } else {
+    return ',';
+  }
+}
+
+template <class T>
+struct array_contents {
+  std::vector<T> values;
+  std::vector<int> lower_bounds;
+};
+template <class T>
+array_contents<T> read_array(std::string_view text, Oid type, char stated) {
+  array_contents<T> out;
+  array_reader(text, read_delimiter<T>(text, type, stated), element_type(type)).read(out.values, out.lower_bounds);
+  return out;
+}
+
+template <class T>
+void append_array(std::string& out, const std::vector<T>& values, char delimiter) {
+  out += '{';
+  bool first = true;
+  std::string word;
+  for (const auto& value : values) {
+    if (!first) out += delimiter;
+    first = false;
+    if constexpr (is_nested<T>::value) {
+      append_array(out, value, delimiter);
+    } else {
+      const T& element = value;  // vector<bool> hands out proxies
+      if (is_null(element)) {
+        out += "NULL";
+        continue;
+      }
+      word.clear();
+      encode_text<codec_for<T>>(word, strip_optional(element));
+      out += '"';
+      for (const char c : word) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+      }
+      out += '"';
+    }
+  }
+  out += '}';
+}
+
+template <class T>
+void append_bounds(std::string& out, const std::vector<T>& values, const std::vector<int>& lower_bounds) {
+  if (lower_bounds.empty()) return;
+  if (lower_bounds.size() != dimension<T>::depth) {
+    throw error(errc::bad_parameter, "an array with " + std::to_string(lower_bounds.size()) + " lower bounds for " +
+                                         std::to_string(dimension<T>::depth) + " dimensions");
+  }
+  const auto one = [&out](std::int64_t lower, std::size_t length) {
+    out += '[' + std::to_string(lower) + ':' + std::to_string(lower + static_cast<std::int64_t>(length) - 1) + ']';
+  };
+  const auto each = [&](const auto& self, const auto& of, std::size_t level) -> void {
+    if (of.empty()) throw error(errc::bad_parameter, "an inner array that is empty");
+    one(lower_bounds[level], of.size());
+    if constexpr (is_nested<typename std::remove_cvref_t<decltype(of)>::value_type>::value) {
+      self(self, of.front(), level + 1);
+    }
+  };
+  each(each, values, 0);
+  out += '=';
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif
