@@ -1,4 +1,4 @@
-// tidepool - streams, COPY, pipelines and LISTEN against a real server.
+// tidepool - streams, COPY and LISTEN against a real server.
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -195,6 +195,29 @@ TEST_CASE("given COPY that fails, is given up, or is no COPY, when it ends, then
   CHECK(run(task()) == 0);
 }
 
+TEST_CASE("given two COPYs in one text, when the first ends, then the second is refused and the connection lives",
+          "[postgres][server][copy][field-F13]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (id int)");
+    auto in = co_await c.copy_in("copy t from stdin; copy t from stdin");
+    co_await in.row(1);
+    const auto twice_in = co_await error_of(in.finish());
+    must(twice_in.reason() == pg::errc::bad_usage && c.usable(), "in");
+    auto mixed = co_await c.copy_in("copy t from stdin; copy t to stdout; select 1/0");
+    co_await mixed.row(2);
+    const auto later = co_await error_of(mixed.finish());
+    must(later.reason() == pg::errc::bad_usage && later.is("22012") && c.usable(), "in, out, and an error");
+    auto out = co_await c.copy_out("copy (select 7) to stdout; copy t from stdin");
+    const auto row = co_await out.row<int>();
+    const auto twice_out = co_await error_of(out.next());
+    must(row == 7 && twice_out.reason() == pg::errc::bad_usage && c.usable(), "out");
+    co_return co_await c.one<int>("select count(*)::int from t");
+  };
+  CHECK(run(task()) == 0);
+}
+
 TEST_CASE("given a killed backend, when a COPY or a stream is under way, then it ends with the reason", "[postgres][server][copy]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -222,118 +245,6 @@ TEST_CASE("given a killed backend, when a COPY or a stream is under way, then it
       failure = thrown;
     }
     must(failure && failure->connection_lost() && failure->is("57P01"), "lost in a stream");
-  };
-  CHECK_NOTHROW(run(task()));
-}
-
-TEST_CASE("given a pipeline, when all is well, then every answer is there after one round trip", "[postgres][server][pipeline]") {
-  NEEDS_SERVER();
-  auto task = [](pg::pipeline_mode mode) -> asio::awaitable<int> {
-    auto c = co_await connect();
-    co_await c.script("create temp table t (i int)");
-    auto batch = c.pipeline(mode);
-    std::vector<pg::pipeline_result> answers;
-    for (int i = 0; i < 1000; ++i) answers.push_back(batch.exec("insert into t values ($1) returning i, repeat('x', 2000)", i));
-    auto sum = batch.exec("select sum(i)::int from t");
-    bool early = false;
-    try {
-      (void)sum.get();
-    } catch (const pg::error& failure) {
-      early = failure.reason() == pg::errc::bad_usage;
-    }
-    co_await batch.run();
-    must(early && answers[999].get()[0]["i"].as<int>() == 999 && c.usable(), "answers");
-    const int one = co_await c.one<int>("select 1");
-    must(one == 1, "usable");
-    co_return sum->one<int>();
-  };
-  CHECK(run(task(pg::pipeline_mode::atomic)) == 499500);
-  CHECK(run(task(pg::pipeline_mode::independent)) == 499500);
-}
-
-TEST_CASE("given a pipeline, when one statement fails, then its mode decides about the others", "[postgres][server][pipeline]") {
-  NEEDS_SERVER();
-  auto task = [](pg::pipeline_mode mode) -> asio::awaitable<std::string> {
-    auto c = co_await connect();
-    co_await c.script("create temp table t (i int)");
-    auto batch = c.pipeline(mode);
-    auto before = batch.exec("insert into t values (1)");
-    auto wrong = batch.exec("select 1 / $1::int", 0);
-    auto after = batch.exec("insert into t values (2)");
-    std::string said;
-    try {
-      co_await batch.run();
-    } catch (const pg::error& failure) {
-      said = "threw " + std::string(failure.sqlstate()) + " ";
-    }
-    const auto state = [](const pg::pipeline_result& r) -> std::string {
-      try {
-        (void)r.get();
-        return "ok ";
-      } catch (const pg::error& failure) {
-        return failure.reason() == pg::errc::rolled_back ? "undone " : std::string(failure.sqlstate()) + " ";
-      }
-    };
-    said += state(before) + state(wrong) + state(after);
-    must(c.usable(), "usable");
-    co_return said + co_await c.one<std::string>("select count(*)::text from t");
-  };
-  CHECK(run(task(pg::pipeline_mode::atomic)) == "threw 22012 undone 22012 undone 0");
-  CHECK(run(task(pg::pipeline_mode::independent)) == "ok 22012 ok 2");
-}
-
-TEST_CASE("given a transaction, when a pipeline runs in it, then it commits or rolls back with it", "[postgres][server][pipeline]") {
-  NEEDS_SERVER();
-  auto task = []() -> asio::awaitable<int> {
-    auto c = co_await connect();
-    co_await c.script("create temp table t (i int)");
-    auto good = [](pg::transaction& t) -> asio::awaitable<void> {
-      auto batch = t.pipeline(pg::pipeline_mode::atomic);
-      batch.exec("insert into t values (1)");
-      batch.exec("insert into t values (2)");
-      co_await batch.run();
-    };
-    co_await c.transaction(good);
-    auto bad = [](pg::transaction& t) -> asio::awaitable<void> {
-      auto batch = t.pipeline(pg::pipeline_mode::independent);
-      batch.exec("insert into t values (3)");
-      co_await batch.run();
-      throw std::out_of_range("leave");
-    };
-    try {
-      co_await c.transaction(bad);
-    } catch (const std::out_of_range&) {
-    }
-    co_return co_await c.one<int>("select count(*)::int from t");
-  };
-  CHECK(run(task()) == 2);
-}
-
-TEST_CASE("given a killed backend, when a pipeline is under way, then run() says that the connection is lost",
-          "[postgres][server][pipeline]") {
-  NEEDS_SERVER();
-  auto task = []() -> asio::awaitable<void> {
-    auto c = co_await connect();
-    auto batch = c.pipeline(pg::pipeline_mode::independent);
-    batch.exec("select 1");
-    batch.exec("select pg_terminate_backend(pg_backend_pid())");
-    batch.exec("select 3");
-    const auto failure = co_await error_of(batch.run());
-    must(failure.connection_lost() && failure.is("57P01") && c.after_lease() == tidepool::lease_end::broken, "lost");
-  };
-  CHECK_NOTHROW(run(task()));
-}
-
-TEST_CASE("given COPY in a pipeline, when it runs, then it is an error and nothing hangs", "[postgres][server][pipeline]") {
-  NEEDS_SERVER();
-  auto task = []() -> asio::awaitable<void> {
-    auto c = co_await connect();
-    co_await c.script("create temp table t (i int)");
-    auto batch = c.pipeline(pg::pipeline_mode::independent);
-    batch.exec("copy t from stdin");
-    batch.exec("select 1");
-    (void)co_await error_of(batch.run());
-    must(c.after_lease() == tidepool::lease_end::broken, "given up");
   };
   CHECK_NOTHROW(run(task()));
 }

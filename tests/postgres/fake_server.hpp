@@ -61,6 +61,9 @@ inline std::string kind_message(const fake_kind& kind) {
 /// Whether this is the query every session begins with, or the later one for the server's kind.
 inline bool asks_for_kind(const std::string& said) { return said[0] == 'Q' && said.find("pg_is_in_recovery") != std::string::npos; }
 
+/// At the end of an answer: the socket is closed after it.
+inline const std::string hang_up("\0hang up", 8);
+
 /// Listens on a free loopback port, on a thread of its own. `talk` gets each accepted socket and what the client sent first,
 /// and returns what to answer; after the answer the socket is closed, unless the answer is empty: then it stays silent. One that
 /// converses goes on after an answer. The query every session begins with is answered here, as by a primary without a pooler, unless
@@ -102,10 +105,12 @@ class fake_server {
     for (;;) {
       const auto size = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
       const std::string said(buffer.data(), size);
-      const std::string answer = converses_ && tells_kind_ && asks_for_kind(said) ? kind_message({}) : answer_(said);
+      std::string answer = converses_ && tells_kind_ && asks_for_kind(said) ? kind_message({}) : answer_(said);
       if (answer.empty()) continue;
+      const bool last = answer.ends_with(hang_up);
+      if (last) answer.resize(answer.size() - hang_up.size());
       co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
-      if (!converses_) co_return;
+      if (last || !converses_) co_return;
     }
   }
 

@@ -172,8 +172,7 @@ TEST_CASE("given all, one and opt, when rows are many, one or none, then each sa
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given parameters, when they hold quotes, NULLs or many values, then they never become part of the statement",
-          "[postgres][server]") {
+TEST_CASE("given parameters, when they hold quotes, NULLs or lists, then they never become part of the statement", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -190,6 +189,46 @@ TEST_CASE("given parameters, when they hold quotes, NULLs or many values, then t
     if (nul.reason() != pg::errc::bad_parameter || std::string(nul.what()).find("$1") == std::string::npos)
       throw std::runtime_error("NUL was not refused");
     co_await c.ping();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given few and many parameters, when they are sent, then each arrives in its place", "[postgres][server][field-5]") {
+  NEEDS_SERVER();
+  // The sum of place times value tells a parameter that is missing, doubled or out of its place.
+  const auto sum = []<int... Place>(pg::connection & c, bool prepared, std::integer_sequence<int, Place...>)->asio::awaitable<long> {
+    const auto value = [](int place) { return (place * 7919) % 1000; };
+    std::string sql = "select 0";
+    ((sql += " + " + std::to_string(Place + 1) + " * length($" + std::to_string(Place + 1) + "::bytea)"), ...);
+    const auto bytes = [&value](int place) { return std::vector<std::byte>(static_cast<std::size_t>(value(place))); };
+    long expected = 0;
+    ((expected += long{Place + 1} * value(Place)), ...);
+    long got = 0;
+    if (prepared) {
+      const auto statement = co_await c.prepare(sql);
+      got = co_await c.one<long>(statement, bytes(Place)...);
+    } else {
+      got = co_await c.one<long>(sql, bytes(Place)...);
+    }
+    if (got != expected) throw std::runtime_error(std::to_string(sizeof...(Place)) + " parameters: " + std::to_string(got));
+    co_return got;
+  };
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    for (const bool prepared : {false, true}) {
+      (void)co_await sum(c, prepared, std::make_integer_sequence<int, 8>());
+      (void)co_await sum(c, prepared, std::make_integer_sequence<int, 9>());
+      (void)co_await sum(c, prepared, std::make_integer_sequence<int, 16>());
+      (void)co_await sum(c, prepared, std::make_integer_sequence<int, 17>());
+      (void)co_await sum(c, prepared, std::make_integer_sequence<int, 60>());
+    }
+    // Text, binary and NULL side by side.
+    const std::vector<std::byte> two(2);
+    const auto mixed = co_await c.one<std::string>(
+        "select concat_ws(',', $1::int, length($2::bytea), $3::text, $4::int, $5::int, $6::int, $7::int, $8::int, $9::int, $10::int, "
+        "$11::int, $12::int, $13::int, $14::int, $15::int, $16::int, $17::int, length($18::bytea))",
+        1, two, std::optional<std::string>(), 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, two);
+    if (mixed != "1,2,4,5,6,7,8,9,10,11,12,13,14,15,16,17,2") throw std::runtime_error(mixed);
   };
   CHECK_NOTHROW(run(task()));
 }
@@ -233,17 +272,85 @@ TEST_CASE("given a script, when one of its statements fails, then nothing of it 
   CHECK(run(task()) == 1);
 }
 
-TEST_CASE("given COPY by the wrong verb, when it is run, then it is refused and the connection lives", "[postgres][server]") {
+TEST_CASE("given COPY by a verb that cannot serve it, then it is refused before anything is done", "[postgres][server][field-F13]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
     auto c = co_await connect();
-    co_await c.script("create temp table t (i int)");
-    const auto in = co_await error_of(c.exec("copy t from stdin"));
-    const auto out = co_await error_of(c.script("copy (select generate_series(1, 100000)) to stdout"));
-    if (in.reason() != pg::errc::bad_usage || out.reason() != pg::errc::bad_usage) throw std::runtime_error("not refused");
-    co_return co_await c.one<int>("select 7");
+    co_await c.script("create temp table t (i int); insert into t values (1)");
+    const std::string out = " -- so\n /* and /* so */ */ ; Copy (delete from t where true returning ')', 1) to STDOUT";
+    const auto refused = [](const pg::error& failure) {
+      return failure.reason() == pg::errc::bad_usage && std::string(failure.what()).find("nothing was sent") != std::string::npos;
+    };
+    const auto by_exec = co_await error_of(c.exec(out));
+    const auto by_script = co_await error_of(c.script(out + "; select 1"));
+    const auto by_stream = co_await error_of(c.stream<int>(out));
+    const auto by_prepare = co_await error_of(c.prepare("copy t from stdin"));
+    const auto in = co_await error_of(c.exec("copy pg_temp.t (i) from stdin"));
+    const auto insert = co_await error_of(c.copy_in("insert into t values (2)"));
+    const auto reverse = co_await error_of(c.copy_in(out));
+    const auto forward = co_await error_of(c.copy_out("copy t from stdin"));
+    const auto remove = co_await error_of(c.copy_out("delete from t"));
+    for (const auto* each : {&by_exec, &by_script, &by_stream, &by_prepare, &in, &insert, &reverse, &forward, &remove}) {
+      if (!refused(*each)) throw std::runtime_error(std::string("not refused: ") + each->what());
+    }
+    if (!c.usable() || c.after_lease() != tidepool::lease_end::clean) throw std::runtime_error("the connection lives");
+    // The server's own files are no business of the verbs for COPY.
+    const auto file = co_await error_of(c.exec("copy t from '/nonexistent/tidepool'"));
+    const auto program = co_await error_of(c.exec("copy t from program 'exit 1'"));
+    if (!file.is("58P01") || !program.is("38000")) throw std::runtime_error("a COPY of the server's own was kept from it");
+    co_return co_await c.one<int>("select count(*)::int from t");
   };
-  CHECK(run(task()) == 7);
+  CHECK(run(task()) == 1);
+}
+
+TEST_CASE("given COPY later in a script, then the error tells what was done, and what the server said after it",
+          "[postgres][server][field-F13]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int); insert into t values (1)");
+    const auto count = [&c] { return c.one<int>("select count(*)::int from t"); };
+    const auto says = [](const pg::error& failure, const char* part) {
+      return failure.reason() == pg::errc::bad_usage && std::string(failure.what()).find(part) != std::string::npos;
+    };
+    const auto in = co_await error_of(c.script("insert into t values (2); copy t from stdin; insert into t values (3)"));
+    const auto after_in = co_await count();
+    if (!says(in, "given up, and its transaction failed") || !in.sqlstate().empty() || after_in != 1) throw std::runtime_error("in");
+    const auto later = co_await error_of(c.script("select 1; copy (delete from t returning 1) to stdout; select 1/0"));
+    const auto after_later = co_await count();
+    if (!says(later, "it was run") || !later.is("22012") || after_later != 1) throw std::runtime_error("a later error");
+    const auto out = co_await error_of(c.script("select 1; copy (delete from t returning 1) to stdout"));
+    const auto after_out = co_await count();
+    if (!says(out, "it was run") || !out.sqlstate().empty() || after_out != 0) throw std::runtime_error("out");
+    if (!c.usable()) throw std::runtime_error("the connection lives");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a text, when it is looked at for COPY, then only what is one is taken for it", "[postgres][field-F13]") {
+  using kind = pg::detail::copy_kind;
+  const auto of = [](std::string_view sql) { return pg::detail::may_be_copy(sql) ? pg::detail::copy_kind_of(sql) : kind::none; };
+  for (const char* sql :
+       {"", " ", "select 1", "/* copy t from stdin", "--copy t from stdin", "copyright", "commit", "\"copy\" t from stdin",
+        "insert into t values ('copy t from stdin')", "(select 1)", "\xef\xbb\xbf", "'", ";;", "copy2 t from stdin"}) {
+    CHECK(of(sql) == kind::none);
+  }
+  for (const char* sql :
+       {"copy t from stdin", "COPY t FROM STDIN", "copy t from stdout", "copy binary t from stdin", "copy\"from\"from stdin",
+        "copy a.\"to\"\"to\" (\"from\", b) from/**/stdin with (format csv)", "--x\ncopy t from stdin;"}) {
+    CHECK(of(sql) == kind::from_client);
+  }
+  for (const char* sql : {"copy t to stdout", "copy (select $$ ) to 'x' $$, $a$ $$ ) $a$, ') to ', 1) to stdout",
+                          "copy (select (1)) to stdin", "copy (select 1 /* ) */ -- )\n, 2) to stdout"}) {
+    CHECK(of(sql) == kind::to_client);
+  }
+  CHECK(of("copy t from 'stdin'") == kind::server_file);
+  CHECK(of("copy t to program 'stdout'") == kind::server_file);
+  // A backslash in a string means this or that, by a setting.
+  CHECK(of("copy (select '\\', ') from stdin --') to stdout") == kind::unclear);
+  CHECK(of("copy") == kind::unclear);
+  CHECK(of("copy t") == kind::unclear);
+  CHECK(of("copy t; copy u from stdin") == kind::unclear);
 }
 
 TEST_CASE("given results and parameters of many megabytes, when exchanged, then they arrive whole and the connection retires",

@@ -85,7 +85,10 @@ class copy_writer {
       detail::result_handle got = co_await detail::next_result(session_);
       if (!got) break;
       const bool taken = all.take(std::move(got));
-      if (!taken) throw session_->lost("in COPY");
+      if (!taken) {
+        all.refuse();
+        co_await detail::refuse_copy(session_);
+      }
     }
     running_->finished();
     running_.reset();
@@ -133,7 +136,7 @@ class copy_reader {
     detail::check_columns<T>(fields.size());
     co_return detail::read_row<T>(fields);
   }
-  /// Ends it early: cancels on the server and discards the rest.
+  /// Ends it early: cancels on the server and discards the rest. Whether a query that writes was done is not told then.
   asio::awaitable<void> close() {
     data_.reset();
     if (!running_) co_return;
@@ -152,7 +155,10 @@ class copy_reader {
       detail::result_handle got = co_await detail::next_result(session_);
       if (!got) break;
       const bool taken = all.take(std::move(got));
-      if (!taken) throw session_->lost("in COPY");
+      if (!taken) {
+        all.refuse();
+        co_await detail::refuse_copy(session_);
+      }
     }
     running_->finished();
     running_.reset();
@@ -166,9 +172,19 @@ class copy_reader {
 
 namespace detail {
 
+/// A text that does not begin with a COPY of the wanted direction is refused before anything is sent.
+inline void require_copy_text(std::string_view sql, ExecStatusType wanted) {
+  const auto kind = copy_kind_of(sql);
+  const bool in = wanted == PGRES_COPY_IN;
+  if (kind == copy_kind::unclear || kind == (in ? copy_kind::from_client : copy_kind::to_client)) return;
+  throw error(errc::bad_usage, in ? "copy_in() takes a text that begins with COPY ... FROM STDIN: nothing was sent"
+                                  : "copy_out() takes a text that begins with COPY ... TO STDOUT: nothing was sent");
+}
+
 /// Starts a COPY of the wanted direction; anything else is an error after which the connection lives.
 template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
+  require_copy_text(what.sql(), wanted);
   auto running = std::make_unique<operation>(*s);
   put_request(*s, *running, what);
   const int unsent = PQflush(s->pg());
@@ -182,13 +198,13 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
     first = false;
     const bool taken = all.take(std::move(got));
     if (!taken) {
-      all.fail(errc::bad_usage, "the statement is a COPY of the other direction");
+      all.refuse();
       co_await refuse_copy(s);
     }
   }
   running->finished();
   (void)all.conclude(*s);
-  throw error(errc::bad_usage, "the statement is no COPY of this direction");
+  throw error(errc::bad_usage, "the statement is no COPY of this direction; it was run all the same");
 }
 
 }  // namespace detail

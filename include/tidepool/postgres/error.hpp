@@ -32,7 +32,7 @@ enum class errc {
   columns,          ///< the row has another number of columns, or no such column
   rows,             ///< another number of rows than asked for
   rolled_back,      ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown   ///< the connection was lost during COMMIT: committed or not, nobody knows
+  outcome_unknown   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
 };
 
 namespace detail {
@@ -159,6 +159,8 @@ class error : public std::system_error {
   /// The routine of the server's source that raised it; empty when the server did not say. SQLSTATE and severity can be chosen by SQL
   /// (`RAISE`), this cannot.
   std::string_view routine() const noexcept { return said_->routine; }
+  /// All of it, for the driver's own rooms.
+  const postgres::detail::diagnosis& diagnosis() const noexcept { return *said_; }
   /// Where in the statement, in characters from 1; 0: the server did not say.
   int position() const noexcept { return said_->position; }
 
@@ -183,8 +185,8 @@ class error : public std::system_error {
   }
   /// The same transaction may succeed when it is run again on this connection: serialisation failure or deadlock. A lost connection is
   /// not among these, whatever it was lost by: a standby ends sessions with FATAL 40001, and what was running may have an unknown outcome.
-  bool retryable() const noexcept { return !connection_lost() && (is("40001") || is("40P01")); }
-  /// The connection was lost during COMMIT.
+  bool retryable() const noexcept { return reason() == errc::server && !said_->fatal() && (is("40001") || is("40P01")); }
+  /// The connection was lost, or given up, while a COMMIT was under way, also the implicit one at the end of a pipeline's statement.
   bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
 
  private:

@@ -26,6 +26,8 @@ struct pipeline_entry {
   request what;
   std::optional<result> got;
   std::exception_ptr failure;
+  bool sent = false;     ///< it may have reached the server
+  bool settled = false;  ///< its Sync was answered: what it got is final
 };
 using pipeline_entry_ptr = std::shared_ptr<pipeline_entry>;
 
@@ -37,11 +39,13 @@ class pipeline_result {
   explicit pipeline_result(detail::pipeline_entry_ptr entry) : entry_(std::move(entry)) {}
 
   /// After `run()`: the result, or the statement's exception. `rolled_back` for a statement that another one's error undid or
-  /// kept from running; `bad_usage` before `run()`.
+  /// kept from running; `outcome_unknown` for one that was sent and whose end was never answered, because the connection was lost or
+  /// `run()` cancelled: it may have been done; `connection_lost` for one that surely was not; `bad_usage` before `run()`.
   const result& get() const {
     if (entry_->failure) std::rethrow_exception(entry_->failure);
-    if (!entry_->got) throw error(errc::bad_usage, "the pipeline has not run");
-    return *entry_->got;
+    if (entry_->settled) return *entry_->got;
+    if (entry_->sent) throw error(errc::outcome_unknown, "the pipeline was given up before this statement's end was answered");
+    throw error(errc::bad_usage, "the pipeline has not run");
   }
   const result* operator->() const { return &get(); }
 
@@ -73,7 +77,10 @@ class pipeline {
   std::size_t size() const noexcept { return entries_.size(); }
 
   /// Sends all and waits for all answers. `atomic` throws the first error, when nothing of the pipeline has happened;
-  /// `independent` throws only when the connection is lost: each answer has its own error. Cancellation: as for a statement.
+  /// `independent` throws only when the connection is lost: each answer has its own error. An error of the commit at the end (deferred
+  /// constraints, serialisation) is the statement's, `independent`, or everybody's, `atomic`. `outcome_unknown` when the connection was
+  /// lost while such a commit was under way; within an open transaction, which is gone then, `connection_lost`. Cancellation: as for a
+  /// statement.
   asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {})); }
 
  private:
@@ -81,27 +88,21 @@ class pipeline {
 
   static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all) {
     if (all.empty()) co_return;
+    for (const auto& entry : all) detail::refuse_copy_text(entry->what.sql());
     std::exception_ptr first;
+    std::optional<error> lost;
+    progress how;
     {
       detail::operation running(*s);
-      if (PQenterPipelineMode(s->pg()) != 1) throw s->lost("while starting a pipeline");
-      for (std::size_t i = 0; i < all.size(); ++i) {
-        const bool sync = mode == pipeline_mode::independent || i + 1 == all.size();
-        const bool sent = all[i]->what.send(s->pg()) && (!sync || PQpipelineSync(s->pg()) == 1);
-        if (!sent) throw s->lost("while sending a pipeline");
+      how.commits = PQtransactionStatus(s->pg()) == PQTRANS_IDLE;
+      try {
+        co_await exchange(s, mode, all, how, first);
+        running.finished();
+      } catch (const error& failure) {
+        lost = failure;
       }
-      co_await detail::flush(s);
-      for (std::size_t i = 0; i < all.size(); ++i) {
-        co_await collect(s, *all[i]);
-        if (all[i]->failure && !first) first = all[i]->failure;
-        if (mode == pipeline_mode::independent || i + 1 == all.size()) {
-          const detail::result_handle end = co_await detail::next_result(s);
-          if (PQresultStatus(end.get()) != PGRES_PIPELINE_SYNC) throw s->lost("in a pipeline");
-        }
-      }
-      if (PQexitPipelineMode(s->pg()) != 1) throw s->lost("at the end of a pipeline");
-      running.finished();
     }
+    if (lost) throw give_up(mode, all, how, first, *lost);
     if (mode == pipeline_mode::independent || !first) co_return;
     for (auto& entry : all) {
       // What had succeeded was undone with the rest.
@@ -110,8 +111,101 @@ class pipeline {
     std::rethrow_exception(first);
   }
 
+  /// How far a pipeline has come.
+  struct progress {
+    bool commits = false;  ///< each Sync ends an implicit transaction
+    bool all_sent = false;
+  };
+
+  /// Throws only what ends the connection.
+  static asio::awaitable<void> exchange(detail::session_ptr s, pipeline_mode mode, const entries& all, progress& how,
+                                        std::exception_ptr& first) {
+    if (PQenterPipelineMode(s->pg()) != 1) throw s->lost("while starting a pipeline");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const bool sync = mode == pipeline_mode::independent || i + 1 == all.size();
+      all[i]->sent = all[i]->what.send(s->pg());
+      const bool complete = all[i]->sent && (!sync || PQpipelineSync(s->pg()) == 1);
+      if (!complete) throw s->lost("while sending a pipeline");
+    }
+    co_await detail::flush(s);
+    how.all_sent = true;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      auto& entry = *all[i];
+      co_await collect(s, entry);
+      if (entry.failure && !first) first = entry.failure;
+      if (mode == pipeline_mode::independent) {
+        std::exception_ptr failure;
+        co_await synchronize(s, failure);
+        if (failure && !entry.failure) entry.failure = failure;
+        entry.settled = true;
+      }
+    }
+    if (mode == pipeline_mode::atomic) {
+      std::exception_ptr failure;
+      co_await synchronize(s, failure);
+      if (failure && !first) first = failure;
+      for (const auto& entry : all) {
+        if (failure && !entry->failure) entry->failure = failure;
+        entry->settled = true;
+      }
+    }
+    if (PQexitPipelineMode(s->pg()) != 1) throw s->lost("at the end of a pipeline");
+  }
+
   static std::exception_ptr undone() {
     return std::make_exception_ptr(error(errc::rolled_back, "another statement of the pipeline failed"));
+  }
+
+  /// Tells each statement that has no answer yet what became of it, and returns what `run()` throws.
+  static error give_up(pipeline_mode mode, const entries& all, const progress& how, const std::exception_ptr& first, const error& lost) {
+    bool commits = how.commits;
+    for (const auto& entry : all) commits = commits || ends_transaction(entry->what.sql());
+    const error unknown(errc::outcome_unknown, "the connection was lost before the pipeline was answered: done or not, nobody knows",
+                        lost.diagnosis());
+    const bool failed = mode == pipeline_mode::atomic && first;
+    // Of an atomic pipeline nothing is done before its end has reached the server.
+    const bool nothing = !commits || (mode == pipeline_mode::atomic && !how.all_sent);
+    bool open = false;
+    for (const auto& entry : all) {
+      if (entry->settled || entry->failure) continue;
+      const bool perhaps = entry->sent && !failed && !nothing;
+      entry->failure = failed ? undone() : std::make_exception_ptr(perhaps ? unknown : lost);
+      open = open || perhaps;
+    }
+    return open ? unknown : lost;
+  }
+  static bool ends_transaction(std::string_view sql) {
+    const auto word = detail::first_word(sql);
+    for (const std::string_view end : {"commit", "end", "prepare"}) {
+      if (detail::sql_scanner::same(word, end)) return true;
+    }
+    return false;
+  }
+
+  /// Up to the answer of one Sync. What is raised there comes after the statement was told as done.
+  static asio::awaitable<void> synchronize(detail::session_ptr s, std::exception_ptr& failure) {
+    detail::outcome said;
+    for (int ends = 0;;) {
+      detail::result_handle got = co_await detail::next_result(s);
+      if (PQstatus(s->pg()) != CONNECTION_OK) {
+        if (got) (void)said.take(std::move(got));
+        (void)said.conclude(*s);  // throws
+      }
+      if (!got) {
+        // One end follows an error; more would go on for ever.
+        if (++ends > 2) throw s->lost("in a pipeline");
+        continue;
+      }
+      if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) break;
+      const bool taken = said.take(std::move(got));
+      if (!taken) throw s->lost("by COPY in a pipeline");
+    }
+    try {
+      (void)said.conclude(*s);
+    } catch (const error& thrown) {
+      if (thrown.connection_lost()) throw;
+      failure = std::current_exception();
+    }
   }
 
   static asio::awaitable<void> collect(detail::session_ptr s, detail::pipeline_entry& entry) {

@@ -37,7 +37,8 @@ class row_stream {
   }
 
   /// Ends the statement early: cancels it on the server and discards what is still under way, so that the connection can go
-  /// on. Nothing to do after the last row. Bounded by nothing but the server; cancelling this leaves a useless connection.
+  /// on. Whether a statement that writes was done is not told then: read to the end to know. Nothing to do after the last row. Bounded by
+  /// nothing but the server; cancelling this leaves a useless connection.
   asio::awaitable<void> close() {
     rows_ = result();
     at_ = 0;
@@ -70,7 +71,7 @@ class row_stream {
       }
       const bool taken = all_.take(std::move(got));
       if (!taken) {
-        all_.fail(errc::bad_usage, "COPY needs copy_in() or copy_out()");
+        all_.refuse();
         co_await detail::refuse_copy(session_);
       }
     }
@@ -92,6 +93,7 @@ inline constexpr int stream_chunk = 128;
 
 template <class T>
 asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
+  refuse_copy_text(what.sql());
   auto running = std::make_unique<operation>(*s);
   put_request(*s, *running, what);
 #ifdef LIBPQ_HAS_CHUNK_MODE

@@ -10,6 +10,7 @@
 
 #include "request.hpp"
 #include "session.hpp"
+#include "sql_text.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -107,14 +108,15 @@ class outcome {
  public:
   /// False for COPY, which libpq reports over and over until it is served.
   bool take(result_handle got) {
-    switch (PQresultStatus(got.get())) {
+    const auto status = PQresultStatus(got.get());
+    switch (status) {
       case PGRES_COPY_IN:
       case PGRES_COPY_OUT:
-      case PGRES_COPY_BOTH: return false;
+      case PGRES_COPY_BOTH: given_up_ = status == PGRES_COPY_IN; return false;
       case PGRES_BAD_RESPONSE:
       case PGRES_NONFATAL_ERROR:
       case PGRES_FATAL_ERROR:
-        if (!failure_) failure_ = std::move(got);
+        if (!failure_ && !is_own_doing(got.get())) failure_ = std::move(got);
         break;
       default: {
         const std::string_view tag = PQcmdStatus(got.get());
@@ -124,46 +126,71 @@ class outcome {
     }
     return true;
   }
+  /// What this side makes of the request, whatever the server says to it.
   void fail(errc reason, std::string text) {
     if (reason_ == errc::server) {
       reason_ = reason;
       text_ = std::move(text);
     }
   }
+  /// The COPY that `take()` met is given up by `refuse_copy()`; tells what becomes of it.
+  void refuse() {
+    fail(errc::bad_usage,
+         given_up_ ? "COPY ... FROM STDIN is served only as the first statement of copy_in(): it was given up, and its transaction failed"
+                   : "COPY ... TO STDOUT is served only as the first statement of copy_out(): it was run, and its rows were dropped");
+  }
 
   /// After the last result: the result, or the exception.
   result conclude(session& s) {
     s.last_answer = clock::now();
     if (forgotten_) s.prepared.clear();
-    if (reason_ != errc::server) throw error(reason_, text_);
-    if (failure_) {
-      auto said = diagnosis::of(failure_.get());
-      // A result without SQLSTATE is libpq's own: the socket is gone.
-      if (said.sqlstate.empty() || said.fatal() || PQstatus(s.pg()) != CONNECTION_OK) {
-        if (s.fatal.message.empty()) s.fatal = std::move(said);
-        throw s.lost("");
-      }
-      std::string hint;
-      if (said.read_only()) hint = refused_write(s);
-      throw error(errc::server, hint, std::move(said));
-    }
-    if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("");
+    if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     const auto limit = s.settings().retire_after_result_bytes;
     if (good_ && limit != no_limit && PQresultMemorySize(good_.get()) > limit) s.retire = true;
     return result(std::move(good_));
   }
 
  private:
+  /// The end of the session comes before everything else.
+  [[noreturn]] void throw_failure(session& s) {
+    diagnosis said;
+    if (failure_) said = diagnosis::of(failure_.get());
+    // A result without SQLSTATE is libpq's own: the socket is gone.
+    const bool lost = failure_ && (said.sqlstate.empty() || said.fatal());
+    if (lost || PQstatus(s.pg()) != CONNECTION_OK) {
+      if (failure_ && s.fatal.message.empty()) s.fatal = std::move(said);
+      throw s.lost("");
+    }
+    std::string hint;
+    if (said.read_only()) hint = refused_write(s);
+    if (reason_ == errc::server) throw error(errc::server, hint, std::move(said));
+    throw error(reason_, failure_ ? text_ + "; then" : text_, std::move(said));
+  }
+  /// The server's answer to a COPY that was given up here.
+  bool is_own_doing(const PGresult* got) const {
+    const char* const state = PQresultErrorField(got, PG_DIAG_SQLSTATE);
+    return given_up_ && state != nullptr && std::string_view(state) == "57014";
+  }
+
   result_handle good_;
   result_handle failure_;
   bool forgotten_ = false;  ///< the server has no prepared statement any more
+  bool given_up_ = false;
   errc reason_ = errc::server;
   std::string text_;
 };
 
+/// Refuses a COPY before it is sent by a verb that cannot serve it, where the text tells.
+inline void refuse_copy_text(std::string_view sql) {
+  if (!may_be_copy(sql)) return;
+  const auto kind = copy_kind_of(sql);
+  if (kind == copy_kind::from_client) throw error(errc::bad_usage, "COPY ... FROM STDIN needs copy_in(): nothing was sent");
+  if (kind == copy_kind::to_client) throw error(errc::bad_usage, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
+}
+
 /// Ends a COPY that was started through a verb that cannot serve it.
 inline asio::awaitable<void> refuse_copy(session_ptr s) {
-  if (PQputCopyEnd(s->pg(), "COPY needs copy_in()") == 1) {
+  if (PQputCopyEnd(s->pg(), "it was not started by copy_in()") == 1) {
     co_await flush(s);
     co_return;
   }
@@ -187,6 +214,7 @@ inline void put_request(session& s, operation& running, const request& what) {
 
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
+  refuse_copy_text(what.sql());
   operation running(*s, when);
   put_request(*s, running, what);
   const int unsent = PQflush(s->pg());
@@ -211,7 +239,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
     if (!got) break;
     const bool taken = all.take(std::move(got));
     if (!taken) {
-      all.fail(errc::bad_usage, "COPY needs copy_in() or copy_out()");
+      all.refuse();
       co_await refuse_copy(s);
     }
   }
