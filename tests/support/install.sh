@@ -4,8 +4,9 @@
 #   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)
 #   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
 #   install.sh root SUITE PKG... unpacks packages of a newer Debian, with all they need, under .cache and prints the folder
+#   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
 #
-# The last two install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
+# The last three install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache
@@ -37,16 +38,17 @@ packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# A package index of another suite in a folder of our own, from the mirror this machine uses. Sets `apt_options`.
+# A package index of another suite, or one of sources (deb-src), in a folder of our own, from the mirror this machine uses. Sets
+# `apt_options`.
 foreign_index() {
-  local suite=$1 dir=$cache/apt-$1 mirror
+  local suite=$1 kind=${2:-deb} dir=$cache/apt-$1${2:+-$2} mirror
   command -v apt-get >/dev/null || { say "no apt here, so nothing newer"; return 1; }
   # shellcheck disable=SC2016 # apt's own placeholders
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk '$1 == "Debian" && $2 == "main" && $3 !~ /-/ { print $4; exit }')
   [ -n "$mirror" ] || { say "this machine's apt knows no Debian mirror, so nothing newer"; return 1; }
   mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$dir/sources.list"
+  echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$dir/sources.list"
   apt_options=(-qq -o "Dir::State=$dir/state" -o "Dir::Cache=$dir/cache" -o "Dir::State::status=/dev/null"
     -o "Dir::Etc::SourceList=$dir/sources.list" -o "Dir::Etc::SourceParts=/dev/null" -o "Acquire::Languages=none"
     -o "APT::Sandbox::User=$(id -un)" -o "Acquire::Retries=2" -o "Acquire::http::Timeout=20" -o "Debug::NoLocking=true")
@@ -83,9 +85,23 @@ foreign_root() {
   echo "$dir"
 }
 
+source_package() {
+  local package=$1 dir=$cache/source-$1
+  if [ ! -e "$dir/.complete" ]; then
+    # shellcheck disable=SC1091 # the system's
+    foreign_index "$(. /etc/os-release && echo "$VERSION_CODENAME")" deb-src
+    rm -rf "$dir" && mkdir -p "$dir"
+    (cd "$dir" && apt-get "${apt_options[@]}" source --download-only --only-source --tar-only "$package" >&2 &&
+      tar -xf ./*.orig.tar.* --strip-components=1 && rm -f ./*.orig.tar.*)
+    touch "$dir/.complete"
+  fi
+  echo "$dir"
+}
+
 case ${1:-} in
   "") packages ;;
   newer-asio) newer_asio "${2:?which suite}" ;;
   root) shift && foreign_root "$@" ;;
-  *) sed -n '4,6s/^# *//p' "$0" >&2 && exit 2 ;;
+  source) source_package "${2:?which package}" ;;
+  *) sed -n '4,7s/^# *//p' "$0" >&2 && exit 2 ;;
 esac
