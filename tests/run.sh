@@ -104,7 +104,7 @@ build_configuration() {
 # Without what one of the others covers as well.
 declare -A areas=()
 if [ $standard = yes ]; then
-  areas=([debug]='unit;core;threads;postgres;faults;budgets;headers;snippets;consumers' [asan]='unit;core;shell;simulator;postgres;headers'
+  areas=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers' [asan]='unit;core;shell;simulator;postgres;headers'
     [release]='simulator;threads;headers')
 fi
 

@@ -84,7 +84,8 @@ TEST_CASE("given COPY data in a file, when it is asked for, then it is no SQL", 
   CHECK_FALSE(file.next());
 }
 
-TEST_CASE("given statements of every kind, when they run by every way, then the driver shows what libpq shows", "[field-machine][field-F1]") {
+TEST_CASE("given statements of every kind, when they run by every way, then the driver shows what libpq shows",
+          "[field-machine][field-F1]") {
   if (server().empty()) {
     WARN("skipped: TIDEPOOL_TEST_PG, a conninfo of a server for tests, is not set");
     return;
@@ -106,14 +107,15 @@ TEST_CASE("given a side that does something else, when it is compared, then each
   struct lie {
     const char *instead_of, *says, *seen_in;
   };
-  for (const auto& [instead_of, says, seen_in] : std::vector<lie>{{"select", "table nowhere", "kind"},
-                                                                  {"select 1/0", "select sqrt(-1)", "SQLSTATE"},
-                                                                  {"nonsense", "nonsens", "message"},
-                                                                  {"insert into t values (1, 'x'), (2, null)", "insert into t values (1, 'x')", "tag"},
-                                                                  {"select a, b from t order by a", "select a, b as c from t order by a", "columns"},
-                                                                  {"select a, b from t order by a", "select a, b from t order by a desc", "cells"},
-                                                                  {"do $$ begin raise notice 'heard %', 1; end $$", "do $$ begin raise notice 'heard %', 2; end $$", "notices"},
-                                                                  {"begin", "select", "transaction"}}) {
+  for (const auto& [instead_of, says, seen_in] :
+       std::vector<lie>{{"select", "table nowhere", "kind"},
+                        {"select 1/0", "select sqrt(-1)", "SQLSTATE"},
+                        {"nonsense", "nonsens", "message"},
+                        {"insert into t values (1, 'x'), (2, null)", "insert into t values (1, 'x')", "tag"},
+                        {"select a, b from t order by a", "select a, b as c from t order by a", "columns"},
+                        {"select a, b from t order by a", "select a, b from t order by a desc", "cells"},
+                        {"do $$ begin raise notice 'heard %', 1; end $$", "do $$ begin raise notice 'heard %', 2; end $$", "notices"},
+                        {"begin", "select", "transaction"}}) {
     const tally counts = run_sample(way::exec, [from = instead_of, to = says](std::string sql) { return sql == from ? to : sql; });
     INFO(instead_of << " became " << says << "\n" << list(counts));
     CHECK(list(counts).find("\n    " + std::string(seen_in)) != std::string::npos);
@@ -122,7 +124,8 @@ TEST_CASE("given a side that does something else, when it is compared, then each
 
 // Run by run.sh beside this file, which knows where servers and statements are.
 TEST_CASE("given PostgreSQL's regression suite, when the driver runs it, then it shows what libpq shows", "[.suite]") {
-  const auto servers = std::array<std::string, 3>{std::getenv("DIFFERENTIAL_A"), std::getenv("DIFFERENTIAL_B"), std::getenv("DIFFERENTIAL_C")};
+  const auto servers =
+      std::array<std::string, 3>{std::getenv("DIFFERENTIAL_A"), std::getenv("DIFFERENTIAL_B"), std::getenv("DIFFERENTIAL_C")};
   const std::string wanted = std::getenv("DIFFERENTIAL_WAY");
   const auto how = *std::find_if(all_ways.begin(), all_ways.end(), [&](way w) { return wanted == std::string_view(name_of(w)); });
   runner three(servers, how);

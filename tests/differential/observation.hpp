@@ -13,14 +13,12 @@ namespace tidepool_differential {
 /// What is compared. Each part is text, so that a report can show it.
 enum class part { kind, sqlstate, severity, message, tag, columns, cells, notices, state };
 inline constexpr std::size_t part_count = 9;
-inline constexpr std::array<std::string_view, part_count> part_names = {"kind", "SQLSTATE", "severity", "message",    "tag",
-                                                                        "columns", "cells", "notices",  "transaction"};
+inline constexpr std::array<std::string_view, part_count> part_names = {"kind",    "SQLSTATE", "severity", "message",    "tag",
+                                                                        "columns", "cells",    "notices",  "transaction"};
 
 struct observation {
   std::array<std::string, part_count> parts = {};
   std::array<bool, part_count> told = {true, true, true, true, true, true, true, true, true};  ///< false: this way does not show it
-
-  bool copies_in = false;  ///< the server asked for rows to copy
 
   std::string& operator[](part p) { return parts[static_cast<std::size_t>(p)]; }
   const std::string& operator[](part p) const { return parts[static_cast<std::size_t>(p)]; }

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -104,7 +105,6 @@ class plain_side {
       switch (PQresultStatus(got.get())) {
         case PGRES_COPY_IN: {
           seen[part::kind] = "copy in";
-          seen.copies_in = true;
           const std::string rows = data();
           (void)PQputCopyData(get(), rows.data(), static_cast<int>(rows.size()));
           (void)PQputCopyEnd(get(), nullptr);
@@ -135,7 +135,7 @@ class plain_side {
     return seen;
   }
 
-  /// All in one go, with one Sync at the end. What is raised there belongs to the last statement. The second: notices and state.
+  /// All in one go, with one Sync at the end. What is raised there belongs to all. The second: notices and state.
   std::pair<std::vector<observation>, observation> run_atomic(const std::vector<std::string>& all) {
     std::vector<observation> out(all.size());
     observation whole;
@@ -145,12 +145,14 @@ class plain_side {
     for (auto& seen : out) {
       while (const auto got = own(PQgetResult(get()))) take(seen, got.get());
     }
+    observation at_end;
     while (good()) {
       const auto got = own(PQgetResult(get()));
       if (!got) continue;
       if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) break;
-      take(out.back(), got.get());
+      take(at_end, got.get());
     }
+    if (at_end.failed()) std::fill(out.begin(), out.end(), at_end);
     (void)PQexitPipelineMode(get());
     end(whole);
     return {std::move(out), std::move(whole)};
@@ -163,10 +165,9 @@ class plain_side {
 
  private:
   static void hear(void* self, const PGresult* said) {
-    static_cast<plain_side*>(self)->notices_ +=
-        notice_text(diagnostic(said, PG_DIAG_SEVERITY_NONLOCALIZED), diagnostic(said, PG_DIAG_SQLSTATE),
-                    diagnostic(said, PG_DIAG_MESSAGE_PRIMARY), diagnostic(said, PG_DIAG_MESSAGE_DETAIL),
-                    diagnostic(said, PG_DIAG_MESSAGE_HINT));
+    static_cast<plain_side*>(self)->notices_ += notice_text(
+        diagnostic(said, PG_DIAG_SEVERITY_NONLOCALIZED), diagnostic(said, PG_DIAG_SQLSTATE), diagnostic(said, PG_DIAG_MESSAGE_PRIMARY),
+        diagnostic(said, PG_DIAG_MESSAGE_DETAIL), diagnostic(said, PG_DIAG_MESSAGE_HINT));
   }
 
   std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;

@@ -24,9 +24,9 @@ namespace tidepool_differential {
 struct tally {
   std::size_t files = 0;
   std::size_t statements = 0;
-  std::size_t left_out = 0;  ///< what psql alone can do, and what has no counterpart
-  std::size_t unsteady = 0;  ///< statements of which the plain sides see different things
-  std::size_t failed = 0;    ///< statements that fail on all sides
+  std::size_t left_out = 0;                           ///< what psql alone can do, and what has no counterpart
+  std::size_t unsteady = 0;                           ///< statements of which the plain sides see different things
+  std::size_t failed = 0;                             ///< statements that fail on all sides
   std::map<std::string, std::size_t> accounted = {};  ///< differences that are meant, by reason
   std::vector<std::string> differences = {};
 };
@@ -35,11 +35,16 @@ struct tally {
 inline std::string shown(std::string_view text, std::size_t most = 300) {
   std::string out;
   for (const char c : text.substr(0, most)) {
-    if (c == '\n') out += "\\n";
-    else if (c == null_mark) out += "<null>";
-    else if (c == value_end) out += '|';
-    else if (c == row_end) out += "||";
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (c == null_mark)
+      out += "<null>";
+    else if (c == value_end)
+      out += '|';
+    else if (c == row_end)
+      out += "||";
+    else
+      out += c;
   }
   return text.size() > most ? out + "..." : out;
 }
@@ -49,7 +54,8 @@ class runner {
   /// The tested side connects first: what the driver asks of the server for itself the plain sides ask as well. `meant` names the
   /// reason why a difference is one; empty: none.
   using rule = std::function<std::string(way, const difference&, const std::string& sql)>;
-  runner(std::array<std::string, 3> servers, way how, rule meant = {}) : servers_(std::move(servers)), how_(how), meant_(std::move(meant)) {}
+  runner(std::array<std::string, 3> servers, way how, rule meant = {})
+      : servers_(std::move(servers)), how_(how), meant_(std::move(meant)) {}
 
   /// For showing that a difference is seen: changes what the tested side is told to run.
   std::function<std::string(std::string)> tamper = [](std::string sql) { return sql; };
@@ -119,8 +125,9 @@ class runner {
     for (std::size_t i = 0; i < 3; ++i) {
       if (!control_[i]) control_[i] = std::make_unique<plain_side>(servers_[i] + " dbname=postgres");
       for (int tries = 0; tries < 500; ++tries) {
-        const auto others = own(PQexec(control_[i]->get(), "select 1 from pg_stat_activity where "
-                                                           "pid <> pg_backend_pid() and backend_type = 'client backend'"));
+        const auto others = own(PQexec(control_[i]->get(),
+                                       "select 1 from pg_stat_activity where "
+                                       "pid <> pg_backend_pid() and backend_type = 'client backend'"));
         if (PQntuples(others.get()) == 0) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
       }
@@ -132,8 +139,9 @@ class runner {
     try {
       auto made = std::make_unique<three>(servers_, how_, more);
       // What the driver has set after the login.
-      const auto set = own(PQexec(made->tested.native(), "select format('select set_config(%L, %L, false)', name, setting) "
-                                                         "from pg_settings where source = 'session' and name <> 'search_path'"));
+      const auto set = own(PQexec(made->tested.native(),
+                                  "select format('select set_config(%L, %L, false)', name, setting) "
+                                  "from pg_settings where source = 'session' and name <> 'search_path'"));
       for (int i = 0; i < PQntuples(set.get()); ++i) {
         for (auto& side : made->plain) (void)own(PQexec(side.get(), PQgetvalue(set.get(), i, 0)));
       }
@@ -193,8 +201,8 @@ class runner {
   bool truth(const item& what) const {
     const auto words = words_of(what.arguments.render(known_[0]));
     const std::string said = words.empty() ? "" : lower(words[0]);
-    return said == "1" || said == "on" || (!said.empty() && (said == std::string("true").substr(0, said.size()) ||
-                                                             said == std::string("yes").substr(0, said.size())));
+    return said == "1" || said == "on" ||
+           (!said.empty() && (said == std::string("true").substr(0, said.size()) || said == std::string("yes").substr(0, said.size())));
   }
   void reconnect(std::vector<std::string> words) {
     std::string more;
@@ -245,12 +253,24 @@ class runner {
     }
     return {};
   }
+  /// Whether it is a COPY, and whether its rows come from or go to this side.
+  static std::pair<bool, tested_side::copies> copies(const std::string& small) {
+    if (first_word(small) != "copy") return {false, tested_side::copies::no};
+    const auto words = words_of(small);
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      if (words[i - 1] == "from" && words[i].starts_with("stdin")) return {true, tested_side::copies::in};
+      if (words[i - 1] == "to" && words[i].starts_with("stdout")) return {true, tested_side::copies::out};
+    }
+    return {true, tested_side::copies::no};
+  }
   static std::vector<std::string> split(const std::string& cells) {
     std::vector<std::string> out;
     std::string value;
     for (const char c : cells) {
-      if (c == value_end) out.push_back(std::exchange(value, {}));
-      else if (c != row_end) value += c;
+      if (c == value_end)
+        out.push_back(std::exchange(value, {}));
+      else if (c != row_end)
+        value += c;
     }
     return out;
   }
@@ -265,16 +285,18 @@ class runner {
       const auto values = split(cells[part::cells]);
       for (std::size_t c = 0; c < names.size() && c < values.size(); ++c) {
         const std::string name = before + names[c].substr(0, names[c].rfind(' '));
-        if (values[c] == std::string(1, null_mark)) known_[i].erase(name);
-        else known_[i][name] = values[c];
+        if (values[c] == std::string(1, null_mark))
+          known_[i].erase(name);
+        else
+          known_[i][name] = values[c];
       }
     }
   }
 
   std::array<observation, 3> run_one(const queued& what, splitter* file) {
     ++tally_.statements;
-    const bool copies = first_word(lower(what.sql[0])) == "copy";
-    const auto protocol = copies || how_ == way::script ? plain_side::protocol::simple : plain_side::protocol::extended;
+    const auto copying = copies(lower(what.sql[0]));
+    const auto protocol = copying.first || how_ == way::script ? plain_side::protocol::simple : plain_side::protocol::extended;
     std::string data;
     bool asked = false;
     const auto feed = [&] {
@@ -284,7 +306,7 @@ class runner {
     std::array<observation, 3> seen;
     for (std::size_t i = 0; i < 2; ++i) seen[i] = sides_->plain[i].run(what.sql[i], protocol, feed);
     const auto columns = static_cast<int>(split(seen[0][part::columns]).size());
-    seen[2] = sides_->tested.run(tamper(what.sql[2]), seen[0], data, columns);
+    seen[2] = sides_->tested.run(tamper(what.sql[2]), copying.second, data, columns);
     compare(what.sql[2], seen[0], seen[1], seen[2]);
     return seen;
   }
@@ -322,7 +344,8 @@ class runner {
     for (std::size_t i = 0; i < all.size(); ++i) {
       seen[2][i].silent(part::notices);
       seen[2][i].silent(part::state);
-      compare(all[i].sql[2] + "   [" + std::to_string(i + 1) + " of " + std::to_string(all.size()) + "]", seen[0][i], seen[1][i], seen[2][i]);
+      compare(all[i].sql[2] + "   [" + std::to_string(i + 1) + " of " + std::to_string(all.size()) + "]", seen[0][i], seen[1][i],
+              seen[2][i]);
     }
     compare(together, whole[0], whole[1], whole[2]);
   }
@@ -346,7 +369,8 @@ class runner {
         ++tally_.accounted[reason];
         continue;
       }
-      tally_.differences.push_back(name_ + ": " + shown(sql, 600) + "\n    " + std::string(part_names[static_cast<std::size_t>(found.where)]) +
+      tally_.differences.push_back(name_ + ": " + shown(sql, 600) + "\n    " +
+                                   std::string(part_names[static_cast<std::size_t>(found.where)]) +
                                    "\n    libpq:  " + shown(found.expected) + "\n    driver: " + shown(found.got));
     }
   }

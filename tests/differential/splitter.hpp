@@ -17,7 +17,9 @@ namespace tidepool_differential {
 /// psql's variables. Each side has its own: what \gset keeps may be a process id.
 using variables = std::map<std::string, std::string, std::less<>>;
 
-inline bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+inline bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 inline bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 inline std::string lower(std::string_view text) {
   std::string out(text);
@@ -36,9 +38,8 @@ class sql_text {
   void add_variable(char kind, std::string_view name) { pieces_.push_back({kind, std::string(name)}); }
   void clear() { pieces_.clear(); }
   bool blank() const {
-    return std::all_of(pieces_.begin(), pieces_.end(), [](const piece& p) {
-      return p.kind == 0 && std::all_of(p.text.begin(), p.text.end(), is_space);
-    });
+    return std::all_of(pieces_.begin(), pieces_.end(),
+                       [](const piece& p) { return p.kind == 0 && std::all_of(p.text.begin(), p.text.end(), is_space); });
   }
 
   std::string render(const variables& known) const {
@@ -170,7 +171,7 @@ class splitter {
       const std::string_view rest = std::string_view(file_).substr(at_);
       if (rest.starts_with("/*")) ++depth;
       if (rest.starts_with("*/")) --depth;
-      at_ += rest.starts_with("/*") || rest.starts_with("*/") ? 2 : 1;
+      at_ += rest.starts_with("/*") || rest.starts_with("*/") ? 2U : 1U;
     } while (depth > 0 && at_ < file_.size());
     at_ = std::min(at_, file_.size());
     text.add(std::string_view(file_).substr(from, at_ - from));
@@ -184,7 +185,7 @@ class splitter {
 
   void quoted(sql_text& text, char quote, bool escapes) {
     const auto from = at_++;
-    while (at_ < file_.size() && file_[at_] != quote) at_ += escapes && file_[at_] == '\\' ? 2 : 1;
+    while (at_ < file_.size() && file_[at_] != quote) at_ += escapes && file_[at_] == '\\' ? 2U : 1U;
     at_ = std::min(at_ + 1, file_.size());  // a doubled quote is the begin of the next string
     text.add(std::string_view(file_).substr(from, at_ - from));
   }
@@ -234,8 +235,9 @@ class splitter {
     text.add(whole);
     const std::string said = lower(whole);
     if (words_.size() < 4) words_.push_back(said);
-    const bool makes = words_[0] == "create" && words_.size() > 1 &&
-                       (is_routine(words_[1]) || (words_.size() > 3 && words_[1] == "or" && words_[2] == "replace" && is_routine(words_[3])));
+    const bool makes =
+        words_[0] == "create" && words_.size() > 1 &&
+        (is_routine(words_[1]) || (words_.size() > 3 && words_[1] == "or" && words_[2] == "replace" && is_routine(words_[3])));
     if (!makes || parentheses_ > 0) return;
     if (said == "begin") ++block_depth_;
     if (said == "case" && block_depth_ > 0) ++block_depth_;
@@ -247,7 +249,8 @@ class splitter {
   std::optional<item> command() {
     ++at_;
     const auto from = at_;
-    while (at_ < file_.size() && (std::isalpha(static_cast<unsigned char>(file_[at_])) != 0 || file_[at_] == '!' || file_[at_] == '?')) ++at_;
+    while (at_ < file_.size() && (std::isalpha(static_cast<unsigned char>(file_[at_])) != 0 || file_[at_] == '!' || file_[at_] == '?'))
+      ++at_;
     const std::string name = file_.substr(from, at_ - from);
     if (name.empty()) {  // a separator: two backslashes
       at_ = std::min(at_ + 1, file_.size());
@@ -306,8 +309,10 @@ inline std::vector<std::string> words_of(std::string_view arguments) {
         continue;
       }
       while (i < arguments.size()) {
-        if (arguments[i] == c && i + 1 < arguments.size() && arguments[i + 1] == c) ++i;
-        else if (arguments[i] == c) break;
+        if (arguments[i] == c && i + 1 < arguments.size() && arguments[i + 1] == c)
+          ++i;
+        else if (arguments[i] == c)
+          break;
         word += arguments[i++];
       }
       ++i;

@@ -37,7 +37,9 @@ inline const char* name_of(way how) {
 
 inline void take(observation& seen, const pg::error& failure) {
   for (auto& text : seen.parts) text.clear();
-  seen[part::kind] = failure.connection_lost() ? "lost" : failure.reason() == pg::errc::server ? "error" : std::string(failure.explanation());
+  seen[part::kind] = failure.connection_lost()              ? "lost"
+                     : failure.reason() == pg::errc::server ? "error"
+                                                            : std::string(failure.explanation());
   seen[part::sqlstate] = failure.sqlstate();
   seen[part::severity] = failure.severity();
   seen[part::message] = failure.message();
@@ -113,7 +115,8 @@ inline asio::awaitable<void> copy_out(pg::connection& on, std::string sql, obser
   seen.silent(part::tag);
 }
 
-inline asio::awaitable<void> batch(pg::connection& on, std::vector<std::string> all, pg::pipeline_mode mode, std::vector<observation>& seen) {
+inline asio::awaitable<void> batch(pg::connection& on, std::vector<std::string> all, pg::pipeline_mode mode,
+                                   std::vector<observation>& seen) {
   auto line = on.pipeline(mode);
   std::vector<pg::pipeline_result> answers;
   for (const auto& sql : all) answers.push_back(line.exec(sql));
@@ -157,13 +160,13 @@ class tested_side {
   way how() const noexcept { return how_; }
   bool good() const noexcept { return connection_.native() != nullptr && PQstatus(connection_.native()) == CONNECTION_OK && !lost_; }
 
-  /// `plain`: what libpq saw, which says which verb fits.
-  observation run(const std::string& sql, const observation& plain, const std::string& data, int width) {
+  enum class copies { no, in, out };
+  /// `copying`: from or to this side. `width`: of the rows libpq saw.
+  observation run(const std::string& sql, copies copying, const std::string& data, int width) {
     observation seen;
-    const std::string& kind = plain[part::kind];
-    if (plain.copies_in) {
+    if (copying == copies::in) {
       watch(verbs::copy_in(connection_, sql, data, seen), seen);
-    } else if (kind == "copy out") {
+    } else if (copying == copies::out) {
       watch(verbs::copy_out(connection_, sql, seen), seen);
     } else if (how_ == way::script) {
       watch(verbs::script(connection_, sql, seen), seen);
