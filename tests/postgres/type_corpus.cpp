@@ -79,9 +79,9 @@ std::string identical(const std::string& a, const std::string& b) { return "reco
 template <class T>
 asio::awaitable<void> check_typed(pg::connection& c, const table& t, const settings& now, book& notes) {
   const std::string same = "select " + identical("$1::" + t.type.name, "v") + " from " + t.name + " where id = $2";
-  const auto rows = co_await c.exec("select id, v, beyond, exact from " + t.name + " order by id");
+  const pg::result rows = co_await c.exec("select id, v, beyond, exact from " + t.name + " order by id");
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto row = rows[i];
+    const pg::row row = rows[i];
     const auto id = row[0].as<int>();
     const bool beyond = row[2].as<bool>();
     const bool exact = row[3].as<bool>();
@@ -95,7 +95,7 @@ asio::awaitable<void> check_typed(pg::connection& c, const table& t, const setti
     const std::string what = "value " + std::to_string(id) + " of " + t.type.name;
     if (refused) {
       ++notes.refused;
-      if (!beyond && now.iso()) notes.fail(what + " is refused: " + std::string(row[1].text()));
+      if (!beyond && exact && now.iso()) notes.fail(what + " is refused: " + std::string(row[1].text()));
       continue;
     }
     ++notes.typed;
@@ -112,10 +112,10 @@ asio::awaitable<void> check_typed(pg::connection& c, const table& t, const setti
   }
   if (t.type.delimiter == '\0') co_return;
   const std::string aggregate = "select array_agg(v order by id) from " + t.name + " where not beyond and exact";
-  const auto many = co_await c.exec(aggregate);
+  const pg::result many = co_await c.exec(aggregate);
   std::optional<std::vector<std::optional<T>>> values;
   try {
-    values = many.template one<std::optional<std::vector<std::optional<T>>>>();
+    values = many.one<std::optional<std::vector<std::optional<T>>>>();
   } catch (const pg::error& failure) {
     if (now.iso()) notes.fail("array of " + t.type.name + ": " + failure.what());
   }
@@ -128,7 +128,7 @@ asio::awaitable<void> check_typed(pg::connection& c, const table& t, const setti
 // As text, each value and all in an array.
 template <class Array>
 asio::awaitable<void> check_text(pg::connection& c, const table& t, bool one_by_one, book& notes) {
-  const auto rows = co_await c.exec("select id, v, exact from " + t.name + " order by id");
+  const pg::result rows = co_await c.exec("select id, v, exact from " + t.name + " order by id");
   std::vector<int> ids;
   std::vector<std::optional<std::string>> texts;
   for (auto [id, text, exact] : rows.rows<int, std::optional<std::string>, bool>()) {
@@ -163,7 +163,7 @@ asio::awaitable<void> check_text(pg::connection& c, const table& t, bool one_by_
 template <class Array>
 asio::awaitable<void> check_copy(pg::connection& c, const table& t, book& notes) {
   const std::string array = t.type.delimiter == '\0' ? "null::text[]" : "array[v, null]";
-  auto out = co_await c.copy_out("copy (select id, v, " + array + " from " + t.name + " where exact order by id) to stdout");
+  pg::copy_reader out = co_await c.copy_out("copy (select id, v, " + array + " from " + t.name + " where exact order by id) to stdout");
   std::vector<std::tuple<int, std::optional<std::string>, std::optional<Array>>> rows;
   for (;;) {
     auto row = co_await out.row<std::tuple<int, std::optional<std::string>, std::optional<Array>>>();
@@ -172,7 +172,7 @@ asio::awaitable<void> check_copy(pg::connection& c, const table& t, book& notes)
   }
   const std::string type = t.type.delimiter == '\0' ? "text[]" : t.type.name + "[]";
   co_await c.script("drop table if exists copied; create temporary table copied (id int, v " + t.type.name + ", many " + type + ")");
-  auto in = co_await c.copy_in("copy copied from stdin");
+  pg::copy_writer in = co_await c.copy_in("copy copied from stdin");
   for (const auto& [id, text, many] : rows) co_await in.row(id, text, many);
   const auto taken = co_await in.finish();
   if (taken != rows.size()) notes.fail("COPY of " + t.type.name + " has another number of rows");
