@@ -209,50 +209,6 @@ TEST_CASE("given a running statement, when abort() is called from another thread
   CHECK(later->connection_lost());
 }
 
-TEST_CASE("given a running statement, when its coroutine is cancelled, then it ends at once and the server stops too",
-          "[postgres][server]") {
-  NEEDS_SERVER();
-  asio::io_context context;
-  std::exception_ptr result;
-  bool ended = false;
-  bool stopped = false;
-  asio::cancellation_signal signal;
-  pg::connection c;
-  auto sleeper = [&c](bool total) -> asio::awaitable<void> {
-    if (total) co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await c.exec("select pg_sleep(60)");
-  };
-  for (const bool total : {false, true}) {
-    ended = stopped = false;
-    auto all = [&]() -> asio::awaitable<void> {
-      auto watcher = co_await connect();
-      c = co_await connect();
-      const int pid = c.backend_pid();
-      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                       result = e;
-                       ended = true;
-                     }));
-      co_await pause(100ms);
-      signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
-      while (!ended) co_await pause(5ms);
-      must(c.after_lease() == lease_end::broken && !c.usable(), "of no more use");
-      const auto refused = co_await error_of(c.exec("select 1"));
-      must(refused.connection_lost(), "refused");
-      c = pg::connection();
-      stopped = co_await gone(watcher, pid);
-    };
-    asio::co_spawn(context, all(), asio::detached);
-    context.run_for(hang);
-    context.restart();
-    CHECK(stopped);
-    try {
-      std::rethrow_exception(result);
-    } catch (const std::system_error& failure) {
-      CHECK(failure.code() == asio::error::operation_aborted);
-    }
-  }
-}
-
 TEST_CASE("given close(), when it returns, then the server has let the session go", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {

@@ -17,22 +17,24 @@ namespace tidepool::postgres {
 
 /// Why an operation failed. Server errors are told apart by `error::sqlstate()`.
 enum class errc {
-  server = 1,       ///< the server reported an error
-  connection_lost,  ///< the connection is gone; what was running has an unknown outcome
-  connect_failed,   ///< no connection came about
-  connect_timeout,  ///< the server did not answer in time while connecting
-  tls_refused,      ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
-  busy,             ///< another operation of this connection is running, or was left unfinished
-  needs_reset,      ///< a cancelled transaction is still open: `reset()` first
-  bad_options,      ///< the connection options are wrong
-  bad_parameter,    ///< a value cannot be sent
-  bad_usage,        ///< the statement cannot be run this way
-  null_value,       ///< NULL where a value was asked for
-  conversion,       ///< a value is not of the type asked for, or out of its range
-  columns,          ///< the row has another number of columns, or no such column
-  rows,             ///< another number of rows than asked for
-  rolled_back,      ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
+  server = 1,        ///< the server reported an error
+  connection_lost,   ///< the connection is gone; what was running has an unknown outcome
+  connect_failed,    ///< no connection came about
+  connect_timeout,   ///< the server did not answer in time while connecting
+  tls_refused,       ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
+  busy,              ///< another operation of this connection is running, or was left unfinished
+  needs_reset,       ///< a cancelled transaction is still open: `reset()` first
+  bad_options,       ///< the connection options are wrong
+  bad_parameter,     ///< a value cannot be sent
+  bad_usage,         ///< the statement cannot be run this way
+  null_value,        ///< NULL where a value was asked for
+  conversion,        ///< a value is not of the type asked for, or out of its range
+  columns,           ///< the row has another number of columns, or no such column
+  rows,              ///< another number of rows than asked for
+  rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
+  outcome_unknown,   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
+  response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
+  server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
 
 namespace detail {
@@ -58,6 +60,8 @@ class category final : public std::error_category {
       case errc::rows: return "unexpected number of rows";
       case errc::rolled_back: return "the transaction was rolled back";
       case errc::outcome_unknown: return "the connection was lost during COMMIT";
+      case errc::response_timeout: return "the server did not answer in time, and the statement was cancelled";
+      case errc::server_silent: return "the server is silent, and the connection was shut";
     }
     return "unknown error";
   }
@@ -67,7 +71,9 @@ class category final : public std::error_category {
       case errc::outcome_unknown: return std::errc::connection_reset;
       case errc::connect_failed:
       case errc::tls_refused: return std::errc::not_connected;
-      case errc::connect_timeout: return std::errc::timed_out;
+      case errc::connect_timeout:
+      case errc::response_timeout:
+      case errc::server_silent: return std::errc::timed_out;
       default: return {value, *this};
     }
   }
@@ -168,7 +174,9 @@ class error : public std::system_error {
   bool is(std::string_view state) const noexcept { return sqlstate() == state; }
   /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with. Class 08 alone does
   /// not say so: an ERROR of it can be about a foreign server.
-  bool connection_lost() const noexcept { return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal(); }
+  bool connection_lost() const noexcept {
+    return reason() == errc::connection_lost || reason() == errc::outcome_unknown || reason() == errc::server_silent || said_->fatal();
+  }
   /// By severity first, then by SQLSTATE: an ERROR within a session has the SQLSTATE that a `RAISE`, or a foreign server, gave it, and
   /// means nothing beyond its statement. 25006, a write that the server refused because it is read-only, counts as `all_suspect`: after
   /// a failover it means a demoted primary. Within the caller's own read-only transaction it means nothing.

@@ -21,9 +21,11 @@
 #include "../error.hpp"
 #include "../options.hpp"
 #include "../result.hpp"
+#include "alarm.hpp"
 #include "kill_switch.hpp"
 #include "socket_copy.hpp"
 #include "statement_cache.hpp"
+#include "time_limits.hpp"
 #include "tls_pending.hpp"
 
 namespace tidepool::postgres {
@@ -45,6 +47,7 @@ class session {
       : executor_(std::move(executor)),
         settings_(std::move(settings)),
         killer(std::make_shared<kill_switch>()),
+        limits(settings_->response_timeout, settings_->target()),
         prepared(settings_->statement_cache) {}
   session(const session&) = delete;
   session& operator=(const session&) = delete;
@@ -70,6 +73,7 @@ class session {
   }
   void drop_socket() noexcept {
     hangup_.stop();
+    if (alarm_) alarm_->stop();
     socket_.drop(*killer);
   }
   /// See `connection::watch()`.
@@ -86,6 +90,23 @@ class session {
     return socket_.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
+  /// What bounds a wait.
+  alarm& wake_up_call() {
+    if (!alarm_) alarm_ = std::make_shared<alarm>();
+    return *alarm_;
+  }
+  void forget_wake_up_call() noexcept {
+    if (alarm_) alarm_->forget();
+  }
+  /// After every wait for the server that began with `limits.waits()`.
+  void waited() noexcept { limits.waited(); }
+  /// For reports.
+  std::string server_name() const {
+    if (!peer.empty()) return "the server " + peer;
+    const char* const host = PQhost(pg_);
+    const char* const port = PQport(pg_);
+    return "the server " + printable(host == nullptr ? "" : host, 80) + ":" + printable(port == nullptr ? "" : port, 10);
+  }
 
   /// Polls without waiting; -1 when there is no socket.
   int readable() const noexcept {
@@ -172,9 +193,11 @@ class session {
   PGconn* pg_ = nullptr;
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
+  std::shared_ptr<alarm> alarm_;           ///< with the first limit
 
  public:
   std::shared_ptr<kill_switch> killer;
+  time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ends the session
   clock::time_point last_answer{};  ///< when the server last answered
@@ -214,6 +237,7 @@ class operation {
     on.busy = true;
     on.touched = true;
     on.cancels->activity.fetch_add(1);
+    on.limits.begin();
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
