@@ -37,9 +37,16 @@ enum class errc {
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
 
+}  // namespace tidepool::postgres
+
+// Before the first comparison.
+template <>
+struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
+
+namespace tidepool::postgres {
 namespace detail {
 
-class category final : public std::error_category {
+class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category {
  public:
   const char* name() const noexcept override { return "tidepool.postgres"; }
   std::string message(int value) const override {
@@ -119,11 +126,15 @@ struct diagnosis {
 }  // namespace detail
 
 /// The category of `errc`; conditions compare with `std::errc` (`connection_reset`, `timed_out`, `not_connected`).
-inline const std::error_category& category() noexcept {
+TIDEPOOL_EXPORT inline const std::error_category& category() noexcept {
   static const detail::category instance;
   return instance;
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
+/// By the name of the category, as `tidepool::errc` is compared.
+inline bool operator==(const std::error_code& code, errc value) noexcept {
+  return code.value() == static_cast<int>(value) && tidepool::detail::same_category(code.category(), category());
+}
 
 /// What an error says about more than the statement that met it.
 enum class consequence {
@@ -244,8 +255,5 @@ struct notice {
 };
 
 }  // namespace tidepool::postgres
-
-template <>
-struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
 
 #endif
