@@ -93,8 +93,10 @@ class connection : public queries<connection> {
   /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
   /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
   lease_end after_lease() const noexcept {
-    if (session_ && session_->outdated) return lease_end::outdated;
-    if (!session_ || session_->broken || session_->busy || session_->retire || session_->wrong_role ||
+    if (!session_) return lease_end::broken;
+    if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
+    if (session_->outdated) return lease_end::outdated;
+    if (session_->broken || session_->busy || session_->retire || session_->wrong_role ||
         session_->killer->reason() != detail::kill_reason::none || session_->cancels->in_flight.load() != 0 ||
         PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;

@@ -205,7 +205,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     if (step == PGRES_POLLING_OK) break;
   }
   if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, why, {}, true);
-  PQsetErrorVerbosity(started, PQERRORS_DEFAULT);
+  s->settled();
   if (PQsetnonblocking(started, 1) != 0) throw failed();
   s->last_answer = clock::now();
   const auto role = co_await set_up(s);

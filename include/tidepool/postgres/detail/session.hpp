@@ -65,6 +65,10 @@ class session {
     PQsetErrorVerbosity(pg_, PQERRORS_VERBOSE);  // the only way to see the SQLSTATE of a failed connect
   }
 
+  /// The login is done. From here on errors have fields, and the text is kept to severity and SQLSTATE, one line each: rows' contents have
+  /// no place in it.
+  void settled() noexcept { PQsetErrorVerbosity(pg_, PQERRORS_SQLSTATE); }
+
   /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
   void follow_socket() {
     const int failure = socket_.follow(PQsocket(pg_), executor_, *killer);
@@ -115,16 +119,27 @@ class session {
     return ::poll(&look, 1, 0);
   }
 
-  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read.
+  /// Reads what libpq has received beyond the end of the last statement: no system call. False when that is the end of the session, which
+  /// can come in one piece with an answer.
+  bool sound() noexcept {
+    (void)PQisBusy(pg_);  // parses
+    take_notifications();
+    unread = false;
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty()) return true;
+    broken = true;
+    return false;
+  }
+  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read. What comes in a burst
+  /// (notifications) is read in parts: the event loop has others to serve, and what is left is there the next time.
   bool alive() noexcept {
     if (pg_ == nullptr || broken || killer->reason() != kill_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
-    for (;;) {
+    for (int reads = 0; sound(); ++reads) {
       const int ready = readable();
-      if (ready == 0 && !tls_pending(pg_)) return true;
-      if (ready < 0 || PQconsumeInput(pg_) == 0) break;
-      (void)PQisBusy(pg_);  // parses what came
-      take_notifications();
-      if (PQstatus(pg_) != CONNECTION_OK || !fatal.message.empty()) break;
+      if ((ready == 0 && !tls_pending(pg_)) || reads == most_reads) return true;
+      if (ready < 0 || PQconsumeInput(pg_) == 0) {
+        (void)sound();  // why
+        break;
+      }
     }
     broken = true;
     return false;
@@ -145,15 +160,7 @@ class session {
     std::string text = "the connection was lost";
     if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
-    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) {
-      // What libpq says accumulates; the last line that is not a hint is the news.
-      const std::string_view all = PQerrorMessage(pg_);
-      std::size_t from = 0;
-      for (std::size_t at = 0; at < all.size(); at = std::min(all.find('\n', at), all.size() - 1) + 1) {
-        if (all[at] != '\t') from = at;
-      }
-      said.message = std::string(first_line(all.substr(from)));
-    }
+    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) said.message = news(PQerrorMessage(pg_));
     return {errc::connection_lost, text, std::move(said)};
   }
 
@@ -172,6 +179,21 @@ class session {
   }
 
  private:
+  static constexpr int most_reads = 4;  ///< of 16 kB or so
+
+  /// The news among what libpq said, which accumulates: its last line that is no hint. Lines of the server's (see `settled()`) were told
+  /// when they came.
+  static std::string news(std::string_view all) {
+    std::string_view last;
+    while (!all.empty()) {
+      const auto line = first_line(all);
+      if (!line.empty() && line.front() != '\t') last = line;
+      all.remove_prefix(std::min(line.size() + 1, all.size()));
+    }
+    const bool of_the_server = last.size() > 8 && last.substr(last.size() - 8, 3) == ":  ";
+    return std::string(of_the_server ? std::string_view() : last);
+  }
+
   static void receive_notice(void* self, const PGresult* said) noexcept {
     auto& here = *static_cast<session*>(self);
     try {
@@ -203,6 +225,7 @@ class session {
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
   bool busy = false;                ///< an operation is running
+  bool unread = false;              ///< an operation has ended, and may have brought more than its answer
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large result has grown libpq's buffer for good
@@ -229,7 +252,7 @@ class operation {
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
     if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
-    if (on.pg() == nullptr || !on.has_socket() || on.broken || on.killer->reason() != kill_reason::none ||
+    if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() || on.killer->reason() != kill_reason::none ||
         PQstatus(on.pg()) != CONNECTION_OK) {
       throw on.lost("before this operation");
     }
@@ -243,6 +266,7 @@ class operation {
   operation& operator=(const operation&) = delete;
   ~operation() {
     on_.busy = false;
+    on_.unread = true;
     on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
     if (!finished_) on_.broken = true;
   }
