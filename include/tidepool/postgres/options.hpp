@@ -58,11 +58,14 @@ class options {
  public:
   options() : options(std::string_view()) {}
   options(std::string_view conninfo);
-  options(const char* conninfo) : options(std::string_view(conninfo)) {}
+  options(const char* conninfo) : options(conninfo == nullptr ? std::string_view() : std::string_view(conninfo)) {}
   options(const std::string& conninfo) : options(std::string_view(conninfo)) {}
 
   /// Sets one libpq option by its keyword; an empty value unsets it. `connect_timeout` sets `address_timeout`, as in a connection string.
   options& set(std::string_view keyword, std::string_view value);
+  options& set(std::string_view keyword, const char* value) {
+    return set(keyword, value == nullptr ? std::string_view() : std::string_view(value));
+  }
   /// The value of one libpq option, empty when unset; secrets read as "***".
   std::string_view get(std::string_view keyword) const;
   /// Host, port, database and user in one line; no secret.
@@ -72,6 +75,9 @@ class options {
   std::vector<detail::endpoint> endpoints() const;
   session_attrs target() const;
   bool load_balance() const;
+
+  /// Throws `error(errc::bad_options)` for what only shows when all is set: lists of different lengths, times that are not above zero.
+  void check() const;
 
   /// How long one address may take from connecting to the first query. Names are looked up within the same bound. libpq's
   /// `connect_timeout`, where that is given, else 5 s; whichever of the two was set last counts. A pool's own `connect_timeout` bounds
@@ -85,12 +91,7 @@ class options {
   std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
   /// Statements each connection keeps prepared, by text; 0: none. Behind PgBouncer only where it tracks prepared statements.
   std::size_t statement_cache = 0;
-  /// How long the server may leave anybody without an answer: without a byte of a statement's result, the next row of a stream, the next
-  /// answer of a pipeline, or taking COPY data. Then the statement is cancelled and fails with `errc::response_timeout`; see `within`,
-  /// which is the same for one call. A frozen server holds its connections for ever otherwise: no keepalive notices it.
-  duration response_timeout = no_limit;
-  /// How long cancelling may take, from the first request to the end of the statement: a connection that is not well by then is shut. Also
-  /// for one `canceller::cancel()`. And how long `close()` waits for the server's goodbye.
+  /// How long one attempt to cancel a statement may take, and how long `close()` waits for the server's goodbye.
   duration cancel_timeout = std::chrono::milliseconds(500);
   duration close_timeout = std::chrono::seconds(2);
   /// How long the server may hear nothing from this side before it ends the session, with its transaction and locks. The connector sets
@@ -146,6 +147,7 @@ inline options& options::set(std::string_view keyword, std::string_view value) {
   if (value.find('\0') != std::string_view::npos) {
     throw error(errc::bad_options, "connection option \"" + std::string(keyword) + "\" holds a NUL byte");
   }
+  detail::check_value(keyword, value);
   if (keyword == "connect_timeout") address_timeout = address_timeout_of(value);
   if (value.empty()) {
     values_.erase(std::string(keyword));
@@ -184,6 +186,16 @@ inline session_attrs options::target() const {
     if (said == words[i]) return static_cast<session_attrs>(i);
   }
   throw error(errc::bad_options, "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby");
+}
+
+inline void options::check() const {
+  (void)endpoints();
+  const auto positive = [](duration given, const char* name) {
+    if (given <= duration::zero()) throw error(errc::bad_options, std::string(name) + " has to be above zero");
+  };
+  positive(address_timeout, "address_timeout");
+  positive(peer_timeout, "peer_timeout");
+  positive(idle_in_transaction_timeout, "idle_in_transaction_timeout");
 }
 
 inline bool options::load_balance() const { return get("load_balance_hosts") == "random"; }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../error.hpp"
+#include "conninfo_parser.hpp"
 #include "text.hpp"
 
 namespace tidepool::postgres::detail {
@@ -53,54 +54,36 @@ inline const std::map<std::string, std::string, std::less<>>& keywords() {
   return known;
 }
 inline bool is_keyword(std::string_view name) { return keywords().contains(name); }
-inline bool is_secret(std::string_view name) {
-  constexpr std::string_view secrets[] = {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"};
-  return std::find(std::begin(secrets), std::end(secrets), name) != std::end(secrets);
-}
 
-/// Takes `load_balance_hosts` out of a string for a libpq that does not know it. True when it was there.
-inline bool take_load_balance(std::string& text, std::string& value) {
-  constexpr std::string_view name = "load_balance_hosts=";
-  const auto at = text.find(name);
-  if (at == std::string::npos || (at > 0 && std::string_view(" ?&").find(text[at - 1]) == std::string_view::npos)) return false;
-  const auto end = std::min(text.find_first_of(" &", at), text.size());
-  value = text.substr(at + name.size(), end - at - name.size());
-  // In a URI one of the separators beside it has to go too.
-  const bool first_of_several = at > 0 && text[at - 1] == '?' && end < text.size();
-  if (first_of_several) {
-    text.erase(at, end - at + 1);
-  } else {
-    const std::size_t from = at > 0 ? at - 1 : 0;
-    text.erase(from, end - from);
-  }
-  return true;
+/// Refuses what libpq of this machine might let pass, because the choice between servers is made here.
+inline void check_value(std::string_view keyword, std::string_view value) {
+  const auto one_of = [&](auto... words) {
+    if (((value == words) || ...)) return;
+    std::string all;
+    ((all += all.empty() ? std::string(words) : ", " + std::string(words)), ...);
+    throw error(errc::bad_options, std::string(keyword) + " is none of " + all);
+  };
+  if (value.empty()) return;
+  if (keyword == "load_balance_hosts") one_of("disable", "random");
+  if (keyword == "target_session_attrs") one_of("any", "read-write", "read-only", "primary", "standby", "prefer-standby");
 }
 
 inline option_map parse_conninfo(std::string_view given) {
   if (given.find('\0') != std::string_view::npos) throw error(errc::bad_options, "the connection string holds a NUL byte");
-  std::string text(given);
   option_map values;
-  std::string balance;
-  if (take_load_balance(text, balance)) values.emplace("load_balance_hosts", balance);
-  char* raw = nullptr;
-  const conninfo_list list(PQconninfoParse(text.c_str(), &raw));
-  if (!list) {
-    const std::string complaint = raw == nullptr ? "" : raw;
-    PQfreemem(raw);
-    std::string said = "the connection string cannot be parsed";
-    // libpq quotes its input. A name may be repeated only where no part of a secret can be mistaken for one.
-    const auto open = complaint.find('"');
-    const auto close = open == std::string::npos ? open : complaint.find('"', open + 1);
-    if (close != std::string::npos && text.find("pass") == std::string::npos && text.find("://") == std::string::npos) {
-      said += ": see \"" + printable(complaint.substr(open + 1, close - open - 1), 40) + "\"";
+  for (auto& item : conninfo_parser(given).parse()) {
+    if (item.key == "requiressl") {
+      item.value = item.value.starts_with('1') ? "require" : "prefer";
+      item.key = "sslmode";
     }
-    wipe(text);
-    throw error(errc::bad_options, said);
+    if (!is_keyword(item.key)) {
+      wipe(item.value);
+      throw error(errc::bad_options, "connection string: unknown option " + conninfo_parser::name_of(item) + " (libpq " +
+                                         std::to_string(PQlibVersion() / 10000) + " knows no such one)");
+    }
+    check_value(item.key, item.value);
+    values.insert_or_assign(std::move(item.key), std::move(item.value));
   }
-  for (const auto* o = list.get(); o->keyword != nullptr; ++o) {
-    if (o->val != nullptr) values.insert_or_assign(o->keyword, o->val);
-  }
-  wipe(text);
   return values;
 }
 
@@ -138,7 +121,9 @@ inline void add_defaults(option_map& values) {
   for (const auto& [keyword, variable] : keywords()) {
     if (variable.empty()) continue;
     const char* said = std::getenv(variable.c_str());
-    if (said != nullptr && *said != '\0') values.emplace(keyword, said);
+    if (said == nullptr || *said == '\0') continue;
+    const bool used = values.emplace(keyword, said).second;
+    if (used) check_value(keyword, said);
   }
   values.emplace("client_encoding", "UTF8");
   values.emplace("gssencmode", "disable");
