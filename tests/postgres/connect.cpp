@@ -149,7 +149,7 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
   settings.address_timeout = 300ms;
   auto task = [&]() -> asio::awaitable<int> {
     const auto shared = std::make_shared<const pg::options>(settings);
-    const auto bad = std::make_shared<pg::detail::bad_hosts>();
+    const auto bad = std::make_shared<pg::detail::dial_memory>();
     const asio::any_io_executor here = co_await asio::this_coro::executor;
     auto first = co_await pg::connection::connect(here, shared, bad);
     // What failed is tried last from now on.
@@ -161,14 +161,15 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
   CHECK(starting.accepted() == 1);
 }
 
-TEST_CASE("given servers to share the load, when connects are many, then each is first at times, and a bad one always last",
+TEST_CASE("given servers to share the load, when connects are many, then each is first at times, and one that was not found last",
           "[postgres][connect]") {
   const pg::options settings("host=a,b,c,d user=u dbname=d load_balance_hosts=random");
-  pg::detail::bad_hosts bad;
-  bad.remember(settings.endpoints()[2], 1h);
+  pg::detail::dial_memory memory;
+  using mark = pg::detail::dial_memory::mark;
+  memory.remember(pg::detail::lookup_key(settings.endpoints()[2]), mark::failed, 1h);
   std::map<std::string, int> first;
   for (int i = 0; i < 300; ++i) {
-    const auto order = pg::detail::dial_order(settings, bad);
+    const auto order = pg::detail::dial_order(settings, memory);
     REQUIRE(order.size() == 4);
     ++first[order.front().host];
     CHECK(order.back().host == "c");
@@ -176,11 +177,10 @@ TEST_CASE("given servers to share the load, when connects are many, then each is
   CHECK(first["a"] > 30);
   CHECK(first["b"] > 30);
   CHECK(first["d"] > 30);
-  bad.forget(settings.endpoints()[2]);
-  bad.remember(settings.endpoints()[0], -1s);  // long ago
-  CHECK_FALSE(bad.contains(settings.endpoints()[0]));
   const pg::options in_order("host=a,b,c,d user=u dbname=d");
-  CHECK(pg::detail::dial_order(in_order, bad).front().host == "a");
+  CHECK(pg::detail::dial_order(in_order, memory).front().host == "a");
+  memory.remember("here", mark::failed, -1s);  // long ago
+  CHECK(memory.recall("here") == mark::good);
 }
 
 TEST_CASE("given only servers that cannot be used, when connecting, then the error tells of each", "[postgres][connect]") {
@@ -191,7 +191,7 @@ TEST_CASE("given only servers that cannot be used, when connecting, then the err
   const std::string text = failure.what();
   CHECK(text.find("starting up") != std::string::npos);
   CHECK(text.find(shut) != std::string::npos);
-  CHECK(failure.kind() == tidepool::failure_kind::transient);
+  CHECK(failure.kind() == tidepool::failure_kind::starting);
 }
 
 TEST_CASE("given a full server, when connecting, then the pool learns that it is alive", "[postgres][connect]") {
@@ -525,6 +525,173 @@ TEST_CASE("given a service file and the environment, when connecting, then libpq
   CHECK(run(task()) == "by_service");
   CHECK_THROWS_AS(pg::options("service=no_such_service"), pg::error);
   ::unsetenv("PGSERVICEFILE");
+}
+
+TEST_CASE("given connection strings, when they are read, then they mean what libpq takes them for", "[postgres][connect][field-R24]") {
+  const auto theirs = [](const std::string& text) -> std::optional<std::map<std::string, std::string>> {
+    char* why = nullptr;
+    PQconninfoOption* const list = PQconninfoParse(text.c_str(), &why);
+    PQfreemem(why);
+    if (list == nullptr) return std::nullopt;
+    std::map<std::string, std::string> out;
+    for (const auto* o = list; o->keyword != nullptr; ++o) {
+      if (o->val != nullptr) out.emplace(o->keyword, o->val);
+    }
+    PQconninfoFree(list);
+    return out;
+  };
+  const auto ours = [](const std::string& text) -> std::optional<std::map<std::string, std::string>> {
+    try {
+      const auto read = pg::detail::parse_conninfo(text);
+      return std::map<std::string, std::string>(read.begin(), read.end());
+    } catch (const pg::error&) {
+      return std::nullopt;
+    }
+  };
+  for (const std::string text : {"",
+                                 "  ",
+                                 "host=a",
+                                 "host = a",
+                                 "host\t=\na port = 1",
+                                 "host='a b' user=c",
+                                 "password='it\\'s'",
+                                 "password=a\\ b host=c",
+                                 "host=''",
+                                 "host=",
+                                 "host= ",
+                                 "host=a host=b",
+                                 "host",
+                                 "host a=b",
+                                 "=a",
+                                 "host='a",
+                                 "host=a\\",
+                                 "host='a'b=c",
+                                 "hots=a",
+                                 "requiressl=1",
+                                 "requiressl=0",
+                                 "password=\\",
+                                 "user='a\\\\b'",
+                                 "postgresql://",
+                                 "postgres://h",
+                                 "postgresql://u@h",
+                                 "postgresql://u:p@h:1/d",
+                                 "postgresql://u:p%40ss%2F@[::1]:5433/d?application_name=a%20b&sslmode=disable",
+                                 "postgresql://h1:1,h2:2/d",
+                                 "postgresql://h1,h2:2",
+                                 "postgresql://%2Fvar%2Frun/d",
+                                 "postgresql:///d?host=/tmp",
+                                 "postgresql://:p@h",
+                                 "postgresql://u:@h",
+                                 "postgresql://@h",
+                                 "postgresql://[::1",
+                                 "postgresql://[]",
+                                 "postgresql://[::1]x",
+                                 "postgresql://h?a=b",
+                                 "postgresql://h?sslmode",
+                                 "postgresql://h?",
+                                 "postgresql://h?sslmode=a=b",
+                                 "postgresql://h?ssl=true",
+                                 "postgresql://h/d%",
+                                 "postgresql://h/d%4",
+                                 "postgresql://h/d%zz",
+                                 "postgresql://h/%00",
+                                 "postgresql://h/d?user=x&",
+                                 "postgresql://h/a/b?user=x",
+                                 "postgresql://u:p:q@h",
+                                 "postgresql://u@v@h",
+                                 "postgresql://[::1]:1,[::2]:2/",
+                                 "postgresql://h:,i:/",
+                                 "POSTGRESQL://h"}) {
+    INFO(text);
+    CHECK(ours(text) == theirs(text));
+  }
+  // What only newer ones know, or do: keys that work here with every libpq, and blanks at the ends of a URI.
+  const auto value = [&](const std::string& text, const std::string& key) { return (*ours(text))[key]; };
+  for (const char* text :
+       {"host=a load_balance_hosts=random", "host = a load_balance_hosts = random", "load_balance_hosts='random'",
+        "postgresql://u@[::1]:5433,h2:5434/db?application_name=a&load_balance_hosts=random", "postgresql://h?load_balance_hosts=random "}) {
+    INFO(text);
+    CHECK(value(text, "load_balance_hosts") == "random");
+  }
+  CHECK(value("password='p load_balance_hosts=random q'", "password") == "p load_balance_hosts=random q");
+  CHECK(value("postgresql://h/d\n", "dbname") == "d");
+}
+
+TEST_CASE("given a wrong connection string, when it is read, then the error names the place and no secret",
+          "[postgres][connect][field-R24][field-U10]") {
+  const auto said = [](const std::string& text) -> std::string {
+    try {
+      pg::options{text};
+    } catch (const pg::error& failure) {
+      return failure.what();
+    }
+    return "taken";
+  };
+  const auto has = [](const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; };
+  CHECK(has(said("host=db prot=5433"), "unknown option \"prot\" at position 9"));
+  CHECK(has(said("host=db user"), "\"=\" is missing after \"user\" at position 9"));
+  CHECK(has(said("host='db"), "the value of \"host\" at position 1 has no closing quote"));
+  CHECK(has(said("host=db load_balance_hosts=yes"), "load_balance_hosts is none of disable, random"));
+  CHECK(has(said("host=db target_session_attrs=master"), "target_session_attrs is none of"));
+  CHECK(has(said("mysql://u:s3cret@db/shop"), "a URI begins with postgresql://"));
+  CHECK(has(said("postgresql://db/shop?sslmod=x"), "\"sslmod\" at position 22"));
+  for (const char* text : {"password=top s3cret", "password=top s3cret=x", "password='s3cret", "password=x=y s3cret",
+                           "mysql://u:s3cret@db/shop", "postgresql://u:pa@s3cret?s3cret=x@db", "postgresql://u:pa/ss?s3cret=x@db/d",
+                           "postgresql://db?password=a&s3cret=1", "postgresql://u:s3cret@db/%zz", "password=x s3cret=1"}) {
+    const auto shown = said(text);
+    INFO(shown);
+    CHECK_FALSE(has(shown, "s3cret"));
+    CHECK(shown != "taken");
+  }
+  pg::options settings("host=db");
+  CHECK_THROWS_AS(settings.set("load_balance_hosts", "yes"), pg::error);
+  CHECK_THROWS_AS(settings.set("target_session_attrs", "master"), pg::error);
+  settings.set("port", "1,2");
+  CHECK_THROWS_AS(pg::connector(settings), pg::error);
+}
+
+TEST_CASE("given a null pointer for a string, when a connector or option is made of it, then it is an empty one",
+          "[postgres][connect][field-N6]") {
+  const char* const unset = std::getenv("TIDEPOOL_THIS_IS_NOT_SET");
+  const pg::connector from(unset);
+  CHECK(from.settings().get("fallback_application_name") == "tidepool");
+  pg::options settings("user=app");
+  settings.set("user", unset);
+  CHECK(settings.get("user").empty());
+}
+
+TEST_CASE("given an encoding whose characters hide commas and braces, when a session has or gets it, then it is refused",
+          "[postgres][connect][server][field-R09]") {
+  NEEDS_SERVER();
+  for (const char* name : {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"}) {
+    const auto failure = refused(server() + " client_encoding=" + name);
+    INFO(failure.what());
+    CHECK(failure.kind() == tidepool::failure_kind::permanent);
+    CHECK(std::string(failure.what()).find("client_encoding is") != std::string::npos);
+  }
+  auto task = []() -> asio::awaitable<void> {
+    for (const char* name : {"UTF8", "LATIN1", "SQL_ASCII", "EUC_JP", "EUC_KR", "WIN1252", "KOI8R"}) {
+      auto c = co_await connect(std::string("client_encoding=") + name);
+      co_await c.exec("select 1");
+    }
+    auto c = co_await connect();
+    co_await c.script("set client_encoding to LATIN1");
+    const auto failure = co_await error_of(c.exec("set client_encoding to SJIS"));
+    if (failure.reason() != pg::errc::bad_usage) throw std::runtime_error(failure.what());
+    if (c.usable() || c.after_lease() != tidepool::lease_end::broken) throw std::runtime_error("still in use");
+    const auto next = co_await error_of(c.exec("select array['a']"));
+    if (!next.connection_lost()) throw std::runtime_error("used further");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given TLS that is refused, when only our default asks for it, then the error says so", "[postgres][connect][field-U10]") {
+  const auto settings = std::make_shared<const pg::options>("host=db");
+  const auto plan = run(pg::detail::dial_plan::make(settings));
+  CHECK(plan.tls_advice("192.0.2.1").find("sslmode") != std::string::npos);
+  CHECK(plan.tls_advice("127.0.0.1").empty());
+  const auto named = std::make_shared<const pg::options>("host=db sslmode=require");
+  CHECK(run(pg::detail::dial_plan::make(named)).tls_advice("192.0.2.1").empty());
 }
 
 TEST_CASE("given a connect that is cancelled at any moment, when it ends, then nothing is left open", "[postgres][connect][server]") {

@@ -37,43 +37,37 @@ class connection : public queries<connection> {
   ~connection() { let_go(); }
 
   /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
-  /// `connect_error`. Sockets live on the caller's executor. Cancellation (all types): at once, except that a name lookup runs
-  /// to its end in the background.
+  /// `connect_error`. Sockets live on the caller's executor. Cancellation (all types): at once.
   static asio::awaitable<connection> connect(options settings) {
-    return connect_here(std::make_shared<const options>(std::move(settings)), std::make_shared<detail::bad_hosts>());
+    return connect_here(std::make_shared<const options>(std::move(settings)));
   }
-  /// The same on another executor, with options and memory of bad servers shared between connects.
+  /// The same on another executor, with options and the memory of servers shared between connects, all before `until`: what is left of the
+  /// time is shared equally among what is left of the addresses.
   static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                             std::shared_ptr<detail::bad_hosts> bad) {
-    auto made = co_await detail::dial(std::move(executor), std::move(settings), std::move(bad));
-    connection fresh(std::move(made));
-    if (fresh.session_->settings().on_connect) {
-      co_await fresh.session_->settings().on_connect(fresh);
-      fresh.session_->touched = false;
-    }
-    co_return fresh;
+                                             std::shared_ptr<detail::dial_memory> memory,
+                                             std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max()) {
+    std::function<asio::awaitable<void>(detail::session_ptr)> greet;
+    if (settings->on_connect) greet = &connection::greet;
+    auto made = co_await detail::dial(std::move(executor), std::move(settings), std::move(memory), until, std::move(greet));
+    co_return connection(std::move(made));
   }
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
-  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql), no_limit); }
-  asio::awaitable<statement> prepare(within limit, std::string_view sql) {
-    return detail::prepare(session(), std::string(sql), limit.limit());
-  }
+  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql)); }
 
   /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. Any
   /// exception of the body rolls back and goes on. On GCC 12 name a lambda with captures before the `co_await` expression.
   ///
   /// Errors besides those of the statements: `rolled_back` when the body swallowed a statement's error, so that nothing could
-  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled, its statement on the
-  /// server too; the transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease
-  /// ends.
+  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled; the transaction
+  /// stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends.
   template <class Body>
   auto transaction(Body body, transaction_options wanted = {}) -> std::invoke_result_t<Body&, postgres::transaction&> {
     using T = typename detail::awaited<std::invoke_result_t<Body&, postgres::transaction&>>::type;
     return detail::run_transaction<T>(session(), std::move(body), wanted);
   }
 
-  /// One round trip without a statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
+  /// One round trip without a statement. Errors: `connection_lost()`. Unbounded by itself: cancel it, or `abort()`.
   asio::awaitable<void> ping() { return ping(std::string_view()); }
   /// The same by a query; any error of it is thrown. Where `target_session_attrs` asks for a kind of server, both ask the server for its
   /// kind (a query instead of nothing, or one more round trip): afterwards `usable()` is false where it is another one by now.
@@ -83,7 +77,7 @@ class connection : public queries<connection> {
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
     return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
-           !session_->role_doubted && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
+           !session_->role_doubted && session_->cancels->in_flight.load() == 0 && session_->alive() &&
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
@@ -93,10 +87,8 @@ class connection : public queries<connection> {
   /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
   /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
   lease_end after_lease() const noexcept {
-    if (!session_) return lease_end::broken;
-    if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
-    if (session_->outdated) return lease_end::outdated;
-    if (session_->broken || session_->busy || session_->retire || session_->wrong_role ||
+    if (session_ && session_->outdated) return lease_end::outdated;
+    if (!session_ || session_->broken || session_->busy || session_->retire || session_->wrong_role ||
         session_->killer->reason() != detail::kill_reason::none || session_->cancels->in_flight.load() != 0 ||
         PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
@@ -104,7 +96,7 @@ class connection : public queries<connection> {
     const auto level = session_->settings().reset;
     switch (PQtransactionStatus(session_->pg())) {
       case PQTRANS_IDLE: {
-        if (session_->role_doubted || session_->limits.was_silent()) return lease_end::needs_reset;
+        if (session_->role_doubted) return lease_end::needs_reset;
         const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
         return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
       }
@@ -148,11 +140,6 @@ class connection : public queries<connection> {
     session_->broken = true;
   }
 
-  /// Since when an answer of the server is awaited, to some milliseconds; zero when none is. Any thread.
-  std::chrono::steady_clock::time_point waiting_since() const noexcept {
-    return session_ ? session_->limits.waiting_since() : std::chrono::steady_clock::time_point();
-  }
-
   /// For stopping a statement from elsewhere, by another coroutine or thread; get it before the statement starts.
   postgres::canceller canceller() { return session()->canceller(); }
 
@@ -191,9 +178,14 @@ class connection : public queries<connection> {
   explicit connection(detail::session_ptr s) : session_(std::move(s)) {}
 
  private:
-  static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings, std::shared_ptr<detail::bad_hosts> bad) {
+  static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings) {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
-    co_return co_await connect(here, std::move(settings), std::move(bad));
+    auto memory = std::make_shared<detail::dial_memory>();
+    co_return co_await connect(here, std::move(settings), std::move(memory));
+  }
+  static asio::awaitable<void> greet(detail::session_ptr s) {
+    connection same(s);
+    co_await s->settings().on_connect(same);
   }
 
   static asio::awaitable<void> ping_session(detail::session_ptr s, std::string query) {
@@ -205,8 +197,7 @@ class connection : public queries<connection> {
 
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
-    const bool silent = s->limits.take_long_silence();
-    if (s->role_doubted || silent) co_await detail::ask_role(s);
+    if (s->role_doubted) co_await detail::ask_role(s);
     if (s->wrong_role) co_return;
     connection same(s);
     if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);

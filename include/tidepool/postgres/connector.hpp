@@ -3,6 +3,7 @@
 #define TIDEPOOL_POSTGRES_CONNECTOR_HPP
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,37 +14,50 @@
 namespace tidepool::postgres {
 
 /// A pool's connector: `postgres::pool pool(executor, postgres::connector("host=db dbname=shop"), config)`. Copies share the
-/// options, which no longer change, and the memory of servers that failed lately. Thread safe.
+/// options, which no longer change, and the memory of what became of each server. Thread safe.
 ///
-/// The pool bounds an attempt by `connect_timeout`; give `options::address_timeout` less than that where there are several
-/// servers, or one silent server takes it all.
+/// The pool bounds an attempt by `connect_timeout`, and the connector shares what is left of that among the servers and addresses that
+/// are left, each at most `options::address_timeout`: a silent one does not take it all.
+/// Errors: `error(errc::bad_options)`, at construction.
 class connector {
  public:
-  connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) {}
-  /// The same, with what a pool's configuration says of it: the deadlines of all servers together fit into `connect_timeout`,
-  /// the goodbye into `close_timeout`, and the server sees the pool's name as `application_name` unless there is one.
+  connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) { settings_->check(); }
+  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, and the server sees the pool's name
+  /// as `application_name` unless there is one.
   connector(options settings, const pool_config& config) : connector(adapted(std::move(settings), config)) {}
+  /// A null pointer is an empty string, here as for `options`: what an unset environment variable gives.
   connector(const char* conninfo) : connector(options(conninfo)) {}
   connector(const std::string& conninfo) : connector(options(conninfo)) {}
 
   /// Called by the pool. The connection's socket lives on the pool's executor.
   template <class Context>
   asio::awaitable<connection> operator()(const Context& context) const {
-    return connection::connect(context.executor(), settings_, bad_);
+    return connection::connect(context.executor(), settings_, memory_, end_of(context));
   }
   const options& settings() const noexcept { return *settings_; }
 
  private:
   static options adapted(options settings, const pool_config& config) {
-    const auto servers = static_cast<duration::rep>(settings.endpoints().size());
-    settings.address_timeout = std::min(settings.address_timeout, config.connect_timeout / servers);
     settings.close_timeout = std::min(settings.close_timeout, config.close_timeout);
     if (settings.get("application_name").empty()) settings.set("fallback_application_name", config.name.view());
     return settings;
   }
 
+  /// A little before the pool gives up, who would only say that the time is over. In real time, whatever clock the pool has.
+  template <class Context>
+  static detail::clock::time_point end_of(const Context& context) {
+    if constexpr (requires { context.deadline(); }) {
+      using pool_clock = typename decltype(context.deadline())::clock;
+      if (context.deadline() == pool_clock::time_point::max()) return detail::clock::time_point::max();
+      const auto rest = std::chrono::duration_cast<duration>(context.deadline() - pool_clock::now());
+      return detail::deadline_of(rest - std::min<duration>(rest / 16, std::chrono::milliseconds(100)));
+    } else {
+      return detail::clock::time_point::max();
+    }
+  }
+
   std::shared_ptr<const options> settings_;
-  std::shared_ptr<detail::bad_hosts> bad_ = std::make_shared<detail::bad_hosts>();
+  std::shared_ptr<detail::dial_memory> memory_ = std::make_shared<detail::dial_memory>();
 };
 
 }  // namespace tidepool::postgres

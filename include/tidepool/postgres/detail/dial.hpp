@@ -1,10 +1,9 @@
-// tidepool - one name looked up, one address dialled.
+// tidepool - one address dialled: login, first query, and what went wrong where.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,9 +55,7 @@ class dial_plan {
     if (!host.host.empty()) out.emplace_back("host", host.host.c_str());
     if (!address.empty()) out.emplace_back("hostaddr", address.c_str());
     if (!host.port.empty()) out.emplace_back("port", host.port.c_str());
-    // libpq's default lets anybody on the way talk it out of encryption.
-    const bool open_network = !address.empty() && !asio::ip::make_address(address).is_loopback();
-    if (open_network && !values_.contains("sslmode")) out.emplace_back("sslmode", "require");
+    if (asks_for_tls(address)) out.emplace_back("sslmode", "require");
     return out;
   }
   PGconn* start(const endpoint& host, const std::string& address) const {
@@ -73,6 +70,11 @@ class dial_plan {
     return PQconnectStartParams(names.data(), values.data(), 0);
   }
 
+  /// For a refusal of TLS that nobody has asked for.
+  std::string tls_advice(const std::string& address) const {
+    if (!asks_for_tls(address)) return {};
+    return " (for a server on another machine TLS is required unless sslmode says otherwise by name, e.g. sslmode=disable)";
+  }
   /// What libpq said, fit for a report.
   std::string clean(std::string text) const {
     for (const auto& [name, value] : values_) {
@@ -83,62 +85,13 @@ class dial_plan {
 
  private:
   explicit dial_plan(option_map values) : values_(std::move(values)) {}
+  /// libpq's default lets anybody on the way talk it out of encryption.
+  bool asks_for_tls(const std::string& address) const {
+    error_code unknown;
+    return !address.empty() && !values_.contains("sslmode") && !asio::ip::make_address(address, unknown).is_loopback();
+  }
   option_map values_;
 };
-
-/// Numeric addresses of a server; one empty string for a local socket. Bounded, although getaddrinfo is not.
-inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor executor, const endpoint& host, duration limit) {
-  std::vector<std::string> out;
-  if (host.local()) {
-    out.emplace_back();
-    co_return out;
-  }
-  const auto& name = host.hostaddr.empty() ? host.host : host.hostaddr;
-  error_code not_numeric;
-  (void)asio::ip::make_address(name, not_numeric);
-  if (!not_numeric || !host.hostaddr.empty()) {
-    if (not_numeric) throw connect_error(errc::bad_options, "hostaddr is not a numeric address");
-    out.push_back(name);
-    co_return out;
-  }
-  struct answer {
-    std::vector<std::string> addresses;
-    error_code failure = asio::error::timed_out;
-    std::mutex mutex;
-  };
-  const auto found = std::make_shared<answer>();
-  std::weak_ptr<tidepool::detail::gate> first;
-  real_timer timer(executor);
-  // Not destroyed with this coroutine: a lookup that nobody waits for any more ends when it ends.
-  const auto resolver = std::make_shared<asio::ip::tcp::resolver>(executor);
-  {
-    const auto gate = std::make_shared<tidepool::detail::gate>();
-    first = gate;
-    timer.expires_after(limit);
-    timer.async_wait([gate](error_code) { gate->open(); });
-    resolver->async_resolve(name, "", [gate, found, resolver](error_code failure, const asio::ip::tcp::resolver::results_type& results) {
-      {
-        const std::lock_guard lock(found->mutex);
-        found->failure = failure;
-        for (const auto& entry : results) found->addresses.push_back(entry.endpoint().address().to_string());
-      }
-      gate->open();
-    });
-  }
-  co_await tidepool::detail::gate::wait(first);
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none)
-    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
-  const std::lock_guard lock(found->mutex);
-  if (found->failure == asio::error::timed_out) {
-    throw connect_error(errc::connect_timeout, "looking up \"" + printable(name, 80) + "\" took too long");
-  }
-  if (found->failure || found->addresses.empty()) {
-    throw connect_error(errc::connect_failed, "looking up \"" + printable(name, 80) + "\": " + found->failure.message());
-  }
-  out = std::move(found->addresses);
-  co_return out;
-}
 
 /// "... FATAL:  28P01: password authentication failed ...": verbose messages carry the SQLSTATE, in every language.
 inline diagnosis diagnose_connect(std::string_view message) {
@@ -158,37 +111,78 @@ inline diagnosis diagnose_connect(std::string_view message) {
   return said;
 }
 
+/// One address of one server.
+struct target {
+  endpoint host;
+  std::string address;  ///< numeric; empty for a local socket
+
+  /// "10.0.0.7:5432 (db1)".
+  std::string text() const {
+    if (address.empty()) return host.text();
+    const std::string port = host.port.empty() ? std::string("5432") : printable(host.port, 8);
+    const bool v6 = address.find(':') != std::string::npos;
+    std::string out = (v6 ? "[" + printable(address, 80) + "]" : printable(address, 80)) + ":" + port;
+    if (!host.host.empty() && host.host != address) out += " (" + printable(host.host, 80) + ")";
+    return out;
+  }
+};
+
 inline clock::time_point deadline_of(duration limit) {
   return clock::now() + std::chrono::duration_cast<clock::duration>(std::min<duration>(limit, std::chrono::hours(24)));
 }
 
-/// One attempt at one address.
+/// What a server owes at this point of a connect.
+inline const char* unanswered(PGconn* connection, bool local) noexcept {
+  switch (PQstatus(connection)) {
+    case CONNECTION_STARTED: return local ? "the socket does not accept" : "no answer to the TCP handshake";
+    case CONNECTION_SSL_STARTUP: return "connected, but TLS was not agreed upon";
+    case CONNECTION_AUTH_OK: return "logged in, but no session began";
+    case CONNECTION_OK: return "logged in, but no answer to the first query";
+    default: return "connected, but no answer to the login";
+  }
+}
+
+/// What libpq says of a failed connect, without the address, which is told already.
+inline std::string_view without_address(std::string_view message) {
+  constexpr std::string_view before = "connection to server";
+  constexpr std::string_view after = " failed: ";
+  const auto at = message.starts_with(before) ? message.find(after) : std::string_view::npos;
+  return at == std::string_view::npos ? message : message.substr(at + after.size());
+}
+
+/// One attempt at one address, in whose time all must be done that makes a session. Whether its server is of the kind asked for is noted.
 inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std::shared_ptr<const options> settings, const dial_plan& plan,
-                                             const endpoint& host, const std::string& address, session_attrs wanted) {
+                                             const target& where, duration limit) {
   auto s = std::make_shared<session>(executor, settings);
-  PGconn* const started = plan.start(host, address);
+  PGconn* const started = plan.start(where.host, where.address);
   if (started == nullptr) throw std::bad_alloc();
   s->adopt(started);
+  s->peer = where.text();
   tls_witness tls;
-  const auto failed = [&] {
+  const char* owed = unanswered(started, where.host.local());
+  const auto failed = [&](diagnosis said) {
     if (s->killer->reason() == kill_reason::deadline) {
-      return connect_error(errc::connect_timeout, "connecting to " + host.text() + " took too long");
+      return connect_error(errc::connect_timeout, s->peer + ": " + owed + " within " + seconds_text(limit));
     }
-    auto said = diagnose_connect(plan.clean(PQerrorMessage(started)));
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
-    if (said.sqlstate.empty() && tls.refused(*s, host.host, said.message)) {
-      return connect_error(errc::tls_refused, "connecting to " + host.text(), std::move(said));
+    if (said.sqlstate.empty() && tls.refused(*s, where.host.host, said.message)) {
+      return connect_error(errc::tls_refused, s->peer + plan.tls_advice(where.address), std::move(said));
     }
-    const bool no_password = PQconnectionNeedsPassword(started) == 1;
-    return connect_error(errc::connect_failed, "connecting to " + host.text(), std::move(said), no_password);
+    return connect_error(errc::connect_failed, s->peer, std::move(said), PQconnectionNeedsPassword(started) == 1);
   };
-  if (PQstatus(started) == CONNECTION_BAD) throw failed();
-  const auto until = deadline_of(settings->address_timeout);
-  deadline_guard guard(executor, settings->address_timeout, s->killer);
+  const auto login_failed = [&] {
+    auto said = diagnose_connect(plan.clean(PQerrorMessage(started)));
+    said.message = std::string(without_address(said.message));
+    return failed(std::move(said));
+  };
+  if (PQstatus(started) == CONNECTION_BAD) throw login_failed();
+  const auto until = deadline_of(limit);
+  deadline_guard guard(executor, limit, s->killer);
   s->follow_socket();
   // Not one poll before the socket is writable: libpq would take an unfinished connect for a failure.
   for (auto step = PGRES_POLLING_WRITING;;) {
-    if (!s->has_socket()) throw failed();
+    if (!s->has_socket()) throw login_failed();
+    owed = unanswered(started, where.host.local());
     error_code failure;
     if (!(step == PGRES_POLLING_READING && tls_pending(started))) {
       co_await s->async_wait(step == PGRES_POLLING_WRITING ? wait_type::wait_write : wait_type::wait_read, failure);
@@ -200,17 +194,36 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     } else {
       step = PQconnectPoll(started);
     }
-    if (step == PGRES_POLLING_FAILED || s->killer->reason() != kill_reason::none) throw failed();
+    if (step == PGRES_POLLING_FAILED || s->killer->reason() != kill_reason::none) throw login_failed();
     s->follow_socket();
     if (step == PGRES_POLLING_OK) break;
   }
+  owed = unanswered(started, where.host.local());
   if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, why, {}, true);
-  s->settled();
-  if (PQsetnonblocking(started, 1) != 0) throw failed();
+  PQsetErrorVerbosity(started, PQERRORS_DEFAULT);
+  if (PQsetnonblocking(started, 1) != 0) throw login_failed();
   s->last_answer = clock::now();
-  const auto role = co_await set_up(s);
-  s->wrong_role = !role.fits(wanted);
-  if (!guard.disarm() || s->killer->reason() != kill_reason::none) throw failed();
+  if (encoding_turned_unsafe(*s)) throw connect_error(errc::bad_options, s->peer + ": " + unsafe_encoding_text(*s));
+  std::unique_ptr<error> unserved;
+  try {
+    const auto role = co_await set_up(s);
+    s->standby = role.standby;
+    s->wrong_role = !role.fits(settings->target());
+  } catch (const connect_error&) {
+    throw;
+  } catch (const error& failure) {
+    unserved = std::make_unique<error>(failure);
+  }
+  if (unserved) {
+    diagnosis said;
+    said.sqlstate = unserved->sqlstate();
+    said.severity = unserved->severity();
+    said.message = unserved->message();
+    if (said.message.empty()) said.message = std::string(unserved->explanation());
+    throw failed(std::move(said));
+  }
+  if (!guard.disarm() || s->killer->reason() != kill_reason::none) throw failed({});
+  s->touched = false;
   co_return s;
 }
 

@@ -15,7 +15,6 @@
 
 #include "../codec.hpp"
 #include "../error.hpp"
-#include "../within.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -52,9 +51,6 @@ class request {
   const std::vector<Oid>& types() const { return types_; }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
-
-  /// See `within`.
-  duration limit = no_limit;
 
   /// Puts it into libpq's output buffer; false: libpq refused.
   bool send(PGconn* connection) const {

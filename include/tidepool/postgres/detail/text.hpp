@@ -2,9 +2,14 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
 
+#include <array>
+#include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <string>
 #include <string_view>
+
+#include "../../time.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -39,6 +44,13 @@ inline std::string printable(std::string_view text, std::size_t limit) {
   }
   if (cut) out += "...";
   return out;
+}
+
+/// "1.25 s".
+inline std::string seconds_text(duration span) {
+  std::array<char, 32> out{};
+  std::snprintf(out.data(), out.size(), "%.3g s", std::chrono::duration<double>(span).count());
+  return out.data();
 }
 
 inline std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }

@@ -1,0 +1,121 @@
+// tidepool - what became of each address lately, and the order that follows.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../options.hpp"
+#include "real_time.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// What is known of addresses, and of names that could not be looked up, by their text. Shared by all connects of one connector; thread
+/// safe.
+class dial_memory {
+ public:
+  /// In the order in which they are tried. Unknown ones count as good.
+  enum class mark { good, wrong_role, failed };
+
+  void remember(const std::string& where, mark what, duration span) {
+    const auto now = clock::now();
+    const auto until =
+        span == no_limit ? clock::time_point::max() : now + std::chrono::duration_cast<clock::duration>(std::min<duration>(span, longest));
+    const std::lock_guard lock(mutex_);
+    // A name may have new addresses every time.
+    if (known_.size() >= most_known) std::erase_if(known_, [&](const auto& each) { return each.second.until <= now; });
+    if (known_.size() >= most_known) known_.clear();
+    known_.insert_or_assign(where, entry{what, until});
+  }
+  void forget(const std::string& where) {
+    const std::lock_guard lock(mutex_);
+    known_.erase(where);
+  }
+  mark recall(const std::string& where) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = known_.find(where);
+    return at == known_.end() || at->second.until <= clock::now() ? mark::good : at->second.what;
+  }
+
+ private:
+  struct entry {
+    mark what;
+    clock::time_point until;
+  };
+  static constexpr duration longest = std::chrono::hours(24);
+  static constexpr std::size_t most_known = 1000;
+
+  mutable std::mutex mutex_;
+  std::map<std::string, entry> known_;
+};
+
+/// Remembers one attempt as failed unless it is settled otherwise: also when it is cancelled, or its coroutine destroyed.
+class attempt_note {
+ public:
+  attempt_note(std::shared_ptr<dial_memory> memory, std::string where, duration span)
+      : memory_(std::move(memory)), where_(std::move(where)), span_(span) {}
+  attempt_note(const attempt_note&) = delete;
+  attempt_note& operator=(const attempt_note&) = delete;
+  ~attempt_note() {
+    if (settled_) return;
+    try {
+      memory_->remember(where_, dial_memory::mark::failed, span_);
+    } catch (...) {
+      // No memory: it is tried again in its place.
+    }
+  }
+  void settle(dial_memory::mark what, duration span = {}) {
+    settled_ = true;
+    if (what == dial_memory::mark::good) {
+      memory_->forget(where_);
+    } else {
+      memory_->remember(where_, what, span);
+    }
+  }
+
+ private:
+  std::shared_ptr<dial_memory> memory_;
+  std::string where_;
+  duration span_;
+  bool settled_ = false;
+};
+
+/// A name has a memory of its own: an address that is a host's name would share it.
+inline std::string lookup_key(const endpoint& host) { return "lookup of " + host.text(); }
+
+/// The order in which hosts are looked up: as given or shuffled, names that could not be looked up lately last.
+inline std::vector<endpoint> dial_order(const options& settings, const dial_memory& memory) {
+  auto order = settings.endpoints();
+  if (settings.load_balance()) {
+    auto random = seeded_random();
+    std::shuffle(order.begin(), order.end(), random);
+  }
+  std::stable_partition(order.begin(), order.end(),
+                        [&](const endpoint& e) { return memory.recall(lookup_key(e)) == dial_memory::mark::good; });
+  return order;
+}
+
+/// IPv6 and IPv4 by turns, the first one's family first: where one family leads nowhere, every second address does not.
+inline void interleave_families(std::vector<std::string>& addresses) {
+  const auto is_v6 = [](const std::string& address) { return address.find(':') != std::string::npos; };
+  if (addresses.empty()) return;
+  const bool first = is_v6(addresses.front());
+  std::vector<std::string> same, other, out;
+  for (auto& address : addresses) (is_v6(address) == first ? same : other).push_back(std::move(address));
+  for (std::size_t i = 0; i < std::max(same.size(), other.size()); ++i) {
+    if (i < same.size()) out.push_back(std::move(same[i]));
+    if (i < other.size()) out.push_back(std::move(other[i]));
+  }
+  addresses = std::move(out);
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

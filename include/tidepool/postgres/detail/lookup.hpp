@@ -1,0 +1,199 @@
+// tidepool - looking up a host name. getaddrinfo blocks for as long as the name servers like, so it runs on side threads: a few at
+// once, one for each name, and nobody waits longer than intended, or holds anything when the waiting has ended.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_LOOKUP_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_LOOKUP_HPP
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../../detail/first_of.hpp"
+#include "../error.hpp"
+#include "conninfo.hpp"
+#include "real_time.hpp"
+#include "side_thread.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// How many names are looked up at once; further ones wait for their turn, within their own time. So slow names, each of which holds one
+/// place whoever asks for it, have to be this many before they delay another.
+inline constexpr int most_lookups = 16;
+
+/// A name being looked up. All of it is guarded by its desk's mutex.
+struct lookup {
+  explicit lookup(std::string what) : name(std::move(what)) {}
+  const std::string name;
+  bool begun = false;  ///< it has a thread
+  bool done = false;
+  std::vector<std::string> addresses = {};
+  std::string failure = {};
+  std::vector<std::weak_ptr<tidepool::detail::gate>> waiting = {};
+};
+
+/// All lookups of the process.
+class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
+ public:
+  /// A thread may outlive the statics of the program: it has a share in this one.
+  static const std::shared_ptr<lookup_desk>& here() {
+    static const auto desk = std::make_shared<lookup_desk>();
+    return desk;
+  }
+
+  /// Has the gate opened once the name is looked up; joins a lookup of it that is under way.
+  std::shared_ptr<lookup> ask(const std::string& name, const std::weak_ptr<tidepool::detail::gate>& gate) {
+    std::shared_ptr<lookup> entry;
+    {
+      const std::lock_guard lock(mutex_);
+      auto& known = open_[name];
+      if (known == nullptr) {
+        known = std::make_shared<lookup>(name);
+        queue_.push_back(known);
+      }
+      std::erase_if(known->waiting, [](const auto& gone) { return gone.expired(); });
+      known->waiting.push_back(gate);
+      entry = known;
+      if (running_ >= most_lookups || queue_.empty()) return entry;
+      ++running_;
+    }
+    const bool started = on_side_thread([self = shared_from_this()]() noexcept { self->work(); });
+    if (!started) give_back_place();
+    return entry;
+  }
+  /// What is known of it by now.
+  lookup look(const std::shared_ptr<lookup>& entry) const {
+    const std::lock_guard lock(mutex_);
+    return *entry;
+  }
+
+ private:
+  /// No thread was to be had. Those that run will take what waits; where there is none, all of it has failed.
+  void give_back_place() {
+    std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      if (--running_ > 0) return;
+      for (const auto& entry : queue_) {
+        entry->done = true;
+        entry->failure = "no thread for it";
+        waiting.insert(waiting.end(), entry->waiting.begin(), entry->waiting.end());
+        open_.erase(entry->name);
+      }
+      queue_.clear();
+    }
+    open_all(waiting);
+  }
+  static void open_all(const std::vector<std::weak_ptr<tidepool::detail::gate>>& waiting) noexcept {
+    for (const auto& each : waiting) {
+      if (const auto gate = each.lock()) gate->open();
+    }
+  }
+  std::shared_ptr<lookup> next() {
+    const std::lock_guard lock(mutex_);
+    while (!queue_.empty()) {
+      auto entry = std::move(queue_.front());
+      queue_.pop_front();
+      bool wanted = false;
+      for (const auto& gate : entry->waiting) wanted = wanted || !gate.expired();
+      if (wanted) {
+        entry->begun = true;
+        return entry;
+      }
+      open_.erase(entry->name);
+    }
+    --running_;
+    return nullptr;
+  }
+  void work() noexcept {
+    while (const auto entry = next()) {
+      std::vector<std::string> addresses;
+      std::string failure;
+      try {
+        failure = addresses_of(entry->name, addresses);
+      } catch (...) {
+        addresses.clear();
+        failure = "out of memory";  // short enough to need none
+      }
+      std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
+      {
+        const std::lock_guard lock(mutex_);
+        entry->done = true;
+        entry->addresses = std::move(addresses);
+        entry->failure = std::move(failure);
+        waiting.swap(entry->waiting);
+        open_.erase(entry->name);
+      }
+      open_all(waiting);
+    }
+  }
+  /// Blocks. Returns why there is none.
+  static std::string addresses_of(const std::string& name, std::vector<std::string>& out) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* list = nullptr;
+    const int failure = ::getaddrinfo(name.c_str(), nullptr, &hints, &list);
+    const int system = errno;
+    if (failure != 0) return failure == EAI_SYSTEM ? std::system_category().message(system) : ::gai_strerror(failure);
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all(list, &::freeaddrinfo);
+    for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+      std::array<char, NI_MAXHOST> text{};
+      if (::getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0) {
+        out.emplace_back(text.data());
+      }
+    }
+    return out.empty() ? "no address" : "";
+  }
+
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<lookup>> open_;  ///< waiting for a place, or under way
+  std::deque<std::shared_ptr<lookup>> queue_;            ///< waiting for a place
+  int running_ = 0;
+};
+
+/// Numeric addresses of a server, in the order of the system's preference; one empty string for a local socket. At most for `limit`.
+inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor executor, const endpoint& host, duration limit) {
+  const auto& name = host.hostaddr.empty() ? host.host : host.hostaddr;
+  error_code not_numeric;
+  if (!host.local()) (void)asio::ip::make_address(name, not_numeric);
+  if (not_numeric && !host.hostaddr.empty()) throw connect_error(errc::bad_options, "hostaddr is not a numeric address");
+  if (!not_numeric) co_return std::vector<std::string>(1, host.local() ? std::string() : name);
+  const auto desk = lookup_desk::here();
+  std::shared_ptr<lookup> entry;
+  std::weak_ptr<tidepool::detail::gate> waiting;
+  real_timer timer(executor);
+  {
+    // The timer's handler keeps the gate alive; the thread does not (see gate).
+    const auto gate = std::make_shared<tidepool::detail::gate>();
+    waiting = gate;
+    timer.expires_after(limit);
+    timer.async_wait([gate](error_code) { gate->open(); });
+    entry = desk->ask(name, waiting);
+  }
+  co_await tidepool::detail::gate::wait(waiting);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none)
+    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
+  lookup found = desk->look(entry);
+  const std::string doing = "looking up \"" + printable(name, 80) + "\": ";
+  if (!found.done) {
+    throw connect_error(errc::connect_timeout,
+                        doing + (found.begun ? "no answer within " + seconds_text(limit)
+                                             : "not begun within " + seconds_text(limit) + ": " + std::to_string(most_lookups) +
+                                                   " other names, the most at once, are being looked up without an answer"));
+  }
+  if (!found.failure.empty()) throw connect_error(errc::connect_failed, doing + printable(found.failure, 200));
+  co_return std::move(found.addresses);
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif
