@@ -70,6 +70,11 @@ timeout=300
 if [ $long = yes ]; then
   timeout=7200
   export TIDEPOOL_LONG=1 TIDEPOOL_SIM_SECONDS=600 TIDEPOOL_STRESS_ROUNDS=5000
+  if bouncer=$("$repo/tests/support/install.sh" root sid pgbouncer 2>/dev/null); then
+    export TIDEPOOL_PGBOUNCER_ROOT=$bouncer
+  else
+    say "no newer PgBouncer within reach, so with the one installed"
+  fi
 fi
 
 # --- build: a failure shows its errors at once; what it leaves unbuilt fails in ctest below ----------------------------------
@@ -143,7 +148,7 @@ foreign() {
 { printf 'subdirs("%s")\n' "${built[@]}" && foreign; } >"$build/CTestTestfile.cmake"
 say "running the tests of: ${built[*]}"
 status=0
-tests=(ctest --test-dir "$build" -j "$jobs" --output-on-failure --no-tests=error)
+tests=(ctest --test-dir "$build" -j $((2 * jobs)) --output-on-failure --no-tests=error)
 if [ ${#failed[@]} -gt 0 ]; then
   status=1
   # For each program that was not built ctest lists two dozen places where it might have been.

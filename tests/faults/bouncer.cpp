@@ -1,56 +1,16 @@
 // tidepool - PgBouncer in front, in transaction mode: rows 22, 23.
 #include <string>
 
+#include "bouncer.hpp"
 #include "checks.hpp"
 
 using namespace tidepool_faults;
 
 namespace {
 
-/// PgBouncer of our own; empty `conninfo` when it is not installed.
-class bouncer {
- public:
-  explicit bouncer(const server& behind) : server_dir_(behind.dir()), dir_(yard() + "/bouncer") { start(); }
-  ~bouncer() { (void)run_program({servers_script(), "bouncer-stop", dir_}); }
-  bouncer(const bouncer&) = delete;
-  bouncer& operator=(const bouncer&) = delete;
-
-  /// Returns when it took a session for the first time.
-  moment start() {
-    const auto made = run_program({servers_script(), "bouncer", server_dir_, dir_}, [this] { return accepts(); });
-    if (made.status == 77) return made.at;
-    if (made.status != 0) throw std::runtime_error("PgBouncer does not start");
-    conninfo = made.output;
-    return made.at;
-  }
-  bool accepts() const {
-    try {
-      return !conninfo.empty() && !ask(conninfo + " dbname=pgbouncer", "show version").empty();
-    } catch (const std::exception&) {
-      return false;
-    }
-  }
-  void stop() const {
-    if (run_program({servers_script(), "bouncer-stop", dir_}).status != 0) throw std::runtime_error("PgBouncer does not stop");
-  }
-  void tell(const std::string& command) const { (void)ask(conninfo + " dbname=pgbouncer", command); }
-  /// How many of our sessions it holds.
-  std::size_t clients() const {
-    std::size_t count = 0;
-    for (const auto& row : ask(conninfo + " dbname=pgbouncer", "show clients")) {
-      bool ours = false;
-      for (const auto& value : row) ours = ours || value == "faults";
-      count += ours ? 1U : 0U;
-    }
-    return count;
-  }
-
-  std::string conninfo;
-
- private:
-  std::string server_dir_;
-  std::string dir_;
-};
+std::string missing(edition which) {
+  return which == edition::installed ? "PgBouncer is not installed" : "no newer PgBouncer was unpacked; tests/run.sh --long does";
+}
 
 setup load_of(const bouncer& front) {
   setup with;
@@ -75,8 +35,10 @@ void check_counts(rig& watched, const bouncer& front) {
 
 TEST_CASE("row 22: given PgBouncer in transaction mode, when there is load, then nothing fails", "[faults]") {
   NEEDS_OWN_SERVER();
-  const bouncer front(shared_server());
-  if (front.conninfo.empty()) SKIP_ROW("22", "PgBouncer is not installed");
+  const auto which = GENERATE(edition::installed, edition::newest);
+  const std::string row = which == edition::installed ? "22" : "22b";
+  const bouncer front(shared_server(), which);
+  if (front.conninfo.empty()) SKIP_ROW(row, missing(which));
   const auto with = load_of(front);
   rig watched(with);
   const auto hit = clock::now();
@@ -86,13 +48,15 @@ TEST_CASE("row 22: given PgBouncer in transaction mode, when there is load, then
   CHECK(m.failed == 0);
   check_common(watched, m);
   check_counts(watched, front);
-  report("22", m);
+  report(row, m);
 }
 
 TEST_CASE("row 23: given PgBouncer, when it pauses, then callers wait and nothing else happens", "[faults]") {
   NEEDS_OWN_SERVER();
-  const bouncer front(shared_server());
-  if (front.conninfo.empty()) SKIP_ROW("23a", "PgBouncer is not installed");
+  const auto which = GENERATE(edition::installed, edition::newest);
+  const std::string row = which == edition::installed ? "23a" : "23d";
+  const bouncer front(shared_server(), which);
+  if (front.conninfo.empty()) SKIP_ROW(row, missing(which));
   auto with = load_of(front);
   with.acquire_timeout = 8000ms;
   with.query_timeout = 10000ms;
@@ -112,14 +76,16 @@ TEST_CASE("row 23: given PgBouncer, when it pauses, then callers wait and nothin
   CHECK(watched.stats().connects_started - before.connects_started <= with.max);
   check_common(watched, m);
   check_counts(watched, front);
-  report("23a", m, "PAUSE, RESUME");
+  report(row, m, "PAUSE, RESUME");
 }
 
 TEST_CASE("row 23: given PgBouncer, when it reconnects to its server, then nothing fails", "[faults]") {
   LONG_ROW("23b");
   NEEDS_OWN_SERVER();
-  const bouncer front(shared_server());
-  if (front.conninfo.empty()) SKIP_ROW("23b", "PgBouncer is not installed");
+  const auto which = GENERATE(edition::installed, edition::newest);
+  const std::string row = which == edition::installed ? "23b" : "23e";
+  const bouncer front(shared_server(), which);
+  if (front.conninfo.empty()) SKIP_ROW(row, missing(which));
   const auto with = load_of(front);
   rig watched(with);
   REQUIRE(watched.start());
@@ -130,7 +96,7 @@ TEST_CASE("row 23: given PgBouncer, when it reconnects to its server, then nothi
   CHECK(m.failed == 0);
   check_common(watched, m);
   check_counts(watched, front);
-  report("23b", m, "RECONNECT");
+  report(row, m, "RECONNECT");
 }
 
 TEST_CASE("row 23: given PgBouncer, when it restarts, then the pool connects anew", "[faults]") {

@@ -5,7 +5,8 @@
 #   servers.sh standby <dir> <standby dir>     copies a running server and starts the copy as its streaming standby; prints its conninfo
 #   servers.sh promote <dir>                   makes a standby the primary
 #   servers.sh demote  <dir> <primary dir>     makes a stopped server the standby of another one (pg_rewind); prints its conninfo
-#   servers.sh bouncer <dir> <bouncer dir>     starts PgBouncer (transaction mode) before a server and prints a conninfo
+#   servers.sh bouncer <dir> <bouncer dir> [root=FOLDER] [setting=value...]   starts PgBouncer (transaction mode) before a server and
+#                                              prints a conninfo; root: where a newer one is unpacked (install.sh root sid pgbouncer)
 #   servers.sh bouncer-stop <bouncer dir>
 #
 # Signals go only to processes whose pid stands in a file below the directory given. Exit status 77: a program is not installed.
@@ -97,10 +98,30 @@ CONF
   "$postgres_server" start "$dir"
 }
 
+# The program of a newer Debian and the libraries it needs, where the servers' user may read them.
+unpacked_bouncer() {
+  local root=$1 to=$2 loader
+  [ -x "$to/ld.so" ] && return
+  mkdir -p "$to"
+  loader=$(echo "$root"/lib64/ld-linux-*.so.* "$root"/usr/lib/ld-linux-*.so.* | tr ' ' '\n' | grep -v '[*]' | head -n 1)
+  cp -L "$loader" "$to/ld.so"
+  cp -L "$root/usr/sbin/pgbouncer" "$to/"
+  "$to/ld.so" --library-path "$(echo "$root"/usr/lib/*-linux-gnu | tr ' ' :)" --list "$to/pgbouncer" |
+    awk '$3 ~ /^\// { print $3 }' | xargs cp -L -t "$to/"
+  chmod -R a+rX "$to"
+}
+
 bouncer() {
-  local server=$1 dir=$2 port
-  command -v pgbouncer >/dev/null || { say "PgBouncer is not installed"; exit 77; }
+  local server=$1 dir=$2 port program=(pgbouncer)
+  shift 2
   mkdir -p "$dir"
+  if [[ ${1:-} == root=* ]]; then
+    unpacked_bouncer "${1#root=}" "$dir/program"
+    program=("$dir/program/ld.so" --library-path "$dir/program" "$dir/program/pgbouncer")
+    shift
+  else
+    command -v pgbouncer >/dev/null || { say "PgBouncer is not installed"; exit 77; }
+  fi
   if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$dir"; fi
   if [ ! -f "$dir/port" ]; then free_port >"$dir/port"; fi
   port=$(cat "$dir/port")
@@ -122,8 +143,9 @@ server_tls_sslmode = disable
 logfile = $dir/bouncer.log
 pidfile = $dir/bouncer.pid
 INI
+  if [ $# -gt 0 ]; then printf '%s\n' "$@" >>"$dir/bouncer.ini"; fi
   chmod 644 "$dir"/*.ini "$dir"/users.txt "$dir/port"
-  as_owner pgbouncer -d -q "$dir/bouncer.ini" </dev/null >/dev/null 2>&1
+  as_owner "${program[@]}" -d -q "$dir/bouncer.ini" </dev/null >/dev/null 2>&1
   for _ in $(seq 50); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       echo "host=127.0.0.1 port=$port user=tidepool dbname=tidepool sslmode=disable"
@@ -155,7 +177,7 @@ case $1 in
   standby) standby "$2" "$3" ;;
   promote) as_owner "$(bindir)/pg_ctl" -D "$2/data" -w -t 30 promote >/dev/null ;;
   demote) demote "$2" "$3" ;;
-  bouncer) bouncer "$2" "$3" ;;
+  bouncer) shift && bouncer "$@" ;;
   bouncer-stop) bouncer_stop "$2" ;;
   *) exit 2 ;;
 esac

@@ -69,7 +69,7 @@ newer_asio() {
 }
 
 foreign_root() {
-  local suite=$1 dir=$cache/root-$1 deb
+  local suite=$1 dir=$cache/root-$1-$2 deb # a folder for each set of packages, by its first
   shift
   if [ "$(cat "$dir/.complete" 2>/dev/null)" != "$*" ]; then
     foreign_index "$suite"
