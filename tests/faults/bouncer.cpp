@@ -73,7 +73,8 @@ TEST_CASE("row 23: given PgBouncer, when it pauses, then callers wait and nothin
   check_recovery(m);
   INFO(m.first_failure);
   CHECK(m.failed == 0);
-  CHECK(watched.stats().connects_started - before.connects_started <= with.max);
+  // A connect is a query too, by now, and waits until its own limit; after a failure one at a time is made.
+  CHECK(watched.stats().connects_started - before.connects_started <= 2 * with.max);
   check_common(watched, m);
   check_counts(watched, front);
   report(row, m, "PAUSE, RESUME");

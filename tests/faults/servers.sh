@@ -101,13 +101,13 @@ CONF
 # The program of a newer Debian and the libraries it needs, where the servers' user may read them.
 unpacked_bouncer() {
   local root=$1 to=$2 loader
-  [ -x "$to/ld.so" ] && return
+  if [ -x "$to/pgbouncer" ]; then return; fi
   mkdir -p "$to"
   loader=$(echo "$root"/lib64/ld-linux-*.so.* "$root"/usr/lib/ld-linux-*.so.* | tr ' ' '\n' | grep -v '[*]' | head -n 1)
   cp -L "$loader" "$to/ld.so"
   cp -L "$root/usr/sbin/pgbouncer" "$to/"
   "$to/ld.so" --library-path "$(echo "$root"/usr/lib/*-linux-gnu | tr ' ' :)" --list "$to/pgbouncer" |
-    awk '$3 ~ /^\// { print $3 }' | xargs cp -L -t "$to/"
+    awk -v own="$to/" '$3 ~ /^\// && index($3, own) != 1 { print $3 }' | xargs cp -L -t "$to/"
   chmod -R a+rX "$to"
 }
 
