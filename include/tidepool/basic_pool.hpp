@@ -76,15 +76,15 @@ class basic_pool {
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits, takes a connection
   /// due for validation as it is, and opens none for this caller.
-  awaitable<lease> acquire(duration timeout, source_location where = source_location::current()) {
+  awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
     return acquire_within(impl_.get(), timeout, where, impl_->capture());
   }
   /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
   /// this call.
   template <class Token>
-  auto async_acquire(duration timeout, Token&& token, source_location where = source_location::current()) {
+  auto async_acquire(time_limit timeout, Token&& token, source_location where = source_location::current()) {
     return asio::async_initiate<Token, void(error_code, lease)>(
-        [](auto handler, std::shared_ptr<impl> pool, duration limit, source_location from) {
+        [](auto handler, std::shared_ptr<impl> pool, time_limit limit, source_location from) {
           detail::acquire_op<Connection, Traits, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
         },
         token, impl_, timeout, where);
@@ -99,7 +99,7 @@ class basic_pool {
   /// Admits nobody any more, fails those who wait, says goodbye to idle connections, waits up to `grace` for leases (default
   /// `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. Calling it again joins the close under
   /// way; the shortest grace counts. Cancellation ends the wait only.
-  awaitable<void> close(duration grace) {
+  awaitable<void> close(time_limit grace) {
     return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
   }
   awaitable<void> close() { return close(impl_->config().close_grace); }

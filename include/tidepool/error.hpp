@@ -4,14 +4,18 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
+
+#include "detail/visibility.hpp"
 
 namespace tidepool {
 
 /// Why an operation of the pool failed. Connections have errors of their own, and so has `std::errc`, which these compare with: `timeout`
 /// is `timed_out`, `cancelled` is `operation_canceled`, `queue_full` is `resource_unavailable_try_again`, `circuit_open` and
-/// `connect_failed` are `not_connected`.
+/// `connect_failed` are `not_connected`. A code compares with these by the name of its category: a plugin may have a category object of its
+/// own, and then two codes with the same meaning are not equal to each other.
 enum class errc {
   timeout = 1,     ///< no connection became free within the acquire timeout
   closed,          ///< the pool is closing, closed or destroyed
@@ -22,9 +26,33 @@ enum class errc {
   empty_lease      ///< `detach()` of a lease that holds no connection
 };
 
+}  // namespace tidepool
+
+// Before the first comparison.
+template <>
+struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
+
+namespace tidepool {
 namespace detail {
 
-class pool_category final : public std::error_category {
+/// Category objects are compared by address, and every shared object may have one.
+inline bool same_category(const std::error_category& one, const std::error_category& other) noexcept {
+  return one == other || std::string_view(one.name()) == other.name();
+}
+
+/// A category that stays itself in every shared object.
+class TIDEPOOL_EXPORT shared_category : public std::error_category {
+ public:
+  bool equivalent(int value, const std::error_condition& condition) const noexcept override {
+    const std::error_condition mine = default_error_condition(value);
+    return mine.value() == condition.value() && same_category(mine.category(), condition.category());
+  }
+  bool equivalent(const std::error_code& code, int condition) const noexcept override {
+    return code.value() == condition && same_category(code.category(), *this);
+  }
+};
+
+class TIDEPOOL_EXPORT pool_category final : public shared_category {
  public:
   const char* name() const noexcept override { return "tidepool"; }
   std::string message(int value) const override {
@@ -54,11 +82,14 @@ class pool_category final : public std::error_category {
 }  // namespace detail
 
 /// The category of `errc`; its conditions compare with `std::errc` (`timed_out`, `operation_canceled`, ...).
-inline const std::error_category& pool_category() noexcept {
+TIDEPOOL_EXPORT inline const std::error_category& pool_category() noexcept {
   static const detail::pool_category instance;
   return instance;
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
+inline bool operator==(const std::error_code& code, errc value) noexcept {
+  return code.value() == static_cast<int>(value) && detail::same_category(code.category(), pool_category());
+}
 
 /// What kind of failure a connect attempt met; decides how soon the pool looks again, and whether callers may hope.
 ///
@@ -93,8 +124,5 @@ class connect_error : public std::runtime_error, public connect_failure {
 };
 
 }  // namespace tidepool
-
-template <>
-struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
 
 #endif

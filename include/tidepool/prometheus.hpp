@@ -4,6 +4,7 @@
 #define TIDEPOOL_PROMETHEUS_HPP
 
 #include <charconv>
+#include <concepts>
 #include <initializer_list>
 #include <iterator>
 #include <string>
@@ -31,14 +32,14 @@ class prometheus_writer {
   template <class Read>
   void family(const char* name, const char* type, const char* help, Read read) {
     head(name, type, help);
-    for (const pool_stats* s : pools_) sample(*s, name, {}, {}, static_cast<double>(read(*s)));
+    for (const pool_stats* s : pools_) sample(*s, name, {}, {}, read(*s));
   }
   /// One sample a pool and value of one label; `read(stats, i)`.
   template <class Name, class Read>
   void family_by(const char* name, const char* type, const char* help, const char* label, std::size_t values, Name value_name, Read read) {
     head(name, type, help);
     for (const pool_stats* s : pools_)
-      for (std::size_t i = 0; i < values; ++i) sample(*s, name, label, value_name(i), static_cast<double>(read(*s, i)));
+      for (std::size_t i = 0; i < values; ++i) sample(*s, name, label, value_name(i), read(*s, i));
   }
   template <class Read>
   void histogram_family(const char* name, const char* help, Read read) {
@@ -50,23 +51,28 @@ class prometheus_writer {
       const histogram& h = read(*s);
       for (const double bound : bounds) {
         const auto limit = std::chrono::duration_cast<duration>(std::chrono::duration<double>(bound));
-        sample(*s, (base + "_bucket").c_str(), "le", number(bound), static_cast<double>(h.at_most(limit)));
+        sample(*s, (base + "_bucket").c_str(), "le", number(bound), h.at_most(limit));
       }
-      sample(*s, (base + "_bucket").c_str(), "le", "+Inf", static_cast<double>(h.count()));
-      sample(*s, (base + "_sum").c_str(), {}, {}, std::chrono::duration<double>(h.sum()).count());
-      sample(*s, (base + "_count").c_str(), {}, {}, static_cast<double>(h.count()));
+      sample(*s, (base + "_bucket").c_str(), "le", "+Inf", h.count());
+      sample(*s, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
+      sample(*s, (base + "_count").c_str(), {}, {}, h.count());
     }
   }
   std::string take() { return std::move(text_); }
 
  private:
+  template <std::integral T>
+  static std::string number(T value) {
+    return std::to_string(value);  // every digit: a large counter would else move in steps
+  }
   static std::string number(double value) {
     char digits[40];
     // Not printf: a locale may want a decimal comma.
     const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 15);
     return std::string(digits, written.ptr);
   }
-  void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, double number_of) {
+  template <class Number>
+  void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, Number number_of) {
     text_.append(prefix_).append(name).append("{pool=\"");
     for (const char c : s.name.view()) {
       if (c == '\n') {

@@ -6,6 +6,8 @@
 #include <concepts>
 #include <cstddef>
 #include <limits>
+#include <ratio>
+#include <utility>
 
 namespace tidepool {
 
@@ -26,16 +28,39 @@ struct no_limit_t {
 };
 inline constexpr no_limit_t no_limit{};
 
+/// A duration as an argument. The standard's conversion from a coarser unit wraps, which makes `hours::max()` minus one hour;
+/// this one stops at the longest duration, `no_limit`, and at the shortest.
+class time_limit : public duration {
+ public:
+  constexpr time_limit() noexcept : duration(duration::zero()) {}
+  constexpr time_limit(no_limit_t) noexcept : duration(duration::max()) {}
+  template <class Rep, class Period>
+  requires std::convertible_to<std::chrono::duration<Rep, Period>, duration>
+  constexpr time_limit(std::chrono::duration<Rep, Period> value) noexcept : duration(saturated(value)) {}
+
+ private:
+  template <class Rep, class Period>
+  static constexpr duration saturated(std::chrono::duration<Rep, Period> value) noexcept {
+    using ratio = std::ratio_divide<Period, duration::period>;  // a whole number, or it would not convert
+    if constexpr (std::integral<Rep>) {
+      if (std::cmp_greater(value.count(), duration::max().count() / ratio::num)) return duration::max();
+      if (std::cmp_less(value.count(), duration::min().count() / ratio::num)) return duration::min();
+    }
+    return value;
+  }
+};
+
 namespace detail {
 
 /// A point of the pool's clock as nanoseconds since that clock's epoch: the core names no clock.
 using tick = std::chrono::nanoseconds;
 inline constexpr tick never = tick::max();
 
-/// `at + span` that stops at `never`.
+/// `at + span` that stops at `never`, and at the beginning of time.
 constexpr tick later(tick at, duration span) noexcept {
   if (span == never || at == never) return never;
   if (span > duration::zero() && at > never - span) return never;
+  if (span < duration::zero() && at < tick::min() - span) return tick::min();
   return at + span;
 }
 

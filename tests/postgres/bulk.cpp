@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-#include "kit.hpp"
+#include "fake_server.hpp"
 
 using namespace tidepool_tests;
 
@@ -304,4 +304,65 @@ TEST_CASE("given a listener that waits, when it is cancelled, then it ends, and 
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(heard == "kept");
+}
+
+TEST_CASE("given a burst of notifications, when it is heard, then the event loop serves others in between",
+          "[postgres][listener][field-R20]") {
+  constexpr int count = 40000;
+  const auto talk = [](const std::string& said) {
+    if (asks_for_login(said)) return welcome();
+    std::string burst = protocol_message('C', std::string("LISTEN\0", 7)) + ready();
+    for (int i = 0; i < count; ++i)
+      burst += protocol_message('A', std::string("\0\0\0\1jobs\0", 9) + std::to_string(i) + std::string(100, 'x') + '\0');
+    return burst;
+  };
+  fake_server server(talk, true);
+  int turns = 0;
+  bool in_order = true;
+  auto task = [&]() -> asio::awaitable<void> {
+    bool over = false;
+    const auto here = co_await asio::this_coro::executor;
+    auto others = [](bool& ended, int& counted) -> asio::awaitable<void> {
+      while (!ended) {
+        ++counted;
+        co_await asio::post(asio::use_awaitable);
+      }
+    };
+    pg::listener inbox(pg::connector(server.conninfo()), {"jobs"});
+    (void)co_await inbox.next();
+    co_await pause(100ms);  // so that much of it is there to be read at once
+    asio::co_spawn(here, others(over, turns), asio::detached);
+    for (int i = 0; i < count; ++i) {
+      const auto got = co_await inbox.next();
+      in_order = in_order && got && std::stoi(got->payload) == i;
+    }
+    over = true;
+    co_await inbox.close();
+  };
+  run(task());
+  CHECK(in_order);
+  CHECK(turns > 300);
+}
+
+TEST_CASE("given a burst of notifications, when an idle connection is looked at, then only a part of it is read at a time",
+          "[postgres][field-R20]") {
+  // What a lease that left a LISTEN behind does to the next look at the connection.
+  std::string burst;
+  for (int i = 0; i < 20000; ++i) burst += protocol_message('A', std::string("\0\0\0\1jobs\0", 9) + std::string(1000, 'x') + '\0');
+  fake_server server([&](const std::string& said) { return asks_for_login(said) ? welcome() : done("LISTEN") + ready() + burst; }, true);
+  auto task = [&]() -> asio::awaitable<int> {
+    auto c = co_await pg::connection::connect(server.conninfo());
+    c.session()->listening = true;
+    co_await c.exec("listen jobs");
+    co_await pause(50ms);
+    int looks = 0;
+    std::size_t before = 0;
+    for (; c.session()->inbox.size() < 20000; ++looks) {
+      before = c.session()->inbox.size();
+      must(c.usable(), "usable");
+      must(c.session()->inbox.size() - before < 2000, "a part of it");
+    }
+    co_return looks;
+  };
+  CHECK(run(task()) > 10);
 }

@@ -52,6 +52,47 @@ TEST_CASE("given an idle connection, when its backend is terminated, then usable
   CHECK(std::string(failure.what()).find("division") == std::string::npos);
 }
 
+TEST_CASE("given a session whose end came in one piece with an answer, when it is looked at, then it is not usable",
+          "[postgres][field-5]") {
+  // The socket stays open, so that nothing but what libpq has read already can tell.
+  const auto talk = [](const std::string& said) {
+    return asks_for_login(said) ? welcome() : done("SELECT 0") + ready() + error_response("57P01", "terminating connection");
+  };
+  fake_server server(talk, true);
+  enum class look { usable, after_lease, neither };
+  auto task = [&](look how) -> asio::awaitable<pg::error> {
+    auto c = co_await pg::connection::connect(server.conninfo());
+    must(c.usable() && c.after_lease() == lease_end::clean, "before");
+    co_await c.exec("select");
+    if (how == look::usable) must(!c.usable(), "usable()");
+    if (how == look::after_lease) must(c.after_lease() == lease_end::broken, "after_lease()");
+    const auto later = co_await error_of(c.exec("select"));
+    must(!c.usable() && c.after_lease() == lease_end::broken, "after");
+    co_return later;
+  };
+  for (const auto how : {look::usable, look::after_lease, look::neither}) {
+    const auto failure = run(task(how));
+    CHECK(failure.connection_lost());
+    CHECK(failure.is("57P01"));
+  }
+}
+
+TEST_CASE("given an error told before, when the connection is lost without a word, then neither its detail nor its place is quoted",
+          "[postgres][server][field-F14]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (name text primary key); insert into t values ('secret')");
+    const auto told = co_await error_of(c.exec("insert into t values ('secret')"));
+    must(told.is("23505") && told.detail().find("secret") != std::string::npos, "told");
+    c.context_gone();
+    const auto lost = co_await error_of(c.exec("select 1"));
+    must(lost.connection_lost(), "lost");
+    co_return lost.what();
+  };
+  CHECK(run(task()) == "postgres: the connection was lost before this operation");
+}
+
 TEST_CASE("given a running statement, when its backend is terminated, then the first error, which has the reason, is thrown",
           "[postgres][server]") {
   NEEDS_SERVER();
@@ -207,50 +248,6 @@ TEST_CASE("given a running statement, when abort() is called from another thread
   CHECK(running->reason() == pg::errc::connection_lost);
   CHECK(std::string(running->what()).find("aborted") != std::string::npos);
   CHECK(later->connection_lost());
-}
-
-TEST_CASE("given a running statement, when its coroutine is cancelled, then it ends at once and the server stops too",
-          "[postgres][server]") {
-  NEEDS_SERVER();
-  asio::io_context context;
-  std::exception_ptr result;
-  bool ended = false;
-  bool stopped = false;
-  asio::cancellation_signal signal;
-  pg::connection c;
-  auto sleeper = [&c](bool total) -> asio::awaitable<void> {
-    if (total) co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await c.exec("select pg_sleep(60)");
-  };
-  for (const bool total : {false, true}) {
-    ended = stopped = false;
-    auto all = [&]() -> asio::awaitable<void> {
-      auto watcher = co_await connect();
-      c = co_await connect();
-      const int pid = c.backend_pid();
-      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                       result = e;
-                       ended = true;
-                     }));
-      co_await pause(100ms);
-      signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
-      while (!ended) co_await pause(5ms);
-      must(c.after_lease() == lease_end::broken && !c.usable(), "of no more use");
-      const auto refused = co_await error_of(c.exec("select 1"));
-      must(refused.connection_lost(), "refused");
-      c = pg::connection();
-      stopped = co_await gone(watcher, pid);
-    };
-    asio::co_spawn(context, all(), asio::detached);
-    context.run_for(hang);
-    context.restart();
-    CHECK(stopped);
-    try {
-      std::rethrow_exception(result);
-    } catch (const std::system_error& failure) {
-      CHECK(failure.code() == asio::error::operation_aborted);
-    }
-  }
 }
 
 TEST_CASE("given close(), when it returns, then the server has let the session go", "[postgres][server]") {
@@ -563,6 +560,32 @@ TEST_CASE("given a RAISE with the codes of a server that goes down, is full or r
   };
   CHECK_NOTHROW(run(task()));
 }
+
+#ifdef __linux__
+TEST_CASE("given a watched connection, when its server hangs up, then that is told once, and not after the watch has ended",
+          "[postgres][server][field-5]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::string> {
+    auto watcher = co_await connect();
+    int told = 0;
+    int unwanted = 0;
+    auto victim = co_await connect();
+    auto other = co_await connect();
+    victim.watch([&told] { ++told; });
+    other.watch([&unwanted] { ++unwanted; });
+    other.watch({});
+    for (auto* each : {&victim, &other}) {
+      must(co_await terminate(watcher, each->backend_pid()), "terminated");
+      must(co_await gone(watcher, each->backend_pid()), "gone");
+    }
+    for (int i = 0; i < 1000 && told == 0; ++i) co_await pause(1ms);
+    // The connection is still there, and its socket still has the end of the stream to tell.
+    for (int i = 0; i < 20; ++i) co_await pause(1ms);
+    co_return std::to_string(told) + " " + std::to_string(unwanted);
+  };
+  CHECK(run(task()) == "1 0");
+}
+#endif
 
 TEST_CASE("given ping, when the server does or does not answer, then it says so; a query may stand in for it", "[postgres][server]") {
   NEEDS_SERVER();

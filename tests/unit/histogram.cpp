@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -147,6 +148,28 @@ TEST_CASE("given counts up to bounds, when the bounds rise, then the counts neve
     before = now;
   }
   CHECK(before == 2'000);
+}
+
+TEST_CASE("given ten years of ten thousand leases, when their times are added, then nothing wraps", "[field-R10]") {
+  constexpr std::uint64_t leases = 10'000ull * 24 * 365 * 10;  // of an hour each, one after the other
+  histogram h;
+  h.record(1h, leases);
+  CHECK(h.count() == leases);
+  CHECK(h.mean() == 1h);
+  CHECK(h.sum() == duration::max());
+  CHECK(h.sum_seconds() == Approx(3600.0 * static_cast<double>(leases)));
+  h.forget(1h, leases - 3);
+  CHECK(h.sum() == 3h);
+  CHECK(h.sum_seconds() == Approx(3 * 3600.0));
+
+  histogram more;
+  more.record(2h, leases);
+  more += h;
+  CHECK(more.sum_seconds() == Approx(7200.0 * static_cast<double>(leases)));
+  more.record(duration::max(), std::numeric_limits<std::uint32_t>::max());
+  CHECK(more.max() == duration::max());
+  CHECK(more.mean() > 2h);
+  CHECK(more.mean() <= duration::max());
 }
 
 }  // namespace

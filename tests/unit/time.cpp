@@ -37,6 +37,42 @@ TEST_CASE("given a moment, when a span is added, then the sum stops at never ins
   CHECK(later(-5s, 10s) == 5s);
 }
 
+TEST_CASE("given a duration longer than the pool can count, when it is a limit, then it is no limit and never negative", "[field-N9]") {
+  CHECK(time_limit(std::chrono::hours::max()) == no_limit);
+  CHECK(time_limit(std::chrono::milliseconds::max()) == no_limit);
+  CHECK(time_limit(std::chrono::hours::min()) == duration::min());
+  CHECK(time_limit(std::chrono::duration<std::uint64_t, std::ratio<3600>>(~0ull)) == no_limit);
+  CHECK(time_limit(std::chrono::hours(2'562'047)) == std::chrono::hours(2'562'047));  // the last that fits
+  CHECK(time_limit(std::chrono::hours(2'562'048)) == no_limit);
+  CHECK(time_limit(std::chrono::hours(-2'562'047)) == std::chrono::hours(-2'562'047));
+  CHECK(time_limit(std::chrono::hours(-2'562'048)) == duration::min());
+  CHECK(time_limit(-5ms) == -5ms);
+  CHECK(time_limit(no_limit) == no_limit);
+  CHECK(time_limit() == 0ns);
+  static_assert(!std::is_convertible_v<std::chrono::duration<double>, time_limit>, "as with the standard's: what is cut off is said");
+}
+
+TEST_CASE("given a configuration with hours::max(), when it is checked, then the text says how that became negative", "[field-N9]") {
+  pool_config config;
+  config.acquire_timeout = std::chrono::hours::max();
+  config.connect_timeout = std::chrono::hours::max();
+  config.max_lifetime = std::chrono::hours::max();
+  const auto faults = config.validate();
+  REQUIRE(faults.size() == 3);
+  for (const auto& fault : faults) {
+    CHECK(fault.value == "-3600 s");
+    CHECK(fault.rule.find("hours::max()") != std::string::npos);
+  }
+  config = {};
+  config.connect_timeout = 0s;
+  CHECK(config.validate().at(0).rule.find("hours::max()") == std::string::npos);
+}
+
+TEST_CASE("given a moment, when a span far into the past is added, then the sum stops at the beginning of time", "[field-N9]") {
+  CHECK(detail::later(-5ns, duration::min()) == detail::tick::min());
+  CHECK(detail::later(5ns, duration::min()) == duration::min() + 5ns);
+}
+
 /// A clock that ticks in milliseconds.
 struct coarse_clock {
   using duration = std::chrono::milliseconds;

@@ -51,6 +51,8 @@
 
 /// `asio::deferred` and awaiting any deferred operation without an extra coroutine frame.
 #define TIDEPOOL_ASIO_HAS_DEFERRED (ASIO_VERSION >= 102400)
+/// `redirect_error(deferred)`.
+#define TIDEPOOL_ASIO_HAS_REDIRECTED_DEFERRED (ASIO_VERSION >= 102800)
 /// Associated immediate executors.
 #define TIDEPOOL_ASIO_HAS_IMMEDIATE_EXECUTOR (ASIO_VERSION >= 102700)
 /// Limits of time for any operation, default completion token `deferred`.

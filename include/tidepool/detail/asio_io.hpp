@@ -12,8 +12,8 @@
 
 namespace tidepool::detail {
 
-/// How library coroutines await one operation: with no frame of its own where Asio can do that.
-#if TIDEPOOL_ASIO_HAS_DEFERRED
+/// How library coroutines await one operation, `redirect_error` around it: with no frame of its own where Asio can do that.
+#if TIDEPOOL_ASIO_HAS_REDIRECTED_DEFERRED
 inline constexpr auto await_token = asio::deferred;
 #else
 inline constexpr auto await_token = asio::use_awaitable;

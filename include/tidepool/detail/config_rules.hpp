@@ -47,16 +47,17 @@ class rule_book {
   bool bounded(const char* field, std::size_t value, std::size_t least) {
     return size(field, value, least) && require(value != no_limit, field, value, "must be a number");
   }
-  /// Durations of more than 292 years wrap around when they become nanoseconds, before anybody can see it.
   bool not_negative(const char* field, duration value) {
-    return require(value >= duration::zero(), field, value, "must not be negative; for ever is spelled no_limit");
+    return require(value >= duration::zero(), field, value,
+                   std::string("must not be negative; for ever is spelled no_limit") + wrapped(value));
   }
   bool positive(const char* field, duration value) {
-    return require(value > duration::zero(), field, value, "must be above zero; for ever is spelled no_limit");
+    return require(value > duration::zero(), field, value,
+                   std::string("must be above zero; for ever is spelled no_limit") + wrapped(value));
   }
   bool finite(const char* field, duration value) {
     return require(value > duration::zero() && value != duration::max(), field, value,
-                   "must be above zero and finite: everything the pool awaits is bounded") &&
+                   std::string("must be above zero and finite: everything the pool awaits is bounded") + wrapped(value)) &&
            require(value <= std::chrono::hours(24 * 365), field, value, "must be a year at most");
   }
   /// How often the pool does something by itself. Less than this, and it would do nothing else.
@@ -73,6 +74,11 @@ class rule_book {
   }
 
  private:
+  /// The standard's conversion makes `hours::max()` minus one hour, before anybody can see it.
+  static const char* wrapped(duration value) {
+    return value < duration::zero() ? " (hours::max(), or more than 292 years, becomes so in nanoseconds)" : "";
+  }
+
   std::vector<config_fault>& out_;
 };
 

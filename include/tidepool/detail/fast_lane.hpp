@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "visibility.hpp"
+
 namespace tidepool::detail {
 
 /// A value written by one thread at a time and looked at by others whenever they like; plain where that takes more than an instruction
@@ -43,31 +45,41 @@ class relaxed {
 };
 
 /// A small number for each thread alive, its own for as long as it lives; `none` when there are too many.
-class thread_number {
+///
+/// Unique in one book of numbers. A program has one; but a shared object may come to have its own copy of everything that a header defines
+/// (hidden visibility, and plugins), and with it a book of its own: then two threads have the same number, and one thread has two.
+class TIDEPOOL_EXPORT thread_number {
  public:
   static constexpr unsigned most = 32;
   static constexpr unsigned none = most;
 
-  static unsigned mine() noexcept {
-    static thread_local unsigned number = unknown;
-    if (number == unknown) {
-      number = claim();
-      static thread_local const release at_exit{number};
-    }
-    return number;
+  /// Number and book belong together, so they are kept together.
+  struct place {
+    unsigned number = unknown;
+    const void* book = nullptr;
+  };
+  static const place& here() noexcept {
+    static constinit thread_local place mine;
+    if (mine.number == unknown) enter(mine);
+    return mine;
   }
+  static unsigned mine() noexcept { return here().number; }
 
  private:
   static constexpr unsigned unknown = most + 1;
 
   struct release {
-    unsigned& number;
-    explicit release(unsigned& of) noexcept : number(of) {}
+    place& here;
+    explicit release(place& of) noexcept : here(of) {}
     ~release() {
-      if (number < most) used().fetch_and(~(std::uint32_t{1} << number), std::memory_order_release);
-      number = none;
+      if (here.number < most) used().fetch_and(~(std::uint32_t{1} << here.number), std::memory_order_release);
+      here.number = none;
     }
   };
+  [[gnu::noinline]] static void enter(place& mine) noexcept {
+    mine = {claim(), &used()};
+    static thread_local const release at_exit{mine};
+  }
   static std::atomic<std::uint32_t>& used() noexcept {
     static std::atomic<std::uint32_t> bits{0};
     return bits;
@@ -116,17 +128,24 @@ class fast_lane : public lane_epoch {
     if (mine.load(std::memory_order_relaxed) == nullptr) return nullptr;
     return mine.exchange(nullptr, std::memory_order_acquire);
   }
-  bool has_room() const noexcept {
-    const unsigned number = thread_number::mine();
-    return number != thread_number::none && stripes_[number].slot.load(std::memory_order_relaxed) == nullptr;
+
+  class stripe;
+  /// Where this thread may park, or null. Until it has left `park()` nobody else parks there.
+  stripe* room() noexcept {
+    const auto& me = thread_number::here();
+    if (me.number == thread_number::none) return nullptr;
+    stripe& mine = stripes_[me.number];
+    if (mine.slot.load(std::memory_order_relaxed) != nullptr) return nullptr;
+    if (mine.book.load(std::memory_order_relaxed) != me.book && !mine.settle(me.book)) return nullptr;
+    return &mine;
   }
-  /// With room. `seen` is what the caller found before it looked whether the slot may be parked. False: the lane has been shut since, and
-  /// the slot is the caller's again. True: this object may be gone by now.
-  bool park(Slot& slot, epoch seen) noexcept {
-    auto& mine = stripes_[thread_number::mine()];
+  /// With room. `seen` is what the caller found before it looked whether the slot may be parked. False: the stripe is full or the lane has
+  /// been shut since, and the slot is the caller's again. True: this object may be gone by now.
+  bool park(stripe& mine, Slot& slot, epoch seen) noexcept {
     mine.parking.store(true, std::memory_order_relaxed);
-    mine.slot.exchange(&slot, std::memory_order_seq_cst);
-    const bool kept = epoch_.load(std::memory_order_seq_cst) == seen || mine.slot.exchange(nullptr, std::memory_order_acq_rel) == nullptr;
+    Slot* empty = nullptr;  // never over another one, which would be lost
+    const bool kept = mine.slot.compare_exchange_strong(empty, &slot, std::memory_order_seq_cst, std::memory_order_relaxed) &&
+                      (epoch_.load(std::memory_order_seq_cst) == seen || mine.slot.exchange(nullptr, std::memory_order_acq_rel) == nullptr);
     mine.parking.store(false, std::memory_order_release);
     return kept;
   }
@@ -139,13 +158,23 @@ class fast_lane : public lane_epoch {
   }
 
  private:
-  struct alignas(64) stripe {
-    std::atomic<Slot*> slot{nullptr};  // filled by its thread alone, emptied by anybody
-    std::atomic<bool> parking{false};
-  };
-
   std::array<stripe, thread_number::most> stripes_;
   alignas(64) std::atomic<epoch> epoch_{0};
+};
+
+template <class Slot>
+class alignas(64) fast_lane<Slot>::stripe {
+  friend fast_lane;
+
+  /// It belongs to the book of numbers that came first, for good: with numbers of two books two threads would be here at once.
+  [[gnu::noinline]] bool settle(const void* whose) noexcept {
+    const void* nobody = nullptr;
+    return book.compare_exchange_strong(nobody, whose, std::memory_order_relaxed);
+  }
+
+  std::atomic<Slot*> slot{nullptr};  // filled by its thread alone, emptied by anybody
+  std::atomic<bool> parking{false};
+  std::atomic<const void*> book{nullptr};
 };
 
 /// The same for a pool of one thread: one place, and nothing atomic.
@@ -158,8 +187,9 @@ class single_lane : public lane_epoch {
   void shut() noexcept { ++epoch_; }
 
   Slot* take() noexcept { return std::exchange(slot_, nullptr); }
-  bool has_room() const noexcept { return slot_ == nullptr; }
-  bool park(Slot& slot, epoch seen) noexcept {
+  struct stripe {};
+  stripe* room() noexcept { return slot_ == nullptr ? &all_ : nullptr; }
+  bool park(stripe&, Slot& slot, epoch seen) noexcept {
     if (epoch_ != seen) return false;
     slot_ = &slot;
     return true;
@@ -171,6 +201,7 @@ class single_lane : public lane_epoch {
 
  private:
   Slot* slot_ = nullptr;
+  [[no_unique_address]] stripe all_;
   epoch epoch_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "../time.hpp"
+#include "wide.hpp"
 
 namespace tidepool {
 
@@ -21,7 +22,7 @@ class histogram {
     const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
     buckets_[index(ns)] += times;
     count_ += times;
-    sum_ += ns * times;
+    sum_ += detail::wide::product(ns, times);
     max_ = std::max(max_, ns);
   }
 
@@ -30,12 +31,15 @@ class histogram {
     const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
     buckets_[index(ns)] -= times;
     count_ -= times;
-    sum_ -= ns * times;
+    sum_ -= detail::wide::product(ns, times);
   }
   std::uint64_t count() const noexcept { return count_; }
-  duration sum() const noexcept { return duration(static_cast<duration::rep>(sum_)); }
-  duration max() const noexcept { return duration(static_cast<duration::rep>(max_)); }
-  duration mean() const noexcept { return count_ ? duration(static_cast<duration::rep>(sum_ / count_)) : duration::zero(); }
+  /// Stops at `duration::max()`, which is 292 years: a thousand leases that are always out get there in 107 days.
+  duration sum() const noexcept { return length(sum_.capped()); }
+  /// The same without that limit.
+  double sum_seconds() const noexcept { return sum_.number() * 1e-9; }
+  duration max() const noexcept { return length(max_); }
+  duration mean() const noexcept { return count_ ? length(sum_.over(count_)) : duration::zero(); }
 
   /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
   duration quantile(double q) const noexcept {
@@ -45,7 +49,7 @@ class histogram {
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       seen += buckets_[i];
-      if (seen >= rank) return duration(static_cast<duration::rep>(std::min(upper(i), max_)));
+      if (seen >= rank) return length(std::min(upper(i), max_));
     }
     return max();
   }
@@ -70,6 +74,10 @@ class histogram {
   static constexpr unsigned octaves = 37;  // 2^(3+37) ns is 18 minutes; the last bucket takes what is longer
   static constexpr std::size_t size = (octaves + 1) << sub_bits;
 
+  static duration length(std::uint64_t ns) noexcept {
+    return duration(static_cast<duration::rep>(std::min(ns, static_cast<std::uint64_t>(duration::max().count()))));
+  }
+
   static std::size_t index(std::uint64_t ns) noexcept {
     if (ns < (1u << sub_bits)) return static_cast<std::size_t>(ns);
     const unsigned octave = static_cast<unsigned>(std::bit_width(ns)) - 1 - sub_bits;
@@ -85,7 +93,7 @@ class histogram {
 
   std::array<std::uint64_t, size> buckets_{};
   std::uint64_t count_ = 0;
-  std::uint64_t sum_ = 0;
+  detail::wide sum_;
   std::uint64_t max_ = 0;
 };
 

@@ -9,7 +9,8 @@
 namespace tidepool::detail {
 
 /// With n things counted at time t, the integral is n * t less the sum of the moments they came, plus the sum of the moments they
-/// left. Only differences are used, so arithmetic modulo 2^64 is exact.
+/// left. Only differences are used, so arithmetic modulo 2^64 is exact; in steps of 1,024 ns it is so for 300,000 years of all things
+/// together between two looks, where nanoseconds would allow for ten days of ten thousand.
 class count_integral {
  public:
   void came(tick now) noexcept { offset_ -= ticks(now); }
@@ -21,11 +22,12 @@ class count_integral {
     const std::uint64_t value = offset_ + ticks(now) * count;
     const auto grown = static_cast<std::int64_t>(value - taken_);
     taken_ = value;
-    return grown > 0 ? static_cast<double>(grown) : 0.0;  // a coarse clock may lag behind a fine one
+    return grown > 0 ? static_cast<double>(grown) * step : 0.0;  // a coarse clock may lag behind a fine one
   }
 
  private:
-  static std::uint64_t ticks(tick t) noexcept { return static_cast<std::uint64_t>(t.count()); }
+  static constexpr double step = 1'024;
+  static std::uint64_t ticks(tick t) noexcept { return static_cast<std::uint64_t>(t.count() >> 10); }
 
   std::uint64_t offset_ = 0;
   std::uint64_t taken_ = 0;

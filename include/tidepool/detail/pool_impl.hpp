@@ -248,8 +248,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     return nullptr;
   }
   bool park(entry& e, lane_epoch::epoch seen) noexcept {
-    if (!lane_.has_room() || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
-    if (!lane_.park(e, seen)) unpark(e);
+    auto* const room = lane_.room();
+    if (!room || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
+    if (!lane_.park(*room, e, seen)) unpark(e);
     return true;
   }
   void unpark(entry& e) noexcept;

@@ -1,7 +1,8 @@
 // tidepool - asking the server to stop a statement.
 //
 // libpq 17 and newer can do that asynchronously. The blocking call of older ones, and of a connection that is destroyed, which has no event
-// loop to cancel on, runs on a thread of its own, and nobody waits for it longer than he wants to: it can hang for minutes.
+// loop to cancel on, is made by a few threads (see cancel_desk), and nobody waits for it for longer than the limit: it can hang for
+// minutes.
 #ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
 
@@ -14,15 +15,16 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 
 #include "../detail/asio_io.hpp"
 #include "../detail/first_of.hpp"
 #include "../time.hpp"
+#include "detail/cancel_desk.hpp"
 #include "detail/kill_switch.hpp"
 #include "detail/real_time.hpp"
-#include "detail/side_thread.hpp"
 #include "detail/socket_copy.hpp"
 
 namespace tidepool::postgres {
@@ -66,10 +68,14 @@ class cancel_mark {
 
 /// What it takes to cancel what one connection runs; made on the connection's thread, sent from any other.
 class cancel_request {
+  const std::string server_;
+
  public:
-  explicit cancel_request(PGconn* of) : raw_(create(of)) {}
+  explicit cancel_request(PGconn* of) : server_(where(of)), raw_(create(of)) {}
   cancel_request(const cancel_request&) = delete;
   cancel_request& operator=(const cancel_request&) = delete;
+  /// Host, address and port: what fails together.
+  const std::string& server() const noexcept { return server_; }
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
   ~cancel_request() { PQcancelFinish(raw_); }
   /// One request at a time per object: null while another one is made. To be given back by `end()`.
@@ -102,33 +108,30 @@ class cancel_request {
   static PGcancel* create(PGconn* of) { return PQgetCancel(of); }
   PGcancel* raw_;
 #endif
+  static std::string where(PGconn* of) {
+    std::string out;
+    for (const char* part : {PQhost(of), PQhostaddr(of), PQport(of)}) out.append(part == nullptr ? "" : part).append(" ");
+    return out;
+  }
 };
 using cancel_handle = std::shared_ptr<cancel_request>;
 
-/// Cancels that may be under way at once in this process; more are refused: a dead host can hold each for minutes.
-inline constexpr int most_cancels = 16;
-inline std::atomic<int>& cancels_running() noexcept {
-  static std::atomic<int> count{0};
-  return count;
-}
-
-/// False when no thread could be had. `done` gets whether the server took the request; it must not throw.
+/// On a thread, and given up when it has not begun by `until`. Null when it cannot even wait. `done` gets whether the server took the
+/// request; it must not throw.
 template <class Done>
-bool cancel_on_thread(cancel_handle what, cancel_mark mark, Done done) noexcept {
-  if (what == nullptr) return false;
-  if (cancels_running().fetch_add(1) >= most_cancels) {
-    cancels_running().fetch_sub(1);
-    return false;
-  }
-  const bool started = on_side_thread([what = std::move(what), mark = std::move(mark), done = std::move(done)]() mutable noexcept {
+std::shared_ptr<cancel_job> cancel_on_thread(cancel_handle what, cancel_mark mark, clock::time_point until, Done done) {
+  if (what == nullptr) return nullptr;
+  const auto held = std::make_shared<cancel_mark>(std::move(mark));
+  const std::string server = what->server();
+  const auto send = [what = std::move(what), held]() mutable noexcept {
     const bool taken = what->send();
     what.reset();
-    mark.clear();
-    cancels_running().fetch_sub(1);
-    done(taken);
-  });
-  if (!started) cancels_running().fetch_sub(1);
-  return started;
+    held->clear();
+    return taken;
+  };
+  auto job = std::make_shared<cancel_job>(server, until, send, std::move(done));
+  if (!cancel_desk::instance().submit(job)) job.reset();
+  return job;
 }
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
@@ -186,7 +189,8 @@ inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, d
 
 inline void cancel_in_background(PGconn* what) noexcept {
   try {
-    (void)cancel_on_thread(std::make_shared<cancel_request>(what), cancel_mark(nullptr), [](bool) noexcept {});
+    (void)cancel_on_thread(std::make_shared<cancel_request>(what), cancel_mark(nullptr), clock::now() + std::chrono::seconds(15),
+                           [](bool) noexcept {});
   } catch (...) {
     // No memory: the statement runs to its end on the server.
   }
@@ -256,12 +260,14 @@ class canceller {
       timer.expires_after(limit);
       timer.async_wait([gate](error_code) { gate->open(); });
     }
-    const bool started = detail::cancel_on_thread(handle, std::move(mark), [done, waiting](bool taken) noexcept {
+    const auto until = detail::later(detail::clock::now(), limit);
+    const auto job = detail::cancel_on_thread(handle, std::move(mark), until, [done, waiting](bool taken) noexcept {
       done->taken = taken;
       if (const auto gate = waiting.lock()) gate->open();
     });
-    if (!started) co_return false;
+    if (!job) co_return false;
     co_await tidepool::detail::gate::wait(waiting);
+    job->give_up();
     co_return done->taken.load();
   }
 #endif

@@ -53,21 +53,25 @@ class connection : public queries<connection> {
   }
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
-  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql)); }
+  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql), no_limit); }
+  asio::awaitable<statement> prepare(within limit, std::string_view sql) {
+    return detail::prepare(session(), std::string(sql), limit.limit());
+  }
 
   /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. Any
   /// exception of the body rolls back and goes on. On GCC 12 name a lambda with captures before the `co_await` expression.
   ///
   /// Errors besides those of the statements: `rolled_back` when the body swallowed a statement's error, so that nothing could
-  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled; the transaction
-  /// stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends.
+  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled, its statement on the
+  /// server too; the transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease
+  /// ends.
   template <class Body>
   auto transaction(Body body, transaction_options wanted = {}) -> std::invoke_result_t<Body&, postgres::transaction&> {
     using T = typename detail::awaited<std::invoke_result_t<Body&, postgres::transaction&>>::type;
     return detail::run_transaction<T>(session(), std::move(body), wanted);
   }
 
-  /// One round trip without a statement. Errors: `connection_lost()`. Unbounded by itself: cancel it, or `abort()`.
+  /// One round trip without a statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
   asio::awaitable<void> ping() { return ping(std::string_view()); }
   /// The same by a query; any error of it is thrown. Where `target_session_attrs` asks for a kind of server, both ask the server for its
   /// kind (a query instead of nothing, or one more round trip): afterwards `usable()` is false where it is another one by now.
@@ -77,7 +81,7 @@ class connection : public queries<connection> {
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
     return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
-           !session_->role_doubted && session_->cancels->in_flight.load() == 0 && session_->alive() &&
+           !session_->role_doubted && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
@@ -87,8 +91,10 @@ class connection : public queries<connection> {
   /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
   /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
   lease_end after_lease() const noexcept {
-    if (session_ && session_->outdated) return lease_end::outdated;
-    if (!session_ || session_->broken || session_->busy || session_->retire || session_->wrong_role ||
+    if (!session_) return lease_end::broken;
+    if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
+    if (session_->outdated) return lease_end::outdated;
+    if (session_->broken || session_->busy || session_->retire || session_->wrong_role ||
         session_->killer->reason() != detail::kill_reason::none || session_->cancels->in_flight.load() != 0 ||
         PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
@@ -96,7 +102,7 @@ class connection : public queries<connection> {
     const auto level = session_->settings().reset;
     switch (PQtransactionStatus(session_->pg())) {
       case PQTRANS_IDLE: {
-        if (session_->role_doubted) return lease_end::needs_reset;
+        if (session_->role_doubted || session_->limits.was_silent()) return lease_end::needs_reset;
         const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
         return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
       }
@@ -138,6 +144,11 @@ class connection : public queries<connection> {
     if (!session_) return;
     session_->drop_socket();
     session_->broken = true;
+  }
+
+  /// Since when an answer of the server is awaited, to some milliseconds; zero when none is. Any thread.
+  std::chrono::steady_clock::time_point waiting_since() const noexcept {
+    return session_ ? session_->limits.waiting_since() : std::chrono::steady_clock::time_point();
   }
 
   /// For stopping a statement from elsewhere, by another coroutine or thread; get it before the statement starts.
@@ -197,7 +208,8 @@ class connection : public queries<connection> {
 
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
-    if (s->role_doubted) co_await detail::ask_role(s);
+    const bool silent = s->limits.take_long_silence();
+    if (s->role_doubted || silent) co_await detail::ask_role(s);
     if (s->wrong_role) co_return;
     connection same(s);
     if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);

@@ -73,6 +73,7 @@ class copy_writer {
       rest.remove_prefix(piece.size());
       // libpq takes everything into memory; only flushing makes it wait for the server.
       co_await detail::flush(session_);
+      if (session_->limits.stop()) co_await stopped();
     }
     buffer_.clear();
   }
@@ -92,8 +93,19 @@ class copy_writer {
     }
     running_->finished();
     running_.reset();
-    const result said = all.conclude(*session_);
+    result said;
+    if (session_->limits.stop()) {
+      said = co_await detail::conclude_stopped(session_, all);
+    } else {
+      said = all.conclude(*session_);
+    }
     co_return said.affected();
+  }
+  /// In the middle of the data: none of it is taken.
+  asio::awaitable<void> stopped() {
+    co_await detail::drain_stopped(session_, *running_);
+    running_.reset();
+    detail::throw_stopped(*session_, *session_->limits.stop(), {});
   }
 
   detail::session_ptr session_;
@@ -117,6 +129,7 @@ class copy_reader {
       char* raw = nullptr;
       const int size = PQgetCopyData(session_->pg(), &raw, 1);
       data_.reset(raw);
+      if (size > 0 && session_->limits.stop()) continue;  // nobody takes them any more
       if (size > 0) co_return std::string_view(raw, static_cast<std::size_t>(size));
       if (size == 0) {
         co_await detail::receive(session_);
@@ -140,8 +153,7 @@ class copy_reader {
   asio::awaitable<void> close() {
     data_.reset();
     if (!running_) co_return;
-    co_await detail::cancel_and_drain(session_);
-    running_->finished();
+    co_await detail::cancel_and_drain(session_, *running_);
     running_.reset();
   }
 
@@ -162,6 +174,10 @@ class copy_reader {
     }
     running_->finished();
     running_.reset();
+    if (session_->limits.stop()) {
+      (void)co_await detail::conclude_stopped(session_, all);
+      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it came to its end all the same, and rows were dropped
+    }
     (void)all.conclude(*session_);
   }
 
@@ -194,15 +210,20 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
   for (;;) {
     result_handle got = co_await next_result(s);
     if (!got) break;
-    if (first && PQresultStatus(got.get()) == wanted) co_return End(std::move(s), std::move(running));
+    if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) co_return End(std::move(s), std::move(running));
     first = false;
-    const bool taken = all.take(std::move(got));
-    if (!taken) {
-      all.refuse();
+    const bool stopped = s->limits.stop().has_value() && is_copy(PQresultStatus(got.get()));
+    const bool taken = stopped || all.take(std::move(got));
+    if (stopped || !taken) {
+      if (!stopped) all.refuse();
       co_await refuse_copy(s);
     }
   }
   running->finished();
+  if (s->limits.stop()) {
+    (void)co_await conclude_stopped(s, all);
+    throw_stopped(*s, *s->limits.stop(), {});
+  }
   (void)all.conclude(*s);
   throw error(errc::bad_usage, "the statement is no COPY of this direction; it was run all the same");
 }

@@ -17,27 +17,36 @@ namespace tidepool::postgres {
 
 /// Why an operation failed. Server errors are told apart by `error::sqlstate()`.
 enum class errc {
-  server = 1,       ///< the server reported an error
-  connection_lost,  ///< the connection is gone; what was running has an unknown outcome
-  connect_failed,   ///< no connection came about
-  connect_timeout,  ///< the server did not answer in time while connecting
-  tls_refused,      ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
-  busy,             ///< another operation of this connection is running, or was left unfinished
-  needs_reset,      ///< a cancelled transaction is still open: `reset()` first
-  bad_options,      ///< the connection options are wrong
-  bad_parameter,    ///< a value cannot be sent
-  bad_usage,        ///< the statement cannot be run this way
-  null_value,       ///< NULL where a value was asked for
-  conversion,       ///< a value is not of the type asked for, or out of its range
-  columns,          ///< the row has another number of columns, or no such column
-  rows,             ///< another number of rows than asked for
-  rolled_back,      ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
+  server = 1,        ///< the server reported an error
+  connection_lost,   ///< the connection is gone; what was running has an unknown outcome
+  connect_failed,    ///< no connection came about
+  connect_timeout,   ///< the server did not answer in time while connecting
+  tls_refused,       ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
+  busy,              ///< another operation of this connection is running, or was left unfinished
+  needs_reset,       ///< a cancelled transaction is still open: `reset()` first
+  bad_options,       ///< the connection options are wrong
+  bad_parameter,     ///< a value cannot be sent
+  bad_usage,         ///< the statement cannot be run this way
+  null_value,        ///< NULL where a value was asked for
+  conversion,        ///< a value is not of the type asked for, or out of its range
+  columns,           ///< the row has another number of columns, or no such column
+  rows,              ///< another number of rows than asked for
+  rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
+  outcome_unknown,   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
+  response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
+  server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
 
+}  // namespace tidepool::postgres
+
+// Before the first comparison.
+template <>
+struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
+
+namespace tidepool::postgres {
 namespace detail {
 
-class category final : public std::error_category {
+class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category {
  public:
   const char* name() const noexcept override { return "tidepool.postgres"; }
   std::string message(int value) const override {
@@ -58,6 +67,8 @@ class category final : public std::error_category {
       case errc::rows: return "unexpected number of rows";
       case errc::rolled_back: return "the transaction was rolled back";
       case errc::outcome_unknown: return "the connection was lost during COMMIT";
+      case errc::response_timeout: return "the server did not answer in time, and the statement was cancelled";
+      case errc::server_silent: return "the server is silent, and the connection was shut";
     }
     return "unknown error";
   }
@@ -67,7 +78,9 @@ class category final : public std::error_category {
       case errc::outcome_unknown: return std::errc::connection_reset;
       case errc::connect_failed:
       case errc::tls_refused: return std::errc::not_connected;
-      case errc::connect_timeout: return std::errc::timed_out;
+      case errc::connect_timeout:
+      case errc::response_timeout:
+      case errc::server_silent: return std::errc::timed_out;
       default: return {value, *this};
     }
   }
@@ -113,11 +126,15 @@ struct diagnosis {
 }  // namespace detail
 
 /// The category of `errc`; conditions compare with `std::errc` (`connection_reset`, `timed_out`, `not_connected`).
-inline const std::error_category& category() noexcept {
+TIDEPOOL_EXPORT inline const std::error_category& category() noexcept {
   static const detail::category instance;
   return instance;
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
+/// By the name of the category, as `tidepool::errc` is compared.
+inline bool operator==(const std::error_code& code, errc value) noexcept {
+  return code.value() == static_cast<int>(value) && tidepool::detail::same_category(code.category(), category());
+}
 
 /// What an error says about more than the statement that met it.
 enum class consequence {
@@ -168,7 +185,9 @@ class error : public std::system_error {
   bool is(std::string_view state) const noexcept { return sqlstate() == state; }
   /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with. Class 08 alone does
   /// not say so: an ERROR of it can be about a foreign server.
-  bool connection_lost() const noexcept { return reason() == errc::connection_lost || reason() == errc::outcome_unknown || said_->fatal(); }
+  bool connection_lost() const noexcept {
+    return reason() == errc::connection_lost || reason() == errc::outcome_unknown || reason() == errc::server_silent || said_->fatal();
+  }
   /// By severity first, then by SQLSTATE: an ERROR within a session has the SQLSTATE that a `RAISE`, or a foreign server, gave it, and
   /// means nothing beyond its statement. 25006, a write that the server refused because it is read-only, counts as `all_suspect`: after
   /// a failover it means a demoted primary. Within the caller's own read-only transaction it means nothing.
@@ -243,8 +262,5 @@ struct notice {
 };
 
 }  // namespace tidepool::postgres
-
-template <>
-struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
 
 #endif

@@ -41,12 +41,19 @@ class listener {
     for (;;) {
       auto& s = *connection_.session();
       if (!s.inbox.empty()) {
+        // A burst is handed out in parts, with a turn of the event loop for others in between.
+        if (++in_a_row_ > most_in_a_row) {
+          in_a_row_ = 0;
+          co_await asio::post(asio::use_awaitable);
+          continue;
+        }
         notification got = std::move(s.inbox.front());
         s.inbox.pop_front();
         co_return got;
       }
       const bool alive = s.alive();
       if (alive && s.inbox.empty()) {
+        in_a_row_ = 0;
         error_code failure;
         co_await s.async_wait(detail::wait_type::wait_read, failure);
         if (failure == asio::error::operation_aborted) throw std::system_error(failure);
@@ -111,9 +118,12 @@ class listener {
     return std::chrono::milliseconds(std::uniform_int_distribution<int>(longest / 2, longest)(random));
   }
 
+  static constexpr int most_in_a_row = 64;
+
   connector from_;
   std::vector<std::string> channels_;
   postgres::connection connection_;
+  int in_a_row_ = 0;
 };
 
 }  // namespace tidepool::postgres

@@ -91,7 +91,12 @@ class options {
   std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
   /// Statements each connection keeps prepared, by text; 0: none. Behind PgBouncer only where it tracks prepared statements.
   std::size_t statement_cache = 0;
-  /// How long one attempt to cancel a statement may take, and how long `close()` waits for the server's goodbye.
+  /// How long the server may leave anybody without an answer: without a byte of a statement's result, the next row of a stream, the next
+  /// answer of a pipeline, or taking COPY data. Then the statement is cancelled and fails with `errc::response_timeout`; see `within`,
+  /// which is the same for one call. A frozen server holds its connections for ever otherwise: no keepalive notices it.
+  duration response_timeout = no_limit;
+  /// How long cancelling may take, from the first request to the end of the statement: a connection that is not well by then is shut. Also
+  /// for one `canceller::cancel()`. And how long `close()` waits for the server's goodbye.
   duration cancel_timeout = std::chrono::milliseconds(500);
   duration close_timeout = std::chrono::seconds(2);
   /// How long the server may hear nothing from this side before it ends the session, with its transaction and locks. The connector sets

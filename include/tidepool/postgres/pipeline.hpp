@@ -81,29 +81,42 @@ class pipeline {
   /// constraints, serialisation) is the statement's, `independent`, or everybody's, `atomic`. `outcome_unknown` when the connection was
   /// lost while such a commit was under way; within an open transaction, which is gone then, `connection_lost`. Cancellation: as for a
   /// statement.
-  asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {})); }
+  asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), no_limit); }
+  /// The same with a time limit for each answer; what was cancelled because of it has `errc::response_timeout`, each by itself.
+  asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), limit.limit()); }
 
  private:
   using entries = std::vector<detail::pipeline_entry_ptr>;
 
-  static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all) {
+  static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit) {
     if (all.empty()) co_return;
     for (const auto& entry : all) detail::refuse_copy_text(entry->what.sql());
     std::exception_ptr first;
+    std::exception_ptr aborted;
     std::optional<error> lost;
     progress how;
     {
       detail::operation running(*s);
+      if (limit != no_limit) s->limits.each_within(limit);
       how.commits = PQtransactionStatus(s->pg()) == PQTRANS_IDLE;
       try {
         co_await exchange(s, mode, all, how, first);
         running.finished();
+        if (s->limits.stop()) co_await detail::settle(s);
       } catch (const error& failure) {
         lost = failure;
+      } catch (const std::system_error& failure) {
+        lost = error(errc::connection_lost, failure.what());
+        aborted = std::current_exception();
       }
     }
-    if (lost) throw give_up(mode, all, how, first, *lost);
+    if (lost) {
+      const auto told = give_up(mode, all, how, first, *lost);
+      if (aborted) std::rethrow_exception(aborted);
+      throw error(told);
+    }
     if (mode == pipeline_mode::independent || !first) co_return;
+    if (s->limits.stop() && s->limits.stop()->why == detail::stopping::cause::cancelled) throw_cancelled(*s, first);
     for (auto& entry : all) {
       // What had succeeded was undone with the rest.
       if (!entry->failure) entry->failure = undone();
@@ -152,6 +165,14 @@ class pipeline {
     if (PQexitPipelineMode(s->pg()) != 1) throw s->lost("at the end of a pipeline");
   }
 
+  /// Where it was our cancelling that failed it.
+  static void throw_cancelled(const detail::session& s, const std::exception_ptr& first) {
+    try {
+      std::rethrow_exception(first);
+    } catch (const error& failure) {
+      if (failure.is("57014")) detail::throw_stopped(s, *s.limits.stop(), {});
+    }
+  }
   static std::exception_ptr undone() {
     return std::make_exception_ptr(error(errc::rolled_back, "another statement of the pipeline failed"));
   }

@@ -43,10 +43,11 @@ inline asio::awaitable<void> ignore(asio::awaitable<result> running) { co_await 
 /// awaitable is awaited. One operation at a time per connection: another one fails with `errc::busy`.
 ///
 /// Completion: on the awaiting coroutine's executor. Errors: `postgres::error`; after a server error the connection is ready
-/// for the next statement, after `connection_lost()` it is of no more use. Cancellation (terminal, partial, total): the wait
-/// ends with `operation_aborted`, and the connection, which is in the middle of a statement, is of no more use; the statement
-/// is cancelled on the server in the background. Not thread safe. Cost: 3 system calls and one for Asio, one allocation for the
-/// parameters besides libpq's.
+/// for the next statement, after `connection_lost()` it is of no more use. Every verb takes a time limit as its first argument, see
+/// `within`; `options::response_timeout` is for all. Cancellation (terminal, partial, total): the statement is cancelled on the
+/// server, and when that has ended it the call throws `operation_aborted` and the connection is kept; after `options::cancel_timeout`
+/// it is shut. What the server answers meanwhile is given as it is. Not thread safe. Cost: 3 system calls and one for Asio, one allocation
+/// for the parameters besides libpq's.
 template <class Self>
 class queries {
  public:
@@ -56,10 +57,19 @@ class queries {
   asio::awaitable<result> exec(std::string_view sql, const Args&... args) {
     return detail::execute(self().session(), detail::request::parameters(sql, args...));
   }
+  template <encodable... Args>
+  asio::awaitable<result> exec(within limit, std::string_view sql, const Args&... args) {
+    return detail::execute(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
+  }
   /// The same for a statement prepared on this connection.
   template <encodable... Args>
   asio::awaitable<result> exec(const statement& prepared, const Args&... args) {
     return detail::perform(self().session(), detail::request::prepared(prepared.name(), args...));
+  }
+
+  template <encodable... Args>
+  asio::awaitable<result> exec(within limit, const statement& prepared, const Args&... args) {
+    return detail::perform(self().session(), bounded(limit, detail::request::prepared(prepared.name(), args...)));
   }
 
   /// All rows as T: a scalar, `std::tuple`, `std::pair`, or a plain struct whose members are the columns in order.
@@ -67,15 +77,27 @@ class queries {
   asio::awaitable<std::vector<T>> all(const Sql& sql, const Args&... args) {
     return detail::all_of<T>(exec(sql, args...));
   }
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<std::vector<T>> all(within limit, const Sql& sql, const Args&... args) {
+    return detail::all_of<T>(exec(limit, sql, args...));
+  }
   /// Exactly one row, else `errc::rows`.
   template <class T, class Sql, encodable... Args>
   asio::awaitable<T> one(const Sql& sql, const Args&... args) {
     return detail::one_of<T>(exec(sql, args...));
   }
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<T> one(within limit, const Sql& sql, const Args&... args) {
+    return detail::one_of<T>(exec(limit, sql, args...));
+  }
   /// One row or none, else `errc::rows`.
   template <class T, class Sql, encodable... Args>
   asio::awaitable<std::optional<T>> opt(const Sql& sql, const Args&... args) {
     return detail::opt_of<T>(exec(sql, args...));
+  }
+  template <class T, class Sql, encodable... Args>
+  asio::awaitable<std::optional<T>> opt(within limit, const Sql& sql, const Args&... args) {
+    return detail::opt_of<T>(exec(limit, sql, args...));
   }
 
   /// Rows as they arrive; see `row_stream`. One type for values or structs, several for tuples.
@@ -84,13 +106,24 @@ class queries {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     return detail::open_stream<element>(self().session(), detail::request::parameters(sql, args...));
   }
+  template <class T, class... Ts, encodable... Args>
+  auto stream(within limit, std::string_view sql, const Args&... args) {
+    using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
+    return detail::open_stream<element>(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
+  }
   /// `COPY ... FROM STDIN`; see `copy_writer`.
   asio::awaitable<copy_writer> copy_in(std::string_view sql) {
     return detail::open_copy<copy_writer>(self().session(), detail::request::simple(sql), PGRES_COPY_IN);
   }
+  asio::awaitable<copy_writer> copy_in(within limit, std::string_view sql) {
+    return detail::open_copy<copy_writer>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_IN);
+  }
   /// `COPY ... TO STDOUT`; see `copy_reader`.
   asio::awaitable<copy_reader> copy_out(std::string_view sql) {
     return detail::open_copy<copy_reader>(self().session(), detail::request::simple(sql), PGRES_COPY_OUT);
+  }
+  asio::awaitable<copy_reader> copy_out(within limit, std::string_view sql) {
+    return detail::open_copy<copy_reader>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_OUT);
   }
   /// Several statements in one round trip; see `pipeline`.
   postgres::pipeline pipeline(pipeline_mode mode) { return {self().session(), mode}; }
@@ -100,11 +133,18 @@ class queries {
   asio::awaitable<void> script(std::string_view sql) {
     return detail::ignore(detail::perform(self().session(), detail::request::simple(sql)));
   }
+  asio::awaitable<void> script(within limit, std::string_view sql) {
+    return detail::ignore(detail::perform(self().session(), bounded(limit, detail::request::simple(sql))));
+  }
 
  protected:
   ~queries() = default;
 
  private:
+  static detail::request bounded(within limit, detail::request what) {
+    what.limit = limit.limit();
+    return what;
+  }
   Self& self() { return static_cast<Self&>(*this); }
 };
 

@@ -23,9 +23,11 @@ class statement {
 
 namespace detail {
 
-inline asio::awaitable<statement> prepare(session_ptr s, std::string sql) {
+inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit) {
   statement made("tidepool_" + std::to_string(++s->statements_named));
-  co_await perform(s, request::prepare(made.name(), sql));
+  auto what = request::prepare(made.name(), sql);
+  what.limit = limit;
+  co_await perform(s, std::move(what));
   co_return made;
 }
 
@@ -41,7 +43,9 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
     try {
       if (name.empty()) {
         name = "tidepool_" + std::to_string(++s->statements_named);
-        co_await perform(s, request::prepare(name, what.sql(), what.types()));
+        auto first = request::prepare(name, what.sql(), what.types());
+        first.limit = what.limit;
+        co_await perform(s, std::move(first));
         s->prepared.insert(key, name);
         if (s->prepared.has_stale()) co_await perform(s, request::simple(s->prepared.take_stale()));
       }

@@ -37,14 +37,14 @@ class row_stream {
   }
 
   /// Ends the statement early: cancels it on the server and discards what is still under way, so that the connection can go
-  /// on. Whether a statement that writes was done is not told then: read to the end to know. Nothing to do after the last row. Bounded by
-  /// nothing but the server; cancelling this leaves a useless connection.
+  /// on. Whether a statement that writes was done is not told then: read to the end to know. Nothing to do after the last row. A server
+  /// that sends nothing for 5 s (for the time limit, where there is one) is given up: `errc::server_silent`. Cannot be cancelled.
   asio::awaitable<void> close() {
     rows_ = result();
     at_ = 0;
     if (!running_) co_return;
-    co_await detail::cancel_and_drain(session_);
-    done();
+    co_await detail::cancel_and_drain(session_, *running_);
+    running_.reset();
   }
 
  private:
@@ -65,6 +65,7 @@ class row_stream {
 #else
       const bool rows = status == PGRES_SINGLE_TUPLE;
 #endif
+      if (rows && session_->limits.stop()) continue;  // nobody takes them any more
       if (rows) {
         rows_ = result(std::move(got));
         co_return;
@@ -76,6 +77,10 @@ class row_stream {
       }
     }
     done();
+    if (session_->limits.stop()) {
+      (void)co_await detail::conclude_stopped(session_, all_);
+      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it came to its end all the same, and rows were dropped
+    }
     (void)all_.conclude(*session_);
   }
 
@@ -104,6 +109,10 @@ asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
   if (!set) throw s->lost("while starting a stream");
   const int unsent = PQflush(s->pg());
   if (unsent != 0) co_await flush(s);
+  if (s->limits.stop()) {
+    co_await drain_stopped(s, *running);
+    throw_stopped(*s, *s->limits.stop(), {});
+  }
   co_return row_stream<T>(std::move(s), std::move(running));
 }
 

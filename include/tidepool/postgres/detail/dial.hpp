@@ -200,7 +200,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
   }
   owed = unanswered(started, where.host.local());
   if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, why, {}, true);
-  PQsetErrorVerbosity(started, PQERRORS_DEFAULT);
+  s->settled();
   if (PQsetnonblocking(started, 1) != 0) throw login_failed();
   s->last_answer = clock::now();
   if (encoding_turned_unsafe(*s)) throw connect_error(errc::bad_options, s->peer + ": " + unsafe_encoding_text(*s));

@@ -1,4 +1,4 @@
-// tidepool - libpq's asynchronous calls as coroutines: flush, wait for input, run one request to its end.
+// tidepool - one request run to its end, and what its results come to.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 
@@ -11,83 +11,9 @@
 #include "request.hpp"
 #include "session.hpp"
 #include "sql_text.hpp"
+#include "waiting.hpp"
 
 namespace tidepool::postgres::detail {
-
-using wait_type = asio::posix::stream_descriptor::wait_type;
-
-inline void throw_if_failed(session& s, error_code failure) {
-  if (!failure) return;
-  if (failure == asio::error::operation_aborted) throw std::system_error(failure);
-  throw s.lost("while waiting: " + failure.message());
-}
-
-/// Waits until the socket can be read, and lets libpq read it.
-inline asio::awaitable<void> receive(session_ptr s) {
-  if (!tls_pending(s->pg())) {
-    error_code failure;
-    co_await s->async_wait(wait_type::wait_read, failure);
-    throw_if_failed(*s, failure);
-  }
-  const bool read = PQconsumeInput(s->pg()) == 1;
-  s->take_notifications();
-  if (!read) throw s->lost("while receiving");
-}
-
-/// A server that ends a session while we send has said why in what it has sent before.
-inline void hear_last_words(session& s) {
-  for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
-    const result_handle got(PQgetResult(s.pg()));
-    if (!got) return;
-    auto said = diagnosis::of(got.get());
-    if (said.fatal()) s.fatal = std::move(said);
-  }
-}
-
-/// Sends all that libpq has buffered. Reads meanwhile: the server may not read before it could write.
-inline asio::awaitable<void> flush(session_ptr s) {
-  for (;;) {
-    const int left = PQflush(s->pg());
-    if (left == 0) co_return;
-    if (left < 0 || PQconsumeInput(s->pg()) == 0) {
-      hear_last_words(*s);
-      throw s->lost("while sending");
-    }
-    s->take_notifications();
-    std::weak_ptr<tidepool::detail::gate> either;
-    {
-      const auto gate = std::make_shared<tidepool::detail::gate>();
-      either = gate;
-      for (const auto direction : {wait_type::wait_write, wait_type::wait_read}) {
-        s->socket().async_wait(direction, [gate](error_code) { gate->open(); });
-      }
-    }
-    co_await tidepool::detail::gate::wait(either);
-    s->socket().cancel();  // the slower of the two
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none)
-      throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
-  }
-}
-
-/// The next result, or null at the end of a statement. Never blocks: libpq is asked only when it has everything.
-inline asio::awaitable<result_handle> next_result(session_ptr s) {
-  while (PQisBusy(s->pg()) == 1) {
-    if (!tls_pending(s->pg())) {
-      error_code failure;
-      co_await s->async_wait(wait_type::wait_read, failure);
-      throw_if_failed(*s, failure);
-    }
-    const bool read = PQconsumeInput(s->pg()) == 1;
-    s->take_notifications();
-    if (!read) {
-      // What was received before the end is still worth reading; unless libpq is out of memory, then it would block.
-      if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
-      break;
-    }
-  }
-  co_return result_handle(PQgetResult(s->pg()));
-}
 
 /// A write was refused by a read-only server or transaction. Whether by the server is asked before the connection is used again, where
 /// writes are wanted; where any server will do, the error says how to be led to a writable one.
@@ -101,6 +27,10 @@ inline std::string refused_write(session& s) {
   const char* const standby = PQparameterStatus(s.pg(), "in_hot_standby");
   if (wanted != session_attrs::any || standby == nullptr || std::string_view(standby) != "on") return {};
   return "this server is a standby (target_session_attrs=read-write leads to one that takes writes)";
+}
+
+inline bool is_copy(ExecStatusType status) noexcept {
+  return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
 /// Looks at the encoding the server has reported, where it is another one than before. In one that PostgreSQL knows for clients only, the
@@ -180,6 +110,9 @@ class outcome {
       if (failure_ && s.fatal.message.empty()) s.fatal = std::move(said);
       throw s.lost("");
     }
+    if (reason_ == errc::server && s.limits.stop() && s.limits.stop()->why == stopping::cause::late && said.sqlstate == "57014") {
+      throw_stopped(s, *s.limits.stop(), std::move(said));
+    }
     std::string hint;
     if (said.read_only()) hint = refused_write(s);
     if (reason_ == errc::server) throw error(errc::server, hint, std::move(said));
@@ -207,6 +140,19 @@ inline void refuse_copy_text(std::string_view sql) {
   if (kind == copy_kind::to_client) throw error(errc::bad_usage, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
 }
 
+/// The end of an operation that was stopped. What the server has answered is the answer; only where that is 57014 the operation was
+/// cancelled.
+inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
+  co_await settle(s);
+  diagnosis said;
+  try {
+    co_return all.conclude(*s);
+  } catch (const error& failure) {
+    if (s->limits.stop()->why != stopping::cause::cancelled || failure.reason() != errc::server || !failure.is("57014")) throw;
+  }
+  throw_stopped(*s, *s->limits.stop(), std::move(said));
+}
+
 /// Ends a COPY that was started through a verb that cannot serve it.
 inline asio::awaitable<void> refuse_copy(session_ptr s) {
   if (PQputCopyEnd(s->pg(), "it was not started by copy_in()") == 1) {
@@ -224,6 +170,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
 
 /// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
 inline void put_request(session& s, operation& running, const request& what) {
+  if (what.limit != no_limit) s.limits.each_within(what.limit);
   if (what.send(s.pg())) return;
   const std::string why(first_line(PQerrorMessage(s.pg())));
   if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("while sending");
@@ -231,27 +178,54 @@ inline void put_request(session& s, operation& running, const request& what) {
   throw error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200));
 }
 
+/// See setup.hpp.
+inline asio::awaitable<void> ask_role(session_ptr s);
+
+/// A server that was silent for long may have been replaced meanwhile: it is asked for its kind before it is given more to do.
+inline asio::awaitable<void> ask_after_silence(session_ptr s) {
+  if (!s->limits.take_long_silence()) co_return;
+  co_await ask_role(s);
+  if (!s->wrong_role) co_return;
+  s->broken = true;
+  throw error(errc::connection_lost, s->server_name() + " was silent for long, and is not what target_session_attrs asks for any more");
+}
+
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(what.sql());
+  if (s->limits.was_silent() && !s->busy && PQtransactionStatus(s->pg()) != PQTRANS_INERROR) co_await ask_after_silence(s);
   operation running(*s, when);
+  if (what.limit != no_limit) s->limits.all_within(what.limit);
   put_request(*s, running, what);
   const int unsent = PQflush(s->pg());
   if (unsent != 0) co_await flush(s);
   outcome all;
+  error_code failure;
   for (;;) {
     // As next_result(), without a coroutine of its own: this is the path of every statement.
-    while (PQisBusy(s->pg()) == 1) {
-      if (!tls_pending(s->pg())) {
-        error_code failure;
+    for (int busy = PQisBusy(s->pg()); busy == 1;) {
+      if (s->limits.watched()) {
+        co_await wait_for_input(s);
+      } else if (!tls_pending(s->pg())) {
+        s->limits.waits();
         co_await s->async_wait(wait_type::wait_read, failure);
-        throw_if_failed(*s, failure);
+        s->waited();
       }
       const bool read = PQconsumeInput(s->pg()) == 1;
       s->take_notifications();
       if (!read) {
         if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
         break;
+      }
+      busy = PQisBusy(s->pg());
+      if (busy == 1 && !s->limits.stop()) {
+        // Before anything else is awaited.
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (failure || state.cancelled() != asio::cancellation_type::none) {
+          const bool throws = co_await asio::this_coro::throw_if_cancelled();
+          co_await asio::this_coro::throw_if_cancelled(false);
+          co_await interrupted(s, std::exchange(failure, error_code()), throws);
+        }
       }
     }
     result_handle got(PQgetResult(s->pg()));
@@ -263,6 +237,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
     }
   }
   running.finished();
+  if (s->limits.stop()) co_return co_await conclude_stopped(s, all);
   co_return all.conclude(*s);
 }
 

@@ -4,10 +4,14 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_REAL_TIME_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_REAL_TIME_HPP
 
+#include <time.h>
+
+#include <algorithm>
 #include <chrono>
 #include <random>
 
 #include "../../detail/asio_io.hpp"
+#include "../../time.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -15,6 +19,22 @@ using clock = std::chrono::steady_clock;
 using real_timer = asio::steady_timer;  // NOLINT(clock)
 using random_engine = std::minstd_rand;
 inline random_engine seeded_random() { return random_engine(std::random_device{}()); }  // NOLINT(clock)
+
+/// Some milliseconds behind, and a fifth of the cost.
+inline clock::time_point coarse_now() noexcept {
+#if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
+  timespec now{};
+  if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+    return clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+  }
+#endif
+  return clock::now();
+}
+/// `at + span` without an overflow; `no_limit` is never.
+inline clock::time_point later(clock::time_point at, duration span) noexcept {
+  if (span == no_limit) return clock::time_point::max();
+  return at + std::chrono::duration_cast<clock::duration>(std::min<duration>(span, std::chrono::hours(24 * 365)));
+}
 
 }  // namespace tidepool::postgres::detail
 

@@ -15,6 +15,7 @@
 
 #include "../codec.hpp"
 #include "../error.hpp"
+#include "../within.hpp"
 
 namespace tidepool::postgres::detail {
 
@@ -51,6 +52,9 @@ class request {
   const std::vector<Oid>& types() const { return types_; }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
+
+  /// See `within`.
+  duration limit = no_limit;
 
   /// Puts it into libpq's output buffer; false: libpq refused.
   bool send(PGconn* connection) const {

@@ -21,9 +21,11 @@
 #include "../error.hpp"
 #include "../options.hpp"
 #include "../result.hpp"
+#include "alarm.hpp"
 #include "kill_switch.hpp"
 #include "socket_copy.hpp"
 #include "statement_cache.hpp"
+#include "time_limits.hpp"
 #include "tls_pending.hpp"
 
 namespace tidepool::postgres {
@@ -45,6 +47,7 @@ class session {
       : executor_(std::move(executor)),
         settings_(std::move(settings)),
         killer(std::make_shared<kill_switch>()),
+        limits(settings_->response_timeout, settings_->target()),
         prepared(settings_->statement_cache) {}
   session(const session&) = delete;
   session& operator=(const session&) = delete;
@@ -62,6 +65,10 @@ class session {
     PQsetErrorVerbosity(pg_, PQERRORS_VERBOSE);  // the only way to see the SQLSTATE of a failed connect
   }
 
+  /// The login is done. From here on errors have fields, and the text is kept to severity and SQLSTATE, one line each: rows' contents have
+  /// no place in it.
+  void settled() noexcept { PQsetErrorVerbosity(pg_, PQERRORS_SQLSTATE); }
+
   /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
   void follow_socket() {
     const int failure = socket_.follow(PQsocket(pg_), executor_, *killer);
@@ -70,6 +77,7 @@ class session {
   }
   void drop_socket() noexcept {
     hangup_.stop();
+    if (alarm_) alarm_->stop();
     socket_.drop(*killer);
   }
   /// See `connection::watch()`.
@@ -86,6 +94,23 @@ class session {
     return socket_.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
+  /// What bounds a wait.
+  alarm& wake_up_call() {
+    if (!alarm_) alarm_ = std::make_shared<alarm>();
+    return *alarm_;
+  }
+  void forget_wake_up_call() noexcept {
+    if (alarm_) alarm_->forget();
+  }
+  /// After every wait for the server that began with `limits.waits()`.
+  void waited() noexcept { limits.waited(); }
+  /// For reports.
+  std::string server_name() const {
+    if (!peer.empty()) return "the server " + peer;
+    const char* const host = PQhost(pg_);
+    const char* const port = PQport(pg_);
+    return "the server " + printable(host == nullptr ? "" : host, 80) + ":" + printable(port == nullptr ? "" : port, 10);
+  }
 
   /// Polls without waiting; -1 when there is no socket.
   int readable() const noexcept {
@@ -94,16 +119,27 @@ class session {
     return ::poll(&look, 1, 0);
   }
 
-  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read.
+  /// Reads what libpq has received beyond the end of the last statement: no system call. False when that is the end of the session, which
+  /// can come in one piece with an answer.
+  bool sound() noexcept {
+    (void)PQisBusy(pg_);  // parses
+    take_notifications();
+    unread = false;
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty()) return true;
+    broken = true;
+    return false;
+  }
+  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read. What comes in a burst
+  /// (notifications) is read in parts: the event loop has others to serve, and what is left is there the next time.
   bool alive() noexcept {
     if (pg_ == nullptr || broken || killer->reason() != kill_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
-    for (;;) {
+    for (int reads = 0; sound(); ++reads) {
       const int ready = readable();
-      if (ready == 0 && !tls_pending(pg_)) return true;
-      if (ready < 0 || PQconsumeInput(pg_) == 0) break;
-      (void)PQisBusy(pg_);  // parses what came
-      take_notifications();
-      if (PQstatus(pg_) != CONNECTION_OK || !fatal.message.empty()) break;
+      if ((ready == 0 && !tls_pending(pg_)) || reads == most_reads) return true;
+      if (ready < 0 || PQconsumeInput(pg_) == 0) {
+        (void)sound();  // why
+        break;
+      }
     }
     broken = true;
     return false;
@@ -124,15 +160,7 @@ class session {
     std::string text = "the connection was lost";
     if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
-    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) {
-      // What libpq says accumulates; the last line that is not a hint is the news.
-      const std::string_view all = PQerrorMessage(pg_);
-      std::size_t from = 0;
-      for (std::size_t at = 0; at < all.size(); at = std::min(all.find('\n', at), all.size() - 1) + 1) {
-        if (all[at] != '\t') from = at;
-      }
-      said.message = std::string(first_line(all.substr(from)));
-    }
+    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) said.message = news(PQerrorMessage(pg_));
     return {errc::connection_lost, text, std::move(said)};
   }
 
@@ -151,6 +179,21 @@ class session {
   }
 
  private:
+  static constexpr int most_reads = 4;  ///< of 16 kB or so
+
+  /// The news among what libpq said, which accumulates: its last line that is no hint. Lines of the server's (see `settled()`) were told
+  /// when they came.
+  static std::string news(std::string_view all) {
+    std::string_view last;
+    while (!all.empty()) {
+      const auto line = first_line(all);
+      if (!line.empty() && line.front() != '\t') last = line;
+      all.remove_prefix(std::min(line.size() + 1, all.size()));
+    }
+    const bool of_the_server = last.size() > 8 && last.substr(last.size() - 8, 3) == ":  ";
+    return std::string(of_the_server ? std::string_view() : last);
+  }
+
   static void receive_notice(void* self, const PGresult* said) noexcept {
     auto& here = *static_cast<session*>(self);
     try {
@@ -172,14 +215,17 @@ class session {
   PGconn* pg_ = nullptr;
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
+  std::shared_ptr<alarm> alarm_;           ///< with the first limit
 
  public:
   std::shared_ptr<kill_switch> killer;
+  time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ends the session
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
   bool busy = false;                ///< an operation is running
+  bool unread = false;              ///< an operation has ended, and may have brought more than its answer
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large result has grown libpq's buffer for good
@@ -208,7 +254,7 @@ class operation {
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
     if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
-    if (on.pg() == nullptr || !on.has_socket() || on.broken || on.killer->reason() != kill_reason::none ||
+    if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() || on.killer->reason() != kill_reason::none ||
         PQstatus(on.pg()) != CONNECTION_OK) {
       throw on.lost("before this operation");
     }
@@ -216,11 +262,13 @@ class operation {
     on.busy = true;
     on.touched = true;
     on.cancels->activity.fetch_add(1);
+    on.limits.begin();
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
   ~operation() {
     on_.busy = false;
+    on_.unread = true;
     on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
     if (!finished_) on_.broken = true;
   }

@@ -1,0 +1,168 @@
+// tidepool - the few threads that send cancel requests, and the queue in front of them.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "real_time.hpp"
+#include "side_thread.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// A blocking call that waits for a thread. Whoever no longer wants it, and comes first, keeps it from being made.
+class cancel_job {
+ public:
+  /// `send` blocks, and tells whether the server took it; `done` hears that, or false when the job was dropped. Neither may throw.
+  cancel_job(std::string server, clock::time_point until, std::function<bool()> send, std::function<void(bool)> done)
+      : server_(std::move(server)), until_(until), send_(std::move(send)), done_(std::move(done)) {}
+
+  const std::string& server() const noexcept { return server_; }
+  bool late(clock::time_point now) const noexcept { return now >= until_; }
+  /// True: it never has been, and never will be sent.
+  bool give_up() noexcept {
+    if (begun_.exchange(true)) return false;
+    drop();
+    return true;
+  }
+  void run() noexcept {
+    if (begun_.exchange(true)) return;
+    const bool taken = send_();
+    const auto told = std::exchange(done_, {});
+    send_ = {};
+    told(taken);
+  }
+
+ private:
+  void drop() noexcept {
+    const auto told = std::exchange(done_, {});
+    send_ = {};
+    told(false);
+  }
+
+  std::string server_;
+  clock::time_point until_;
+  std::function<bool()> send_;
+  std::function<void(bool)> done_;
+  std::atomic<bool> begun_{false};
+};
+
+/// Requests of all connections of the process. A call to a server that is silent holds its thread for as long as the kernel, or the
+/// server, likes; so no server has more than two, and others are not kept waiting by it. A hundred statements that are cancelled at once
+/// need two threads.
+class cancel_desk {
+ public:
+  static constexpr std::size_t most_threads = 16;
+  static constexpr std::size_t most_of_a_server = 2;
+  static constexpr std::size_t most_waiting = 4096;
+
+  /// Never destroyed: threads may outlive main().
+  static cancel_desk& instance() {
+    static cancel_desk* const desk = new cancel_desk;
+    return *desk;
+  }
+
+  /// False when it can be neither sent nor queued; the job is then dropped.
+  bool submit(const std::shared_ptr<cancel_job>& job) noexcept {
+    try {
+      bool start = false;
+      {
+        const std::lock_guard lock(mutex_);
+        start = has_place(job->server());
+        if (waiting_.size() >= most_waiting) {
+          const auto now = clock::now();
+          std::erase_if(waiting_, [now](const auto& each) { return each->late(now); });
+        }
+        if (start) {
+          take_place(job->server());
+        } else if (waiting_.size() < most_waiting) {
+          waiting_.push_back(job);
+          return true;
+        }
+      }
+      if (start) {
+        const bool started = on_side_thread([this, job]() noexcept { work(job); });
+        if (started) return true;
+        const std::lock_guard lock(mutex_);
+        leave_place(job->server());
+      }
+    } catch (...) {  // no memory
+    }
+    job->give_up();
+    return false;
+  }
+  std::size_t threads() const {
+    const std::lock_guard lock(mutex_);
+    return running_;
+  }
+  std::size_t waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_.size();
+  }
+
+ private:
+  bool has_place(const std::string& server) const {
+    const auto at = busy_.find(server);
+    return running_ < most_threads && (at == busy_.end() || at->second < most_of_a_server);
+  }
+  void take_place(const std::string& server) {
+    ++busy_[server];
+    ++running_;
+  }
+  void leave_place(const std::string& server) noexcept {
+    const auto at = busy_.find(server);
+    if (--at->second == 0) busy_.erase(at);
+    --running_;
+  }
+  void work(std::shared_ptr<cancel_job> job) noexcept {
+    while (job) {
+      job->run();
+      std::deque<std::shared_ptr<cancel_job>> late;
+      std::shared_ptr<cancel_job> next;
+      {
+        const std::lock_guard lock(mutex_);
+        leave_place(job->server());
+        next = take_next(late);
+      }
+      for (const auto& each : late) each->give_up();
+      job = std::move(next);
+    }
+  }
+  /// The first that may be sent. What nobody waits for any more goes.
+  std::shared_ptr<cancel_job> take_next(std::deque<std::shared_ptr<cancel_job>>& late) noexcept {
+    const auto now = clock::now();
+    try {
+      for (auto at = waiting_.begin(); at != waiting_.end();) {
+        if ((*at)->late(now)) {
+          late.push_back(*at);
+          at = waiting_.erase(at);
+        } else if (has_place((*at)->server())) {
+          take_place((*at)->server());
+          auto next = std::move(*at);
+          waiting_.erase(at);
+          return next;
+        } else {
+          ++at;
+        }
+      }
+    } catch (...) {  // no memory: the next thread goes on
+    }
+    return nullptr;
+  }
+
+  mutable std::mutex mutex_;
+  std::deque<std::shared_ptr<cancel_job>> waiting_;
+  std::map<std::string, std::size_t> busy_;
+  std::size_t running_ = 0;
+};
+
+}  // namespace tidepool::postgres::detail
+
+#endif

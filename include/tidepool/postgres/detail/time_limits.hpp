@@ -1,0 +1,95 @@
+// tidepool - how long an operation may wait for the server, since when it does, and how it is stopped.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_TIME_LIMITS_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_TIME_LIMITS_HPP
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "../cancel.hpp"
+#include "../options.hpp"
+#include "real_time.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// An operation that is being stopped: cancelled on the server, then read to its end, so that the connection can go on. Libpq and the
+/// verbs go on as if nothing had happened; only their waits are bounded by `until`, when the socket is shut.
+struct stopping {
+  enum class cause : unsigned char { late, cancelled, closed };
+  cause why;
+  duration limit;                  ///< what `late` was measured by
+  clock::time_point silent_since;  ///< the begin of the wait that ended in this
+  clock::time_point until;         ///< for `closed`: moved on by whatever the server sends
+  clock::time_point next_request;  ///< a request that comes before the server has begun is lost
+  duration pause;                  ///< between requests
+  cancel_handle request;
+  bool throws = true;  ///< what `throw_if_cancelled` was
+};
+
+/// Of one session. `begin()` with every operation.
+class time_limits {
+ public:
+  time_limits(duration each, session_attrs wanted) : usual_(each), each_(each), watched_(each != no_limit) {
+    const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
+    if (!any) long_silence_ = std::min<duration>(each, std::chrono::seconds(5));
+  }
+
+  void begin() noexcept {
+    each_ = usual_;
+    whole_ = clock::time_point::max();
+    watched_ = each_ != no_limit;
+    stop_.reset();
+  }
+  /// For the rest of the operation: each wait, or all of it.
+  void each_within(duration limit) noexcept {
+    each_ = std::min(each_, limit);
+    watched_ = each_ != no_limit;
+  }
+  void all_within(duration limit) noexcept {
+    each_within(limit);
+    whole_ = later(clock::now(), limit);
+  }
+  duration each() const noexcept { return each_; }
+  clock::time_point whole() const noexcept { return whole_; }
+  /// Waits have to be bounded. False: nothing but the socket is waited for.
+  bool watched() const noexcept { return watched_; }
+
+  std::optional<stopping>& stop() noexcept { return stop_; }
+  const std::optional<stopping>& stop() const noexcept { return stop_; }
+  void stop_with(stopping what) {
+    stop_ = std::move(what);
+    watched_ = true;
+  }
+
+  /// Around every wait for the server.
+  void waits() noexcept {
+    began_ = coarse_now();
+    since_.store(began_.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  void waited() noexcept {
+    since_.store(0, std::memory_order_relaxed);
+    if (long_silence_ != no_limit && coarse_now() - began_ >= long_silence_) was_silent_ = true;
+  }
+  /// Where a kind of server is wanted: it was silent for long, and may be of another kind by now. True once.
+  bool take_long_silence() noexcept { return std::exchange(was_silent_, false); }
+  bool was_silent() const noexcept { return was_silent_; }
+  /// Since when an answer is awaited, from any thread; zero when none is.
+  clock::time_point waiting_since() const noexcept { return clock::time_point(clock::duration(since_.load(std::memory_order_relaxed))); }
+
+ private:
+  duration usual_;
+  duration each_;
+  clock::time_point whole_ = clock::time_point::max();
+  duration long_silence_ = no_limit;
+  bool watched_;
+  bool was_silent_ = false;
+  clock::time_point began_{};
+  std::atomic<clock::rep> since_{0};
+  std::optional<stopping> stop_;
+};
+
+}  // namespace tidepool::postgres::detail
+
+#endif

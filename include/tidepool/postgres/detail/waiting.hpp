@@ -1,0 +1,256 @@
+// tidepool - waiting for the server: within its limits, and what happens when they pass or the coroutine is cancelled.
+//
+// A statement whose time is up, or whose coroutine was cancelled, is cancelled on the server and read to its end. Its connection is then as
+// good as before. A server that does not end it in time is given up: the socket is shut. What the server answers in the meantime is the
+// answer: a write that was done is never told as one that was not.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_WAITING_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_WAITING_HPP
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "session.hpp"
+
+namespace tidepool::postgres::detail {
+
+using wait_type = asio::posix::stream_descriptor::wait_type;
+
+inline void throw_if_failed(session& s, error_code failure) {
+  if (!failure) return;
+  if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+  throw s.lost("while waiting: " + failure.message());
+}
+
+inline std::string in_words(duration span) {
+  const double ms = std::chrono::duration<double, std::milli>(span).count();
+  char text[32];
+  std::snprintf(text, sizeof text, ms < 10'000 ? "%.0f ms" : "%.0f s", ms < 10'000 ? ms : ms / 1000);
+  return text;
+}
+
+// --- stopping ---------------------------------------------------------------------------------------------------------
+
+/// The next waits of this operation end it. The caller has switched `throw_if_cancelled` off, from `throws`.
+inline void begin_stop(session& s, stopping::cause why, bool throws) {
+  const auto now = clock::now();
+  const auto since = s.limits.waiting_since();
+  stopping stop{};
+  stop.why = why;
+  stop.limit = s.limits.each();
+  stop.silent_since = since == clock::time_point() ? now : since;
+  stop.until = later(now, s.settings().cancel_timeout);
+  stop.next_request = now;
+  stop.pause = std::chrono::milliseconds(50);
+  stop.throws = throws;
+  try {
+    stop.request = std::make_shared<cancel_request>(s.pg());
+  } catch (const std::bad_alloc&) {  // it may end by itself
+  }
+  s.limits.stop_with(std::move(stop));
+}
+
+/// Sends one request in the background. It is in `cancels->in_flight` until the server has seen it, or never will.
+inline void request_stop(session& s, stopping& stop, clock::time_point now) noexcept {
+  stop.next_request = now + stop.pause;
+  stop.pause = std::min<duration>(stop.pause * 4, std::chrono::milliseconds(800));
+  if (!stop.request || s.cancels->in_flight.load() > 0) return;
+  try {
+    cancel_mark mark(s.cancels);
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+    asio::co_spawn(s.executor(), cancel_here(stop.request, std::move(mark), s.settings().cancel_timeout), asio::detached);
+#else
+    (void)cancel_on_thread(stop.request, std::move(mark), std::max(stop.until, now + std::chrono::seconds(1)), [](bool) noexcept {});
+#endif
+  } catch (...) {  // no memory: the next round tries again
+  }
+}
+
+/// The error of an operation that was stopped and did not end: the connection is of no more use.
+[[noreturn]] inline void throw_unstopped(session& s, const stopping& stop) {
+  const bool aborted = s.killer->reason() == kill_reason::aborted;
+  s.killer->fire(kill_reason::deadline);
+  s.broken = true;
+  if (aborted) throw s.lost("");
+  const std::string who = s.server_name();
+  const std::string silence = in_words(clock::now() - stop.silent_since);
+  const std::string tried = "; cancelling had no effect within " + in_words(s.settings().cancel_timeout) + ": the connection was shut";
+  switch (stop.why) {
+    case stopping::cause::cancelled:
+      throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
+                              who + " has been silent for " + silence + tried);
+    default: throw error(errc::server_silent, who + " has been silent for " + silence + tried);
+  }
+}
+
+/// What a statement that ended by being stopped throws: `said` is the server's 57014.
+[[noreturn]] inline void throw_stopped(const session& s, const stopping& stop, diagnosis said) {
+  if (stop.why == stopping::cause::cancelled) {
+    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
+                            "cancelled, on the server too; the connection is kept");
+  }
+  throw error(errc::response_timeout,
+              "no answer from " + s.server_name() + " within " + in_words(stop.limit) + "; cancelled, the connection is kept",
+              std::move(said));
+}
+
+/// After the last answer of an operation that was stopped: waits until no request of ours can hit what comes next, and lets the coroutine
+/// be cancelled again.
+inline asio::awaitable<void> settle(session_ptr s) {
+  auto& stop = *s->limits.stop();
+  real_timer timer(co_await asio::this_coro::executor);
+  // At least a moment: a request that the server has seen is known to be settled a little later.
+  const auto until = std::max(stop.until, clock::now() + std::chrono::milliseconds(100));
+  while (s->cancels->in_flight.load() > 0 && clock::now() < until) {
+    timer.expires_after(std::chrono::milliseconds(1));
+    error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(tidepool::detail::await_token, ignored));
+  }
+  if (s->cancels->in_flight.load() > 0) s->broken = true;
+  co_await asio::this_coro::throw_if_cancelled(stop.throws);
+}
+
+// --- waiting ----------------------------------------------------------------------------------------------------------
+
+/// A gate that knows whether it was the socket that opened it.
+struct socket_gate : tidepool::detail::gate {
+  std::atomic<bool> ready{false};
+};
+
+/// After a wait that was not bounded: goes on, as an operation that is being stopped where the coroutine was cancelled, were it in the
+/// moment in which the socket was ready. To be called with `throw_if_cancelled` off.
+inline asio::awaitable<void> interrupted(session_ptr s, error_code failure, bool throws) {
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() == asio::cancellation_type::none) {
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    throw_if_failed(*s, failure);
+    co_return;
+  }
+  begin_stop(*s, stopping::cause::cancelled, throws);
+}
+
+/// Waits until the socket can be read, or written where that is wanted too, within the limits of the operation; stops the operation
+/// when they pass, and shuts the connection when that takes too long.
+inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
+  auto& limits = s->limits;
+  const auto begun = clock::now();
+  limits.waits();
+  if (limits.stop() && limits.stop()->why == stopping::cause::closed) limits.stop()->until = later(begun, limits.stop()->limit);
+  for (;;) {
+    auto& stop = limits.stop();
+    const auto now = clock::now();
+    if (stop && now >= stop->until) {
+      co_await asio::this_coro::throw_if_cancelled(stop->throws);
+      throw_unstopped(*s, *stop);
+    }
+    if (stop && now >= stop->next_request) request_stop(*s, *stop, now);
+    const auto due = stop ? std::min(stop->until, stop->next_request) : std::min(limits.whole(), later(begun, limits.each()));
+    std::weak_ptr<socket_gate> open;
+    {
+      const auto gate = std::make_shared<socket_gate>();
+      open = gate;
+      const auto ready = [gate](error_code failure) {
+        if (failure == asio::error::operation_aborted) return;
+        gate->ready = true;
+        gate->open();
+      };
+      s->socket().async_wait(wait_type::wait_read, ready);
+      if (sending) s->socket().async_wait(wait_type::wait_write, ready);
+      if (due != clock::time_point::max()) s->wake_up_call().expect(s->executor(), gate, due);
+    }
+    co_await tidepool::detail::gate::wait(open);
+    s->forget_wake_up_call();
+    bool ready = false;
+    {
+      const auto gate = open.lock();
+      ready = gate == nullptr || gate->ready;  // where the last handler is gone, it has run
+    }
+    if (!ready || sending) s->socket().cancel();  // when sending: the slower of the two
+    ready = ready || s->killer->reason() != kill_reason::none;
+    if (!stop) {
+      const auto state = co_await asio::this_coro::cancellation_state;
+      const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+      if (cancelled || (!ready && clock::now() >= due)) {
+        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        co_await asio::this_coro::throw_if_cancelled(false);
+        begin_stop(*s, cancelled ? stopping::cause::cancelled : stopping::cause::late, throws);
+      }
+    }
+    if (ready) break;
+  }
+  s->waited();
+}
+
+/// Waits until libpq has something to read.
+inline asio::awaitable<void> wait_for_input(session_ptr s) {
+  if (tls_pending(s->pg())) co_return;
+  if (s->limits.watched()) {
+    co_await wait_watched(s, false);
+    co_return;
+  }
+  error_code failure;
+  s->limits.waits();
+  co_await s->async_wait(wait_type::wait_read, failure);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (failure || state.cancelled() != asio::cancellation_type::none) {
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await interrupted(s, failure, throws);
+  }
+  s->waited();
+}
+
+/// Waits until the socket can be read, and lets libpq read it.
+inline asio::awaitable<void> receive(session_ptr s) {
+  co_await wait_for_input(s);
+  const bool read = PQconsumeInput(s->pg()) == 1;
+  s->take_notifications();
+  if (!read) throw s->lost("while receiving");
+}
+
+/// A server that ends a session while we send has said why in what it has sent before.
+inline void hear_last_words(session& s) {
+  for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
+    const result_handle got(PQgetResult(s.pg()));
+    if (!got) return;
+    auto said = diagnosis::of(got.get());
+    if (said.fatal()) s.fatal = std::move(said);
+  }
+}
+
+/// Sends all that libpq has buffered. Reads meanwhile: the server may not read before it could write.
+inline asio::awaitable<void> flush(session_ptr s) {
+  for (;;) {
+    const int left = PQflush(s->pg());
+    if (left == 0) co_return;
+    if (left < 0 || PQconsumeInput(s->pg()) == 0) {
+      hear_last_words(*s);
+      throw s->lost("while sending");
+    }
+    s->take_notifications();
+    co_await wait_watched(s, true);
+  }
+}
+
+/// The next result, or null at the end of a statement. Never blocks: libpq is asked only when it has everything.
+inline asio::awaitable<result_handle> next_result(session_ptr s) {
+  while (PQisBusy(s->pg()) == 1) {
+    co_await wait_for_input(s);
+    const bool read = PQconsumeInput(s->pg()) == 1;
+    s->take_notifications();
+    if (!read) {
+      // What was received before the end is still worth reading; unless libpq is out of memory, then it would block.
+      if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
+      break;
+    }
+  }
+  co_return result_handle(PQgetResult(s->pg()));
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

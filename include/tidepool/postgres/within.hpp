@@ -1,0 +1,30 @@
+// tidepool - a time limit for one call.
+#ifndef TIDEPOOL_POSTGRES_WITHIN_HPP
+#define TIDEPOOL_POSTGRES_WITHIN_HPP
+
+#include "../time.hpp"
+#include "error.hpp"
+
+namespace tidepool::postgres {
+
+/// First argument of a verb: how long the server may take, `co_await c.exec(pg::within(200ms), "select ...")`. For one statement it bounds
+/// the whole of it; for a stream, a COPY or a pipeline each wait for the server: the next row, the next answer, taking more data. What is
+/// sooner, this or `options::response_timeout`, counts.
+///
+/// When the time is up the statement is cancelled on the server, and the call throws `errc::response_timeout`; the connection is kept.
+/// A server that does not react to that within `options::cancel_timeout` is given up: `errc::server_silent`, the connection is lost. An
+/// answer that comes in between is given as it is. Must be above zero, else `errc::bad_parameter`; `no_limit` says nothing.
+class within {
+ public:
+  explicit constexpr within(duration limit) : limit_(limit) {
+    if (limit <= duration::zero()) throw error(errc::bad_parameter, "the time limit of a call must be above zero");
+  }
+  constexpr duration limit() const noexcept { return limit_; }
+
+ private:
+  duration limit_;
+};
+
+}  // namespace tidepool::postgres
+
+#endif

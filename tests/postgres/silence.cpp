@@ -1,0 +1,331 @@
+// tidepool - servers that fall silent at any point, crowds that are cancelled at once, and what is asked after a long silence.
+#include <signal.h>
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fake_server.hpp"
+
+using namespace tidepool_tests;
+using tidepool::lease_end;
+
+namespace {
+
+void must(bool holds, const char* what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+/// Stops a server process; goes on with it in any case.
+class frozen {
+ public:
+  explicit frozen(int pid) : pid_(pid), stopped_(::kill(pid, SIGSTOP) == 0) {}
+  ~frozen() { thaw(); }
+  frozen(const frozen&) = delete;
+  frozen& operator=(const frozen&) = delete;
+  bool stopped() const { return stopped_; }
+  void thaw() { (void)::kill(pid_, SIGCONT); }
+
+ private:
+  int pid_;
+  bool stopped_;
+};
+
+asio::awaitable<pg::connection> limited(std::chrono::milliseconds limit, std::string more = "") {
+  pg::options settings(server() + more);
+  settings.response_timeout = limit;
+  settings.cancel_timeout = 60ms;
+  return pg::connection::connect(settings);
+}
+
+/// Logs in, answers the driver's first query with an error, and is silent from then on, but for what `later` says.
+fake_server::talk logs_in(std::function<std::string(const std::string&)> later) {
+  return [later = std::move(later)](const std::string& said) -> std::string {
+    if (said.size() >= 8 && said.substr(4, 4) == std::string("\0\3\0\0", 4)) {
+      return protocol_message('R', std::string(4, '\0')) + protocol_message('S', std::string("DateStyle\0ISO, MDY\0", 19)) +
+             protocol_message('S', std::string("client_encoding\0UTF8\0", 21)) + protocol_message('K', "processk") +
+             protocol_message('Z', "I");
+    }
+    if (said.find("pg_is_in_recovery") != std::string::npos) {
+      auto refusal = error_response("42883", "no such function");
+      for (auto at = refusal.find("FATAL"); at != std::string::npos; at = refusal.find("FATAL")) refusal.replace(at, 5, "ERROR");
+      return refusal + protocol_message('Z', "I");
+    }
+    return later(said);
+  };
+}
+
+}  // namespace
+
+TEST_CASE("given a server process that is frozen, when any verb waits for it, then its time is bounded and the error names the silence",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  using body = asio::awaitable<void> (*)(pg::connection&, int);
+  // Each freezes the server's process in the middle.
+  const std::vector<std::pair<const char*, body>> verbs = {
+      {"exec",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         const frozen still(pid);
+         co_await c.exec("select 1");
+       }},
+      {"a large statement",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         const frozen still(pid);
+         co_await c.exec("select $1", std::string(20'000'000, 'x'));
+       }},
+      {"stream",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         auto rows = co_await c.stream<std::string>("select repeat('x', 10000) from generate_series(1, 100000)");
+         (void)co_await rows.next();
+         const frozen still(pid);
+         for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
+       }},
+      {"stream, closed",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         auto rows = co_await c.stream<std::string>("select repeat('x', 10000) from generate_series(1, 100000)");
+         (void)co_await rows.next();
+         const frozen still(pid);
+         co_await rows.close();
+       }},
+      {"copy in",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         co_await c.script("create temp table t (x text)");
+         auto in = co_await c.copy_in("copy t from stdin");
+         const frozen still(pid);
+         const std::string block(1'000'000, 'x');
+         for (int i = 0; i < 100; ++i) co_await in.write(block);
+       }},
+      {"copy in, at its end",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         co_await c.script("create temp table t (x text)");
+         auto in = co_await c.copy_in("copy t from stdin");
+         co_await in.row("x");
+         const frozen still(pid);
+         (void)co_await in.finish();
+       }},
+      {"copy out",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         auto out = co_await c.copy_out("copy (select repeat('x', 10000) from generate_series(1, 100000)) to stdout");
+         (void)co_await out.next();
+         const frozen still(pid);
+         for (auto row = co_await out.next(); row; row = co_await out.next()) continue;
+       }},
+      {"pipeline",
+       [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         auto batch = c.pipeline(pg::pipeline_mode::independent);
+         batch.exec("select 1");
+         batch.exec("select 2");
+         const frozen still(pid);
+         co_await batch.run();
+       }},
+      {"transaction", [](pg::connection& c, int pid) -> asio::awaitable<void> {
+         auto inside = [pid](pg::transaction& t) -> asio::awaitable<void> {
+           const frozen still(pid);
+           co_await t.exec("select 1");
+         };
+         co_await c.transaction(inside);
+       }}};
+  for (const auto& [name, what] : verbs) {
+    INFO(name);
+    bool frozen_here = true;
+    auto task = [&, run_it = what]() -> asio::awaitable<pg::error> {
+      auto c = co_await limited(40ms);
+      frozen_here = frozen(c.backend_pid()).stopped();
+      const auto failure = co_await error_of(run_it(c, c.backend_pid()));
+      must(!c.usable() && c.after_lease() == lease_end::broken, "of no more use");
+      co_return failure;
+    };
+    const stopwatch time;
+    std::optional<pg::error> failure;
+    try {
+      failure = run(task());
+    } catch (const std::exception& e) {
+      UNSCOPED_INFO(e.what());
+    }
+    if (!frozen_here) {
+      WARN("skipped: the server's processes cannot be stopped from here");
+      return;
+    }
+    REQUIRE(failure);
+    INFO(failure->what());
+    const bool silent = failure->reason() == pg::errc::server_silent || failure->reason() == pg::errc::outcome_unknown;
+    CHECK(silent);
+    CHECK(failure->connection_lost());
+    CHECK(time.seconds() < 30);
+    if (std::string(name) == "exec") {
+      CHECK(std::string(failure->what()).find("has been silent for") != std::string::npos);
+      CHECK(failure->code() == std::errc::timed_out);
+    }
+  }
+}
+
+TEST_CASE("given a server that falls silent in the middle of an answer, when the limit passes, then the call ends",
+          "[postgres][field-L3]") {
+  const std::string half =
+      protocol_message('T', std::string("\0\1c\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0", 22)).substr(0, 12);
+  for (const std::string& said : {std::string(), half}) {
+    fake_server peer(logs_in([said](const std::string&) { return said; }), true);
+    auto task = [&]() -> asio::awaitable<pg::error> {
+      pg::options settings(peer.conninfo());
+      settings.response_timeout = settings.cancel_timeout = 40ms;
+      auto c = co_await pg::connection::connect(settings);
+      co_return co_await error_of(c.script("select 1"));
+    };
+    const auto failure = run(task());
+    CHECK(failure.reason() == pg::errc::server_silent);
+    CHECK(failure.connection_lost());
+  }
+}
+
+TEST_CASE("given statements cancelled again and again under load, when others follow, then each gets its own answer in the same session",
+          "[postgres][server][field-U7]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  std::atomic<int> ended{0};
+  std::atomic<int> kept{0};
+  std::atomic<int> wrong{0};
+  auto user = [&](int number) -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const int pid = c.backend_pid();
+    asio::cancellation_signal signal;
+    for (int i = 0; i < 100; ++i) {
+      const int token = number * 1000 + i;
+      bool done = false;
+      // Some are cancelled before the server has begun, some in the middle, some as they end.
+      auto work = [&c, token, i]() -> asio::awaitable<void> {
+        co_await c.exec("select $1::int from pg_sleep($2)", -token, (i % 10) / 1000.0);
+      };
+      asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { done = true; }));
+      co_await pause(std::chrono::milliseconds(i % 7));
+      signal.emit(asio::cancellation_type::terminal);
+      while (!done) co_await pause(1ms);
+      const bool usable = c.usable();
+      if (!usable) break;
+      const auto answer = co_await c.one<int>("select $1::int", token);
+      if (answer != token) ++wrong;
+      if (c.backend_pid() == pid) ++kept;
+    }
+    ++ended;
+  };
+  for (int i = 0; i < 6; ++i) asio::co_spawn(context, user(i + 1), asio::detached);
+  context.run_for(hang);
+  CHECK(ended == 6);
+  CHECK(kept == 600);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("given a crowd of statements, when all are cancelled at once, then a few threads do it and every connection is kept",
+          "[postgres][server][field-L12]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  constexpr int crowd = 40;
+  int kept = 0;
+  int ready = 0;
+  std::size_t most = 0;
+  bool over = false;
+  std::vector<std::unique_ptr<asio::cancellation_signal>> signals;
+  for (int i = 0; i < crowd; ++i) signals.push_back(std::make_unique<asio::cancellation_signal>());
+  auto user = [&](int number) -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.cancel_timeout = 20s;
+    auto c = co_await pg::connection::connect(settings);
+    const int pid = c.backend_pid();
+    bool done = false;
+    auto work = [&c]() -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60)"); };
+    asio::co_spawn(
+        context, work(),
+        asio::bind_cancellation_slot(signals[static_cast<std::size_t>(number)]->slot(), [&](std::exception_ptr) { done = true; }));
+    ++ready;
+    while (!done) co_await pause(1ms);
+    const auto same = co_await c.one<int>("select pg_backend_pid()");
+    if (same == pid) ++kept;
+  };
+  auto all = [&]() -> asio::awaitable<void> {
+    while (ready < crowd) co_await pause(5ms);
+    co_await pause(50ms);
+    for (auto& signal : signals) signal->emit(asio::cancellation_type::terminal);
+    while (kept < crowd && !over) {
+      most = std::max(most, pg::detail::cancel_desk::instance().threads());
+      co_await pause(1ms);
+    }
+  };
+  asio::co_spawn(context, all(), asio::detached);
+  for (int i = 0; i < crowd; ++i) asio::co_spawn(context, user(i), asio::detached);
+  context.run_for(hang);
+  over = true;
+  CHECK(kept == crowd);
+  CHECK(most <= pg::detail::cancel_desk::most_of_a_server);
+}
+
+TEST_CASE("given requests to a server that holds its threads, when another server's come, then they do not wait for it",
+          "[postgres][field-L12]") {
+  using pg::detail::cancel_desk;
+  using pg::detail::cancel_job;
+  std::atomic<bool> let_go{false};
+  std::atomic<int> sent{0};
+  std::atomic<int> refused{0};
+  const auto now = pg::detail::clock::now();
+  std::vector<std::shared_ptr<cancel_job>> stuck;
+  auto& desk = cancel_desk::instance();
+  for (int i = 0; i < 10; ++i) {
+    stuck.push_back(std::make_shared<cancel_job>(
+        "silent", now + 50s,
+        [&] {
+          while (!let_go) std::this_thread::sleep_for(1ms);
+          return false;
+        },
+        [&](bool) { ++refused; }));
+    CHECK(desk.submit(stuck.back()));
+  }
+  CHECK(desk.threads() == cancel_desk::most_of_a_server);
+  CHECK(desk.waiting() == 8);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(desk.submit(std::make_shared<cancel_job>(
+        "well", now + 50s, [] { return true; }, [&](bool taken) { sent += taken ? 1 : 0; })));
+  }
+  const stopwatch time;
+  while (sent < 5 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(sent == 5);
+  // Whoever gives up one that waits knows that it is never sent.
+  CHECK(stuck.back()->give_up());
+  CHECK(refused == 1);
+  CHECK_FALSE(stuck.front()->give_up());
+  let_go = true;
+  while ((desk.threads() > 0 || refused < 10) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(refused == 10);
+  CHECK(desk.threads() == 0);
+  CHECK(desk.waiting() == 0);
+}
+
+TEST_CASE(
+    "given a connection that has to be writable, when its server was silent for long, then it is asked for its role before anything else",
+    "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = [](bool demoted) -> asio::awaitable<std::optional<pg::error>> {
+    pg::options settings(server() + " target_session_attrs=read-write");
+    settings.response_timeout = 50ms;
+    settings.cancel_timeout = 20s;
+    auto c = co_await pg::connection::connect(settings);
+    if (demoted) co_await c.script("set default_transaction_read_only to on");
+    must(c.usable() && c.after_lease() == lease_end::clean, "before");
+    const auto late = co_await error_of(c.exec("select pg_sleep(60)"));
+    must(late.reason() == pg::errc::response_timeout, "late");
+    must(!c.usable() && c.after_lease() == lease_end::needs_reset, "not handed on unasked");
+    if (!demoted) {
+      co_await c.reset();
+      must(c.usable() && c.after_lease() == lease_end::clean, "asked at the end of the lease");
+      (void)co_await error_of(c.exec("select pg_sleep(60)"));
+      const auto one = co_await c.one<int>("select 1");
+      must(one == 1 && c.usable(), "asked before the next statement");
+      co_return std::nullopt;
+    }
+    co_return co_await error_of(c.exec("select 1"));
+  };
+  CHECK_FALSE(run(task(false)));
+  const auto failure = run(task(true));
+  REQUIRE(failure);
+  CHECK(failure->connection_lost());
+  CHECK(std::string(failure->what()).find("target_session_attrs") != std::string::npos);
+}

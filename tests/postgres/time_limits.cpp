@@ -1,0 +1,331 @@
+// tidepool - a server that does not answer: time limits, cancellation, and what becomes of the connection.
+#include <signal.h>
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fake_server.hpp"
+
+using namespace tidepool_tests;
+using tidepool::lease_end;
+
+namespace {
+
+void must(bool holds, const char* what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+/// What a coroutine threw; runs it with a cancellation slot.
+struct ending {
+  bool done = false;
+  std::string text;
+  std::error_code code;
+  void take(std::exception_ptr failure) {
+    done = true;
+    if (!failure) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::system_error& e) {
+      code = e.code();
+      text = e.what();
+    }
+  }
+};
+
+/// The connection serves the next statement, in the same session.
+asio::awaitable<void> must_be_well(pg::connection& c, int pid) {
+  must(c.usable() && c.after_lease() == lease_end::clean, "clean");
+  const auto same = co_await c.one<int>("select pg_backend_pid()");
+  must(same == pid, "the same session");
+}
+
+}  // namespace
+
+TEST_CASE("given a statement with a time limit, when it takes longer, then it is cancelled and the connection is kept",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<pg::error> {
+    auto c = co_await connect();
+    const int pid = c.backend_pid();
+    const auto failure = co_await error_of(c.exec(pg::within(50ms), "select pg_sleep(60)"));
+    co_await must_be_well(c, pid);
+    co_return failure;
+  };
+  const stopwatch time;
+  const auto failure = run(task());
+  CHECK(failure.reason() == pg::errc::response_timeout);
+  CHECK(failure.is("57014"));
+  CHECK(failure.code() == std::errc::timed_out);
+  CHECK_FALSE(failure.connection_lost());
+  CHECK(std::string(failure.what()).find("within 50 ms") != std::string::npos);
+  CHECK(time.seconds() < 30);
+}
+
+TEST_CASE("given options with a response timeout, when any verb waits longer, then it is cancelled and the connection is kept",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.response_timeout = 40ms;
+    auto c = co_await pg::connection::connect(settings);
+    const int pid = c.backend_pid();
+    const auto late = [](const pg::error& e) { return e.reason() == pg::errc::response_timeout && e.is("57014"); };
+    must(late(co_await error_of(c.exec("select pg_sleep(60)"))), "exec");
+    must(late(co_await error_of(c.script("select 1; select pg_sleep(60); select 2"))), "script");
+    must(late(co_await error_of(c.one<int>("select 1 from pg_sleep($1)", 60))), "one");
+    co_await must_be_well(c, pid);
+
+    // The first rows come; the next one does not.
+    auto rows = co_await c.stream<int, std::string>(
+        "select case when i < 3 then i else (select 1 from pg_sleep(60)) end, repeat('x', 20000) from generate_series(1, 4) i");
+    const auto first = co_await rows.next();
+    must(first && std::get<0>(*first) == 1, "a first row");
+    std::optional<pg::error> none;
+    for (int i = 0; i < 10 && !none; ++i) {
+      try {
+        (void)co_await rows.next();
+      } catch (const pg::error& e) {
+        none = e;
+      }
+    }
+    must(none && none->reason() == pg::errc::response_timeout, "stream");
+    co_await must_be_well(c, pid);
+
+    must(late(co_await error_of(c.copy_out("copy (select pg_sleep(60)) to stdout"))), "copy out, before it begins");
+    auto out = co_await c.copy_out(
+        "copy (select case when i < 4 then i else (select 1 from pg_sleep(60)) end, repeat('x', 20000) from generate_series(1, 5) i) to "
+        "stdout");
+    std::optional<pg::error> line;
+    for (int i = 0; i < 10 && !line; ++i) {
+      try {
+        (void)co_await out.next();
+      } catch (const pg::error& e) {
+        line = e;
+      }
+    }
+    must(line && line->reason() == pg::errc::response_timeout, "copy out");
+    co_await must_be_well(c, pid);
+
+    // Its trigger waits when the data has ended.
+    co_await c.script(
+        "create temp table slow (i int); create function pg_temp.wait() returns trigger language plpgsql as "
+        "$$ begin perform pg_sleep(60); return new; end $$; create trigger w before insert on slow for each row execute function "
+        "pg_temp.wait()");
+    auto in = co_await c.copy_in("copy slow from stdin");
+    co_await in.row(1);
+    must(late(co_await error_of(in.finish())), "copy in");
+    auto count = co_await c.one<int>("select count(*)::int from slow");
+    must(count == 0, "nothing of it");
+    co_await must_be_well(c, pid);
+
+    auto batch = c.pipeline(pg::pipeline_mode::atomic);
+    auto a = batch.exec("select 1");
+    auto b = batch.exec("select pg_sleep(60)");
+    auto d = batch.exec("select 3");
+    must(late(co_await error_of(batch.run())), "pipeline");
+    auto each = c.pipeline(pg::pipeline_mode::independent);
+    auto x = each.exec("select 1");
+    auto y = each.exec("select pg_sleep(60)");
+    auto z = each.exec("select 3");
+    co_await each.run();
+    must(x->one<int>() == 1 && z->one<int>() == 3, "the others are served");
+    bool told = false;
+    try {
+      (void)y.get();
+    } catch (const pg::error& e) {
+      told = late(e);
+    }
+    must(told, "its own error");
+    co_await must_be_well(c, pid);
+
+    // A limit of one call is for that one alone.
+    const auto longer = co_await c.prepare("select 1 from pg_sleep($1)");
+    must(late(co_await error_of(c.exec(pg::within(20ms), longer, 60))), "prepared");
+    co_await must_be_well(c, pid);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a limit, when the server sends something all the time, then only a limit of the whole statement ends it",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.response_timeout = 300ms;
+    auto c = co_await pg::connection::connect(settings);
+    const std::string sql = "do $$ begin for i in 1..8 loop raise notice '%', repeat('x', 10000); perform pg_sleep(0.1); end loop; end $$";
+    co_await c.script(sql);
+    const auto failure = co_await error_of(c.script(pg::within(200ms), sql));
+    must(failure.reason() == pg::errc::response_timeout && c.usable(), "the whole of it");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a statement that ends while it is being cancelled, when its answer comes, then that is what the caller gets",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const int pid = c.backend_pid();
+    co_await c.script("create temp table kept (i int)");
+    // Being cancelled does not keep it from its work.
+    const std::string stubborn = "do $$ begin perform pg_sleep(60); exception when query_canceled then insert into kept values (1); end $$";
+    const auto done = co_await c.exec(pg::within(30ms), stubborn);
+    must(done.command() == "DO", "done");
+    const auto failure = co_await error_of(
+        c.exec(pg::within(30ms), "do $$ begin perform pg_sleep(60); exception when query_canceled then raise division_by_zero; end $$"));
+    must(failure.is("22012"), "the server's own error");
+    const auto rows = co_await c.one<int>("select count(*)::int from kept");
+    must(rows == 1, "and its work is there");
+    co_await must_be_well(c, pid);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a limit in a transaction, when it passes, then the transaction is rolled back and the connection is kept",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    const int pid = c.backend_pid();
+    auto body = [](pg::transaction& t) -> asio::awaitable<void> {
+      co_await t.script("create temp table gone (i int)");
+      co_await t.exec(pg::within(30ms), "select pg_sleep(60)");
+    };
+    const auto failure = co_await error_of(c.transaction(body));
+    must(failure.reason() == pg::errc::response_timeout, "told");
+    const auto there = co_await c.one<bool>("select to_regclass('pg_temp.gone') is not null");
+    must(!there, "rolled back");
+    co_await must_be_well(c, pid);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given limits that make no sense, when a call is made, then it says so", "[postgres][field-L3]") {
+  CHECK_THROWS_AS(pg::within(0s), pg::error);
+  CHECK_THROWS_AS(pg::within(-1s), pg::error);
+  CHECK(pg::within(tidepool::no_limit).limit() == tidepool::no_limit);
+}
+
+TEST_CASE("given a cancelled coroutine, when the server ends its statement in time, then the connection is kept",
+          "[postgres][server][field-L12]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  ending end;
+  bool well = false;
+  std::exception_ptr failure;
+  asio::cancellation_signal signal;
+  pg::connection c;
+  auto sleeper = [&c](bool total) -> asio::awaitable<void> {
+    if (total) co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_await c.exec("select pg_sleep(60)");
+  };
+  for (const bool total : {false, true}) {
+    end = ending();
+    well = false;
+    auto all = [&]() -> asio::awaitable<void> {
+      c = co_await connect();
+      const int pid = c.backend_pid();
+      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+      co_await pause(50ms);
+      signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
+      while (!end.done) co_await pause(1ms);
+      co_await must_be_well(c, pid);
+      well = true;
+      c = pg::connection();
+    };
+    asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+    context.run_for(hang);
+    context.restart();
+    if (failure) std::rethrow_exception(failure);
+    CHECK(well);
+    CHECK(end.code == asio::error::operation_aborted);
+    CHECK(end.text.find("the connection is kept") != std::string::npos);
+  }
+}
+
+TEST_CASE("given verbs of all kinds, when their coroutine is cancelled in the middle, then each leaves a connection that is well",
+          "[postgres][server][field-L12]") {
+  NEEDS_SERVER();
+  using body = asio::awaitable<void> (*)(pg::connection&);
+  const std::vector<std::pair<const char*, body>> verbs = {
+      {"script", [](pg::connection& c) -> asio::awaitable<void> { co_await c.script("select 1; select pg_sleep(60)"); }},
+      {"stream",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto rows =
+             co_await c.stream<int>("select case when i < 3 then i else (select 1 from pg_sleep(60)) end from generate_series(1, 4) i");
+         for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
+       }},
+      {"copy out",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto out = co_await c.copy_out("copy (select pg_sleep(60)) to stdout");
+         (void)co_await out.next();
+       }},
+      {"copy in",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto in = co_await c.copy_in("copy slow from stdin");
+         co_await in.row(1);
+         (void)co_await in.finish();
+       }},
+      {"copy in, in the middle of the data",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto in = co_await c.copy_in("copy slow from stdin");
+         const std::string block(100'000, '1');
+         for (int i = 0; i < 1000; ++i) co_await in.write(block);
+       }},
+      {"pipeline",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto batch = c.pipeline(pg::pipeline_mode::atomic);
+         batch.exec("select 1");
+         batch.exec("select pg_sleep(60)");
+         batch.exec("select 1");
+         co_await batch.run();
+       }},
+      {"independent pipeline",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto batch = c.pipeline(pg::pipeline_mode::independent);
+         batch.exec("select pg_sleep(60)");
+         batch.exec("select pg_sleep(60)");
+         co_await batch.run();
+         co_await c.exec("select 1");
+       }},
+      {"a large statement",
+       [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60), $1", std::string(30'000'000, 'x')); }}};
+  for (const auto& [name, what] : verbs) {
+    INFO(name);
+    asio::io_context context;
+    ending end;
+    bool well = false;
+    std::exception_ptr failure;
+    asio::cancellation_signal signal;
+    auto all = [&, run_it = what]() -> asio::awaitable<void> {
+      pg::options settings(server());
+      settings.cancel_timeout = 20s;
+      auto c = co_await pg::connection::connect(settings);
+      const int pid = c.backend_pid();
+      co_await c.script(
+          "create temp table slow (i text); create function pg_temp.wait() returns trigger language plpgsql as $$ begin "
+          "perform pg_sleep(60); return new; end $$; create trigger w before insert on slow for each row execute function pg_temp.wait()");
+      asio::co_spawn(context, run_it(c), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+      co_await pause(30ms);
+      signal.emit(asio::cancellation_type::terminal);
+      while (!end.done) co_await pause(1ms);
+      co_await must_be_well(c, pid);
+      well = true;
+    };
+    asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+    context.run_for(hang);
+    CHECK(end.code == asio::error::operation_aborted);
+    CHECK(well);
+    std::string why;
+    try {
+      if (failure) std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    INFO(why << " / " << end.text);
+    CHECK_FALSE(failure);
+  }
+}
