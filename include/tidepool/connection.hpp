@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -97,6 +98,17 @@ concept has_last_round_trip = requires(const C& c) {
 template <class C>
 concept has_watch = requires(C& c, std::function<void()> gone) {
   c.watch(std::move(gone));
+};
+/// `peer() const`, giving text: which server it leads to ("db1:5432"), for events and error texts. Asked once, when it is made.
+template <class C>
+concept has_peer = requires(const C& c) {
+  std::string(c.peer());
+};
+/// `why_broken() const`, giving text without a secret: why it is not usable, or outdated, as far as it knows; else empty. Asked before it
+/// is destroyed, when nothing runs on it.
+template <class C>
+concept has_why_broken = requires(const C& c) {
+  std::string(c.why_broken());
 };
 /// `void context_gone() noexcept`: the execution context is being destroyed; let go of all I/O objects on it.
 template <class C>

@@ -42,6 +42,7 @@ enum class close_reason {
   invalid,       ///< validation failed
   reset_failed,  ///< the reset at return failed
   recycled,      ///< `recycle()`
+  outdated,      ///< the servers changed: it, or another of its age, leads to one of the wrong role, or to one that went down as a whole
   shrunk,        ///< `resize()` or scaling
   abandoned,     ///< taken from a leaked lease
   detached,      ///< the holder took it with `detach()`
@@ -51,8 +52,8 @@ enum class close_reason {
 inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
 
 inline const char* to_string(close_reason reason) noexcept {
-  constexpr const char* names[] = {"idle",     "lifetime", "max_uses",  "broken",   "invalid", "reset_failed",
-                                   "recycled", "shrunk",   "abandoned", "detached", "shutdown"};
+  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "broken",    "invalid",  "reset_failed",
+                                   "recycled", "outdated", "shrunk",   "abandoned", "detached", "shutdown"};
   return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
 }
 
@@ -70,13 +71,16 @@ struct lease_report {
 /// A connect succeeded.
 struct created_event {
   connection_id id;
-  duration connect_time;  ///< from the start of this attempt, without the pauses before it
+  duration connect_time;      ///< from the start of this attempt, without the pauses before it
+  std::string_view server{};  ///< what the connection's `peer()` said; empty without that
 };
 /// A connection that was created is gone, whichever way it left: `created_event` and this one come in pairs.
 struct destroyed_event {
   connection_id id;
   close_reason reason;
-  duration age;  ///< since it was connected
+  duration age;               ///< since it was connected
+  std::string_view server{};  ///< as in its `created_event`
+  std::string_view cause{};   ///< what was found, where `reason` is `broken`, `invalid`, `reset_failed` or `outdated`; else empty
 };
 /// A caller got a lease.
 struct checkout_event {
@@ -89,7 +93,8 @@ struct checkin_event {
   connection_id id;
   duration held;
 };
-/// A connect failed or ran into `connect_timeout`.
+/// A connect failed or ran into `connect_timeout`; or a connection was lost within `retry_delay` of its connect and before it served
+/// anybody.
 struct connect_failed_event {
   std::string_view error;         ///< what the connector's exception said
   std::size_t failures_in_a_row;  ///< attempts in flight together that fail together count as one
@@ -98,7 +103,8 @@ struct connect_failed_event {
 /// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {
   connection_id id;
-  std::string_view error;  ///< what the validation's exception said
+  std::string_view error;     ///< what the validation's exception said
+  std::string_view server{};  ///< as in its `created_event`
 };
 /// A lease has been held too long, or one of which that was said has ended.
 struct leak_event {

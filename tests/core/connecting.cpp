@@ -338,6 +338,135 @@ TEST_CASE("given open() past its patience, when the reason then is one that pass
   r.finish();
 }
 
+TEST_CASE("given logins that work and connections that die in their first lease, then the pool backs off as it should", "[field-L7]") {
+  auto config = calm(0, 4);
+  config.max_retries = config.breaker_threshold = no_limit;
+  const bool told = GENERATE(false, true);  // whether the connection knows when its server last answered
+  rig r(config);
+  for (int i = 0; i < 20; ++i) r.acquire(1h);
+  while (r.now < 1h + 60s) {
+    while (!r.in(slot_state::connecting).empty()) r.connect_ok();
+    for (auto* s : r.in(slot_state::leased)) {
+      r.now += 1ms;
+      r.give_back(*s, lease_end::broken, told ? s->born - 1us : tick{});
+    }
+    r.acquire(1h);
+    r.advance(10ms);
+  }
+  CHECK(r.connects <= 4 + 15);  // at first as many as are wanted, then one after each pause
+  CHECK(r.connects >= 4 + 6);
+  CHECK(r.core.failures_in_a_row() >= 6);
+  CHECK(r.stats().state == pool_state::critical);
+  // One that serves ends it.
+  r.until_connecting();
+  r.connect_ok();
+  CHECK(r.core.failures_in_a_row() >= 6);
+  CHECK(r.stats().connecting == 0);  // one after the other until then
+  auto& s = r.first(slot_state::leased);
+  r.give_back_fast(s, lease_end::clean, told ? s.born + 1ms : tick{});
+  CHECK(r.core.failures_in_a_row() == 0);
+  CHECK(r.stats().connecting == 3);
+  r.finish();
+}
+
+TEST_CASE("given connections that die before they serve, when callers count, then breaker and max_retries refuse them", "[field-L7]") {
+  auto config = calm(0, 1);
+  const bool by_breaker = GENERATE(false, true);
+  config.max_retries = by_breaker ? no_limit : 2;
+  config.breaker_threshold = by_breaker ? 3 : no_limit;
+  rig r(config);
+  auto& w = r.acquire(1h);
+  r.connect_ok();
+  auto& last = r.acquire(1h);
+  r.give_back(w, lease_end::broken);
+  for (int i = 0; i < 2; ++i) {
+    auto& next = r.acquire(1h);
+    r.until_connecting();
+    r.connect_ok();
+    r.give_back(r.first(slot_state::leased), lease_end::broken);
+    if (i == 1) CHECK(next.failed_with(by_breaker ? errc::circuit_open : errc::connect_failed) == by_breaker);
+  }
+  CHECK(last.served());  // and what he met is his
+  CHECK(r.stats().breaker == (by_breaker ? breaker_state::open : breaker_state::closed));
+  r.finish();
+}
+
+TEST_CASE("given a connection that dies, when it has served, is old, or its holder discards it, then connecting is fine", "[field-L7]") {
+  rig r(calm(0, 1));
+  auto& a = r.acquire(1h);
+  r.connect_ok();
+  SECTION("it answered") { r.give_back(*a.got(), lease_end::broken, r.now + 1ms); }
+  SECTION("it has been leased before") {
+    r.give_back(a);
+    auto& b = r.acquire();
+    r.give_back(b, lease_end::broken);
+  }
+  SECTION("it is older than retry_delay") {
+    r.advance(1s);
+    r.give_back(a, lease_end::broken);
+  }
+  SECTION("by its holder's word alone") {
+    r.discarded = true;
+    r.give_back(a, lease_end::broken);
+  }
+  CHECK(r.stats().closed(close_reason::broken) == 1);
+  CHECK(r.core.failures_in_a_row() == 0);
+  r.acquire();
+  CHECK(r.stats().connecting == 1);
+  r.finish();
+}
+
+TEST_CASE("given a new connection, when the pool's own first look or reset kills it, then that is a failed connect too", "[field-L7]") {
+  auto config = calm(0, 1);
+  config.pre_ping = true;
+  config.alive_bypass = 0s;
+  config.max_retries = no_limit;
+  config.retry_delay = config.max_retry_delay = 10s;  // a validation that overruns is soon enough
+  rig r(config);
+  auto& a = r.acquire(1h);
+  r.connect_ok();
+  REQUIRE(a.served());
+  SECTION("reset") {
+    r.give_back(a, lease_end::needs_reset);
+    r.reset_done(r.first(slot_state::resetting), false);
+  }
+  SECTION("reset without an end") {
+    r.give_back(a, lease_end::needs_reset);
+    r.advance(config.reset_timeout);
+  }
+  SECTION("found dead before its first hand-out") { r.bounce(a); }
+  SECTION("validation") {
+    r.discarded = true;
+    r.give_back(a, lease_end::broken);
+    auto& b = r.acquire(1ms);
+    r.advance(1ms);
+    CHECK(b.failed_with(errc::timeout));
+    r.connect_ok();
+    auto& c = r.acquire(1h);
+    const bool hangs = GENERATE(false, true);
+    hangs ? r.advance(config.validation_timeout) : r.validated(r.first(slot_state::validating), false);
+    CHECK(c.waiting());
+  }
+  CHECK(r.core.failures_in_a_row() == 1);
+  CHECK(r.stats().connecting == 0);
+  r.finish();
+}
+
+TEST_CASE("given doubt whether connections live, when one lasts though nobody uses it, then the doubt ends by itself", "[field-L7]") {
+  auto config = calm(1, 2);
+  rig r(config);
+  auto& a = r.acquire(1h);
+  r.connect_ok();
+  r.give_back(a, lease_end::broken);
+  r.until_connecting();
+  r.connect_ok();
+  CHECK(r.stats().state == pool_state::degraded);
+  r.advance(config.max_retry_delay);
+  CHECK(r.stats().state == pool_state::healthy);
+  CHECK(r.armed == never);
+  r.finish();
+}
+
 TEST_CASE(
     "[T5][INV-8] given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away") {
   auto config = calm(0, 1);

@@ -140,7 +140,7 @@ class core_rig {
     if (s.state == slot_state::gone) {
       if (core.let_go(s)) free(s);
     } else {
-      core.returned(s, end, now, last_ok, duration(-1), acts);
+      core.returned(s, end, discarded, now, last_ok, held_for, acts);
     }
     pump();
   }
@@ -149,9 +149,9 @@ class core_rig {
   void give_back_fast(entry& s, lease_end end = lease_end::clean, tick last_ok = tick{}) {
     if (end == lease_end::clean) {
       if (!core.anybody_waits()) {
-        s.held = !core.put_back(s, now, last_ok, duration(-1));
+        s.held = !core.put_back(s, now, last_ok, held_for);
         if (!s.held) return check();
-      } else if (core_waiter* next = core.hand_over(s, now, last_ok, duration(-1))) {
+      } else if (core_waiter* next = core.hand_over(s, now, last_ok, held_for)) {
         ++static_cast<caller*>(next)->completions;
         return check();
       }
@@ -462,8 +462,10 @@ class core_rig {
   std::size_t connects = 0;
   std::size_t refuse_connects = 0;
   std::size_t scaled_to = 0;
-  bool manual = false;       ///< actions on slots stay in the core's list
-  bool hold_starts = false;  ///< operations are taken from the list, but their coroutines are not made yet
+  bool discarded = false;            ///< broken by the holder's word alone
+  duration held_for = duration(-1);  ///< what the shell says of it, if it timed the lease
+  bool manual = false;               ///< actions on slots stay in the core's list
+  bool hold_starts = false;          ///< operations are taken from the list, but their coroutines are not made yet
 
  private:
   void complete(caller& w) {

@@ -176,6 +176,7 @@ class duel {
   explicit duel(std::uint64_t seed) : random_(seed), config_(draw_config()), r(config_, seed), m(config_) {}
 
   void run(int steps) {
+    r.discarded = true;  // what a connection that dies unserved does to the back-off is not the model's
     for (int i = 0; i < steps; ++i) {
       step();
       if (!same()) return;
@@ -239,7 +240,7 @@ class duel {
       }
     } else if (what < 70) {
       if (const auto n = any_of(m.resetting)) {
-        const bool ok = choose(3) > 0;
+        const bool ok = choose(3) > 0 || slot(*n).uses == 1;
         m.reset_done(*n, ok);
         r.reset_done(slot(*n), ok);
       }

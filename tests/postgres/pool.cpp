@@ -465,3 +465,79 @@ TEST_CASE("given threads, kills and a small pool, when many work, then only stat
   CHECK(good > lost);
   CHECK(left == 0);
 }
+
+namespace {
+
+/// Keeps what is said of connections that end.
+struct coroner {
+  std::shared_ptr<std::vector<std::string>> said = std::make_shared<std::vector<std::string>>();
+  void on_event(std::string_view, const tidepool::destroyed_event& e) const {
+    said->push_back(std::string(to_string(e.reason)) + ": " + std::string(e.cause));
+  }
+};
+struct coroner_traits : tidepool::default_traits<pg::connection> {
+  using observer = coroner;
+};
+
+}  // namespace
+
+TEST_CASE("given a backend that is terminated, when its connection goes, then the event has the server's reason",
+          "[postgres][pool][server][field-L10]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::vector<std::string>> {
+    auto watcher = co_await connect();
+    const auto config = small(0, 1);
+    const coroner eye;
+    tidepool::basic_pool<pg::connection, coroner_traits> pool(co_await asio::this_coro::executor, ours(config), config, eye);
+    {
+      auto lease = co_await pool.acquire();
+      co_await watcher.exec("select pg_terminate_backend($1)", lease->backend_pid());
+      auto statement = lease->exec("select 1");
+      co_await error_of(std::move(statement));
+    }
+    {
+      auto lease = co_await pool.acquire();
+      lease.discard();
+    }
+    {
+      auto lease = co_await pool.acquire();
+      lease->abort();
+    }
+    co_await pool.close();
+    co_return *eye.said;
+  };
+  const auto said = run(task());
+  REQUIRE(said.size() == 3);
+  CHECK(said[0].find("broken: ") == 0);
+  CHECK(said[0].find("57P01") != std::string::npos);
+  CHECK(said[1] == "broken: discarded by its holder");
+  CHECK(said[2] == "broken: the connection was aborted");
+}
+
+TEST_CASE("given logins that work and sessions that end at once, when the pool is used, then connects are few",
+          "[postgres][pool][server][field-L7]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::uint64_t> {
+    auto watcher = co_await connect();
+    auto config = small(0, 4);
+    config.retry_delay = 100ms;
+    config.max_retry_delay = 1s;
+    config.max_retries = config.breaker_threshold = tidepool::no_limit;
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    const stopwatch time;
+    while (time.seconds() < 1) {
+      try {
+        auto lease = co_await pool.acquire(20ms);
+        co_await watcher.exec("select pg_terminate_backend($1)", lease->backend_pid());
+        co_await lease->exec("select 1");
+      } catch (const std::system_error&) {
+      }
+    }
+    const auto connects = pool.stats().connects_started;
+    co_await pool.close();
+    co_return connects;
+  };
+  const auto connects = run(task());
+  CHECK(connects >= 2);
+  CHECK(connects <= 15);
+}

@@ -166,16 +166,18 @@ class inspector {
     const bool stuck = s.waiting > 0 && !b_.suspended && !b_.closing;
     if (stuck) {
       b_.expect(s.idle_connections == 0 || s.validating >= s.waiting, "INV-5", "somebody waits beside an idle connection");
+      // A connection that is lost before it served is a failed connect, and the next connect that succeeds proves nothing yet.
+      const bool failing = b_.last_connect_failed || s.state == pool_state::degraded || s.state == pool_state::critical;
       const std::size_t coming = s.connecting + s.validating + s.resetting;
       const bool room = s.total_connections < s.max_size && s.connecting < b_.config.max_connecting;
-      const bool hungry = s.waiting > coming && room && !(s.connecting > 0 && b_.last_connect_failed);
+      const bool hungry = s.waiting > coming && room && !(s.connecting > 0 && failing);
       const bool tried = std::exchange(connects_when_quiet_, s.connects_started) != s.connects_started;
       if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
       duration patience{};
-      if (b_.last_connect_failed) patience = std::max({b_.config.max_retry_delay, b_.config.breaker_open_time, b_.config.retry_delay});
-      if (b_.last_connect_failed && b_.permanent_failures) patience = std::max<duration>(patience, 5s);
+      if (failing) patience = std::max({b_.config.max_retry_delay, b_.config.breaker_open_time, b_.config.retry_delay});
+      if (failing && b_.permanent_failures) patience = std::max<duration>(patience, 5s);
       b_.expect(!hungry || b_.sim->now() - b_.hungry_since <= patience, "INV-5", "somebody waits although a connection may be opened");
     } else {
       b_.hungry_since = time_point::max();

@@ -42,7 +42,7 @@ class connect_gate {
   explicit connect_gate(const pool_config& config) : breaker_(config), first_(config.retry_delay), longest_(config.max_retry_delay) {}
 
   bool may_start(tick now, std::size_t connecting) const noexcept {
-    if (now < permanent_until_) return false;
+    if (now < permanent_until_ || (doubtful_ && now < not_before_)) return false;
     if constexpr (Breaker::enabled) {
       if (breaker_.state() != breaker_state::closed) return breaker_.allows(now, connecting);
     }
@@ -51,7 +51,9 @@ class connect_gate {
   /// When time alone will let a connect start; `never` while that hangs on an attempt in flight.
   tick opens_at(std::size_t connecting) const noexcept {
     if constexpr (Breaker::enabled) {
-      if (breaker_.state() != breaker_state::closed) return connecting ? never : std::max(breaker_.retry_at(), permanent_until_);
+      if (breaker_.state() != breaker_state::closed) {
+        return connecting ? never : std::max({breaker_.retry_at(), permanent_until_, doubtful_ ? not_before_ : tick{}});
+      }
     }
     return std::max(not_before_, permanent_until_);
   }
@@ -72,6 +74,7 @@ class connect_gate {
   void succeeded(tick now) noexcept {
     permanent_until_ = tick{};
     if (!doubtful_) return start_over();
+    not_before_ = later(now, pause_);  // the next one has to wait for what becomes of this one
     calm_from_ = later(now, longest_);
   }
   void failed(std::uint32_t wave, failure_kind kind, tick now, splitmix& random) noexcept {
@@ -90,7 +93,8 @@ class connect_gate {
       ++steps_;
     }
     // Equal jitter: half of the delay is certain, half is random, so that many pools do not retry in step.
-    not_before_ = later(now, delay / 2 + duration(static_cast<duration::rep>(static_cast<double>(delay.count()) / 2 * random.unit())));
+    pause_ = delay / 2 + duration(static_cast<duration::rep>(static_cast<double>(delay.count()) / 2 * random.unit()));
+    not_before_ = later(now, pause_);
     if (passes_by_itself(kind)) {
       futile_ = 0;
       if constexpr (Breaker::enabled) breaker_.succeeded();
@@ -100,10 +104,12 @@ class connect_gate {
       if constexpr (Breaker::enabled) breaker_.failed(now);
     }
   }
-  /// A connection of this wave was lost before it served anybody.
-  void died_unserved(std::uint32_t wave, tick now, splitmix& random) noexcept {
-    if (wave == wave_) doubtful_ = true;
+  /// A connection of this wave was lost before it served anybody. False: the wave has been counted.
+  bool died_unserved(std::uint32_t wave, tick now, splitmix& random) noexcept {
+    if (wave != wave_) return false;
+    doubtful_ = true;
     failed(wave, failure_kind::transient, now, random);
+    return true;
   }
   /// A connection served.
   void proved() noexcept {
@@ -145,6 +151,7 @@ class connect_gate {
   [[no_unique_address]] Breaker breaker_;
   duration first_;
   duration longest_;
+  duration pause_{};  ///< the latest
   tick not_before_{};
   tick permanent_until_{};
   tick since_{};

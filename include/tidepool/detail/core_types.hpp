@@ -47,11 +47,15 @@ struct core_slot : list_hook {
   close_reason reason = close_reason::broken;
   bool background_check = false;  ///< validating in its place in the idle list
   bool leak_reported = false;
-  bool cancel_wanted = false;  ///< its operation is to end before it began
-  bool aborting = false;       ///< the shell is shutting its socket
-  bool left_behind = false;    ///< whoever held it is through; who aborts it, or was going to, frees it
-  std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
-  relaxed<bool> by_the_book;   ///< not to be parked, and if it is, not to be handed out from there
+  bool returns_slowly = false;  ///< its return is to be seen by `returned()`
+  bool on_trial = false;        ///< made while it was in doubt whether new connections live
+  bool died_unserved = false;   ///< lost soon after its connect, before it served anybody: a failed connect
+  bool overran = false;         ///< its operation took too long
+  bool cancel_wanted = false;   ///< its operation is to end before it began
+  bool aborting = false;        ///< the shell is shutting its socket
+  bool left_behind = false;     ///< whoever held it is through; who aborts it, or was going to, frees it
+  std::uint32_t wave = 0;       ///< of connect attempts, see connect_gate
+  relaxed<bool> by_the_book;    ///< not to be parked, and if it is, not to be handed out from there
   std::uint64_t generation = 0;
   std::uint64_t uses = 0;
   relaxed<tick> checked_out;       ///< `never` while it is parked

@@ -70,7 +70,7 @@ class pool_core {
   /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
   /// `last_ok`: the server's last answer if that is known, else zero. `held`: negative when this lease was not sampled.
   bool put_back(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
-    if (!waiters_.empty() || !admits_ || slot.state != slot_state::leased || slot.leak_reported || slot.generation != generation_ ||
+    if (!waiters_.empty() || !admits_ || slot.state != slot_state::leased || slot.returns_slowly || slot.generation != generation_ ||
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return false;
     if (live() > min_ && later(now, config_.idle_timeout) < armed_at_) return false;
@@ -126,7 +126,7 @@ class pool_core {
   /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.
   core_waiter* hand_over(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     core_waiter* head = waiters_.front();
-    if (!head || !admits_ || slot.state != slot_state::leased || slot.leak_reported || slot.generation != generation_ ||
+    if (!head || !admits_ || slot.state != slot_state::leased || slot.returns_slowly || slot.generation != generation_ ||
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return nullptr;
     if constexpr (OwnValidation) {
@@ -179,7 +179,8 @@ class pool_core {
   void connected(core_slot& slot, tick now, core_actions& a) noexcept;
   void connect_failed(core_slot& slot, failure_kind kind, tick now, core_actions& a) noexcept;
   void validated(core_slot& slot, bool ok, tick now, core_actions& a) noexcept;
-  void returned(core_slot& slot, lease_end end, tick now, tick last_ok, duration held, core_actions& a) noexcept;
+  /// `discarded`: broken by the word of its holder alone.
+  void returned(core_slot& slot, lease_end end, bool discarded, tick now, tick last_ok, duration held, core_actions& a) noexcept;
   void reset_done(core_slot& slot, bool ok, tick now, core_actions& a) noexcept;
   void closed(core_slot& slot, tick now, core_actions& a) noexcept;
   void detach(core_slot& slot, tick now, core_actions& a) noexcept;
@@ -304,6 +305,18 @@ class pool_core {
     slot.relends_seen = relends;
     slot.unused_seen = unused;
   }
+  /// It is lost. Soon after its connect, and before it served anybody, that is a failed connect, or connecting to something that takes
+  /// logins and then hangs up would go on without a pause. `earlier`: leases before; `answered`: the server's last answer if that is known.
+  void note_loss(core_slot& slot, std::uint64_t earlier, tick answered, tick now) noexcept {
+    const bool served = slot.last_ok > slot.born || (earlier > 0 && answered == tick{});
+    if (served || now >= later(slot.born, config_.retry_delay)) return;
+    slot.died_unserved = gate_.died_unserved(slot.wave, now, random_);
+  }
+  /// It came back, or answered.
+  void note_service(const core_slot& slot, tick answered) noexcept {
+    if (slot.on_trial && (answered == tick{} || slot.last_ok > slot.born)) gate_.proved();
+  }
+  void unreport(core_slot& slot) noexcept { slot.leak_reported = slot.returns_slowly = slot.on_trial = false; }
   bool worn_out(const core_slot& slot) const noexcept {
     if constexpr (lifetime_policy::enabled) return lifetime_.worn_out(slot.uses);
     return false;
@@ -327,7 +340,7 @@ class pool_core {
 
   void start(tick now) noexcept;
   void begin_close(tick now, core_actions& a) noexcept;
-  void outdate_all(tick now) noexcept;
+  void outdate_all(close_reason why, tick now) noexcept;
 
   void deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept;
   void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;
@@ -381,6 +394,7 @@ class pool_core {
   intrusive_list<core_waiter> waiters_;
   intrusive_list<core_slot> leased_;  ///< in order of checkout
   std::uint64_t generation_ = 0;
+  close_reason generation_ended_ = close_reason::recycled;  ///< why the latest one did
   const pool_config& config_;
   std::size_t min_;
   std::size_t max_;

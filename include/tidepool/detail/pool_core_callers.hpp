@@ -121,6 +121,7 @@ TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
     return;
   }
   strike_off(slot, now);
+  note_loss(slot, slot.uses, tick{}, now);
   destroy(slot, close_reason::broken, now);
 }
 

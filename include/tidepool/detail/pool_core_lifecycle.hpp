@@ -110,15 +110,16 @@ TIDEPOOL_CORE(void)::resize(std::size_t min, std::size_t max, tick now, core_act
 }
 
 TIDEPOOL_CORE(void)::recycle(tick now, core_actions& a) noexcept {
-  outdate_all(now);
+  outdate_all(close_reason::recycled, now);
   settle(now, a);
 }
 
 /// A new generation: connections of the old one are closed now or when they come back.
-TIDEPOOL_CORE(void)::outdate_all(tick now) noexcept {
+TIDEPOOL_CORE(void)::outdate_all(close_reason why, tick now) noexcept {
   ++generation_;
+  generation_ended_ = why;
   for (core_slot* slot = leased_.front(); slot; slot = leased_.after(*slot)) slot->by_the_book = true;
-  while (core_slot* slot = idle_.oldest()) close_idle(*slot, close_reason::recycled, now);
+  while (core_slot* slot = idle_.oldest()) close_idle(*slot, why, now);
 }
 
 TIDEPOOL_CORE(pool_state)::state() const noexcept {

@@ -47,6 +47,7 @@ TIDEPOOL_CORE(void)::connected(core_slot& slot, tick now, core_actions& a) noexc
   set(slot, slot_state::validating);  // alive from here on; make_available moves it on at once
   if constexpr (scaling_policy::enabled) opened_.came(now);
   refresh(slot);
+  if (gate_.doubtful()) slot.on_trial = slot.returns_slowly = slot.by_the_book = true;
   make_available(slot, now, true, a);
   settle(now, a);
 }
@@ -69,11 +70,14 @@ TIDEPOOL_CORE(void)::validated(core_slot& slot, bool ok, tick now, core_actions&
   if (ok) {
     slot.last_ok = slot.validated_at = now;
     refresh(slot);
+    note_service(slot, now);
+  } else {
+    note_loss(slot, slot.uses, tick{}, now);
   }
   if (in_place && ok) {
     set(slot, slot_state::idle);
     if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
-    if (slot.generation != generation_) close_idle(slot, close_reason::recycled, now);
+    if (slot.generation != generation_) close_idle(slot, generation_ended_, now);
   } else if (ok) {
     make_available(slot, now, true, a);
   } else {
@@ -83,21 +87,24 @@ TIDEPOOL_CORE(void)::validated(core_slot& slot, bool ok, tick now, core_actions&
   settle(now, a);
 }
 
-TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, tick now, tick last_ok, duration held, core_actions& a) noexcept {
+TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, tick now, tick last_ok, duration held,
+                              core_actions& a) noexcept {
   if (slot.leak_reported) {
     a.leak_returned = true;
     a.leak = report_of(slot, now);
     ++totals_.leaks_returned;
   }
   end_lease(slot, now, last_ok, held);
-  slot.leak_reported = false;
-  if (end == lease_end::outdated && slot.generation == generation_) outdate_all(now);
+  if (end == lease_end::broken && !discarded) note_loss(slot, slot.uses - 1, last_ok, now);
+  if (end == lease_end::clean || end == lease_end::outdated) note_service(slot, last_ok);
+  unreport(slot);
+  if (end == lease_end::outdated && slot.generation == generation_) outdate_all(close_reason::outdated, now);
   if (end == lease_end::broken) {
     destroy(slot, close_reason::broken, now);
   } else if (phase_ != phase::running) {
     say_goodbye(slot, close_reason::shutdown, now);
   } else if (end == lease_end::outdated) {
-    say_goodbye(slot, close_reason::recycled, now);
+    say_goodbye(slot, close_reason::outdated, now);
   } else if (worn_out(slot)) {
     say_goodbye(slot, close_reason::max_uses, now);
   } else if (end == lease_end::needs_reset && slot.generation == generation_ && open_count() <= max_) {
@@ -116,7 +123,7 @@ TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now, bool suspect) noexcept {
   }
   end_lease(slot, slot.parked_at, tick{}, duration(-1));
   if (slot.leak_reported) ++totals_.leaks_returned;
-  slot.leak_reported = false;
+  unreport(slot);
   slot.idle_since = slot.parked_at;
   set(slot, slot_state::idle);
   idle_.insert(slot);
@@ -124,7 +131,7 @@ TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now, bool suspect) noexcept {
   if (stopped()) {
     close_idle(slot, close_reason::shutdown, now);
   } else if (slot.generation != generation_) {
-    close_idle(slot, close_reason::recycled, now);
+    close_idle(slot, generation_ended_, now);
   } else if (CanCheck && suspect) {
     check_in_place(slot, now);
   }
@@ -136,8 +143,10 @@ TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions
   if (ok) {
     slot.last_ok = slot.idle_since = now;
     refresh(slot);
+    note_service(slot, now);
     make_available(slot, now, true, a);
   } else {
+    note_loss(slot, slot.uses - 1, tick{}, now);
     destroy(slot, close_reason::reset_failed, now);
   }
   settle(now, a);
@@ -145,7 +154,7 @@ TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions
 
 // For a slot in no list: to the head waiter, else to the idle ones, or away.
 TIDEPOOL_CORE(void)::make_available(core_slot& slot, tick now, bool validated, core_actions& a) noexcept {
-  if (slot.generation != generation_) return say_goodbye(slot, close_reason::recycled, now);
+  if (slot.generation != generation_) return say_goodbye(slot, generation_ended_, now);
   if (open_count() > max_) return say_goodbye(slot, close_reason::shrunk, now);
   if (outlived(slot, now)) return say_goodbye(slot, close_reason::lifetime, now);
   if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
@@ -177,7 +186,7 @@ TIDEPOOL_CORE(bool)::outlived(core_slot& slot, tick now) noexcept {
 TIDEPOOL_CORE(void)::detach(core_slot& slot, tick now, core_actions& a) noexcept {
   if (slot.leak_reported) ++totals_.leaks_returned;
   end_lease(slot, now, tick{}, duration(-1));
-  slot.leak_reported = false;
+  unreport(slot);
   leave(slot, close_reason::detached, now);
   settle(now, a);
 }

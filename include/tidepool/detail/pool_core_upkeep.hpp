@@ -196,6 +196,7 @@ TIDEPOOL_CORE(void)::retire_old(tick now) noexcept {
 TIDEPOOL_CORE(void)::expire_ops(tick now, core_actions& a) noexcept {
   while (bounds_.next() <= now) {
     core_slot& slot = *bounds_.top()->owner;
+    slot.overran = true;
     switch (slot.state) {
       case slot_state::connecting:
         ++totals_.connection_errors;
@@ -206,10 +207,12 @@ TIDEPOOL_CORE(void)::expire_ops(tick now, core_actions& a) noexcept {
       case slot_state::validating:
         ++totals_.validations;
         ++totals_.validation_failures;
+        note_loss(slot, slot.uses, tick{}, now);
         give_up_op(slot, close_reason::invalid, now);
         break;
       case slot_state::resetting:
         ++totals_.resets;
+        note_loss(slot, slot.uses - 1, tick{}, now);
         give_up_op(slot, close_reason::reset_failed, now);
         break;
       default: give_up_op(slot, slot.reason, now); break;
@@ -233,7 +236,7 @@ TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
       }
       slot.by_the_book = true;
       reported_.push_back(slot);
-      slot.leak_reported = true;
+      slot.leak_reported = slot.returns_slowly = true;
       ++totals_.leaks_detected;
       leaks.items[leaks.count++] = {&slot, leak_event::kind::detected, report_of(slot, now)};
     }
@@ -259,6 +262,7 @@ TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) no
     }
   }
   expire_ops(now, a);
+  if (gate_.doubt_ends() <= now) gate_.proved();
   if (phase_ == phase::running) {
     retire_old(now);
     reap_idle(now);
@@ -276,7 +280,7 @@ TIDEPOOL_CORE(tick)::next_deadline(tick now) const noexcept {
   tick next = std::min(waits_.next(), bounds_.next());
   if (stopped()) return leased_.empty() && reported_.empty() ? next : std::min(next, close_deadline_);
   if (phase_ != phase::running) return next;
-  next = std::min({next, ages_.next(), next_sweep_, next_scale_});
+  next = std::min({next, ages_.next(), next_sweep_, next_scale_, gate_.doubt_ends()});
   if (wants_connect_ && connecting() == 0) next = std::min(next, gate_.opens_at(0));
   if (live() > min_ && count(slot_state::idle) > config_.min_idle) {
     next = std::min(next, later(idle_.oldest()->idle_since, config_.idle_timeout));

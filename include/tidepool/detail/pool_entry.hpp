@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "../traits.hpp"
 #include "core_types.hpp"
@@ -50,6 +51,8 @@ struct pool_entry : core_slot {
   bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
   std::shared_ptr<op_state<Traits>> op;
   std::unique_ptr<stack_trace> trace;
+  std::string server;  ///< what the connection says of itself, where somebody is told of it
+  std::string cause;   ///< why it is destroyed, in words
   [[no_unique_address]] std::conditional_t<has_watch<Connection>, hangup_bell, no_bell> bell;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
 };
@@ -69,6 +72,27 @@ template <class Connection>
 bool usable(const Connection& connection) noexcept {
   if constexpr (has_usable<Connection>) return connection.usable();
   return true;
+}
+/// Empty where it does not say.
+template <class Connection>
+std::string server_of(const Connection& connection) noexcept {
+  try {
+    if constexpr (has_peer<Connection>) return std::string(connection.peer());
+  } catch (...) {  // an empty text is all there is room for
+  }
+  return {};
+}
+template <class Connection>
+std::string why_broken(const Connection& connection, const char* otherwise) noexcept {
+  try {
+    if constexpr (has_why_broken<Connection>) {
+      std::string said(connection.why_broken());
+      if (!said.empty()) return said;
+    }
+    return otherwise;
+  } catch (...) {
+  }
+  return {};
 }
 template <class Connection>
 lease_end after_lease(const Connection& connection) noexcept {

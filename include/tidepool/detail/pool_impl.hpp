@@ -77,8 +77,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void discard(entry& e) noexcept {
     duration held(-1);
     if (e.sampled_at != tick{}) held = end_sample(e);
-    const bool outdated = after_lease(*e.connection) == lease_end::outdated;
-    release_slowly(e, outdated ? lease_end::outdated : lease_end::broken, held);
+    const lease_end found = after_lease(*e.connection);
+    const bool by_holder = found != lease_end::outdated && found != lease_end::broken;
+    release_slowly(e, found == lease_end::outdated ? found : lease_end::broken, held, by_holder);
   }
   /// Ends the lease in any case. Throws when the pool has taken the connection back already.
   Connection detach(entry& e);
@@ -201,6 +202,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
  private:
   static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  static constexpr bool names_servers =
+      observes<observer, created_event> || observes<observer, destroyed_event> || observes<observer, health_failed_event>;
   static constexpr bool samples_waits = has_coarse_clock<Traits>;
   using timer_type = typename timer_of<Traits>::type;
   class running_op;
@@ -308,7 +311,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     tell([&] { return checkin_event{e.id, held}; });
     return held;
   }
-  void release_slowly(entry& e, lease_end end, duration held) noexcept;
+  void release_slowly(entry& e, lease_end end, duration held, bool discarded = false) noexcept;
 
   // pool_perform.hpp: what the core asked for
   void perform(core_actions& a) noexcept;
@@ -316,6 +319,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void deliver(core_waiter& w) noexcept;
   void tell_changes(core_actions& a) noexcept;
   void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
+  void overran(entry& e) noexcept;
+  void note_unserved(entry& e, const std::string& server, const std::string& cause) noexcept;
+  static std::string_view cause_of(const entry& e) noexcept;
   void destroy(entry& e, core_actions& a) noexcept;
   void delete_entry(entry* e) noexcept;
   void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
@@ -331,6 +337,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void end_op(entry& e, Event what, Report report) noexcept;
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
   void connect_succeeded(entry& e) noexcept;
+  class loss;
   struct connect_news {
     std::uint64_t number = 0;
     std::size_t failures_in_a_row = 0;

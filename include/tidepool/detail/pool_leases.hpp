@@ -32,10 +32,13 @@ template <class Connection, class Traits>
       return e;
     }
     core_actions a;
+    loss lost(*this, *e, "found broken before it was handed out");
     event(a, [&](tick at) {
       e->trace.swap(trace);
       core_.reject(*e, at, a);
+      lost.note(*e, at);
     });
+    lost.tell();
   }
 }
 
@@ -61,18 +64,26 @@ template <class Connection, class Traits>
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, duration held) noexcept {
+void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, duration held, bool discarded) noexcept {
   const auto self = this->shared_from_this();
   const tick answered = last_round_trip(*e.connection);
+  std::optional<loss> lost;
+  if (end == lease_end::broken) {
+    lost.emplace(*this, e, discarded ? "discarded by its holder" : hung_up(e) ? "its peer hung up" : "found broken at its return");
+  } else if (end == lease_end::outdated) {
+    e.cause = why_broken(*e.connection, "its server is of the wrong role, or went down");
+  }
   core_actions a;
   bool free = false;
   event(a, [&](tick now) {
     if (e.state == slot_state::gone) {
       free = core_.let_go(e);
     } else {
-      core_.returned(e, unless_hung_up(e, end), now, answered, held, a);
+      core_.returned(e, unless_hung_up(e, end), discarded, now, answered, held, a);
+      if (lost) lost->note(e, now);
     }
   });
+  if (lost) lost->tell();
   if (free) delete_entry(&e);
 }
 

@@ -46,6 +46,44 @@ class pool_impl<Connection, Traits>::running_op {
   slot_action what_;
 };
 
+/// A connection that proves lost: why, for reports, and as the latest failed connect if it never served. Made without the lock, by whoever
+/// has the entry.
+template <class Connection, class Traits>
+class pool_impl<Connection, Traits>::loss {
+ public:
+  loss(pool_impl& pool, const core_slot& slot, const std::string& server, const std::string& cause) noexcept : pool_(pool) {
+    try {
+      text_ = "connection " + std::to_string(slot.id) + (server.empty() ? "" : " to " + server) + " was lost before it served anybody: ";
+      text_ += cause;
+      kept_ = text_.substr(0, 512);
+    } catch (...) {  // an empty text is all there is room for
+    }
+  }
+  loss(pool_impl& pool, entry& e, std::string cause) noexcept : loss(pool, e, server_of(*e.connection), cause) { e.cause.swap(cause); }
+  loss(pool_impl& pool, entry& e, const char* found) noexcept : loss(pool, e, why_broken(*e.connection, found)) {}
+  loss(const loss&) = delete;
+  loss& operator=(const loss&) = delete;
+
+  /// Under the lock, after the core has heard of it.
+  void note(core_slot& slot, tick now) noexcept {
+    if (!std::exchange(slot.died_unserved, false)) return;
+    ++pool_.connects_ended_;
+    pool_.last_error_.swap(kept_);
+    pool_.last_error_at_ = now;
+    in_a_row_ = pool_.core_.failures_in_a_row();
+  }
+  /// Without it.
+  void tell() noexcept {
+    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient}; });
+  }
+
+ private:
+  pool_impl& pool_;
+  std::string text_;
+  std::string kept_;
+  std::size_t in_a_row_ = 0;
+};
+
 /// What a caught exception says, for reports.
 struct caught {
   std::string text = "unknown exception";
@@ -205,16 +243,24 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
 
 template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_reset(running_op op) {
+  caught error;
   bool ok = false;
   try {
     if constexpr (has_reset<Connection>) {
       co_await op.slot().connection->reset();
       ok = usable(*op.slot().connection);
+      if (!ok) error.text = "not usable after its reset";
+    } else {
+      error.text = "it needs a reset and has none";
     }
   } catch (...) {
-    ok = false;
+    error = caught::current();
   }
-  op.done([ok](core_type& core, entry& e, tick now, core_actions& a) { core.reset_done(e, ok, now, a); });
+  if (ok) {
+    op.done([](core_type& core, entry& e, tick now, core_actions& a) { core.reset_done(e, true, now, a); });
+  } else {
+    op.failed(error.kind, std::move(error.text));
+  }
 }
 
 template <class Connection, class Traits>
@@ -303,7 +349,9 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   std::string stale;
-  created_event created{e.id, {}};
+  std::string server;
+  if constexpr (names_servers) e.server = server = server_of(*e.connection);
+  created_event created{e.id, {}, server};
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -321,17 +369,32 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
   const connection_id id = e.id;
   const auto nothing = [] {};
   switch (what) {
-    case slot_action::validate:
+    case slot_action::validate: {
+      loss lost(*this, e, error);
+      const std::string server = e.server;
       end_op(
-          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, false, now, a); },
-          [&] { tell([&] {
-                  return health_failed_event{id, error};
-                }); });
+          e,
+          [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            core.validated(slot, false, now, a);
+            lost.note(slot, now);
+          },
+          [&] {
+            tell([&] { return health_failed_event{id, error, server}; });
+            lost.tell();
+          });
       break;
-    case slot_action::reset:
+    }
+    case slot_action::reset: {
+      loss lost(*this, e, error);
       end_op(
-          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.reset_done(slot, false, now, a); }, nothing);
+          e,
+          [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            core.reset_done(slot, false, now, a);
+            lost.note(slot, now);
+          },
+          [&] { lost.tell(); });
       break;
+    }
     case slot_action::close:
       end_op(
           e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); }, nothing);

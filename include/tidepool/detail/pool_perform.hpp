@@ -46,9 +46,16 @@ void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) noexcept {
   if (w.slot && w.from_idle && !usable(*static_cast<entry&>(*w.slot).connection)) {
-    const lock_type lock(mutex_);
-    shut();
-    return core_.bounce(w, precise_now<Traits>(), a);
+    entry& e = static_cast<entry&>(*w.slot);
+    loss lost(*this, e, "found broken before it was handed out");
+    {
+      const lock_type lock(mutex_);
+      shut();
+      const tick now = precise_now<Traits>();
+      core_.bounce(w, now, a);
+      lost.note(e, now);
+    }
+    return lost.tell();
   }
   deliver(w);
 }
@@ -84,8 +91,7 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, st
       return destroy(e, a);
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
-      if (e.ready && e.reason == close_reason::invalid)
-        tell([&] { return health_failed_event{e.id, "no answer within the validation timeout"}; });
+      if (e.ready && e.overran) overran(e);
       return abort(e, op);
     case slot_action::abort_lease: return abort(e, op);
     case slot_action::discard: return delete_entry(&e);
@@ -93,8 +99,40 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, st
   }
 }
 
+/// An operation on a connection took too long.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::overran(entry& e) noexcept {
+  if (e.reason == close_reason::invalid) {
+    tell([&] { return health_failed_event{e.id, cause_of(e), e.server}; });
+  }
+  note_unserved(e, e.server, std::string(cause_of(e)));
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::note_unserved(entry& e, const std::string& server, const std::string& cause) noexcept {
+  loss lost(*this, e, server, cause);
+  {
+    const lock_type lock(mutex_);
+    lost.note(e, precise_now<Traits>());
+  }
+  lost.tell();
+}
+
+template <class Connection, class Traits>
+std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcept {
+  switch (e.reason) {
+    case close_reason::invalid: return e.overran ? std::string_view("no answer within the validation timeout") : e.cause;
+    case close_reason::reset_failed: return e.overran ? std::string_view("no answer within the reset timeout") : e.cause;
+    case close_reason::broken: return e.cause;
+    case close_reason::outdated: return e.cause.empty() ? std::string_view("another connection found that the servers changed") : e.cause;
+    default: return {};
+  }
+}
+
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::destroy(entry& e, core_actions& a) noexcept {
+  if (e.cause.empty() && e.reason == close_reason::broken) e.cause = why_broken(*e.connection, "its peer hung up");
+  if (e.died_unserved) note_unserved(e, server_of(*e.connection), e.cause);
   e.connection.reset();
   bool free = true;
   {
@@ -114,7 +152,8 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::delete_entry(entry* e) noexcept {
   const std::unique_ptr<entry> owned(e);
   const std::shared_ptr<pool_impl> keep = std::move(owned->keep);
-  if (owned->ready) tell([&] { return destroyed_event{owned->id, owned->reason, precise_now<Traits>() - owned->born}; });
+  if (owned->ready)
+    tell([&] { return destroyed_event{owned->id, owned->reason, precise_now<Traits>() - owned->born, owned->server, cause_of(*owned)}; });
 }
 
 template <class Connection, class Traits>

@@ -37,10 +37,13 @@ class log_observer {
   explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}
 
   void on_event(std::string_view p, const created_event& e) {
-    say(level::info, p, "connection %llu created in %.3f ms", number(e.id), ms(e.connect_time));
+    say(level::info, p, "connection %llu%s%.*s created in %.3f ms", number(e.id), e.server.empty() ? "" : " to ", width(e.server),
+        chars(e.server), ms(e.connect_time));
   }
   void on_event(std::string_view p, const destroyed_event& e) {
-    say(level::info, p, "connection %llu destroyed: %s, age %.3f s", number(e.id), to_string(e.reason), ms(e.age) / 1e3);
+    say(level::info, p, "connection %llu%s%.*s destroyed: %s, age %.3f s%s%.*s", number(e.id), e.server.empty() ? "" : " to ",
+        width(e.server), chars(e.server), to_string(e.reason), ms(e.age) / 1e3, e.cause.empty() ? "" : ": ", width(e.cause),
+        chars(e.cause));
   }
   void on_event(std::string_view p, const checkout_event& e) {
     say(level::debug, p, "checkout of %llu after %.3f ms", number(e.id), ms(e.waited));
@@ -52,7 +55,8 @@ class log_observer {
     say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
   }
   void on_event(std::string_view p, const health_failed_event& e) {
-    say(level::warning, p, "connection %llu failed its health check: %.*s", number(e.id), width(e.error), chars(e.error));
+    say(level::warning, p, "connection %llu%s%.*s failed its health check: %.*s", number(e.id), e.server.empty() ? "" : " to ",
+        width(e.server), chars(e.server), width(e.error), chars(e.error));
   }
   void on_event(std::string_view p, const leak_event& e) {
     constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};

@@ -139,6 +139,8 @@ class connection : public queries<connection> {
   std::chrono::steady_clock::time_point last_round_trip() const noexcept {
     return session_ ? session_->last_answer : std::chrono::steady_clock::time_point();
   }
+  /// Why a pool parts with it, for its events; empty when it does not know.
+  std::string why_broken() const { return session_ ? session_->why_broken() : std::string(); }
   /// The execution context is about to go: its I/O object goes first. Only destruction is left after this.
   void context_gone() noexcept {
     if (!session_) return;

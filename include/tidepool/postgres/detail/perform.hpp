@@ -89,10 +89,10 @@ class outcome {
 
   /// After the last result: the result, or the exception.
   result conclude(session& s) {
-    s.last_answer = clock::now();
     if (forgotten_) s.prepared.clear();
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
+    s.last_answer = clock::now();
     if (unsafe) throw error(errc::bad_usage, "the statement was run, and the connection is of no more use: " + unsafe_encoding_text(s));
     const auto limit = s.settings().retire_after_result_bytes;
     if (good_ && limit != no_limit && PQresultMemorySize(good_.get()) > limit) s.retire = true;
@@ -110,6 +110,7 @@ class outcome {
       if (failure_ && s.fatal.message.empty()) s.fatal = std::move(said);
       throw s.lost("");
     }
+    s.last_answer = clock::now();
     if (reason_ == errc::server && s.limits.stop() && s.limits.stop()->why == stopping::cause::late && said.sqlstate == "57014") {
       throw_stopped(s, *s.limits.stop(), std::move(said));
     }

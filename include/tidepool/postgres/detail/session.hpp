@@ -161,7 +161,21 @@ class session {
     if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
     if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) said.message = news(PQerrorMessage(pg_));
-    return {errc::connection_lost, text, std::move(said)};
+    error out(errc::connection_lost, text, std::move(said));
+    if (ended.empty()) ended = out.explanation();
+    return out;
+  }
+
+  /// Why a pool is to part with it, as far as that is known.
+  std::string why_broken() const {
+    if (!ended.empty()) return ended;
+    if (!fatal.message.empty()) return printable(fatal.message, 200) + (fatal.sqlstate.empty() ? "" : " (" + fatal.sqlstate + ")");
+    if (killer->reason() != kill_reason::none) return "the connection was aborted";
+    if (wrong_role || role_doubted) return "the server is not, or no longer, what target_session_attrs asks for";
+    if (busy) return "an operation was not finished";
+    if (cancels->in_flight.load() != 0) return "a cancel request was under way";
+    if (retire) return "a large result had grown its buffer";
+    return {};
   }
 
   /// Says goodbye and frees libpq's part; the socket stays to see the server's end of it.
@@ -222,6 +236,7 @@ class session {
   time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ends the session
+  std::string ended = {};           ///< the error by which it was lost
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
   bool busy = false;                ///< an operation is running
