@@ -452,7 +452,10 @@ TEST_CASE("given threads, kills and a small pool, when many work, then only stat
       co_await pause(20ms);
     }
     co_await pool.close();
-    left = co_await sessions(c);
+    const stopwatch time;
+    do {  // the server is not done yet with a login that was given up
+      left = co_await sessions(c);
+    } while (left > 0 && time.seconds() < 10);
   };
   for (int i = 0; i < 24; ++i) asio::co_spawn(context, user(), asio::detached);
   asio::co_spawn(context, killer(), asio::detached);
