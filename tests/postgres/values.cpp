@@ -379,3 +379,71 @@ TEST_CASE("given dates beyond the calendar type, when read, then the error says 
   }());
   CHECK(contains(told, "column \"born\" (date): not within the calendar type's years"));
 }
+
+TEST_CASE("given bits, when they are read as a number, then their digits are not taken for decimal ones", "[postgres][codec][field-F6]") {
+  NEEDS_SERVER();
+  const auto said = run([]() -> asio::awaitable<std::vector<std::string>> {
+    std::vector<std::string> out;
+    auto c = co_await connect();
+    const auto integer = co_await error_of(c.one<int>("select b'101' as b"));
+    out.emplace_back(integer.what());
+    const auto real = co_await error_of(c.one<double>("select b'101'::varbit as b"));
+    out.emplace_back(real.what());
+    const auto many = co_await error_of(c.one<std::vector<int>>("select array[b'101'] as b"));
+    out.emplace_back(many.what());
+    out.push_back(co_await c.one<std::string>("select b'101'"));
+    const int cast = co_await c.one<int>("select b'101'::int");
+    out.push_back(std::to_string(cast));
+    co_return out;
+  }());
+  CHECK(contains(said.at(0), "column \"b\" (bit): not an integer"));
+  CHECK(contains(said.at(1), "column \"b\" (varbit): not a number"));
+  CHECK(contains(said.at(2), "column \"b\" (bit[]): not an integer"));
+  CHECK(said.at(3) == "101");
+  CHECK(said.at(4) == "5");
+}
+
+TEST_CASE("given a COPY of another form, when its rows are asked for, then that is refused instead of read wrongly",
+          "[postgres][codec][field-R09]") {
+  for (const char* plain :
+       {"copy t from stdin", "copy \"csv\" (header, \"null\") from stdin with (freeze)", "COPY t TO STDOUT (FORMAT text)",
+        "copy t from stdin where a is not null", "copy (select 1 as csv, 'to stdout csv' from x) to stdout", "copy t to stdout -- csv",
+        "copy t from stdin (freeze true) where a <> 'csv'"}) {
+    INFO(plain);
+    CHECK(pg::detail::copies_plain_text(plain));
+  }
+  for (const char* other :
+       {"copy t from stdin csv", "copy t from stdin with binary", "copy t to stdout (format csv)", "COPY t TO STDOUT (FORMAT 'binary')",
+        "copy t from stdin (freeze, delimiter ';')", "copy t to stdout with delimiter as ';'", "copy t to stdout with null as ''",
+        "copy t to stdout (header)", "copy t to stdout (encoding 'SJIS')", "copy (select ')') to stdout (format /* text */ csv)"}) {
+    INFO(other);
+    CHECK_FALSE(pg::detail::copies_plain_text(other));
+  }
+  NEEDS_SERVER();
+  const auto said = run([]() -> asio::awaitable<std::vector<std::string>> {
+    std::vector<std::string> out;
+    auto c = co_await connect();
+    co_await c.script("create temporary table t (v text)");
+    auto in = co_await c.copy_in("copy t from stdin (format csv)");
+    try {
+      co_await in.row("a\tb");
+      out.emplace_back("taken");
+    } catch (const pg::error& failure) {
+      out.emplace_back(failure.what());
+    }
+    co_await in.write("\"a\tb\"\n");
+    (void)co_await in.finish();
+    auto from = co_await c.copy_out("copy t to stdout (format csv)");
+    const auto refused = co_await error_of(from.row<std::string>());
+    out.emplace_back(refused.what());
+    const auto raw = co_await from.next();
+    out.emplace_back(*raw);
+    (void)co_await from.next();
+    out.push_back(co_await c.one<std::string>("select v from t"));
+    co_return out;
+  }());
+  CHECK(contains(said.at(0), "use write()"));
+  CHECK(contains(said.at(1), "use next()"));
+  CHECK(said.at(2) == "a\tb\n");
+  CHECK(said.at(3) == "a\tb");
+}

@@ -138,10 +138,14 @@ concept has_decoder = requires(std::string_view text) {
 || requires(std::string_view text, Oid type) {
   { codec<T>::decode(text, type) } -> std::convertible_to<T>;
 };
+template <class T>
+concept takes_type = requires(std::string_view text, Oid type) {
+  codec<T>::decode(text, type);
+};
 /// `type`: the server's, 0 where it is not known.
 template <class T>
 T decode_value(std::string_view text, Oid type) {
-  if constexpr (requires { codec<T>::decode(text, type); }) {
+  if constexpr (takes_type<T>) {
     return codec<T>::decode(text, type);
   } else {
     return codec<T>::decode(text);
@@ -217,7 +221,8 @@ requires(std::integral<T> && !std::same_as<T, bool> && !detail::character<T>) st
     const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
     out.append(buffer.data(), end);
   }
-  static T decode(std::string_view text) {
+  static T decode(std::string_view text, Oid type = 0) {
+    if (detail::is_bits(type)) throw conversion_error("an integer: bits are no decimal digits");
     T value{};
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failure == std::errc::result_out_of_range || (std::unsigned_integral<T> && text.starts_with('-'))) {
@@ -243,7 +248,8 @@ struct codec<T> {
       out.append(buffer.data(), end);
     }
   }
-  static T decode(std::string_view text) {
+  static T decode(std::string_view text, Oid type = 0) {
+    if (detail::is_bits(type)) throw conversion_error("a number: bits are no decimal digits");
     T value{};
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failure == std::errc::result_out_of_range) throw conversion_error("within the range of the floating-point type");

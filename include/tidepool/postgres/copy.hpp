@@ -25,13 +25,16 @@ namespace tidepool::postgres {
 /// `abort()`; a writer destroyed before that leaves a connection that is of no more use, and no row in the table.
 class copy_writer {
  public:
-  copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
+      : session_(std::move(s)), running_(std::move(running)), plain_(plain) {}
   copy_writer(copy_writer&&) noexcept = default;
   copy_writer& operator=(copy_writer&&) = delete;
 
-  /// One row in text format; NULL, tabs, line ends and bytes are taken care of.
+  /// One row in text format; NULL, tabs, line ends and bytes are taken care of. `bad_usage` where the statement asks for CSV, binary,
+  /// or options that change the text format.
   template <encodable... Columns>
   asio::awaitable<void> row(const Columns&... columns) {
+    if (!plain_) throw error(errc::bad_usage, "row() writes COPY's text format without options of its own: use write()");
     const auto before = buffer_.size();
     try {
       detail::append_copy_row(buffer_, columns...);
@@ -110,6 +113,7 @@ class copy_writer {
 
   detail::session_ptr session_;
   std::unique_ptr<detail::operation> running_;
+  bool plain_;
   std::string buffer_;
 };
 
@@ -117,7 +121,8 @@ class copy_writer {
 /// nothing else until the last row was read or `close()` was awaited.
 class copy_reader {
  public:
-  copy_reader(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  copy_reader(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
+      : session_(std::move(s)), running_(std::move(running)), plain_(plain) {}
   copy_reader(copy_reader&&) noexcept = default;
   copy_reader& operator=(copy_reader&&) = delete;
 
@@ -139,10 +144,12 @@ class copy_reader {
     }
     co_return std::nullopt;
   }
-  /// The next row of a text format COPY as T: as for `all<T>()`.
+  /// The next row of a text format COPY as T: as for `all<T>()`. `bad_usage` where the statement asks for CSV, binary, or options that
+  /// change the text format.
   template <class T>
   asio::awaitable<std::optional<T>> row() {
     static_assert(detail::owns_data<T>, "a string_view would point into a row that is gone: use std::string");
+    if (!plain_) throw error(errc::bad_usage, "row() reads COPY's text format without options of its own: use next()");
     const std::optional<std::string_view> line = co_await next();
     if (!line) co_return std::nullopt;
     const detail::copy_row fields(*line);
@@ -183,6 +190,7 @@ class copy_reader {
 
   detail::session_ptr session_;
   std::unique_ptr<detail::operation> running_;
+  bool plain_;
   std::unique_ptr<char, free_data> data_;
 };
 
@@ -210,7 +218,9 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
   for (;;) {
     result_handle got = co_await next_result(s);
     if (!got) break;
-    if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) co_return End(std::move(s), std::move(running));
+    if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) {
+      co_return End(std::move(s), std::move(running), copies_plain_text(what.sql()));
+    }
     first = false;
     const bool stopped = s->limits.stop().has_value() && is_copy(PQresultStatus(got.get()));
     const bool taken = stopped || all.take(std::move(got));

@@ -42,13 +42,20 @@ class field {
   template <class T>
   T as() const {
     static_assert(decodable<T>, "T needs a tidepool::postgres::codec with a decode function");
-    if constexpr (detail::is_optional<T>::value) {
-      if (is_null()) return std::nullopt;
-    } else {
-      if (is_null()) throw error(errc::null_value, "column \"" + detail::printable(name(), 64) + "\" is NULL");
+    const auto value = text();
+    // NULL has no text: most values need not be asked.
+    if (value.empty() && is_null()) {
+      if constexpr (detail::is_optional<T>::value) {
+        return std::nullopt;
+      } else {
+        throw error(errc::null_value, "column \"" + detail::printable(name(), 64) + "\" is NULL");
+      }
     }
+    using type = typename detail::unwrapped<T>::type;
+    Oid oid = 0;
+    if constexpr (detail::takes_type<type>) oid = PQftype(from_, column_);
     try {
-      return detail::decode_value<typename detail::unwrapped<T>::type>(text(), PQftype(from_, column_));
+      return detail::decode_value<type>(value, oid);
     } catch (const error& failure) {
       throw error(failure.reason(), "column \"" + detail::printable(name(), 64) + "\" (" + detail::type_name(PQftype(from_, column_)) +
                                         "): " + std::string(failure.explanation()));

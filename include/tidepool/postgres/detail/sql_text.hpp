@@ -44,6 +44,12 @@ class sql_scanner {
     rest_.remove_prefix(size);
     return found;
   }
+  /// Into a group in parentheses, which `skip_other` would leave out.
+  bool enter() noexcept {
+    if (rest_.empty() || rest_.front() != '(') return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
   /// Anything that is no word: a string, a quoted name, a group in parentheses, or one character.
   void skip_other() noexcept {
     std::size_t open = 0;
@@ -147,6 +153,32 @@ inline copy_kind copy_kind_of(std::string_view sql) noexcept {
     return copy_kind::server_file;
   }
   return copy_kind::unclear;
+}
+
+/// Whether a COPY is in the text format as it is without options: tabs between columns, \N for NULL, no header, the session's encoding.
+/// Its rows can be written and read here; in another they would be taken for other values, without an error.
+inline bool copies_plain_text(std::string_view sql) noexcept {
+  sql_scanner at(sql);
+  std::string_view before, word;
+  const auto next = [&] {
+    at.skip_blanks();
+    if (at.at_end()) return false;
+    before = word;
+    word = at.word();
+    return true;
+  };
+  const auto is = [](std::string_view given, auto... lower) { return (sql_scanner::same(given, lower) || ...); };
+  while (next() && !(is(word, "stdin", "stdout") && is(before, "from", "to"))) {
+    if (word.empty()) at.skip_other();
+  }
+  bool format = false;
+  while (next() && !is(word, "where")) {
+    if (is(word, "csv", "binary", "delimiter", "delimiters", "null", "header", "default", "encoding")) return false;
+    if (format && !is(word, "text")) return false;
+    format = is(word, "format");
+    if (word.empty() && !at.enter()) at.skip_other();
+  }
+  return true;
 }
 
 /// False at once for nearly every statement that is no COPY.

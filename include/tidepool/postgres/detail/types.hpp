@@ -54,6 +54,8 @@ inline Oid element_type(Oid array) noexcept {
   }
   return 0;
 }
+/// bit and varbit.
+inline bool is_bits(Oid type) noexcept { return type == 1560 || type == 1562; }
 /// Prints braces as an array does, and is none.
 inline bool braces_without_array(Oid type) noexcept {
   return type == type_oid::json || type == type_oid::jsonb || type == 4451 || (type >= 4532 && type <= 4536);
