@@ -73,6 +73,41 @@ TEST_CASE("given a primary that is demoted behind a pooler, when a write is refu
   CHECK_NOTHROW(run(task()));
 }
 
+TEST_CASE("given a pool behind a pooler, when one connection proves that the primary was demoted, then all of its age go",
+          "[postgres][field-L1]") {
+  std::atomic<bool> standby{false};
+  fake_kind primary;
+  primary.pooler = true;
+  fake_kind demoted = primary;
+  demoted.standby = true;
+  const auto before = after_login(refuse_writes, primary);
+  const auto after = after_login(refuse_writes, demoted);
+  auto task = [&](bool by_ping) -> asio::awaitable<void> {
+    standby = false;
+    fake_server server([&](const std::string& said) { return standby ? after(said) : before(said); }, true, false);
+    tidepool::pool_config config;
+    config.min_size = config.max_size = 4;
+    config.health_check_interval = by_ping ? std::chrono::nanoseconds(20ms) : std::chrono::nanoseconds(1h);
+    config.pre_ping = false;
+    pg::pool pool(co_await asio::this_coro::executor, pg::connector(server.conninfo() + " target_session_attrs=read-write"), config);
+    co_await pool.open();
+    while (pool.stats().idle_connections < 4) co_await pause(1ms);
+    standby = true;
+    if (!by_ping) {
+      auto lease = co_await pool.acquire();
+      const auto refused = co_await error_of(lease->script("insert"));
+      must(refused.is("25006"), "refused");
+    }
+    const stopwatch time;
+    while (pool.stats().total_connections > 0 && time.seconds() < 20) co_await pause(1ms);
+    must(pool.stats().total_connections == 0, "none is kept");
+    must(pool.stats().generation == 1, "all of one age, once");
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task(false)));
+  CHECK_NOTHROW(run(task(true)));
+}
+
 TEST_CASE("given a replica that is promoted, when it is pinged where a standby is wanted, then it alone is left", "[postgres][field-L1]") {
   std::atomic<bool> standby{true};
   fake_kind replica;
@@ -136,6 +171,21 @@ TEST_CASE("given a pooler, when connecting, then the session is given nothing, u
   pg::options promised(own.conninfo());
   promised.session_pooler = true;
   CHECK_FALSE(run(connected(promised)));
+}
+
+TEST_CASE("given a listener behind a pooler, when it connects, then it is refused, unless the session is promised to be its own",
+          "[postgres][field-L11]") {
+  fake_kind pooled;
+  pooled.pooler = true;
+  fake_server server(after_login([](const std::string&) { return ""; }, pooled), true, false);
+  auto task = [&]() -> asio::awaitable<pg::error> {
+    pg::listener inbox{pg::connector(server.conninfo()), {"jobs"}};
+    co_return co_await error_of(inbox.next());
+  };
+  const auto failure = run(task());
+  INFO(failure.what());
+  CHECK(failure.reason() == pg::errc::bad_usage);
+  CHECK(std::string(failure.what()).find("session_pooler") != std::string::npos);
 }
 
 TEST_CASE("given a role with extra_float_digits = 0, when doubles are read, also after a reset, then they are exact",

@@ -211,6 +211,10 @@ class pool_core {
   void resume(tick now, core_actions& a) noexcept;
   void resize(std::size_t min, std::size_t max, tick now, core_actions& a) noexcept;
   void recycle(tick now, core_actions& a) noexcept;
+  /// A connection of this generation, which nobody held, was found to lead to the wrong server.
+  void outdated(std::uint64_t generation, tick now, core_actions& a) noexcept {
+    if (generation == generation_) recycle(now, a);
+  }
 
   pool_state state() const noexcept;
   /// Why it is in this state, in words.

@@ -221,6 +221,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     perform(a);
   }
 
+  void outdate(std::uint64_t generation) noexcept {
+    core_actions a;
+    event(a, [&](tick now) { core_.outdated(generation, now, a); });
+  }
+
   // --- peers that hang up (pool_ops.hpp) ----------------------------------------------------------------------------
 
   void watch(entry& e) noexcept;

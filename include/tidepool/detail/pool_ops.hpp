@@ -209,6 +209,7 @@ template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_validate(running_op op) {
   pool_impl& self = op.pool();
   Connection& connection = *op.slot().connection;
+  const auto generation = op.slot().generation;
   caught error;
   bool ok = false;
   try {
@@ -237,12 +238,15 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   if (ok) {
     op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, true, now, a); });
   } else {
+    const bool outdated = after_lease(connection) == lease_end::outdated;
     op.failed(error.kind, std::move(error.text));
+    if (outdated) self.outdate(generation);
   }
 }
 
 template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_reset(running_op op) {
+  const auto generation = op.slot().generation;
   caught error;
   bool ok = false;
   try {
@@ -259,7 +263,9 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   if (ok) {
     op.done([](core_type& core, entry& e, tick now, core_actions& a) { core.reset_done(e, true, now, a); });
   } else {
+    const bool outdated = after_lease(*op.slot().connection) == lease_end::outdated;
     op.failed(error.kind, std::move(error.text));
+    if (outdated) op.pool().outdate(generation);
   }
 }
 

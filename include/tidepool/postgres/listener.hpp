@@ -33,7 +33,8 @@ class listener {
   /// every loss: what was sent before is not repeated, so this is the moment to look at the tables.
   ///
   /// Connects as needed, again and again with pauses from 50 ms to 5 s; throws `connect_error` only for what would fail again
-  /// (permanent), and the server's error for a channel it refuses. Cancellation: nothing that has arrived is lost.
+  /// (permanent), `errc::bad_usage` behind a pooler, where notifications reach whichever client is there, unless the options promise
+  /// `session_pooler`, and the server's error for a channel it refuses. Cancellation: nothing that has arrived is lost.
   asio::awaitable<std::optional<notification>> next() {
     const bool fresh = !connection_;
     if (fresh) co_await connect();
@@ -103,6 +104,11 @@ class listener {
     }
   }
   asio::awaitable<void> listen(postgres::connection& on) {
+    if (on.behind_pooler()) {
+      throw error(errc::bad_usage, std::string(on.peer()) +
+                                       ": a pooler is in between, and LISTEN needs a server process of its own: connect to the server "
+                                       "itself, or set options.session_pooler where the pooler keeps one process for each client");
+    }
     on.session()->listening = true;
     std::string sql;
     for (const auto& channel : channels_) {
