@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "detail/copy_text.hpp"
+#include "detail/copy_watch.hpp"
 #include "detail/drain.hpp"
 #include "row_type.hpp"
 
@@ -21,8 +22,11 @@ namespace tidepool::postgres {
 ///     for (const auto& x : many) co_await out.row(x.id, x.name);
 ///     const auto rows = co_await out.finish();
 ///
-/// Waits whenever 64 KiB are unsent and the server does not take them. The connection serves nothing else until `finish()` or
-/// `abort()`; a writer destroyed before that leaves a connection that is of no more use, and no row in the table.
+/// Gathers 64 KiB, then sends them as fast as the server takes them, and lets others have a turn of the event loop. When the server has
+/// refused the COPY meanwhile (a malformed row, a violated constraint, its end), `row()` and `write()` throw its error, within 64 KiB of
+/// when that was heard; the COPY is over then, nothing was taken, and the connection is ready for the next statement. Where nothing can
+/// be heard early (GSS encryption), `finish()` tells. The connection serves nothing else until `finish()` or `abort()`; a writer
+/// destroyed before that leaves a connection that is of no more use, and no row in the table.
 class copy_writer {
  public:
   copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
@@ -59,26 +63,56 @@ class copy_writer {
     try {
       (void)co_await end("given up");
     } catch (const error& failure) {
-      if (!failure.is("57014")) throw;
-      refused = true;
+      if (failure.reason() != errc::server) throw;
+      refused = true;  // by us, or by the server before
     }
     if (!refused) throw error(errc::bad_usage, "the server took a COPY that was given up");
   }
 
  private:
+  /// What is sent at once: with its header, one piece of libpq's.
+  static constexpr std::size_t piece_size = 8192 - 5;
+
   asio::awaitable<void> pass_on(std::size_t limit) {
     if (!running_) throw error(errc::bad_usage, "the COPY has ended");
     if (buffer_.size() < limit) co_return;
     std::string_view rest = buffer_;
     while (!rest.empty()) {
-      const auto piece = rest.substr(0, detail::copy_block);
-      if (PQputCopyData(session_->pg(), piece.data(), static_cast<int>(piece.size())) != 1) throw session_->lost("while copying");
+      // libpq takes everything into memory, and when the socket is full it reads, and says nothing of what: so the socket is asked first.
+      co_await room();
+      const auto piece = rest.substr(0, piece_size);
+      int left = PQputCopyData(session_->pg(), piece.data(), static_cast<int>(piece.size())) == 1 ? PQflush(session_->pg()) : -1;
+      while (left > 0) {
+        co_await room();
+        left = PQflush(session_->pg());
+      }
+      if (left < 0) {
+        detail::hear_last_words(*session_);
+        throw session_->lost("while copying");
+      }
       rest.remove_prefix(piece.size());
-      // libpq takes everything into memory; only flushing makes it wait for the server.
-      co_await detail::flush(session_);
-      if (session_->limits.stop()) co_await stopped();
     }
     buffer_.clear();
+    // A server that takes everything at once would keep the loop from everybody else.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await asio::post(asio::use_awaitable);
+    co_await detail::interrupted(session_, error_code(), throws);
+    if (session_->limits.stop()) co_await stopped();
+  }
+  /// Until the socket takes more. Throws the server's error when that is there first.
+  asio::awaitable<void> room() {
+    for (;;) {
+      const auto seen = watch_.at(*session_);
+      if (seen == detail::copy_watch::look::room) co_return;
+      if (seen == detail::copy_watch::look::refused) {
+        buffer_.clear();
+        (void)co_await end("refused by the server");
+        throw error(errc::bad_usage, "the COPY was given up");
+      }
+      co_await detail::wait_watched(session_, true);
+      if (session_->limits.stop()) co_await stopped();
+    }
   }
   asio::awaitable<std::uint64_t> end(const char* reason) {
     co_await pass_on(1);
@@ -115,6 +149,7 @@ class copy_writer {
   std::unique_ptr<detail::operation> running_;
   bool plain_;
   std::string buffer_;
+  detail::copy_watch watch_;
 };
 
 /// Reads a `COPY ... TO STDOUT`. The server is read no faster than rows are taken. As with a stream, the connection serves

@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -181,8 +182,8 @@ class pipeline {
   static error give_up(pipeline_mode mode, const entries& all, const progress& how, const std::exception_ptr& first, const error& lost) {
     bool commits = how.commits;
     for (const auto& entry : all) commits = commits || ends_transaction(entry->what.sql());
-    const error unknown(errc::outcome_unknown, "the connection was lost before the pipeline was answered: done or not, nobody knows",
-                        lost.diagnosis());
+    const std::string why = lost.message().empty() ? std::string(lost.explanation()) : "the connection was lost";
+    const error unknown(errc::outcome_unknown, why + " before the pipeline was answered: done or not, nobody knows", lost.diagnosis());
     const bool failed = mode == pipeline_mode::atomic && first;
     // Of an atomic pipeline nothing is done before its end has reached the server.
     const bool nothing = !commits || (mode == pipeline_mode::atomic && !how.all_sent);
