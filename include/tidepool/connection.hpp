@@ -92,6 +92,14 @@ concept has_last_round_trip = requires(const C& c) {
   { c.last_round_trip() }
   noexcept->std::convertible_to<TimePoint>;
 };
+/// `time_point waiting_since() const noexcept`: since when an answer of the server is awaited, the clock's zero when none is. From any
+/// thread while an operation runs, under the pool's lock: one atomic load. Leases that wait for long are then told as a silent
+/// server's, not as their holders' fault.
+template <class C, class TimePoint>
+concept has_waiting_since = requires(const C& c) {
+  { c.waiting_since() }
+  noexcept->std::convertible_to<TimePoint>;
+};
 /// `void watch(std::function<void()> gone)`: call `gone` when the peer hangs up, from any thread, but neither within this call nor with
 /// a lock held; an empty function ends that. The pool asks for it once, before the first hand-out, and at `detach()`; an idle connection
 /// is then looked at (`usable()`) when its peer is gone, not when it is next asked for.

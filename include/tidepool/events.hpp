@@ -63,6 +63,7 @@ struct lease_report {
   source_location acquired_at{};  ///< where `acquire()` was called
   duration held{};                ///< so far
   bounded_string<47> label{};     ///< what the holder said with `lease::label()`, cut to 47 bytes
+  duration waiting{};             ///< for the server's answer, so far; zero when it does not, or the connection does not tell
 };
 
 // What an observer is told (see policy/observer.hpp). Every event is told after the fact and without the pool's lock: the pool may have

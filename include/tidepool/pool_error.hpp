@@ -28,6 +28,9 @@ struct error_report {
   std::size_t closing = 0;
   std::size_t max_size = 0;
   std::size_t waiting = 0;            ///< others who still wait
+  std::size_t silent = 0;             ///< leases that have waited for their server's answer for 5 s, or half the `response_timeout`
+  duration longest_silence{};         ///< of these
+  std::string silent_server;          ///< of the longest; empty when the connection does not tell
   std::vector<lease_report> holders;  ///< the longest held leases, at most eight
   std::string last_connect_error;     ///< in the connector's words, at most 512 bytes; empty when the last connect succeeded
   duration last_connect_error_age{};  ///< means something only with an error
@@ -37,6 +40,7 @@ struct error_report {
     if (why == errc::connect_failed || why == errc::circuit_open) return "connecting fails";
     if (state == pool_state::suspended) return "the pool is suspended";
     if (state == pool_state::closing || state == pool_state::closed) return "the pool is closed";
+    if (silent > 0 && silent * 2 >= active) return "the server is silent";
     if (active >= max_size) return "every connection is leased";
     if (connecting > 0) return "a connect was under way";
     if (validating > 0) return "a validation was under way";
@@ -56,6 +60,10 @@ struct error_report {
                       std::to_string(active) + " leased + " + std::to_string(idle) + " idle + " + std::to_string(connecting) +
                       " connecting + " + std::to_string(validating + resetting + closing) + " in upkeep of at most " +
                       std::to_string(max_size) + ", " + std::to_string(waiting) + " others waiting";
+    if (silent > 0) {
+      out += "; the server" + (silent_server.empty() ? "" : " " + silent_server) + " has been silent for " + seconds(longest_silence) + " in " +
+             std::to_string(silent) + " of " + std::to_string(active) + " leases";
+    }
     if (breaker != breaker_state::closed) out += std::string("; breaker ") + to_string(breaker);
     if (!last_connect_error.empty()) out += "; last connect error " + seconds(last_connect_error_age) + " ago: " + last_connect_error;
     for (std::size_t i = 0; i < holders.size(); ++i) {
@@ -63,6 +71,7 @@ struct error_report {
       out += (i ? ", #" : "; held longest: #") + std::to_string(lease.id) + " for " + seconds(lease.held) + " from " +
              lease.acquired_at.file_name() + ":" + std::to_string(lease.acquired_at.line());
       if (!lease.label.empty()) out += " (" + std::string(lease.label.view()) + ")";
+      if (lease.waiting >= std::chrono::seconds(1)) out += ", waiting for the server for " + seconds(lease.waiting);
     }
     return out;
   }

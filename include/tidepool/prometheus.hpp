@@ -114,6 +114,7 @@ std::string to_prometheus(const Range& pools, std::string_view prefix = "db_") {
   out.family("pool_closing", "gauge", "Connections being closed.", [](const pool_stats& s) { return s.closing; });
   out.family("pool_waiting", "gauge", "Callers in the queue.", [](const pool_stats& s) { return s.waiting; });
   out.family("pool_leaked", "gauge", "Leases reported as leaked and still out.", [](const pool_stats& s) { return s.leaked; });
+  out.family("pool_silent", "gauge", "Leases that wait for a silent server.", [](const pool_stats& s) { return s.silent; });
   out.family("pool_min_size", "gauge", "Lower bound of the size.", [](const pool_stats& s) { return s.min_size; });
   out.family("pool_max_size", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
   out.family("pool_target_size", "gauge", "What scaling aims at.", [](const pool_stats& s) { return s.target_size; });

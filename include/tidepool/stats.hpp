@@ -28,6 +28,7 @@ struct pool_stats {
   std::size_t closing = 0;   ///< saying goodbye; they count against `max_size` until they are gone
   std::size_t waiting = 0;   ///< callers in the queue
   std::size_t leaked = 0;    ///< leases reported as leaked and still out
+  std::size_t silent = 0;    ///< leases that have waited for their server's answer for 5 s, or half the `response_timeout`
   std::size_t min_size = 0;  ///< the bounds at present; `resize()` moves them
   std::size_t max_size = 0;
   std::size_t target_size = 0;  ///< what scaling aims at
@@ -71,6 +72,8 @@ struct pool_stats {
   duration avg_checkout_time{};
   duration max_checkout_time{};
 
+  duration longest_silence{};  ///< of the leases counted in `silent`
+
   std::uint64_t generation = 0;  ///< counts `recycle()` calls, and first connections of a generation that came back `outdated`
 
   /// Leased share of the open connections, 0..1: what scaling goes by. A small pool that may still grow is often at 1.
@@ -101,7 +104,7 @@ struct health_verdict {
 /// - unhealthy when the pool is critical, closing or closed;
 /// - unhealthy when more than `max_failed` acquires failed since `before`, a snapshot of some seconds ago. Without it those since the start
 ///   of the pool count, for ever. Acquires that their callers cancelled do not count: they say nothing of the pool;
-/// - degraded when connecting fails while connections are alive, when the pool is suspended, and when more than 95 % of `max_size` is
+/// - degraded when half of the leases wait for a silent server, when connecting fails while connections are alive, when the pool is suspended, and when more than 95 % of `max_size` is
 /// leased.
 ///   A pool that may still grow is not called busy. A degraded pool serves: take only an unhealthy one out of rotation.
 inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
@@ -114,6 +117,7 @@ inline health_verdict assess(const pool_stats& now, const pool_stats& before = {
   const std::uint64_t failed = now.failed_checkouts - now.cancelled;
   const std::uint64_t known = before.failed_checkouts - before.cancelled;
   if (failed > known && failed - known > max_failed) return {health_status::unhealthy, "high error rate"};
+  if (now.silent > 0 && now.silent * 2 >= now.active_connections) return {health_status::degraded, "server silent"};
   if (now.state == pool_state::degraded) return {health_status::degraded, "connecting fails"};
   if (now.state == pool_state::suspended) return {health_status::degraded, "suspended"};
   if (now.saturation() > 0.95) return {health_status::degraded, "high utilization"};

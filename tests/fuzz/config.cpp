@@ -96,6 +96,7 @@ tidepool::pool_config read(reader in) {
   c.leak_detection = in.flag();
   c.leak_timeout = in.span();
   c.abandon_timeout = in.span();
+  c.response_timeout = in.span();
   c.start = in.flag() ? tidepool::start_mode::lazy : tidepool::start_mode::fail_fast;
   return c;
 }

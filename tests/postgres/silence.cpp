@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/prometheus.hpp>
+
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -328,4 +330,88 @@ TEST_CASE(
   REQUIRE(failure);
   CHECK(failure->connection_lost());
   CHECK(std::string(failure->what()).find("target_session_attrs") != std::string::npos);
+}
+
+TEST_CASE("given leases whose server is silent, when others ask, then state, errors and leak reports say so and blame no holder",
+          "[postgres][pool][server][field-L3]") {
+  NEEDS_SERVER();
+  struct logged : tidepool::default_traits<pg::connection> {
+    using observer = tidepool::log_observer;
+  };
+  using pool_type = tidepool::basic_pool<pg::connection, logged>;
+  asio::io_context context;
+  std::vector<std::string> lines;
+  tidepool::log_observer log([&](tidepool::log_observer::level, const std::string& line) { lines.push_back(line); });
+  tidepool::pool_config config;
+  config.name = "silent";
+  config.min_size = config.max_size = 2;
+  config.response_timeout = 1s;  // silent after half of it
+  config.leak_timeout = 700ms;
+  pool_type pool(context, pg::connector(server(), config), config, log);
+  std::string text;
+  tidepool::error_report report;
+  tidepool::pool_stats stats;
+  tidepool::pool_state before{};
+  tidepool::pool_state state{};
+  std::vector<pg::errc> ends;
+  auto holder = [&]() -> asio::awaitable<void> {
+    auto lease = co_await pool.acquire();
+    const auto failure = co_await error_of(lease->exec("select pg_sleep(60)"));
+    ends.push_back(failure.reason());
+  };
+  auto all = [&]() -> asio::awaitable<void> {
+    co_await pool.open();
+    before = pool.state();
+    asio::co_spawn(context, holder(), asio::detached);
+    asio::co_spawn(context, holder(), asio::detached);
+    try {
+      auto lease = co_await pool.acquire(850ms);
+    } catch (const tidepool::pool_error& failure) {
+      text = failure.what();
+      report = failure.report();
+    }
+    stats = pool.stats();
+    state = pool.state();
+    while (ends.size() < 2) co_await pause(5ms);
+    auto lease = co_await pool.acquire(10s);
+    lease.release();
+    co_await pool.close();
+  };
+  std::exception_ptr failure;
+  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(before == tidepool::pool_state::healthy);
+  INFO(text);
+  CHECK(report.silent == 2);
+  CHECK(report.longest_silence >= 400ms);
+  CHECK(text.find("the server is silent") != std::string::npos);
+  CHECK(text.find("in 2 of 2 leases") != std::string::npos);
+  REQUIRE_FALSE(report.holders.empty());
+  CHECK(report.holders[0].waiting > 0ms);
+  CHECK(stats.silent == 2);
+  CHECK(state == tidepool::pool_state::degraded);
+  CHECK(std::string(tidepool::assess(stats).reason) == "server silent");
+  CHECK(tidepool::to_prometheus(stats).find("db_pool_silent{pool=\"silent\"} 2") != std::string::npos);
+  CHECK(stats.to_json().find("\"silent\":2") != std::string::npos);
+  bool told = false;
+  bool blamed = false;
+  for (const auto& line : lines) {
+    told = told || line.find("the server does not answer, lease of") != std::string::npos;
+    blamed = blamed || line.find("possible leak") != std::string::npos;
+  }
+  CHECK(told);
+  CHECK_FALSE(blamed);
+  CHECK(ends == std::vector<pg::errc>{pg::errc::response_timeout, pg::errc::response_timeout});
+}
+
+TEST_CASE("given a pool's configuration, when it has a response timeout, then its connector takes it where the options say nothing shorter",
+          "[postgres][field-L3]") {
+  tidepool::pool_config config;
+  CHECK(pg::connector("host=db", config).settings().response_timeout == tidepool::no_limit);
+  config.response_timeout = 7s;
+  CHECK(pg::connector("host=db", config).settings().response_timeout == 7s);
+  pg::options settings("host=db");
+  settings.response_timeout = 3s;
+  CHECK(pg::connector(settings, config).settings().response_timeout == 3s);
 }

@@ -63,6 +63,7 @@ TEST_CASE("given a default configuration, when it is read, then what the guide d
   CHECK(c.close_timeout == 2s);
   CHECK(c.close_grace == 10s);
   CHECK(c.slow_acquire == 2s);
+  CHECK(c.response_timeout == no_limit);
   CHECK(c.lifetime_jitter == 0.1);
   CHECK(c.max_uses == no_limit);
   CHECK(c.alive_bypass == 500ms);
@@ -194,6 +195,8 @@ std::vector<broken_rule> broken_rules() {
       {"close_timeout", [](pool_config& c) { c.close_timeout = no_limit; }},
       {"close_timeout", [](pool_config& c) { c.close_timeout = 366 * 24h; }},
       {"close_grace", [](pool_config& c) { c.close_grace = -1s; }},
+      {"response_timeout", [](pool_config& c) { c.response_timeout = 0s; }},
+      {"response_timeout", [](pool_config& c) { c.response_timeout = -1s; }},
       {"slow_acquire", [](pool_config& c) { c.slow_acquire = -1s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = 0s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = -1s; }},
@@ -331,10 +334,18 @@ TEST_CASE("given defaults, when one field alone is moved past its neighbour, the
   CHECK(faults[0].rule == rule);
 }
 
+TEST_CASE("given profiles for production, when a server may be silent, then each has a limit, and the others none", "[field-L3]") {
+  for (const auto& c : {pool_config::production(), pool_config::high_load(), pool_config::high_throughput(), pool_config::reliable()})
+    CHECK(c.response_timeout == 60s);
+  CHECK(pool_config::low_latency().response_timeout == 10s);
+  CHECK(pool_config::development().response_timeout == no_limit);
+}
+
 TEST_CASE("given a profile, when its options are compared, then none keeps another from ever mattering") {
   const pool_config c = GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(),
                                  pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable());
   CHECK(c.slow_acquire < c.acquire_timeout);
+  CHECK(c.response_timeout > c.validation_timeout);
   CHECK(c.max_retries < c.breaker_threshold);
   CHECK(c.alive_bypass < c.health_check_interval);
   CHECK(c.validation_timeout <= c.health_check_interval);
@@ -349,6 +360,7 @@ TEST_CASE("given options without a limit, when the configuration is validated, t
   c.acquire_timeout = no_limit;
   c.close_grace = no_limit;
   c.slow_acquire = no_limit;
+  c.response_timeout = no_limit;
   c.idle_timeout = no_limit;
   c.max_lifetime = no_limit;
   c.alive_bypass = no_limit;

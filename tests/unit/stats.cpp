@@ -133,6 +133,7 @@ TEST_CASE("given a snapshot with a different number in every field, when it is w
   s.closing = 4;
   s.waiting = 5;
   s.leaked = 6;
+  s.silent = 27;
   s.min_size = 7;
   s.max_size = 8;
   s.target_size = 9;
@@ -164,6 +165,7 @@ TEST_CASE("given a snapshot with a different number in every field, when it is w
                                                           {"closing", 4},
                                                           {"waiting", 5},
                                                           {"leaked", 6},
+                                                          {"silent", 27},
                                                           {"min_size", 7},
                                                           {"max_size", 8},
                                                           {"target_size", 9},

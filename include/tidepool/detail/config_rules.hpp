@@ -112,6 +112,7 @@ inline std::vector<config_fault> pool_config::validate() const {
   rules.not_negative("acquire_timeout", acquire_timeout);
   rules.finite("connect_timeout", connect_timeout);
   rules.finite("validation_timeout", validation_timeout);
+  rules.positive("response_timeout", response_timeout);
   rules.finite("reset_timeout", reset_timeout);
   rules.finite("close_timeout", close_timeout);
   rules.not_negative("close_grace", close_grace);
@@ -162,6 +163,7 @@ inline pool_config pool_config::production() {
   c.max_lifetime = std::chrono::seconds(3600);
   c.pre_ping = c.test_on_borrow = false;
   c.scale_down_threshold = 0.2;
+  c.response_timeout = std::chrono::seconds(60);
   return c;
 }
 inline pool_config pool_config::high_load() {
@@ -172,6 +174,7 @@ inline pool_config pool_config::high_load() {
   c.pre_ping = c.test_on_borrow = false;
   c.scale_up_threshold = 0.9;
   c.scale_check_interval = std::chrono::seconds(5);
+  c.response_timeout = std::chrono::seconds(60);
   return c;
 }
 inline pool_config pool_config::low_latency() {
@@ -181,6 +184,7 @@ inline pool_config pool_config::low_latency() {
   c.acquire_timeout = std::chrono::seconds(1);
   c.slow_acquire = std::chrono::milliseconds(250);  // the default of 2 s is past the timeout
   c.scale_check_interval = std::chrono::seconds(5);
+  c.response_timeout = std::chrono::seconds(10);
   return c;
 }
 inline pool_config pool_config::high_throughput() {
@@ -190,6 +194,7 @@ inline pool_config pool_config::high_throughput() {
   c.pre_ping = c.test_on_borrow = false;
   c.scale_up_threshold = 0.9;
   c.scale_check_interval = std::chrono::seconds(2);
+  c.response_timeout = std::chrono::seconds(60);
   return c;
 }
 inline pool_config pool_config::reliable() {
@@ -201,6 +206,7 @@ inline pool_config pool_config::reliable() {
   c.retry_delay = std::chrono::seconds(2);
   c.health_check_interval = std::chrono::seconds(15);
   c.leak_timeout = std::chrono::seconds(120);
+  c.response_timeout = std::chrono::seconds(60);
   return c;
 }
 

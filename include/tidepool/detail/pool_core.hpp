@@ -220,8 +220,14 @@ class pool_core {
   /// Why it is in this state, in words.
   const char* state_reason() const noexcept;
   void snapshot(pool_stats& out) const noexcept;
-  /// The longest held leases, reported ones first; returns how many were written.
-  std::size_t holders(std::array<lease_report, 8>& out, tick now) const noexcept;
+  /// The longest held leases, reported ones first; `complete(slot, report)` adds what only others know. Returns how many were written.
+  template <class Complete>
+  std::size_t holders(std::array<lease_report, 8>& out, tick now, Complete complete) const noexcept {
+    std::size_t n = 0;
+    for (core_slot* s = reported_.front(); s && n < out.size(); s = reported_.after(*s)) complete(*s, out[n++] = report_of(*s, now));
+    for (core_slot* s = leased_.front(); s && n < out.size(); s = leased_.after(*s)) complete(*s, out[n++] = report_of(*s, now));
+    return n;
+  }
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
   connect_outlook outlook(tick now) const noexcept;
   /// The first lease out for which `test` holds, one whose connection was taken back included, or null.

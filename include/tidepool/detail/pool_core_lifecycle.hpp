@@ -194,13 +194,6 @@ TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
   out.generation = generation_;
 }
 
-TIDEPOOL_CORE(std::size_t)::holders(std::array<lease_report, 8>& out, tick now) const noexcept {
-  std::size_t n = 0;
-  for (const core_slot* s = reported_.front(); s && n < out.size(); s = reported_.after(*s)) out[n++] = report_of(*s, now);
-  for (const core_slot* s = leased_.front(); s && n < out.size(); s = leased_.after(*s)) out[n++] = report_of(*s, now);
-  return n;
-}
-
 }  // namespace tidepool::detail
 
 #endif

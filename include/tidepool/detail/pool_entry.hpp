@@ -66,6 +66,7 @@ struct abilities {
   static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<Connection> || has_ping_query<Connection>);
   static constexpr bool check = health_policy::enabled && (validate || has_usable<Connection>);
   static constexpr bool watch = check && has_watch<Connection>;
+  static constexpr bool tells_waiting = has_waiting_since<Connection, typename clock::time_point>;
 };
 
 template <class Connection>

@@ -12,6 +12,7 @@
 #include "context_watch.hpp"
 #include "pool_core.hpp"
 #include "pool_entry.hpp"
+#include "silence.hpp"
 
 namespace tidepool::detail {
 
@@ -37,7 +38,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         observer_(std::move(watcher)),
         health_(config_),
         core_(config_, Traits::random_seed()),
-        timer_(std::in_place, executor_) {}
+        timer_(std::in_place, executor_) {
+    if constexpr (can::tells_waiting) silence_.server.reserve(silence_report::most_text);  // nothing is allocated under the lock
+  }
   ~pool_impl() {
     if (watch_) watch_->remove(*this);
   }
@@ -181,13 +184,20 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       collect();
       core_.snapshot(out);
       owed = core_.has_orders();
+      if constexpr (can::tells_waiting) {
+        const silence_report& found = silence();
+        out.silent = found.leases;
+        out.longest_silence = found.longest;
+        out.state = seen(out.state);
+      }
     }
     if (owed) catch_up();
     return out;
   }
   pool_state state() const noexcept {
     const lock_type lock(mutex_);
-    return core_.state();
+    if constexpr (can::tells_waiting) silence();
+    return seen(core_.state());
   }
   /// The pool object goes away. Leases keep this alive until the last one is back.
   void shut_down() noexcept {
@@ -237,6 +247,49 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   static lease_end unless_hung_up(const entry& e, lease_end end) noexcept {
     return end != lease_end::outdated && hung_up(e) ? lease_end::broken : end;
+  }
+
+  // --- servers that do not answer -----------------------------------------------------------------------------------
+
+  /// Under the lock. Only for a connection that tells when it waits.
+  const silence_report& silence() const noexcept {
+    const tick now = precise_now<Traits>();
+    if (now - silence_.at < silence_report::fresh) return silence_;
+    silence_.at = now;
+    silence_.leases = silence_.out = 0;
+    silence_.longest = duration::zero();
+    const duration threshold = silence_threshold(config_);
+    const entry* worst = nullptr;
+    (void)core_.find_lease([&](core_slot& slot) {
+      if (slot.state != slot_state::leased) return false;
+      const entry& e = static_cast<entry&>(slot);
+      const duration waits = waiting_for<clock>(*e.connection, now);
+      ++silence_.out;
+      if (waits >= threshold) ++silence_.leases;
+      if (waits >= threshold && waits > silence_.longest) {
+        silence_.longest = waits;
+        worst = &e;
+      }
+      return false;
+    });
+    if constexpr (requires(const Connection& c) { std::string_view(c.peer()); }) {
+      if (worst) silence_.server.assign(std::string_view(worst->connection->peer()).substr(0, silence_report::most_text));
+    }
+    return silence_;
+  }
+  /// A pool whose leases wait for a silent server serves nobody, whatever the core knows.
+  pool_state seen(pool_state known) const noexcept {
+    if constexpr (can::tells_waiting) {
+      const bool silent = silence_.leases > 0 && silence_.leases * 2 >= silence_.out;
+      if (silent && known == pool_state::healthy) return pool_state::degraded;
+    }
+    return known;
+  }
+  void add_waiting(const core_slot& slot, lease_report& to, tick now) const noexcept {
+    if constexpr (can::tells_waiting) {
+      const entry& e = static_cast<const entry&>(slot);
+      if (slot.state == slot_state::leased) to.waiting = waiting_for<clock>(*e.connection, now);
+    }
   }
 
   // --- the fast lane ----------------------------------------------------------------------------------------------
@@ -365,6 +418,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   core_type core_;
   lane_type lane_;
   const bool may_park_ = core_.may_park();
+  mutable silence_report silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
   std::uint64_t connects_ended_ = 0;  ///< which of them `last_error_` is of

@@ -135,7 +135,8 @@ pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
   error_report out;
   pool_stats now_stats;
   std::array<lease_report, 8> holders;
-  out.last_connect_error.reserve(512);  // so that copying it under the lock rarely allocates
+  out.last_connect_error.reserve(512);  // so that copying them under the lock rarely allocates
+  if constexpr (can::tells_waiting) out.silent_server.reserve(silence_report::most_text);
   std::size_t held = 0;
   bool owed = false;
   const tick now = precise_now<Traits>();
@@ -144,7 +145,14 @@ pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
     collect();
     owed = core_.has_orders();
     core_.snapshot(now_stats);
-    held = core_.holders(holders, now);
+    held = core_.holders(holders, now, [&](const core_slot& slot, lease_report& report) { add_waiting(slot, report, now); });
+    if constexpr (can::tells_waiting) {
+      const silence_report& found = silence();
+      out.silent = found.leases;
+      out.longest_silence = found.longest;
+      if (found.leases > 0) out.silent_server.assign(found.server);
+      now_stats.state = seen(now_stats.state);
+    }
     out.last_connect_error.assign(last_error_, 0, 512);
     out.last_connect_error_age = now - last_error_at_;
   }

@@ -227,6 +227,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     for (std::size_t i = 0; i < leaks.count; ++i) {
       const entry* e = static_cast<entry*>(leaks.items[i].slot);
       if (e->trace) traces[i] = *e->trace;
+      add_waiting(*e, leaks.items[i].lease, now);
     }
   }
   if (a.connect_timed_out) note_connect_timeout(timed_out);

@@ -100,6 +100,8 @@ inline std::string pool_stats::to_json() const {
   out.add("closing", closing);
   out.add("waiting", waiting);
   out.add("leaked", leaked);
+  out.add("silent", silent);
+  out.add("longest_silence", longest_silence);
   out.add("min_size", min_size);
   out.add("max_size", max_size);
   out.add("target_size", target_size);

@@ -61,9 +61,15 @@ class log_observer {
   void on_event(std::string_view p, const leak_event& e) {
     constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
     if (!wants(level::warning)) return;
+    // A server that does not answer is no fault of the holder's.
+    const bool waits = e.lease.waiting > duration::zero();
+    const bool silent = waits && e.what == leak_event::kind::detected && e.lease.waiting >= e.lease.held / 2;
+    const char* const what = silent ? "the server does not answer, lease of" : words[static_cast<int>(e.what)];
+    char since[64] = "";
+    if (waits) std::snprintf(since, sizeof since, ", waiting for the server for %.3f s", ms(e.lease.waiting) / 1e3);
     std::string text =
-        line(p, "%s connection %llu held %.3f s, acquired at %s:%u in %s%s%s", words[static_cast<int>(e.what)], number(e.lease.id),
-             ms(e.lease.held) / 1e3, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
+        line(p, "%s connection %llu held %.3f s%s, acquired at %s:%u in %s%s%s", what, number(e.lease.id), ms(e.lease.held) / 1e3, since,
+             e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
              e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
     if (!e.stack.empty()) text.append("\n").append(e.stack);
     out_(level::warning, text);

@@ -22,8 +22,8 @@ namespace tidepool::postgres {
 class connector {
  public:
   connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) { settings_->check(); }
-  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, and the server sees the pool's name
-  /// as `application_name` unless there is one.
+  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, answers come within
+  /// `response_timeout`, and the server sees the pool's name as `application_name` unless there is one.
   connector(options settings, const pool_config& config) : connector(adapted(std::move(settings), config)) {}
   /// A null pointer is an empty string, here as for `options`: what an unset environment variable gives.
   connector(const char* conninfo) : connector(options(conninfo)) {}
@@ -39,6 +39,7 @@ class connector {
  private:
   static options adapted(options settings, const pool_config& config) {
     settings.close_timeout = std::min(settings.close_timeout, config.close_timeout);
+    settings.response_timeout = std::min(settings.response_timeout, config.response_timeout);
     if (settings.get("application_name").empty()) settings.set("fallback_application_name", config.name.view());
     return settings;
   }
