@@ -47,11 +47,12 @@ struct pool_config {
   duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits; `no_limit`
   duration connect_timeout = std::chrono::seconds(10);    ///< one connect attempt; finite
   duration validation_timeout = std::chrono::seconds(5);  ///< one validation round trip; finite
-  duration response_timeout = no_limit;  ///< how long a server may leave a holder without any answer; for connectors that take it; `no_limit`
-  duration reset_timeout = std::chrono::seconds(2);       ///< one reset at return; finite
-  duration close_timeout = std::chrono::seconds(2);       ///< one goodbye to the server; finite
-  duration close_grace = std::chrono::seconds(10);        ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
-  duration slow_acquire = std::chrono::seconds(2);  ///< a wait that succeeds after this long is told to the observer; `no_limit`: never
+  duration response_timeout =
+      no_limit;  ///< how long a server may leave a holder without any answer; for connectors that take it; `no_limit`
+  duration reset_timeout = std::chrono::seconds(2);  ///< one reset at return; finite
+  duration close_timeout = std::chrono::seconds(2);  ///< one goodbye to the server; finite
+  duration close_grace = std::chrono::seconds(10);   ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
+  duration slow_acquire = std::chrono::seconds(2);   ///< a wait that succeeds after this long is told to the observer; `no_limit`: never
 
   // --- lifetime -------------------------------------------------------------------------------------------------
   duration idle_timeout = std::chrono::seconds(300);   ///< idle ones above the floors are closed; up to `max_lifetime`; `no_limit`: never

@@ -61,8 +61,8 @@ struct error_report {
                       " connecting + " + std::to_string(validating + resetting + closing) + " in upkeep of at most " +
                       std::to_string(max_size) + ", " + std::to_string(waiting) + " others waiting";
     if (silent > 0) {
-      out += "; the server" + (silent_server.empty() ? "" : " " + silent_server) + " has been silent for " + seconds(longest_silence) + " in " +
-             std::to_string(silent) + " of " + std::to_string(active) + " leases";
+      out += "; the server" + (silent_server.empty() ? "" : " " + silent_server) + " has been silent for " + seconds(longest_silence) +
+             " in " + std::to_string(silent) + " of " + std::to_string(active) + " leases";
     }
     if (breaker != breaker_state::closed) out += std::string("; breaker ") + to_string(breaker);
     if (!last_connect_error.empty()) out += "; last connect error " + seconds(last_connect_error_age) + " ago: " + last_connect_error;

@@ -104,8 +104,8 @@ struct health_verdict {
 /// - unhealthy when the pool is critical, closing or closed;
 /// - unhealthy when more than `max_failed` acquires failed since `before`, a snapshot of some seconds ago. Without it those since the start
 ///   of the pool count, for ever. Acquires that their callers cancelled do not count: they say nothing of the pool;
-/// - degraded when half of the leases wait for a silent server, when connecting fails while connections are alive, when the pool is suspended, and when more than 95 % of `max_size` is
-/// leased.
+/// - degraded when half of the leases wait for a silent server, when connecting fails while connections are alive, when the pool is
+/// suspended, and when more than 95 % of `max_size` is leased.
 ///   A pool that may still grow is not called busy. A degraded pool serves: take only an unhealthy one out of rotation.
 inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
   switch (now.state) {

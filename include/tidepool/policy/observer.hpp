@@ -69,8 +69,8 @@ class log_observer {
     if (waits) std::snprintf(since, sizeof since, ", waiting for the server for %.3f s", ms(e.lease.waiting) / 1e3);
     std::string text =
         line(p, "%s connection %llu held %.3f s%s, acquired at %s:%u in %s%s%s", what, number(e.lease.id), ms(e.lease.held) / 1e3, since,
-             e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
-             e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
+             e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()), e.lease.acquired_at.function_name(),
+             e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
     if (!e.stack.empty()) text.append("\n").append(e.stack);
     out_(level::warning, text);
   }

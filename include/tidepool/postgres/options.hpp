@@ -199,6 +199,8 @@ inline void options::check() const {
     if (given <= duration::zero()) throw error(errc::bad_options, std::string(name) + " has to be above zero");
   };
   positive(address_timeout, "address_timeout");
+  positive(response_timeout, "response_timeout");
+  positive(cancel_timeout, "cancel_timeout");
   positive(peer_timeout, "peer_timeout");
   positive(idle_in_transaction_timeout, "idle_in_transaction_timeout");
 }

@@ -72,6 +72,7 @@ class time_limits {
     since_.store(0, std::memory_order_relaxed);
     if (long_silence_ != no_limit && coarse_now() - began_ >= long_silence_) was_silent_ = true;
   }
+  void note_silence() noexcept { was_silent_ = long_silence_ != no_limit; }
   /// Where a kind of server is wanted: it was silent for long, and may be of another kind by now. True once.
   bool take_long_silence() noexcept { return std::exchange(was_silent_, false); }
   bool was_silent() const noexcept { return was_silent_; }

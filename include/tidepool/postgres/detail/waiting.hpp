@@ -52,6 +52,7 @@ inline void begin_stop(session& s, stopping::cause why, bool throws) {
   } catch (const std::bad_alloc&) {  // it may end by itself
   }
   s.limits.stop_with(std::move(stop));
+  if (why == stopping::cause::late) s.limits.note_silence();
 }
 
 /// Sends one request in the background. It is in `cancels->in_flight` until the server has seen it, or never will.
