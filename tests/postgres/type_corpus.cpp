@@ -170,15 +170,14 @@ asio::awaitable<void> check_copy(pg::connection& c, const table& t, book& notes)
     if (!row) break;
     rows.push_back(std::move(*row));
   }
-  const std::string type = t.type.delimiter == '\0' ? "text[]" : t.type.name + "[]";
-  co_await c.script("drop table if exists copied; create temporary table copied (id int, v " + t.type.name + ", many " + type + ")");
-  pg::copy_writer in = co_await c.copy_in("copy copied from stdin");
+  co_await c.script("delete from copied_" + t.name);
+  pg::copy_writer in = co_await c.copy_in("copy copied_" + t.name + " from stdin");
   for (const auto& [id, text, many] : rows) co_await in.row(id, text, many);
   const auto taken = co_await in.finish();
   if (taken != rows.size()) notes.fail("COPY of " + t.type.name + " has another number of rows");
   notes.rows += rows.size();
   const std::string elements = t.type.delimiter == '\0' ? "" : " or not " + identical("n.many[1]", "o.v") + " or cardinality(n.many) <> 2";
-  const auto different = co_await c.all<int>("select id from " + t.name + " o join copied n using (id) where (not " +
+  const auto different = co_await c.all<int>("select id from " + t.name + " o join copied_" + t.name + " n using (id) where (not " +
                                              identical("n.v", "o.v") + elements + ")");
   for (const int id : different) notes.fail("value " + std::to_string(id) + " of " + t.type.name + " is another after COPY");
 }
@@ -227,6 +226,8 @@ asio::awaitable<book> run_corpus(std::vector<settings> all, bool one_by_one) {
   std::vector<table> tables;
   for (auto& type : type_corpus()) {
     table made{std::move(type), "corpus_" + std::to_string(tables.size())};
+    const std::string array = made.type.delimiter == '\0' ? "text[]" : made.type.name + "[]";
+    co_await c.script("create temporary table copied_" + made.name + " (id int, v " + made.type.name + ", many " + array + ")");
     std::string sql = "create temporary table " + made.name + " (id int, beyond bool, exact bool, v " + made.type.name + "); insert into " +
                       made.name + " values (0, false, true, null)";
     int id = 0;
