@@ -279,16 +279,16 @@ TEST_CASE("given a server that takes a COPY as fast as it comes, then others hav
   };
   fake_server server(talk, true);
   int turns = 0;
+  bool over = false;
+  auto others = [&]() -> asio::awaitable<void> {
+    while (!over) {
+      ++turns;
+      co_await asio::post(asio::use_awaitable);
+    }
+  };
   auto task = [&]() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(server.conninfo());
     auto in = co_await c.copy_in("copy t from stdin");
-    bool over = false;
-    auto others = [&]() -> asio::awaitable<void> {
-      while (!over) {
-        ++turns;
-        co_await asio::post(asio::use_awaitable);
-      }
-    };
     asio::co_spawn(co_await asio::this_coro::executor, others(), asio::detached);
     const std::string line(1000, 'x');
     for (int i = 0; i < 6600; ++i) co_await in.row(line);
@@ -459,8 +459,8 @@ TEST_CASE("given a burst of notifications, when it is heard, then the event loop
   fake_server server(talk, true);
   int turns = 0;
   bool in_order = true;
+  bool over = false;
   auto task = [&]() -> asio::awaitable<void> {
-    bool over = false;
     const auto here = co_await asio::this_coro::executor;
     auto others = [](bool& ended, int& counted) -> asio::awaitable<void> {
       while (!ended) {
