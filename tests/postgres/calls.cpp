@@ -23,6 +23,7 @@ const std::map<std::string, std::string>& allowed() {
       {"PQsendQueryParams", "buffers"},
       {"PQsendQueryPrepared", "buffers"},
       {"PQsendPrepare", "buffers"},
+      {"PQsendClosePrepared", "buffers"},
       {"PQputCopyData", "buffers, in non-blocking mode"},
       {"PQputCopyEnd", "buffers, in non-blocking mode"},
       {"PQpipelineSync", "buffers and flushes without waiting, in non-blocking mode"},

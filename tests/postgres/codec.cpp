@@ -368,17 +368,3 @@ TEST_CASE("given a parameter of more than 1 GB, when a request is made of it, th
   }
   ::munmap(reserved, size);
 }
-
-TEST_CASE("given a statement cache, when it overflows, then the oldest is stale", "[postgres][statement]") {
-  pg::detail::statement_cache cache(2);
-  cache.insert("a", "n1");
-  cache.insert("b", "n2");
-  CHECK(cache.find("a") == "n1");
-  cache.insert("c", "n3");
-  CHECK(cache.find("b").empty());
-  CHECK(cache.find("a") == "n1");
-  CHECK(cache.take_stale() == "deallocate n2;");
-  CHECK_FALSE(cache.has_stale());
-  cache.clear();
-  CHECK(cache.size() == 0);
-}

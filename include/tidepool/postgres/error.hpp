@@ -32,7 +32,7 @@ enum class errc {
   columns,           ///< the row has another number of columns, or no such column
   rows,              ///< another number of rows than asked for
   rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown,   ///< the connection was lost while a COMMIT was under way: committed or not, nobody knows
+  outcome_unknown,   ///< COMMIT was sent and its answer is missing: committed or not, nobody knows
   response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
@@ -66,7 +66,7 @@ class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category 
       case errc::columns: return "unexpected columns";
       case errc::rows: return "unexpected number of rows";
       case errc::rolled_back: return "the transaction was rolled back";
-      case errc::outcome_unknown: return "the connection was lost during COMMIT";
+      case errc::outcome_unknown: return "COMMIT was sent and its answer is missing";
       case errc::response_timeout: return "the server did not answer in time, and the statement was cancelled";
       case errc::server_silent: return "the server is silent, and the connection was shut";
     }
@@ -91,6 +91,7 @@ struct diagnosis {
   std::string sqlstate, severity, message, detail, hint, schema, table, column, constraint, context;
   std::string routine;  ///< of the server's source that raised it; SQL can choose severity and SQLSTATE, but not this
   int position = 0;
+  bool stale = false;  ///< see `error::stale()`
 
   static diagnosis of(const PGresult* result) {
     const auto field = [result](int code) {
@@ -204,8 +205,13 @@ class error : public std::system_error {
   }
   /// The same transaction may succeed when it is run again on this connection: serialisation failure or deadlock. A lost connection is
   /// not among these, whatever it was lost by: a standby ends sessions with FATAL 40001, and what was running may have an unknown outcome.
-  bool retryable() const noexcept { return reason() == errc::server && !said_->fatal() && (is("40001") || is("40P01")); }
-  /// The connection was lost, or given up, while a COMMIT was under way, also the implicit one at the end of a pipeline's statement.
+  /// So may one in which a cached statement was `stale()`.
+  bool retryable() const noexcept { return reason() == errc::server && !said_->fatal() && (is("40001") || is("40P01") || stale()); }
+  /// A statement that the cache had prepared no longer fits what the server has: its plan, a type, or the statement itself is gone.
+  /// Nothing of it has run, and it is prepared anew when it is used again. Outside a transaction the driver does so by itself.
+  bool stale() const noexcept { return said_->stale; }
+  /// COMMIT was sent and its answer is missing, whatever the reason: committed or not, nobody knows. Also of the implicit COMMIT at the
+  /// end of a pipeline's statement.
   bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
 
  private:

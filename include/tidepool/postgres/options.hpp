@@ -89,8 +89,14 @@ class options {
   reset_level reset = reset_level::rollback;
   /// Told to retire, by `after_lease()`, once one result was larger: libpq's buffer never shrinks again.
   std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
-  /// Statements each connection keeps prepared, by text; 0: none. Behind PgBouncer only where it tracks prepared statements.
+  /// How many statements of `exec()` each connection keeps prepared, by text and parameter types; 0: none. Only what has a plan is
+  /// (`select`, `insert`, `update`, `delete`, `merge`, `values`, `with`, `table`), and what names no moment of its own (`'now'`,
+  /// `'today'`). Costs a second round trip at the first use of a statement. Behind a pooler nothing is kept prepared, unless one of the
+  /// two options `pooler_tracks_statements` and `session_pooler` is set.
   std::size_t statement_cache = 0;
+  /// Promises that a pooler in between knows which client has prepared what (PgBouncer 1.21 and newer with `max_prepared_statements`):
+  /// statements are then kept prepared through it. Elsewhere they would fail, sooner or later, with 26000.
+  bool pooler_tracks_statements = false;
   /// How long the server may leave anybody without an answer: without a byte of a statement's result, the next row of a stream, the next
   /// answer of a pipeline, or taking COPY data. Then the statement is cancelled and fails with `errc::response_timeout`; see `within`,
   /// which is the same for one call. A frozen server holds its connections for ever otherwise: no keepalive notices it.

@@ -1,4 +1,14 @@
 // tidepool - prepared statements: by hand, or by the connection's own cache.
+//
+// The cache follows these rules:
+// * A name is a hash of text, parameter types and settings, so the same name means the same statement in every session: a pooler that
+//   gives one server process to many clients can mix up sessions, not statements. What cannot be told apart for sure is sent unnamed.
+// * Only what the server makes a plan for is prepared: transaction control and other commands are sent as they are.
+// * Run again is only what is known not to have run, outside a transaction, and unnamed. Within a transaction the server has given up on
+//   all of it: the error says `stale()`, and `transaction(..., {.retries = n})` may run the whole body again.
+// * Every error of a cached statement drops its entry: the next use prepares it anew.
+// * The server is told to forget what was dropped after the statement, not between the caller's steps, never in a failed transaction,
+//   never by SQL within a transaction; when that fails, it is tried again later and nobody hears of it.
 #ifndef TIDEPOOL_POSTGRES_STATEMENT_HPP
 #define TIDEPOOL_POSTGRES_STATEMENT_HPP
 
@@ -23,53 +33,192 @@ class statement {
 
 namespace detail {
 
+/// Asks for the settings that decide what a text means. Only while the session rests, and nobody's failure.
+inline asio::awaitable<void> learn_settings(session_ptr s, duration limit) {
+  auto question = request::simple(
+      "select pg_catalog.concat_ws(',', current_user, pg_catalog.current_setting('search_path'), "
+      "pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('IntervalStyle'), "
+      "pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('timezone_abbreviations', true), "
+      "pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('backslash_quote', true), "
+      "pg_catalog.current_setting('transform_null_equals', true), pg_catalog.current_setting('array_nulls', true), "
+      "pg_catalog.current_setting('xmloption', true), pg_catalog.current_setting('lc_monetary', true), "
+      "pg_catalog.current_setting('client_encoding'))");
+  question.limit = limit;
+  try {
+    const auto answer = co_await perform(s, std::move(question));
+    s->means.learn(std::string(answer[0][0].text()));
+  } catch (const error&) {
+    // Not known, so nothing is prepared. A lost connection is told by the statement itself.
+  }
+}
+
+inline bool at_rest(const session& s) { return !s.busy && !s.broken && !s.needs_reset && PQtransactionStatus(s.pg()) == PQTRANS_IDLE; }
+
+/// Whether statements may have names that outlive them.
+inline bool may_name(const session& s) { return !s.pooled || s.settings().pooler_tracks_statements; }
+
+/// Whether the server can be told now to forget a statement.
+inline bool can_close(const session& s) {
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+  return PQtransactionStatus(s.pg()) == PQTRANS_IDLE || PQtransactionStatus(s.pg()) == PQTRANS_INTRANS;
+#else
+  // SQL of our own has no business in a transaction; and poolers know other names than the ones they pass on in SQL.
+  return PQtransactionStatus(s.pg()) == PQTRANS_IDLE && !s.pooled;
+#endif
+}
+
+/// Has the server forget what the cache has dropped. Nobody's failure: what was not closed is closed later.
+inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
+  while (s->prepared.has_closing() && can_close(*s)) {
+    const auto id = s->prepared.next_closing();
+    auto what = request::close(id.text().data());
+    what.limit = limit;
+    bool gone = false;
+    try {
+      co_await perform(s, std::move(what));
+      gone = true;
+    } catch (const error& failure) {
+      gone = failure.is("26000");
+    } catch (const std::exception&) {
+      // Cancelled; the caller's result is there nevertheless, and the next thing it awaits will tell.
+    }
+    if (!gone) co_return;
+    s->prepared.closed(id);
+  }
+}
+
+/// "unnamed portal parameter $1", "... $1 = '...'": in every language the server speaks. Functions have their name and more in here.
+inline bool is_context_of_binding(std::string_view context) {
+  constexpr std::string_view value = " = '...'";
+  if (context.ends_with(value)) context.remove_suffix(value.size());
+  const auto digits = context.size() - std::min(context.size(), context.find_last_not_of("0123456789") + 1);
+  context.remove_suffix(digits);
+  return digits > 0 && context.ends_with('$') && context.find('\n') == std::string_view::npos;
+}
+
+/// Whether it is proved that the executor was never started: the error comes from looking up the statement, from reading its parameters,
+/// from analysing its text again, or from comparing the new plan with the old one. SQL can choose an SQLSTATE, but neither the
+/// server's routine nor a position in the statement's text, and what runs in a function has a context.
+inline bool has_not_run(const error& failure, std::string_view name, bool infers_types) {
+  if (failure.reason() != errc::server || failure.connection_lost()) return false;
+  if (failure.context().empty()) {
+    if (failure.is("26000") || failure.is("42P05")) return failure.message().find(name) != std::string_view::npos;
+    if (failure.is("0A000")) return failure.routine() == "RevalidateCachedQuery";
+    return failure.sqlstate().starts_with("42") && failure.position() > 0;
+  }
+  return infers_types && is_context_of_binding(failure.context());
+}
+
+inline error as_stale(const error& failure) {
+  diagnosis said = failure.diagnosis();
+  said.stale = true;
+  return {failure.reason(), "", std::move(said)};
+}
+
+/// Before a statement or a transaction, while the session rests.
+inline asio::awaitable<void> ready_cache(session_ptr s, duration limit) {
+  if (s->prepared.capacity() == 0 || !at_rest(*s)) co_return;
+  s->means.transaction_ended();
+  if (!s->means.known() && may_name(*s)) co_await learn_settings(s, limit);
+}
+
+/// Runs a statement through the cache: prepared at its first use. What cannot be prepared now, for whatever reason, is sent with its text,
+/// which is always right.
+inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
+  if (!s->means.known()) co_await ready_cache(s, what.limit);
+  const bool idle = at_rest(*s);
+  const bool within = !s->busy && !s->needs_reset && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS;
+  if ((!idle && !within) || !may_name(*s) || !s->means.known()) co_return co_await perform(s, std::move(what));
+
+  auto& cache = s->prepared;
+  if (!s->reports_path) s->reports_path = PQparameterStatus(s->pg(), "search_path") != nullptr;
+  const char* const path = *s->reports_path ? PQparameterStatus(s->pg(), "search_path") : nullptr;
+  const statement_key key(what.sql(), what.types(), s->means.text(), path == nullptr ? "" : path);
+  const auto* found = cache.find(key);
+  const bool old = found != nullptr;
+  result got;
+  std::unique_ptr<error> failed;
+  if (!old && cache.make_room(key, can_close(*s))) {
+    const bool named = !names_a_moment(key.sql);
+    auto first = request::prepare(key.id.text().data(), key.sql, *key.types);
+    first.limit = what.limit;
+    try {
+      if (named) co_await perform(s, std::move(first));
+    } catch (const error& failure) {
+      failed = std::make_unique<error>(failure);
+    }
+    if (!failed) {
+      found = cache.insert(key, named, may_set_meaning(key.sql, *s->reports_path));
+      if (named) ++s->statements_named;
+    } else if (has_not_run(*failed, key.id.text().data(), false) && failed->is("42P05")) {
+      cache.close_later(key.id);  // whoever left it there
+      if (idle) {
+        failed.reset();
+      } else {
+        failed = std::make_unique<error>(as_stale(*failed));
+      }
+    }
+  }
+  bool done = failed != nullptr;
+  const bool sets = found != nullptr && found->sets_settings;
+  if (!done && found != nullptr && found->named() && (found->sure || idle)) {
+    const bool unsure = !found->sure;
+    what.use_statement(found->name.data());
+    try {
+      got = co_await perform(s, request::borrowed(what));
+      done = true;
+    } catch (const error& failure) {
+      failed = std::make_unique<error>(failure);
+    }
+    if (failed) {
+      const bool not_run = has_not_run(*failed, key.id.text().data(), old && what.infers_types());
+      if (not_run && failed->is("26000")) {
+        cache.missing(key.id);
+      } else {
+        cache.drop(key.id);
+      }
+      done = !not_run || !idle;
+      if (!done) failed.reset();
+      if (failed && not_run) failed = std::make_unique<error>(as_stale(*failed));
+    } else if (unsure) {
+      cache.found(key.id);
+    }
+  }
+  if (!done) {
+    what.use_text();
+    try {
+      got = co_await perform(s, request::borrowed(what));
+    } catch (const error& failure) {
+      failed = std::make_unique<error>(failure);
+    }
+  }
+  if (sets) s->means.changed(false);
+  if (cache.has_closing()) co_await close_dropped(s, what.limit);
+  if (failed) throw error(*failed);
+  co_return got;
+}
+
+inline asio::awaitable<result> execute(session_ptr s, request what) {
+  if (s->prepared.capacity() == 0 || !has_plan(what.sql())) return perform(std::move(s), std::move(what));
+  return execute_cached(std::move(s), std::move(what));
+}
+
+/// By hand, under a name of its own: the same text may be prepared twice. With the text's hash in it, what runs under this name is this
+/// text.
 inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit) {
-  statement made("tidepool_" + std::to_string(++s->statements_named));
+  if (!may_name(*s)) {
+    throw error(
+        errc::bad_usage,
+        "a pooler is in between, which may give the next statement to a server process that has not prepared it: use exec(sql, ...), or, "
+        "where it tracks prepared statements, set options.pooler_tracks_statements, and where each client keeps its server process, "
+        "options.session_pooler");
+  }
+  const statement_id id(sql, {}, {}, {});
+  statement made(std::string(id.text().data()) + "_" + std::to_string(++s->statements_named));
   auto what = request::prepare(made.name(), sql);
   what.limit = limit;
   co_await perform(s, std::move(what));
   co_return made;
-}
-
-/// Runs a statement through the cache: prepared at its first use, by text and parameter types.
-inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
-  std::string key(what.sql());
-  for (const Oid type : what.types()) key += '\0' + std::to_string(type);
-  for (bool again = false;; again = true) {
-    std::string name = s->prepared.find(key);
-    request bound = what;
-    result got;
-    std::unique_ptr<error> failed;
-    try {
-      if (name.empty()) {
-        name = "tidepool_" + std::to_string(++s->statements_named);
-        auto first = request::prepare(name, what.sql(), what.types());
-        first.limit = what.limit;
-        co_await perform(s, std::move(first));
-        s->prepared.insert(key, name);
-        if (s->prepared.has_stale()) co_await perform(s, request::simple(s->prepared.take_stale()));
-      }
-      bound.use_statement(name);
-      got = co_await perform(s, std::move(bound));
-    } catch (const error& failure) {
-      failed = std::make_unique<error>(failure);
-    }
-    if (!failed) co_return got;
-    if (failed->is("0A000")) {
-      s->prepared.drop(key);  // the table changed under the plan
-    } else if (failed->is("26000") || failed->is("42P05")) {
-      s->prepared.clear();  // somebody deallocated them, or this is another server process than before, which a proxy lets happen
-    } else {
-      throw error(*failed);
-    }
-    // Nothing of the statement has run. In a transaction the server has given up on all of it, so only the caller can try again.
-    if (again || PQtransactionStatus(s->pg()) != PQTRANS_IDLE) throw error(*failed);
-  }
-}
-
-inline asio::awaitable<result> execute(session_ptr s, request what) {
-  if (s->prepared.capacity() == 0) return perform(std::move(s), std::move(what));
-  return execute_cached(std::move(s), std::move(what));
 }
 
 }  // namespace detail

@@ -25,7 +25,7 @@ struct transaction_options {
   isolation level = isolation::session_default;
   bool read_only = false;
   bool deferrable = false;                               ///< with `serializable` and `read_only`: waits instead of failing
-  unsigned retries = 0;                                  ///< how often the body runs again after 40001 or 40P01
+  unsigned retries = 0;                                  ///< how often the body runs again after a `retryable()` error
   duration retry_delay = std::chrono::milliseconds(10);  ///< first pause, doubled each time, of which up to all is random
   duration max_retry_delay = std::chrono::milliseconds(500);
 };
@@ -174,6 +174,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
       throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
     }
+    if (s->prepared.capacity() != 0 && !s->means.known()) co_await ready_cache(s, no_limit);
     co_await perform(s, request::simple(begin_statement(wanted)));
     transaction_mark mark(*s);
     attempt<T> tried;
@@ -195,6 +196,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
       co_await roll_back(s, "rollback");
     }
     mark.ended();
+    if (s->prepared.has_closing()) co_await close_dropped(s, no_limit);
     if (!tried.failure) {
       if constexpr (std::is_void_v<T>) {
         co_return;

@@ -34,6 +34,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (full) s->prepared.clear();
   if (full && !again.empty()) co_await perform(s, request::simple(again));
   if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
+  s->means.as_at_start();
   s->inbox.clear();
   s->touched = false;
   co_return true;

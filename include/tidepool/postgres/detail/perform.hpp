@@ -68,6 +68,7 @@ class outcome {
       default: {
         const std::string_view tag = PQcmdStatus(got.get());
         forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+        set_ = set_ || tag == "SET" || tag == "RESET" || tag == "DISCARD ALL";
         good_ = std::move(got);
       }
     }
@@ -87,9 +88,11 @@ class outcome {
                    : "COPY ... TO STDOUT is served only as the first statement of copy_out(): it was run, and its rows were dropped");
   }
 
-  /// After the last result: the result, or the exception.
-  result conclude(session& s) {
+  /// After the last result: the result, or the exception. `sql`: what was sent, where that is known.
+  result conclude(session& s, std::string_view sql = {}) {
     if (forgotten_) s.prepared.clear();
+    if (set_) s.settings_changed(sql);
+    s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::now();
@@ -128,6 +131,7 @@ class outcome {
   result_handle good_;
   result_handle failure_;
   bool forgotten_ = false;  ///< the server has no prepared statement any more
+  bool set_ = false;        ///< a setting was changed
   bool given_up_ = false;
   errc reason_ = errc::server;
   std::string text_;
@@ -172,7 +176,10 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
 /// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
-  if (what.send(s.pg())) return;
+  if (what.send(s.pg())) {
+    ++s.requests_sent;
+    return;
+  }
   const std::string why(first_line(PQerrorMessage(s.pg())));
   if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("while sending");
   running.finished();
@@ -239,7 +246,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
   }
   running.finished();
   if (s->limits.stop()) co_return co_await conclude_stopped(s, all);
-  co_return all.conclude(*s);
+  co_return all.conclude(*s, what.sql());
 }
 
 }  // namespace tidepool::postgres::detail

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <limits>
@@ -21,7 +22,7 @@ namespace tidepool::postgres::detail {
 
 class request {
  public:
-  enum class verb { simple, parameters, prepare, prepared };
+  enum class verb { simple, parameters, prepare, prepared, close };
 
   /// Many statements in one text, without parameters.
   static request simple(std::string_view sql) { return request(verb::simple, sql, {}); }
@@ -43,13 +44,33 @@ class request {
     return made;
   }
 
-  /// The same parameters, sent to a prepared statement.
-  void use_statement(std::string_view name) {
-    verb_ = verb::prepared;
-    name_ = name;
+  /// Has the server forget a prepared statement: by a message of its own where libpq can, which no transaction notices, else by SQL.
+  static request close(std::string_view name) {
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+    return request(verb::close, {}, name);
+#else
+    return simple("deallocate " + std::string(name));
+#endif
   }
-  std::string_view sql() const { return std::string_view(arena_).substr(0, sql_size_); }
+  /// Another one without a copy of it. That one has to live until this was sent.
+  static request borrowed(const request& other) {
+    request made;
+    made.other_ = &other;
+    made.limit = other.limit;
+    return made;
+  }
+
+  /// The same parameters, sent to a prepared statement. The name has to live until then.
+  void use_statement(const char* name) {
+    verb_ = verb::prepared;
+    other_name_ = name;
+  }
+  /// And back.
+  void use_text() { verb_ = verb::parameters; }
+  std::string_view sql() const { return other_ != nullptr ? other_->sql() : std::string_view(arena_).substr(0, sql_size_); }
   const std::vector<Oid>& types() const { return types_; }
+  /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
+  bool infers_types() const { return std::find(types_.begin(), types_.end(), Oid{0}) != types_.end(); }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
 
@@ -58,10 +79,14 @@ class request {
 
   /// Puts it into libpq's output buffer; false: libpq refused.
   bool send(PGconn* connection) const {
+    if (other_ != nullptr) return other_->send(connection);
     switch (verb_) {
       case verb::simple: return PQsendQuery(connection, arena_.c_str()) == 1;
       case verb::prepare:
         return PQsendPrepare(connection, name_.c_str(), arena_.c_str(), static_cast<int>(types_.size()), types_.data()) == 1;
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+      case verb::close: return PQsendClosePrepared(connection, name_.c_str()) == 1;
+#endif
       default: break;
     }
     constexpr std::size_t few = 16;
@@ -85,7 +110,10 @@ class request {
       formats[i] = values_[i].binary ? 1 : 0;
     }
     const int n = static_cast<int>(count);
-    if (verb_ == verb::prepared) return PQsendQueryPrepared(connection, name_.c_str(), n, pointers, lengths, formats, 0) == 1;
+    if (verb_ == verb::prepared) {
+      const char* const name = other_name_ != nullptr ? other_name_ : name_.c_str();
+      return PQsendQueryPrepared(connection, name, n, pointers, lengths, formats, 0) == 1;
+    }
     return PQsendQueryParams(connection, arena_.c_str(), n, types_.data(), pointers, lengths, formats, 0) == 1;
   }
 
@@ -95,6 +123,7 @@ class request {
     bool null = false, binary = false;
   };
 
+  request() : verb_(verb::simple) {}
   request(verb v, std::string_view sql, std::string_view name) : verb_(v), name_(name), sql_size_(sql.size()) {
     if (sql.find('\0') != std::string_view::npos) throw error(errc::bad_parameter, "the statement holds a NUL byte");
     arena_.reserve(sql.size() + 64);
@@ -155,8 +184,10 @@ class request {
 
   verb verb_;
   std::string name_;
+  const char* other_name_ = nullptr;
+  const request* other_ = nullptr;
   std::string arena_;
-  std::size_t sql_size_;
+  std::size_t sql_size_ = 0;
   std::vector<value> values_;
   std::vector<Oid> types_;
 };

@@ -25,6 +25,7 @@
 #include "kill_switch.hpp"
 #include "socket_copy.hpp"
 #include "statement_cache.hpp"
+#include "statement_text.hpp"
 #include "time_limits.hpp"
 #include "tls_pending.hpp"
 
@@ -152,11 +153,19 @@ class session {
     }
   }
 
+  /// After an answer: what the cache of statements has to know of it. `sql` is the text it is the answer to, where that is at hand.
+  void settings_changed(std::string_view sql) noexcept {
+    if (!may_change_meaning(sql, reports_path.value_or(false))) return;
+    means.changed(PQtransactionStatus(pg_) != PQTRANS_IDLE && is_set_local(sql));
+  }
+  void answered() noexcept {
+    if (means.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) means.transaction_ended();
+  }
+
   /// The error of a connection that is gone, with the best reason known.
   error lost(std::string_view doing) {
     broken = true;
-    auto said = std::move(fatal);
-    fatal = {};
+    auto said = fatal;  // kept: what is tried later fails for the same reason
     std::string text = "the connection was lost";
     if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
@@ -255,7 +264,10 @@ class session {
   bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
-  std::uint64_t statements_named = 0;  ///< names are never used twice
+  meaning means = {};
+  std::optional<bool> reports_path = {};  ///< whether the server tells when `search_path` changes; empty: nobody has looked
+  std::uint64_t statements_named = 0;     ///< prepared so far
+  std::uint64_t requests_sent = 0;        ///< put on the wire so far
   std::deque<notification> inbox = {};
 };
 

@@ -31,6 +31,11 @@ class sql_scanner {
   void skip_empty_statements() noexcept {
     for (skip_blanks(); !rest_.empty() && rest_.front() == ';'; skip_blanks()) rest_.remove_prefix(1);
   }
+  bool take(char c) noexcept {
+    if (rest_.empty() || rest_.front() != c) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
   bool at_end() const noexcept { return rest_.empty(); }
   char front() const noexcept { return rest_.front(); }
 

@@ -1,67 +1,210 @@
-// tidepool - which statements one connection has prepared, least recently used first.
+// tidepool - which statements one connection has prepared by itself, least recently used first.
+//
+// The server keeps a book of them too, and the two must agree: what is forgotten here is closed there, and what the server says about
+// one of them is believed.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_STATEMENT_CACHE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_STATEMENT_CACHE_HPP
 
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <list>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace tidepool::postgres::detail {
 
+/// A statement in 128 bits: the same text, parameter types and settings have the same ones in every session and process of one kind of
+/// machine. Two that differ have the same ones by no accident that will happen; and the cache compares the texts.
+class statement_id {
+ public:
+  /// What the server is told; ends with a zero.
+  using name = std::array<char, 9 + 32 + 1>;
+
+  constexpr statement_id() = default;
+  statement_id(std::string_view sql, const std::vector<Oid>& types, std::string_view settings, std::string_view path) noexcept {
+    add(sql);
+    add(std::uint64_t{types.size()});
+    for (const Oid type : types) add(std::uint64_t{type});
+    add(settings);
+    add(path);
+    first_ = mixed(first_);
+    second_ = mixed(second_);
+  }
+  friend bool operator==(const statement_id&, const statement_id&) = default;
+
+  std::size_t hash() const noexcept { return static_cast<std::size_t>(first_); }
+  name text() const noexcept {
+    constexpr char digits[] = "0123456789abcdef";
+    name out{'t', 'i', 'd', 'e', 'p', 'o', 'o', 'l', '_'};
+    auto at = out.begin() + 9;
+    for (const auto half : {first_, second_}) {
+      for (unsigned shift = 64; shift > 0; shift -= 4) *at++ = digits[(half >> (shift - 4)) & 15U];
+    }
+    *at = '\0';
+    return out;
+  }
+
+ private:
+  void add(std::uint64_t word) noexcept {
+    first_ = (first_ ^ word) * 0x9E3779B97F4A7C15U;
+    first_ ^= first_ >> 32U;
+    second_ = (std::rotl(second_, 23) + word) * 0xC2B2AE3D27D4EB4FU;
+    second_ ^= second_ >> 29U;
+  }
+  void add(std::string_view text) noexcept {
+    add(std::uint64_t{text.size()});
+    for (; !text.empty(); text.remove_prefix(std::min<std::size_t>(text.size(), 8))) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, text.data(), std::min<std::size_t>(text.size(), 8));
+      add(word);
+    }
+  }
+  static std::uint64_t mixed(std::uint64_t word) noexcept {
+    word = (word ^ (word >> 33U)) * 0xFF51AFD7ED558CCDU;
+    word = (word ^ (word >> 33U)) * 0xC4CEB9FE1A85EC53U;
+    return word ^ (word >> 33U);
+  }
+
+  std::uint64_t first_ = 0x736F6D6570736575U;
+  std::uint64_t second_ = 0x646F72616E646F6DU;
+};
+
+/// What a statement is told apart by. Views: valid while their owners are.
+struct statement_key {
+  statement_key(std::string_view text, const std::vector<Oid>& parameters, std::string_view in_force, std::string_view search_path) noexcept
+      : sql(text), types(&parameters), settings(in_force), path(search_path), id(text, parameters, in_force, search_path) {}
+  std::string_view sql;
+  const std::vector<Oid>* types;
+  std::string_view settings;  ///< see `meaning`
+  std::string_view path;      ///< `search_path`, where the server reports it
+  statement_id id;
+};
+
 class statement_cache {
  public:
+  struct entry {
+    statement_id id;
+    statement_id::name name;  ///< begins with a zero: to be sent without a name, each time
+    std::string sql;
+    std::vector<Oid> types;
+    std::string settings;
+    std::string path;
+    bool sure;           ///< as far as known the server has it
+    bool sets_settings;  ///< it may change what statements mean
+
+    bool named() const noexcept { return name[0] != '\0'; }
+    bool is(const statement_key& key) const noexcept {
+      return id == key.id && sql == key.sql && types == *key.types && settings == key.settings && path == key.path;
+    }
+  };
+
   explicit statement_cache(std::size_t capacity) : capacity_(capacity) {}
   std::size_t capacity() const noexcept { return capacity_; }
   std::size_t size() const noexcept { return entries_.size(); }
 
-  /// The server's name for it, and moves it to the young end; empty when it is not there.
-  std::string find(const std::string& key) {
-    const auto at = index_.find(key);
-    if (at == index_.end()) return {};
+  /// Null when it is not there. Moves it to the young end. Valid until the next change.
+  const entry* find(const statement_key& key) noexcept {
+    const auto at = index_.find(key.id.hash());
+    if (at == index_.end() || !at->second->is(key)) return nullptr;
     entries_.splice(entries_.end(), entries_, at->second);
-    return at->second->second;
+    return &*at->second;
   }
-  /// Makes room for it where there is none: what falls out is stale.
-  void insert(const std::string& key, std::string name) {
-    if (entries_.size() >= capacity_) drop(std::string(entries_.front().first));
-    entries_.emplace_back(key, std::move(name));
-    index_.insert_or_assign(key, std::prev(entries_.end()));
+  /// Whether a statement that is not there can be added; makes room for it, where what falls out can be closed at once.
+  bool make_room(const statement_key& key, bool can_close) {
+    // Another one of the same hash, or of the same name, which the server still has.
+    if (index_.contains(key.id.hash()) || std::find(closing_.begin(), closing_.end(), key.id) != closing_.end()) return false;
+    if (entries_.size() + closing_.size() < capacity_) return true;
+    if (!can_close || closing_.size() >= capacity_) return false;
+    if (entries_.size() >= capacity_) drop(entries_.front().id);
+    return true;
   }
-  /// Forgets one that the server still has; it is stale until it is deallocated.
-  void drop(const std::string& key) {
-    const auto at = index_.find(key);
-    if (at == index_.end()) return;
-    const auto gone = at->second;
-    stale_.push_back(gone->second);
+  const entry* insert(const statement_key& key, bool named, bool sets_settings) {
+    entries_.push_back({key.id, named ? key.id.text() : statement_id::name{}, std::string(key.sql), *key.types, std::string(key.settings),
+                        std::string(key.path), true, sets_settings});
+    try {
+      index_.emplace(key.id.hash(), std::prev(entries_.end()));
+    } catch (...) {
+      entries_.pop_back();
+      throw;
+    }
+    return &entries_.back();
+  }
+  /// Forgets one that the server still has: it is to be closed there.
+  void drop(const statement_id& id) {
+    const auto at = index_.find(id.hash());
+    if (at == index_.end() || at->second->id != id) return;
+    if (at->second->named()) closing_.push_back(id);
+    entries_.erase(at->second);
     index_.erase(at);
-    entries_.erase(gone);
+  }
+  /// The server does not have this one, so it may not have the others either: something has wiped them behind our back.
+  void missing(const statement_id& id) {
+    for (auto& each : entries_) each.sure = false;
+    drop(id);
+    closed(id);
+  }
+  void found(const statement_id& id) noexcept {
+    const auto at = index_.find(id.hash());
+    if (at != index_.end() && at->second->id == id) at->second->sure = true;
   }
   /// The server has none of them any more.
-  void clear() {
+  void clear() noexcept {
     index_.clear();
     entries_.clear();
-    stale_.clear();
+    closing_.clear();
   }
-  /// SQL that deallocates what is stale, which then is forgotten.
-  std::string take_stale() {
-    std::string sql;
-    for (const auto& name : stale_) sql += "deallocate " + name + ";";
-    stale_.clear();
-    return sql;
+
+  /// A statement that the server has and we have no use for, or whose name it has and we do not know why.
+  void close_later(const statement_id& id) {
+    if (std::find(closing_.begin(), closing_.end(), id) == closing_.end()) closing_.push_back(id);
   }
-  bool has_stale() const noexcept { return !stale_.empty(); }
+  bool has_closing() const noexcept { return !closing_.empty(); }
+  statement_id next_closing() const noexcept { return closing_.back(); }
+  void closed(const statement_id& id) noexcept { std::erase(closing_, id); }
 
  private:
-  using entry = std::pair<std::string, std::string>;  // key, name
+  struct as_it_is {
+    std::size_t operator()(std::size_t hash) const noexcept { return hash; }
+  };
+
   std::size_t capacity_;
   std::list<entry> entries_;
-  std::unordered_map<std::string, std::list<entry>::iterator> index_;
-  std::vector<std::string> stale_;
+  std::unordered_map<std::size_t, std::list<entry>::iterator, as_it_is> index_;
+  std::vector<statement_id> closing_;
+};
+
+/// What is known of the settings that decide what a statement's text means. Those of the session's start are the empty text.
+class meaning {
+ public:
+  /// Whether `text()` is true now.
+  bool known() const noexcept { return known_ && known_here_; }
+  bool changed_until_the_end() const noexcept { return !known_here_; }
+  const std::string& text() const noexcept { return text_; }
+  void learn(std::string text) {
+    text_ = std::move(text);
+    known_ = known_here_ = true;
+  }
+  /// A statement may have changed them, perhaps until the end of the transaction only.
+  void changed(bool until_the_end) noexcept { (until_the_end ? known_here_ : known_) = false; }
+  void transaction_ended() noexcept { known_here_ = true; }
+  void as_at_start() noexcept {
+    text_.clear();
+    known_ = known_here_ = true;
+  }
+
+ private:
+  std::string text_;
+  bool known_ = true;
+  bool known_here_ = true;  ///< within the transaction
 };
 
 }  // namespace tidepool::postgres::detail

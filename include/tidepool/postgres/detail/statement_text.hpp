@@ -1,0 +1,89 @@
+// tidepool - what a statement's text tells the cache of statements. It is not parsed: where in doubt, the answer is the careful one.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
+
+#include <cstddef>
+#include <string_view>
+
+#include "sql_text.hpp"
+
+namespace tidepool::postgres::detail {
+
+/// Whether the server makes a plan for it, which is what preparing it saves. Everything else is not prepared by itself: it would gain
+/// nothing, and transaction control has to get through when nothing else does.
+inline bool has_plan(std::string_view sql) noexcept {
+  sql_scanner at(sql);
+  do at.skip_blanks();
+  while (at.take('('));
+  const auto word = at.word();
+  for (const std::string_view verb : {"select", "insert", "update", "delete", "with", "merge", "values", "table"}) {
+    if (sql_scanner::same(word, verb)) return true;
+  }
+  return false;
+}
+
+/// Where `word`, in lower case, begins at or after `from`, whatever stands around it.
+inline std::size_t find_text(std::string_view text, std::string_view word, std::size_t from = 0) noexcept {
+  for (; from + word.size() <= text.size(); ++from) {
+    if (sql_scanner::same(text.substr(from, word.size()), word)) return from;
+  }
+  return std::string_view::npos;
+}
+
+/// Whether a literal in it may mean the moment when it is parsed: `'now'`, `date 'today'`. A prepared statement would answer with the
+/// moment when it was prepared, for ever. The function `now()` is none of these.
+inline bool names_a_moment(std::string_view sql) noexcept {
+  const auto in_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || static_cast<unsigned char>(c) >= 0x80U;
+  };
+  for (const std::string_view word : {"now", "today", "tomorrow", "yesterday"}) {
+    for (auto at = find_text(sql, word); at != std::string_view::npos; at = find_text(sql, word, at + 1)) {
+      const auto rest = sql.substr(at + word.size());
+      if ((at > 0 && in_word(sql[at - 1])) || (!rest.empty() && in_word(rest.front()))) continue;
+      sql_scanner behind(rest);
+      behind.skip_blanks();
+      if (!behind.take('(')) return true;
+    }
+  }
+  return false;
+}
+
+/// Whether a SET or RESET in this text may change what a statement means to the server's parser: where names are looked up, how literals
+/// are read. Text that is not known, empty here, may. Where the server reports `search_path`, that one needs no watching.
+inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcept {
+  if (sql.empty()) return true;
+  for (const std::string_view part : {"path", "schema", "role", "authorization", "all", "style", "zone", "abbreviations", "strings",
+                                      "quote", "null", "xml", "encoding", "names", "lc_", "u&"}) {
+    if (path_reported && (part == "path" || part == "schema")) continue;
+    if (find_text(sql, part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+/// The same for a call of `set_config()`, which is an ordinary function: the name of the setting may be anything but a literal.
+inline bool may_set_meaning(std::string_view sql, bool path_reported) noexcept {
+  constexpr std::string_view word = "set_config";
+  bool called = false;
+  for (auto at = find_text(sql, word); at != std::string_view::npos; at = find_text(sql, word, at + 1)) {
+    called = true;
+    sql_scanner behind(sql.substr(at + word.size()));
+    behind.skip_blanks();
+    const bool opens = behind.take('(');
+    behind.skip_blanks();
+    if (!opens || !behind.take('\'')) return true;
+  }
+  return called && may_change_meaning(sql, path_reported);
+}
+
+/// `SET LOCAL`, and nothing after it: the transaction's end undoes it.
+inline bool is_set_local(std::string_view sql) noexcept {
+  sql_scanner at(sql);
+  at.skip_blanks();
+  if (!sql_scanner::same(at.word(), "set")) return false;
+  at.skip_blanks();
+  return sql_scanner::same(at.word(), "local") && sql.find(';') == std::string_view::npos;
+}
+
+}  // namespace tidepool::postgres::detail
+
+#endif

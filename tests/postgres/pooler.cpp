@@ -1,0 +1,62 @@
+// tidepool - a pooler in between that gives each transaction to another server process.
+#include <string>
+
+#include "kit.hpp"
+#include "rotating_pooler.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+void must(bool right, const char* what) {
+  if (!right) throw std::runtime_error(what);
+}
+
+}  // namespace
+
+TEST_CASE("given a transaction pooler, when two clients with caches alternate, then no answer is another statement's",
+          "[postgres][server][field-L2]") {
+  NEEDS_SERVER();
+  rotating_pooler pooler(server_port(), 2);
+  auto task = [&]() -> asio::awaitable<void> {
+    auto settings = through(pooler.port());
+    settings.statement_cache = 8;
+    auto a = co_await pg::connection::connect(settings);
+    auto b = co_await pg::connection::connect(settings);
+    must(a.behind_pooler() && b.behind_pooler(), "not noticed");
+    for (int i = 0; i < 60; ++i) {
+      auto& c = i % 3 == 0 ? a : b;
+      const int product = co_await c.one<int>("select 2 * $1", i);
+      const int sum = co_await c.one<int>("select 1000 + $1", i);
+      must(product == 2 * i && sum == 1000 + i, "another statement's answer");
+    }
+    const auto refused = co_await error_of(a.prepare("select 1"));
+    must(refused.reason() == pg::errc::bad_usage, "a statement that another process will not know");
+    must(std::string(refused.what()).find("pooler_tracks_statements") != std::string::npos, "what to do");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given a pooler wrongly said to track statements, when clients alternate, then answers are right or errors",
+          "[postgres][server][field-L2]") {
+  NEEDS_SERVER();
+  rotating_pooler pooler(server_port(), 2);
+  auto task = [&]() -> asio::awaitable<void> {
+    auto settings = through(pooler.port());
+    settings.statement_cache = 8;
+    settings.pooler_tracks_statements = true;
+    auto a = co_await pg::connection::connect(settings);
+    auto b = co_await pg::connection::connect(settings);
+    for (int i = 0; i < 60; ++i) {
+      auto& c = i % 3 == 0 ? a : b;
+      const int product = co_await c.one<int>("select 2 * $1", i);
+      const int sum = co_await c.one<int>("select 1000 + $1", i);
+      must(product == 2 * i && sum == 1000 + i, "another statement's answer");
+    }
+    // By hand: its name says what it is, so it is there or it is not.
+    const auto first = co_await a.prepare("select 1");
+    const auto second = co_await b.prepare("select 2");
+    must(first.name() != second.name(), "one name for two statements");
+  };
+  CHECK_NOTHROW(run(task()));
+}
