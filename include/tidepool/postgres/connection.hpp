@@ -59,16 +59,21 @@ class connection : public queries<connection> {
   }
 
   /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. Any
-  /// exception of the body rolls back and goes on. On GCC 12 name a lambda with captures before the `co_await` expression.
+  /// exception of the body rolls back and goes on. On GCC 12 a lambda that captures anything with a destructor needs a name: as a
+  /// temporary it does not compile, because that compiler destroys such captures twice.
   ///
   /// Errors besides those of the statements: `rolled_back` when the body swallowed a statement's error, so that nothing could
-  /// be committed; `outcome_unknown` when the connection was lost in COMMIT. Cancellation: the body is cancelled, its statement on the
-  /// server too; the transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease
-  /// ends.
+  /// be committed; `outcome_unknown` when COMMIT was sent and its answer is missing, and only then; `connection_lost` when the connection
+  /// was lost before, so that nothing is committed. Cancellation: the body is cancelled, its statement on the server too; the
+  /// transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends. Cancelled in
+  /// COMMIT: what the server still answers within `cancel_timeout` counts, and without an answer it is `outcome_unknown`.
+  ///
+  /// With `retries` the whole body runs again after an error that is `retryable()`: serialisation failure, deadlock, a stale cached
+  /// statement. Whatever it does outside the database it then does again.
   template <class Body>
-  auto transaction(Body body, transaction_options wanted = {}) -> std::invoke_result_t<Body&, postgres::transaction&> {
-    using T = typename detail::awaited<std::invoke_result_t<Body&, postgres::transaction&>>::type;
-    return detail::run_transaction<T>(session(), std::move(body), wanted);
+  auto transaction(Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
+    detail::check_body<Body>();
+    return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
   }
 
   /// One round trip without a statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -29,6 +30,8 @@ struct transaction_options {
   duration retry_delay = std::chrono::milliseconds(10);  ///< first pause, doubled each time, of which up to all is random
   duration max_retry_delay = std::chrono::milliseconds(500);
 };
+
+class transaction;
 
 namespace detail {
 
@@ -62,6 +65,25 @@ inline duration retry_pause(const transaction_options& wanted, unsigned attempt)
   return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
 }
 
+/// Callables are handed over in `co_await` expressions, where GCC 12 destroys the captures of a temporary lambda twice. A temporary that
+/// has nothing to destroy is safe, and so is whatever has a name.
+template <class Body>
+inline constexpr bool survives_co_await =
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+    std::is_lvalue_reference_v<Body> || std::is_trivially_destructible_v<std::remove_reference_t<Body>>;
+#else
+    true;
+#endif
+
+template <class Body>
+constexpr void check_body() {
+  static_assert(survives_co_await<Body>,
+                "GCC 12 destroys the captures of a temporary lambda in a co_await expression twice: name the lambda first, as in "
+                "`auto body = [...](auto& t) ...; co_await c.transaction(body);`, with std::ref(body) where it cannot be copied");
+}
+template <class Body>
+using body_result = typename awaited<std::invoke_result_t<std::decay_t<Body>&, transaction&>>::type;
+
 /// While it lives, leaving the coroutine by any way but the two regular ones marks the session: it is in a transaction that
 /// nobody will end.
 class transaction_mark {
@@ -72,33 +94,53 @@ class transaction_mark {
   ~transaction_mark() {
     if (!ended_) on_.needs_reset = true;
   }
-  void ended() noexcept { ended_ = true; }
+  void ended() noexcept {
+    ended_ = true;
+    on_.reads_only = false;
+  }
 
  private:
   session& on_;
   bool ended_ = false;
 };
 
+/// What a failed COMMIT is told as. Only the server's own refusal, and a COMMIT that was never sent, say that nothing was committed.
+inline error commit_failure(const session& s, const error& failure, bool sent) {
+  const bool answered = (failure.reason() == errc::server || failure.reason() == errc::response_timeout) && !failure.connection_lost();
+  if (answered || (!sent && !failure.connection_lost())) return failure;
+  diagnosis said = failure.diagnosis();
+  if (said.message.empty() && failure.reason() != errc::connection_lost) said.message = failure.explanation();
+  if (sent) return {errc::outcome_unknown, "COMMIT was sent and its answer is missing: committed or not, nobody knows", std::move(said)};
+  const bool aborted = s.killer->reason() == kill_reason::aborted;
+  return {errc::connection_lost,
+          aborted ? "the connection was aborted before COMMIT was sent: nothing is committed"
+                  : "the connection was lost before COMMIT was sent: nothing is committed",
+          std::move(said)};
+}
+
 /// COMMIT, and what its answers mean.
 inline asio::awaitable<void> commit(session_ptr s) {
   if (PQtransactionStatus(s->pg()) == PQTRANS_IDLE) {
     throw error(errc::bad_usage, "the transaction was ended by a statement in its body");
   }
+  std::optional<std::uint64_t> before;
+  const auto sent = [&] { return before && s->requests_sent != *before; };
   result answer;
-  std::unique_ptr<error> lost;
+  std::unique_ptr<error> failed;
   try {
+    // What perform() would ask first is asked here: it may fail, and it is not COMMIT.
+    if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
+    before = s->requests_sent;
     answer = co_await perform(s, request::simple("commit"));
   } catch (const error& failure) {
-    if (!failure.connection_lost()) throw;
-    lost = std::make_unique<error>(failure);
+    failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
+  } catch (const std::system_error&) {
+    // Cancelled. When that was before anything was sent, or the server has cancelled COMMIT, it is all there is to tell.
+    if (!sent() || (!s->broken && PQtransactionStatus(s->pg()) == PQTRANS_IDLE)) throw;
+    failed = std::make_unique<error>(errc::outcome_unknown,
+                                     "COMMIT was sent and cancelled before its answer came: committed or not, nobody knows");
   }
-  if (lost) {
-    diagnosis said;
-    said.sqlstate = lost->sqlstate();
-    said.severity = lost->severity();
-    said.message = lost->message();
-    throw error(errc::outcome_unknown, "the connection was lost during COMMIT: committed or not, nobody knows", std::move(said));
-  }
+  if (failed) throw error(*failed);
   if (answer.command() == "ROLLBACK") {
     throw error(errc::rolled_back, "the transaction was rolled back: a statement in it had failed");
   }
@@ -124,9 +166,10 @@ class transaction : public queries<transaction> {
   transaction(const transaction&) = delete;
   transaction& operator=(const transaction&) = delete;
 
-  /// A savepoint: released when the body returns, rolled back to when it throws; the exception goes on.
+  /// A savepoint: released when the body returns, rolled back to when it throws; the exception goes on. On GCC 12 a lambda that
+  /// captures anything with a destructor needs a name, as for `connection::transaction()`.
   template <class Body>
-  auto nested(Body body) -> std::invoke_result_t<Body&, transaction&>;
+  auto nested(Body&& body) -> asio::awaitable<detail::body_result<Body>>;
 
   const detail::session_ptr& session() const {
     if (ended_) throw error(errc::bad_usage, "the transaction has ended");
@@ -178,9 +221,8 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     co_await perform(s, request::simple(begin_statement(wanted)));
     transaction_mark mark(*s);
     attempt<T> tried;
-    s->reads_only = wanted.read_only;
+    s->reads_only = wanted.read_only;  // until COMMIT was answered: deferred triggers write there
     co_await run_body<T>(s, 0, body, tried);
-    s->reads_only = false;
     if (!tried.failure) {
       try {
         co_await commit(s);
@@ -238,9 +280,9 @@ asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth) {
 }  // namespace detail
 
 template <class Body>
-auto transaction::nested(Body body) -> std::invoke_result_t<Body&, transaction&> {
-  using T = typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
-  return detail::run_savepoint<T>(session(), std::move(body), depth_ + 1);
+auto transaction::nested(Body&& body) -> asio::awaitable<detail::body_result<Body>> {
+  detail::check_body<Body>();
+  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1);
 }
 
 }  // namespace tidepool::postgres
