@@ -19,6 +19,7 @@ enum class lease_end {
   clean,        ///< nothing to do: it can be handed on at once
   needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
   broken,       ///< to be destroyed
+  retired,      ///< well, but to be closed: it has come to hold too much memory, say
   outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
 };
 

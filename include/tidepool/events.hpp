@@ -38,6 +38,7 @@ enum class close_reason {
   idle,          ///< idle for `idle_timeout`
   lifetime,      ///< older than `max_lifetime`
   max_uses,      ///< leased `max_uses` times
+  retired,       ///< its connection said at return that it is not worth keeping (`lease_end::retired`)
   broken,        ///< found dead at hand-out, at return or by the holder's `discard()`
   invalid,       ///< validation failed
   reset_failed,  ///< the reset at return failed
@@ -52,7 +53,7 @@ enum class close_reason {
 inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
 
 inline const char* to_string(close_reason reason) noexcept {
-  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "broken",    "invalid",  "reset_failed",
+  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "retired",   "broken",   "invalid", "reset_failed",
                                    "recycled", "outdated", "shrunk",   "abandoned", "detached", "shutdown"};
   return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
 }

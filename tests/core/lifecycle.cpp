@@ -165,6 +165,23 @@ TEST_CASE("[INV-19] given connections to a wrong server, when the first comes ba
   r.finish();
 }
 
+TEST_CASE("given a lease whose connection retires, when it ends, then just that is closed in order, and counted by itself", "[field-F7]") {
+  rig r(calm(0, 4));
+  auto& large = r.acquire();
+  auto& other = r.acquire();
+  r.connect_all();
+  const auto before = r.stats().generation;
+  r.give_back(large, lease_end::retired);
+  r.give_back(other);
+  CHECK(r.stats().closing == 1);
+  CHECK(r.stats().idle_connections == 1);
+  CHECK(r.stats().generation == before);
+  r.close_all();
+  CHECK(r.stats().closed(close_reason::retired) == 1);
+  CHECK(r.stats().connections_closed == 1);
+  r.finish();
+}
+
 TEST_CASE(
     "given a connect under way, when the pool is recycled, then what it brings is closed again, for its session may be of the old server") {
   rig r(calm(0, 2));

@@ -210,6 +210,32 @@ TEST_CASE("given idle connections in a pool of several threads, when backends di
 }
 #endif
 
+TEST_CASE("given leases that read much, when they end, then only one that met a large row costs its connection, in order",
+          "[postgres][pool][server][field-F7]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto config = small(1, 1);
+    pg::pool pool(co_await asio::this_coro::executor, ours(config), config);
+    for (int i = 0; i < 3; ++i) {
+      auto lease = co_await pool.acquire();
+      const auto rows = co_await lease->exec("select n, 'some text of a row' from generate_series(1, 20000) n");
+      must(PQresultMemorySize(rows.native()) > std::size_t{1} << 20U, "much");
+    }
+    must(pool.stats().connections_created == 1, "kept");
+    {
+      auto lease = co_await pool.acquire();
+      co_await lease->exec("select repeat('x', 2000000)");
+    }
+    {
+      auto lease = co_await pool.acquire();
+      must(pool.stats().connections_created == 2, "another");
+    }
+    must(pool.stats().closed(close_reason::retired) == 1 && pool.stats().closed(close_reason::broken) == 0, "counted by its own reason");
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given a lease left in a transaction, when it ends, then the next holder finds a clean connection", "[postgres][pool][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

@@ -354,7 +354,7 @@ TEST_CASE("given a text, when it is looked at for COPY, then only what is one is
 }
 
 TEST_CASE("given results and parameters of many megabytes, when exchanged, then they arrive whole and the connection retires",
-          "[postgres][server]") {
+          "[postgres][server][field-F7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<bool> {
     auto c = co_await connect();
@@ -363,9 +363,74 @@ TEST_CASE("given results and parameters of many megabytes, when exchanged, then 
     const auto length = co_await c.one<int>("select length($1)", large);
     if (c.after_lease() != tidepool::lease_end::clean) throw std::runtime_error("a large parameter is no reason");
     const auto back = co_await c.one<std::string>("select repeat('y', 20000000)");
-    co_return length == 20'000'000 && back.size() == 20'000'000 && c.after_lease() == tidepool::lease_end::broken;
+    co_return length == 20'000'000 && back.size() == 20'000'000 && c.after_lease() == tidepool::lease_end::retired;
   };
   CHECK(run(task()));
+}
+
+TEST_CASE("given what a connection receives and sends, then one large message retires it, by whatever verb, and many small ones do not",
+          "[postgres][server][field-F7]") {
+  NEEDS_SERVER();
+  enum class verb { exec, script, failure, notice, stream, copy_out, refused, closed, pipeline, sent, sent_pipeline };
+  auto task = [](verb how, int rows, int bytes) -> asio::awaitable<bool> {
+    pg::options settings(server());
+    settings.retire_after_result_bytes = 100'000;
+    settings.retire_after_sent_bytes = 100'000;
+    auto c = co_await pg::connection::connect(settings);
+    const std::string size = std::to_string(bytes);
+    const std::string query = "select repeat('x', " + size + ") from generate_series(1, " + std::to_string(rows) + ")";
+    const std::string text(static_cast<std::size_t>(bytes), 'x');
+    switch (how) {
+      case verb::exec: co_await c.exec(query); break;
+      case verb::script: co_await c.script(query + "; select 1"); break;
+      case verb::failure: (void)co_await error_of(c.script("do $$begin raise '%', repeat('x', " + size + "); end$$")); break;
+      case verb::notice: co_await c.script("do $$begin raise notice '%', repeat('x', " + size + "); end$$"); break;
+      case verb::stream:
+      case verb::closed: {
+        auto all = co_await c.stream<std::string>(query);
+        auto row = co_await all.next();
+        if (how == verb::closed) {
+          co_await all.close();
+        } else {
+          while (row) row = co_await all.next();
+        }
+        break;
+      }
+      case verb::copy_out: {
+        auto out = co_await c.copy_out("copy (" + query + ") to stdout");
+        auto row = co_await out.next();
+        while (row) row = co_await out.next();
+        break;
+      }
+      case verb::refused: (void)co_await error_of(c.script("select 1; copy (" + query + ") to stdout")); break;
+      case verb::pipeline: {
+        auto batch = c.pipeline(pg::pipeline_mode::atomic);
+        batch.exec(query);
+        co_await batch.run();
+        break;
+      }
+      case verb::sent:
+        for (int i = 0; i < rows; ++i) co_await c.exec("select length($1)", text);
+        break;
+      case verb::sent_pipeline: {
+        auto batch = c.pipeline(pg::pipeline_mode::atomic);
+        batch.exec("select length($1)", text);
+        batch.exec("select length($1)", text);
+        co_await batch.run();
+        break;
+      }
+    }
+    const auto end = c.after_lease();
+    if (end != tidepool::lease_end::retired && end != tidepool::lease_end::clean) throw std::runtime_error("neither");
+    co_return end == tidepool::lease_end::retired;
+  };
+  for (const auto how : {verb::exec, verb::script, verb::failure, verb::notice, verb::stream, verb::copy_out, verb::refused, verb::closed,
+                         verb::pipeline, verb::sent}) {
+    INFO(static_cast<int>(how));
+    CHECK(run(task(how, 1, 110'000)));
+    CHECK_FALSE(run(task(how, 2000, 200)));
+  }
+  CHECK(run(task(verb::sent_pipeline, 1, 60'000)));
 }
 
 TEST_CASE("given a server that talks while we send, when both have much to say, then neither waits for ever", "[postgres][server]") {

@@ -96,7 +96,7 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, ti
   }
   end_lease(slot, now, last_ok, held);
   if (end == lease_end::broken && !discarded) note_loss(slot, slot.uses - 1, last_ok, now);
-  if (end == lease_end::clean || end == lease_end::outdated) note_service(slot, last_ok);
+  if (end == lease_end::clean || end == lease_end::outdated || end == lease_end::retired) note_service(slot, last_ok);
   unreport(slot);
   if (end == lease_end::outdated && slot.generation == generation_) outdate_all(close_reason::outdated, now);
   if (end == lease_end::broken) {
@@ -105,6 +105,8 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, ti
     say_goodbye(slot, close_reason::shutdown, now);
   } else if (end == lease_end::outdated) {
     say_goodbye(slot, close_reason::outdated, now);
+  } else if (end == lease_end::retired) {
+    say_goodbye(slot, close_reason::retired, now);
   } else if (worn_out(slot)) {
     say_goodbye(slot, close_reason::max_uses, now);
   } else if (end == lease_end::needs_reset && slot.generation == generation_ && open_count() <= max_) {

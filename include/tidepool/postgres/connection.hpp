@@ -90,8 +90,8 @@ class connection : public queries<connection> {
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
-  /// What is to be done at the end of a lease; no system call. `broken` also for a connection whose buffer a large result has
-  /// grown (`retire_after_result_bytes`). `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
+  /// What is to be done at the end of a lease; no system call. `retired` for a connection whose buffers a large message has grown
+  /// (`retire_after_result_bytes`). `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
   /// server: `reset()` then asks the server for its kind, and one that is read-only is not used again. `outdated`, which ends every
   /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
   /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
@@ -99,13 +99,14 @@ class connection : public queries<connection> {
     if (!session_) return lease_end::broken;
     if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
     if (session_->outdated) return lease_end::outdated;
-    if (session_->broken || session_->busy || session_->retire || session_->wrong_role ||
-        session_->killer->reason() != detail::kill_reason::none || session_->cancels->in_flight.load() != 0 ||
-        PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
+    if (session_->broken || session_->busy || session_->wrong_role || session_->killer->reason() != detail::kill_reason::none ||
+        session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
     }
     const auto level = session_->settings().reset;
-    switch (PQtransactionStatus(session_->pg())) {
+    const auto state = PQtransactionStatus(session_->pg());
+    if (session_->retire && state != PQTRANS_ACTIVE && state != PQTRANS_UNKNOWN) return lease_end::retired;
+    switch (state) {
       case PQTRANS_IDLE: {
         if (session_->role_doubted || session_->limits.was_silent()) return lease_end::needs_reset;
         const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;

@@ -122,7 +122,7 @@ class copy_writer {
     for (;;) {
       detail::result_handle got = co_await detail::next_result(session_);
       if (!got) break;
-      const bool taken = all.take(std::move(got));
+      const bool taken = all.take(*session_, std::move(got));
       if (!taken) {
         all.refuse();
         co_await detail::refuse_copy(session_);
@@ -169,6 +169,7 @@ class copy_reader {
       char* raw = nullptr;
       const int size = PQgetCopyData(session_->pg(), &raw, 1);
       data_.reset(raw);
+      if (size > 0) session_->weigh(static_cast<std::size_t>(size));
       if (size > 0 && session_->limits.stop()) continue;  // nobody takes them any more
       if (size > 0) co_return std::string_view(raw, static_cast<std::size_t>(size));
       if (size == 0) {
@@ -208,7 +209,7 @@ class copy_reader {
     for (;;) {
       detail::result_handle got = co_await detail::next_result(session_);
       if (!got) break;
-      const bool taken = all.take(std::move(got));
+      const bool taken = all.take(*session_, std::move(got));
       if (!taken) {
         all.refuse();
         co_await detail::refuse_copy(session_);
@@ -258,7 +259,7 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
     }
     first = false;
     const bool stopped = s->limits.stop().has_value() && is_copy(PQresultStatus(got.get()));
-    const bool taken = stopped || all.take(std::move(got));
+    const bool taken = stopped || all.take(*s, std::move(got));
     if (stopped || !taken) {
       if (!stopped) all.refuse();
       co_await refuse_copy(s);

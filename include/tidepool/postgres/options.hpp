@@ -87,8 +87,11 @@ class options {
   duration bad_host_memory = std::chrono::seconds(10);
   /// See `connection::reset()` and `connection::after_lease()`.
   reset_level reset = reset_level::rollback;
-  /// Told to retire, by `after_lease()`, once one result was larger: libpq's buffer never shrinks again.
+  /// A connection retires at the end of its lease (`lease_end::retired`) once it has received one row, COPY piece, error or notice that
+  /// was larger: libpq's buffer grows to the largest and never shrinks again. However many small rows are no reason.
   std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
+  /// The same for what it has sent: one statement with its parameters, or one pipeline. COPY data is sent in small pieces.
+  std::size_t retire_after_sent_bytes = no_limit;
   /// How many statements of `exec()` each connection keeps prepared, by text and parameter types; 0: none. Only what has a plan is
   /// (`select`, `insert`, `update`, `delete`, `merge`, `values`, `with`, `table`), and what names no moment of its own (`'now'`,
   /// `'today'`). Costs a second round trip at the first use of a statement. Behind a pooler nothing is kept prepared, unless one of the

@@ -135,6 +135,9 @@ class pipeline {
   static asio::awaitable<void> exchange(detail::session_ptr s, pipeline_mode mode, const entries& all, progress& how,
                                         std::exception_ptr& first) {
     if (PQenterPipelineMode(s->pg()) != 1) throw s->lost("while starting a pipeline");
+    std::size_t size = 0;
+    for (const auto& entry : all) size += entry->what.size();
+    s->weigh_sent(size);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const bool sync = mode == pipeline_mode::independent || i + 1 == all.size();
       all[i]->sent = all[i]->what.send(s->pg());
@@ -210,7 +213,7 @@ class pipeline {
     for (int ends = 0;;) {
       detail::result_handle got = co_await detail::next_result(s);
       if (PQstatus(s->pg()) != CONNECTION_OK) {
-        if (got) (void)said.take(std::move(got));
+        if (got) (void)said.take(*s, std::move(got));
         (void)said.conclude(*s);  // throws
       }
       if (!got) {
@@ -219,7 +222,7 @@ class pipeline {
         continue;
       }
       if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) break;
-      const bool taken = said.take(std::move(got));
+      const bool taken = said.take(*s, std::move(got));
       if (!taken) throw s->lost("by COPY in a pipeline");
     }
     try {
@@ -240,7 +243,7 @@ class pipeline {
         skipped = true;
         continue;
       }
-      const bool taken = said.take(std::move(got));
+      const bool taken = said.take(*s, std::move(got));
       if (!taken) throw s->lost("by COPY in a pipeline");
     }
     if (PQstatus(s->pg()) != CONNECTION_OK) (void)said.conclude(*s);  // throws

@@ -65,12 +65,13 @@ class row_stream {
 #else
       const bool rows = status == PGRES_SINGLE_TUPLE;
 #endif
+      if (rows) session_->weigh(got.get());
       if (rows && session_->limits.stop()) continue;  // nobody takes them any more
       if (rows) {
         rows_ = result(std::move(got));
         co_return;
       }
-      const bool taken = all_.take(std::move(got));
+      const bool taken = all_.take(*session_, std::move(got));
       if (!taken) {
         all_.refuse();
         co_await detail::refuse_copy(session_);

@@ -18,7 +18,7 @@ inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
     if (is_copy(PQresultStatus(got.get()))) {
       co_await refuse_copy(s);
     } else {
-      (void)all.take(std::move(got));
+      (void)all.take(*s, std::move(got));
     }
   }
   running.finished();

@@ -54,7 +54,8 @@ inline std::string unsafe_encoding_text(session& s) {
 class outcome {
  public:
   /// False for COPY, which libpq reports over and over until it is served.
-  bool take(result_handle got) {
+  bool take(session& s, result_handle got) {
+    s.weigh(got.get());
     const auto status = PQresultStatus(got.get());
     switch (status) {
       case PGRES_COPY_IN:
@@ -97,8 +98,6 @@ class outcome {
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::now();
     if (unsafe) throw error(errc::bad_usage, "the statement was run, and the connection is of no more use: " + unsafe_encoding_text(s));
-    const auto limit = s.settings().retire_after_result_bytes;
-    if (good_ && limit != no_limit && PQresultMemorySize(good_.get()) > limit) s.retire = true;
     return result(std::move(good_));
   }
 
@@ -169,6 +168,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
     const int size = PQgetCopyData(s->pg(), &data, 1);
     if (data != nullptr) PQfreemem(data);
     if (size < 0) co_return;
+    s->weigh(static_cast<std::size_t>(size));
     if (size == 0) co_await receive(s);
   }
 }
@@ -176,6 +176,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
 /// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
+  s.weigh_sent(what.size());
   if (what.send(s.pg())) {
     ++s.requests_sent;
     return;
@@ -238,7 +239,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
     }
     result_handle got(PQgetResult(s->pg()));
     if (!got) break;
-    const bool taken = all.take(std::move(got));
+    const bool taken = all.take(*s, std::move(got));
     if (!taken) {
       all.refuse();
       co_await refuse_copy(s);

@@ -71,6 +71,8 @@ class request {
   const std::vector<Oid>& types() const { return types_; }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
   bool infers_types() const { return std::find(types_.begin(), types_.end(), Oid{0}) != types_.end(); }
+  /// Of what is sent, about.
+  std::size_t size() const { return arena_.size(); }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
 

@@ -146,6 +146,27 @@ class session {
     return false;
   }
 
+  /// libpq's buffers grow to the largest message and never shrink: a connection that has met one above the limit is not kept. Many small
+  /// rows are no such message.
+  void weigh(std::size_t message) noexcept {
+    if (message > settings_->retire_after_result_bytes) retire = true;
+  }
+  void weigh(const PGresult* got) noexcept {
+    const auto limit = settings_->retire_after_result_bytes;
+    if (retire || limit == no_limit || PQresultMemorySize(got) <= limit) return;
+    const int rows = PQntuples(got);
+    const int columns = PQnfields(got);
+    if (rows == 0) retire = true;  // an error or a notice is one message
+    for (int row = 0; row < rows && !retire; ++row) {
+      std::size_t message = 0;
+      for (int column = 0; column < columns; ++column) message += 4U + static_cast<std::size_t>(PQgetlength(got, row, column));
+      weigh(message);
+    }
+  }
+  void weigh_sent(std::size_t bytes) noexcept {
+    if (bytes > settings_->retire_after_sent_bytes) retire = true;
+  }
+
   void take_notifications() {
     while (PGnotify* got = PQnotifies(pg_)) {
       if (listening) inbox.push_back({got->relname, got->extra == nullptr ? "" : got->extra, got->be_pid});
@@ -221,6 +242,7 @@ class session {
     auto& here = *static_cast<session*>(self);
     try {
       const auto what = diagnosis::of(said);
+      here.weigh(said);
       // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
       // whole, by a crash or an immediate stop: they are warnings.
       if (what.server_down()) here.outdated = true;
@@ -252,7 +274,7 @@ class session {
   bool unread = false;              ///< an operation has ended, and may have brought more than its answer
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
-  bool retire = false;              ///< a large result has grown libpq's buffer for good
+  bool retire = false;              ///< a large message has grown libpq's buffers for good
   bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
   bool wrong_role = false;          ///< its server is not, or no longer, what target_session_attrs asks for
   bool standby = false;             ///< its server was one when it was asked last
