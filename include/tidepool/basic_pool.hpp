@@ -23,7 +23,7 @@ namespace tidepool {
 /// Only an awaitable that nobody has begun to await must not be begun any more.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
-  static_assert(sizeof(detail::members_fit<Connection, typename Traits::health_policy>) > 0);
+  static_assert(sizeof(detail::members_fit<Connection, Traits>) > 0);
   using impl = detail::pool_impl<Connection, Traits>;
 
  public:
@@ -90,7 +90,8 @@ class basic_pool {
         token, impl_, timeout, where);
   }
   /// An idle connection, or an empty lease if there is none or somebody waits for one. Makes no round trip, so a connection due for
-  /// validation is handed out as it is.
+  /// validation is handed out as it is. Opens no connection for this caller; but as every first call it starts the pool, which then opens
+  /// `min_size`.
   lease try_acquire(source_location where = source_location::current()) noexcept {
     std::unique_ptr<detail::stack_trace> trace = impl_->capture();
     return detail::make_lease::of<Connection, Traits>(impl_->take(where, true, trace));
@@ -139,6 +140,12 @@ class basic_pool {
   template <class Connect>
   static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
     check(config);
+    using can = typename impl::can;
+    if constexpr (Traits::health_policy::enabled && !can::custom_validation && !can::query) {
+      if (!config.validation_query.empty())
+        throw std::invalid_argument(
+            "pool_config: validation_query is set, but this connection type has no ping(std::string_view) to run it");
+    }
     connector call;
     if constexpr (std::invocable<Connect&, connect_context>) {
       call = std::move(connect);

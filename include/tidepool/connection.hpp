@@ -1,10 +1,14 @@
-// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept. A member of
-// one of these names and another form does not compile.
+// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept.
+//
+// `ping`, `reset` and `close` count where they return an `asio::awaitable<void>`. What returns no awaitable is another thing of the same
+// name (a socket's own `close()`) and is left alone; an awaitable of another form, and the other members in another form, do not compile.
+// Of `std::unique_ptr<T>` and `std::shared_ptr<T>` the members of `T` count; a null pointer is a connection that is not usable.
 #ifndef TIDEPOOL_CONNECTION_HPP
 #define TIDEPOOL_CONNECTION_HPP
 
 #include <concepts>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -46,25 +50,36 @@ class basic_connect_context {
   std::string_view pool_name_;
 };
 
+namespace detail {
+
+template <class T>
+inline constexpr bool is_awaitable_void = false;
+template <class Executor>
+inline constexpr bool is_awaitable_void<asio::awaitable<void, Executor>> = true;
+template <class T>
+concept awaitable_void = is_awaitable_void<std::remove_cvref_t<T>>;
+
+}  // namespace detail
+
 /// `awaitable<void> ping()`: one round trip; throws when the connection does not answer as it should.
 template <class C>
 concept has_ping = requires(C& c) {
-  c.ping();
+  { c.ping() } -> detail::awaitable_void;
 };
-/// `awaitable<void> ping(std::string_view query)`: the same by the pool's `validation_query`.
+/// `awaitable<void> ping(std::string_view query)`: the same by the pool's `validation_query`, which without it is refused.
 template <class C>
 concept has_ping_query = requires(C& c, std::string_view q) {
-  c.ping(q);
+  { c.ping(q) } -> detail::awaitable_void;
 };
 /// `awaitable<void> reset()`: brings session state back to a baseline; throws when it cannot.
 template <class C>
 concept has_reset = requires(C& c) {
-  c.reset();
+  { c.reset() } -> detail::awaitable_void;
 };
 /// `awaitable<void> close()`: says goodbye to the server.
 template <class C>
 concept has_close = requires(C& c) {
-  c.close();
+  { c.close() } -> detail::awaitable_void;
 };
 /// `bool usable() const noexcept`: no round trip; asked before an idle connection is handed out, after every operation of the pool on it,
 /// and at return where there is no `after_lease`.
@@ -128,13 +143,57 @@ concept has_context_gone = requires(C& c) {
 
 namespace detail {
 
-/// An awaitable whose result the pool would drop.
+/// The object whose members count.
+template <class C>
+struct reached {
+  using type = C;
+  static constexpr bool by_pointer = false;
+};
+template <class T, class Deleter>
+requires(!std::is_void_v<T> && !std::is_array_v<T>) struct reached<std::unique_ptr<T, Deleter>> {
+  using type = T;
+  static constexpr bool by_pointer = true;
+};
 template <class T>
-inline constexpr bool brings_a_result = false;
-template <class T, class Executor>
-inline constexpr bool brings_a_result<asio::awaitable<T, Executor>> = !std::is_void_v<T>;
+requires(!std::is_void_v<T> && !std::is_array_v<T>) struct reached<std::shared_ptr<T>> {
+  using type = T;
+  static constexpr bool by_pointer = true;
+};
+template <class C>
+using reached_t = typename reached<C>::type;
+/// Null where a holder has moved the pointer out of its lease.
+template <class C>
+auto* reach(C& connection) noexcept {
+  if constexpr (reached<std::remove_const_t<C>>::by_pointer) {
+    return std::to_address(connection);
+  } else {
+    return std::addressof(connection);
+  }
+}
 
-// A member of the right name and the wrong form would not be found, or its answer not heard, and nobody would notice.
+// A member of the right name and nearly the right form would not be found, or its answer not heard, and nobody would notice.
+
+template <class T>
+inline constexpr bool is_asio_awaitable = false;
+template <class T, class Executor>
+inline constexpr bool is_asio_awaitable<asio::awaitable<T, Executor>> = true;
+template <class T>
+inline constexpr bool is_deferred_operation = false;
+#if TIDEPOOL_ASIO_HAS_DEFERRED
+template <class T>
+requires asio::is_deferred<T>::value inline constexpr bool is_deferred_operation<T> = true;
+#endif
+template <class T>
+concept has_co_await = requires(T&& t) {
+  t.await_ready();
+}
+|| requires(T&& t) { std::forward<T>(t).operator co_await(); }
+|| requires(T&& t) { operator co_await(std::forward<T>(t)); };
+/// Something to be awaited, and not what the pool awaits.
+template <class T>
+concept other_awaitable =
+    !awaitable_void<T> && (is_asio_awaitable<std::remove_cvref_t<T>> || is_deferred_operation<std::remove_cvref_t<T>> || has_co_await<T>);
+
 template <class C>
 inline constexpr bool usable_fits = has_usable<C> || !requires(C & c) {
   c.usable();
@@ -152,32 +211,44 @@ inline constexpr bool context_gone_fits = has_context_gone<C> || !requires(C & c
   c.context_gone();
 };
 template <class C>
+inline constexpr bool why_broken_fits = has_why_broken<C> || !requires(C & c) {
+  c.why_broken();
+};
+template <class C>
 inline constexpr bool ping_fits = !requires(C & c) {
-  requires brings_a_result<decltype(c.ping())>;
+  requires other_awaitable<decltype(c.ping())>;
 };
 template <class C>
 inline constexpr bool ping_query_fits = !requires(C & c, std::string_view q) {
-  requires brings_a_result<decltype(c.ping(q))>;
+  requires other_awaitable<decltype(c.ping(q))>;
 };
 template <class C>
 inline constexpr bool reset_fits = !requires(C & c) {
-  requires brings_a_result<decltype(c.reset())>;
+  requires other_awaitable<decltype(c.reset())>;
 };
-template <class P, class C>
-inline constexpr bool validate_fits = !requires(P & p, C& c) {
-  requires brings_a_result<decltype(p.validate(c))>;
+template <class C>
+inline constexpr bool close_fits = !requires(C & c) {
+  requires other_awaitable<decltype(c.close())>;
 };
 
-template <class C, class HealthPolicy>
-struct members_fit {
-  static_assert(usable_fits<C>, "usable() has to be const and noexcept, and to give a bool");
-  static_assert(after_lease_fits<C>, "after_lease() has to be const and noexcept, and to give a lease_end");
-  static_assert(abort_fits<C>, "abort() has to be noexcept");
-  static_assert(context_gone_fits<C>, "context_gone() has to be noexcept");
-  static_assert(ping_fits<C> && ping_query_fits<C>, "ping() has to throw when the connection is dead: what it returns is not heard");
-  static_assert(reset_fits<C>, "reset() has to throw when it cannot: what it returns is not heard");
-  static_assert(validate_fits<HealthPolicy, C>, "validate() has to throw to condemn a connection: what it returns is not heard");
+/// Awaitables of another executor cannot be awaited by the pool's coroutines.
+template <class T, class Executor>
+concept awaited_elsewhere = awaitable_void<T> && !std::is_same_v<std::remove_cvref_t<T>, asio::awaitable<void, Executor>>;
+template <class C, class Executor>
+concept pings_elsewhere = requires(C& c) {
+  requires awaited_elsewhere<decltype(c.ping()), Executor>;
+}
+|| requires(C& c, std::string_view q) { requires awaited_elsewhere<decltype(c.ping(q)), Executor>; };
+template <class C, class Executor>
+concept resets_elsewhere = requires(C& c) {
+  requires awaited_elsewhere<decltype(c.reset()), Executor>;
 };
+template <class C, class Executor>
+concept closes_elsewhere = requires(C& c) {
+  requires awaited_elsewhere<decltype(c.close()), Executor>;
+};
+template <class C, class Executor>
+inline constexpr bool executors_fit = !pings_elsewhere<C, Executor> && !resets_elsewhere<C, Executor> && !closes_elsewhere<C, Executor>;
 
 }  // namespace detail
 }  // namespace tidepool

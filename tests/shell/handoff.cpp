@@ -142,4 +142,28 @@ TEST_CASE("[A9] given nothing idle, when a caller has no time at all, then it fa
   CHECK_FALSE(r.pool->try_acquire());
 }
 
+TEST_CASE("given a pool that nobody has opened, when it is only ever tried, then the first try starts it", "[field-N9]") {
+  rig<> r(calm(2, 4));
+  CHECK(r.pool->state() == pool_state::starting);
+  CHECK(r.stats().connects_started == 0);
+  CHECK_FALSE(r.pool->try_acquire());
+  r.sim.run_for(1s);
+  CHECK(r.pool->state() == pool_state::healthy);
+  CHECK(r.stats().connects_started == 2);  // the floor; the caller itself gets none
+  auto lease = r.pool->try_acquire();
+  CHECK(lease);
+  CHECK(r.stats().direct == 1);
+}
+
+TEST_CASE("given a suspended pool that nobody has opened, when it is tried, then it starts with resume()", "[field-N9]") {
+  rig<> r(calm(1, 1));
+  r.pool->suspend();
+  CHECK_FALSE(r.pool->try_acquire());
+  r.sim.run_for(1s);
+  CHECK(r.stats().connects_started == 0);
+  r.pool->resume();
+  r.sim.run_for(1s);
+  CHECK(r.pool->try_acquire());
+}
+
 }  // namespace

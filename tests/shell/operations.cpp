@@ -648,9 +648,10 @@ TEST_CASE("given validation_query, when test_on_borrow is on, then the driver ru
 struct suspicious : tidepool::health_check {
   using health_check::health_check;
   asio::awaitable<void> validate(fake_connection& c) const {
-    if (c.id() % 2 == 1) throw std::runtime_error("odd connections are not trusted");
+    if (c.id() % 2 == 1 && !trusting) throw std::runtime_error("odd connections are not trusted");
     co_return;
   }
+  static inline bool trusting = false;
 };
 struct suspicious_traits : watched_traits<fake_connection> {
   using health_policy = suspicious;
@@ -661,13 +662,20 @@ TEST_CASE("[K1] given a custom validation, when it condemns a connection, then t
   config.test_on_borrow = true;
   config.alive_bypass = 0s;
   rig<fake_connection, suspicious_traits> r(config);
+  suspicious::trusting = true;
   r.take().release();
+  suspicious::trusting = false;
   auto a = r.take();
   CHECK(a->id() == 2);
-  CHECK(r.events->has("connect failed x1: odd connections are not trusted"));  // for it never was one of the pool's
-  CHECK(r.stats().connections_created == 1);
+  CHECK(r.events->has("health failed 1: odd connections are not trusted"));
+  CHECK(r.stats().closed(close_reason::invalid) == 1);
+  a.discard();
+  a = r.take();
+  CHECK(a->id() == 4);  // what is condemned at once was never a connection
+  CHECK(r.events->has("connect failed x1: odd connections are not trusted"));
+  CHECK(r.stats().connection_errors == 1);
   a.release();
-  CHECK(r.take()->id() == 2);
+  CHECK(r.take()->id() == 4);
 }
 
 TEST_CASE("[T11][B058] given a validation that always fails, when a caller waits, then he ends in time, and connects follow the rules") {

@@ -1,7 +1,12 @@
 // tidepool - what the pool finds out about a connection type.
 #include <tidepool/connection.hpp>
+#include <tidepool/detail/traits_fit.hpp>
 
 #include <chrono>
+#include <memory>
+#include <string>
+
+#include <asio/ip/tcp.hpp>
 
 #include "support/catch.hpp"
 
@@ -41,6 +46,28 @@ struct answering {
   asio::awaitable<bool> ping();
   asio::awaitable<bool> ping(std::string_view query);
   asio::awaitable<int> reset();
+  asio::awaitable<bool> close();
+};
+/// What has these names for something else: a socket, a smart pointer, a program's own type.
+struct namesake {
+  void ping();
+  bool ping(std::string_view query);
+  void reset();
+  error_code close();
+  int reset(int);
+};
+/// Awaited, but not by Asio's coroutines, or by those of another executor.
+struct task {
+  bool await_ready();
+};
+struct foreign {
+  task ping();
+  task reset();
+  task& close();
+};
+using other_executor = asio::io_context::executor_type;
+struct elsewhere {
+  asio::awaitable<void, other_executor> close();
 };
 struct judge {
   asio::awaitable<bool> validate(bare&);
@@ -63,9 +90,50 @@ static_assert(each_fits<bare> && each_fits<full>);
 static_assert(!detail::usable_fits<almost> && !detail::after_lease_fits<almost> && !detail::abort_fits<almost> &&
                   !detail::context_gone_fits<almost>,
               "a pool of these does not compile, or nobody would notice that they are never called");
-static_assert(!detail::ping_fits<answering> && !detail::ping_query_fits<answering> && !detail::reset_fits<answering>,
+static_assert(!detail::ping_fits<answering> && !detail::ping_query_fits<answering> && !detail::reset_fits<answering> &&
+                  !detail::close_fits<answering>,
               "nor one of these, or nobody would notice that their answer is not heard");
+static_assert(!detail::ping_fits<foreign> && !detail::reset_fits<foreign> && !detail::close_fits<foreign>);
+static_assert(offers_nothing<namesake> && each_fits<namesake> && detail::close_fits<namesake>, "what is not awaited is another thing");
+static_assert(offers_nothing<asio::ip::tcp::socket> && each_fits<asio::ip::tcp::socket>);
+static_assert(detail::executors_fit<full, asio::any_io_executor> && !detail::executors_fit<full, other_executor>);
+static_assert(detail::executors_fit<elsewhere, other_executor> && !detail::executors_fit<elsewhere, asio::any_io_executor>);
+static_assert(detail::executors_fit<namesake, other_executor> && detail::executors_fit<bare, other_executor>);
+
+// Pointers that own are looked through.
+struct unknown;
+static_assert(std::is_same_v<detail::reached_t<std::unique_ptr<full>>, full> &&
+              std::is_same_v<detail::reached_t<std::shared_ptr<full>>, full>);
+static_assert(std::is_same_v<detail::reached_t<full*>, full*> && std::is_same_v<detail::reached_t<int>, int>);
+static_assert(std::is_same_v<detail::reached_t<std::shared_ptr<void>>, std::shared_ptr<void>>);
+static_assert(offers_nothing<detail::reached_t<std::unique_ptr<unknown>>>, "also where a C library keeps its type to itself");
+
+struct misjudge {
+  asio::awaitable<void> validate(const std::string&);
+};
+struct secret_judge {
+ private:
+  asio::awaitable<void> validate(bare&);
+};
+struct any_judge {
+  template <class T>
+  asio::awaitable<void> validate(T&);
+};
 static_assert(!detail::validate_fits<judge, bare> && detail::validate_fits<judge, full> && detail::validate_fits<bare, bare>);
+static_assert(!detail::validate_fits<misjudge, bare> && !detail::validate_fits<judge, int> && !detail::validate_fits<secret_judge, bare>,
+              "or nobody would notice that it is never called");
+static_assert(detail::validate_fits<any_judge, bare> && detail::validate_fits<judge, std::unique_ptr<full>>);
+static_assert(detail::validate_fits<health_check, bare> && detail::validate_fits<no_health_check, bare>);
+
+struct nothing {};
+static_assert(detail::health_policy_form<health_check> && detail::health_policy_form<no_health_check>);
+static_assert(detail::leak_policy_form<leak_detection> && detail::leak_policy_form<no_leak_detection>);
+static_assert(detail::scaling_policy_form<utilization_scaling> && detail::scaling_policy_form<no_scaling>);
+static_assert(detail::lifetime_policy_form<lifetime_recycling> && detail::lifetime_policy_form<no_lifetime>);
+static_assert(detail::breaker_policy_form<circuit_breaker> && detail::breaker_policy_form<no_breaker>);
+static_assert(detail::queue_policy_form<fifo_queue> && detail::queue_policy_form<fifo_queue_oldest_idle>);
+static_assert(!detail::health_policy_form<nothing> && !detail::leak_policy_form<nothing> && !detail::scaling_policy_form<nothing> &&
+              !detail::lifetime_policy_form<nothing> && !detail::breaker_policy_form<nothing> && !detail::queue_policy_form<nothing>);
 
 TEST_CASE("given an attempt to connect, when its context is read, then it tells what the pool put in") {
   asio::io_context io;

@@ -45,6 +45,61 @@ void check_line(const Event& event, level how, const std::string& text) {
   CHECK(lines[0].how == how);
 }
 
+// What an observer of one's own may look like, and what would never be called.
+
+struct listener {
+  void on_event(std::string_view, const created_event&) {}
+};
+struct everything {
+  template <class E>
+  void on_event(std::string_view, const E&) {}
+};
+struct by_value {
+  void on_event(std::string_view, leak_event) {}
+};
+struct silent {
+  void log(std::string_view) {}
+};
+struct final_listener final {
+  void on_event(std::string_view, const created_event&) {}
+};
+struct wrong_order {
+  void on_event(const created_event&, std::string_view) {}
+};
+struct without_pool {
+  void on_event(std::string_view, const created_event&) {}
+  void on_event(const leak_event&) {}
+};
+struct changes_it {
+  void on_event(std::string_view, leak_event&) {}
+};
+struct wants_a_string {
+  void on_event(const std::string&, const leak_event&) {}
+};
+struct of_its_own {
+  void on_event(int) {}
+};
+class keeps_to_itself {
+  void on_event(std::string_view, const created_event&) {}
+};
+struct loud : log_observer {
+  using log_observer::on_event;
+  void on_event(std::string_view, const leak_event&) {}
+};
+struct forgetful : log_observer {
+  void on_event(std::string_view, const leak_event&) {}
+};
+struct renamed : log_observer {};
+
+template <class O>
+constexpr bool fits = detail::observer_sees_something<O>&& detail::observer_is_exact<O>&& detail::observer_hides_nothing<O>;
+static_assert(fits<null_observer> && fits<log_observer> && fits<listener> && fits<everything> && fits<by_value> && fits<silent> &&
+              fits<final_listener> && fits<loud> && fits<renamed>);
+static_assert(!detail::observer_sees_something<of_its_own> && !detail::observer_sees_something<keeps_to_itself>);
+static_assert(!detail::observer_is_exact<wrong_order> && !detail::observer_is_exact<without_pool> &&
+              !detail::observer_is_exact<changes_it> && !detail::observer_is_exact<wants_a_string>);
+static_assert(!detail::observer_hides_nothing<forgetful>, "all other lines would be missing from the log, and nobody would know");
+
 TEST_CASE("given each event, when it is logged, then its line names the pool and says what happened at a fitting level") {
   check_line(created_event{7, 1500us}, level::info, "orders: connection 7 created in 1.500 ms");
   check_line(destroyed_event{7, close_reason::lifetime, 90s}, level::info, "orders: connection 7 destroyed: lifetime, age 90.000 s");

@@ -204,6 +204,12 @@ class pool_core {
 
   /// Until `deadline` a failure that passes by itself is waited out.
   void open(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept;
+  /// Starts a pool that nobody has asked for anything yet; later no more.
+  bool fresh() const noexcept { return phase_ == phase::fresh; }
+  void begin(tick now, core_actions& a) noexcept {
+    start(now);
+    settle(now, a);
+  }
   void close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept;
   /// The pool object goes away: no goodbyes, nothing waits for anything; leases stay with their holders.
   void shut_down(tick now, core_actions& a) noexcept;

@@ -11,6 +11,7 @@
 #include "../traits.hpp"
 #include "core_types.hpp"
 #include "stack_trace.hpp"
+#include "traits_fit.hpp"
 
 namespace tidepool::detail {
 
@@ -53,8 +54,12 @@ struct pool_entry : core_slot {
   std::unique_ptr<stack_trace> trace;
   std::string server;  ///< what the connection says of itself, where somebody is told of it
   std::string cause;   ///< why it is destroyed, in words
-  [[no_unique_address]] std::conditional_t<has_watch<Connection>, hangup_bell, no_bell> bell;
+  [[no_unique_address]] std::conditional_t<has_watch<reached_t<Connection>>, hangup_bell, no_bell> bell;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
+
+  /// Whose members are called; may be null.
+  reached_t<Connection>* target() noexcept { return reach(*connection); }
+  const reached_t<Connection>* target() const noexcept { return reach(*connection); }
 };
 
 /// What can be done with a connection of this type in this pool.
@@ -62,23 +67,29 @@ template <class Connection, class Traits>
 struct abilities {
   using health_policy = typename Traits::health_policy;
   using clock = typename Traits::clock_type;
-  static constexpr bool custom_validation = requires(health_policy & h, Connection& c) { h.validate(c); };
-  static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<Connection> || has_ping_query<Connection>);
-  static constexpr bool check = health_policy::enabled && (validate || has_usable<Connection>);
-  static constexpr bool watch = check && has_watch<Connection>;
-  static constexpr bool tells_waiting = has_waiting_since<Connection, typename clock::time_point>;
+  using target = reached_t<Connection>;
+  static constexpr bool custom_validation = validates<health_policy, Connection> || validates<health_policy, target>;
+  static constexpr bool query = has_ping_query<target>;
+  static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<target> || query);
+  static constexpr bool check = health_policy::enabled && (validate || has_usable<target>);
+  static constexpr bool watch = check && has_watch<target>;
+  static constexpr bool tells_waiting = has_waiting_since<target, typename clock::time_point>;
 };
 
 template <class Connection>
 bool usable(const Connection& connection) noexcept {
-  if constexpr (has_usable<Connection>) return connection.usable();
+  const auto* peer = reach(connection);
+  if (!peer) return false;
+  if constexpr (has_usable<reached_t<Connection>>) return std::as_const(*peer).usable();
   return true;
 }
 /// Empty where it does not say.
 template <class Connection>
 std::string server_of(const Connection& connection) noexcept {
   try {
-    if constexpr (has_peer<Connection>) return std::string(connection.peer());
+    if constexpr (has_peer<reached_t<Connection>>) {
+      if (const auto* target = reach(connection)) return std::string(target->peer());
+    }
   } catch (...) {  // an empty text is all there is room for
   }
   return {};
@@ -86,8 +97,10 @@ std::string server_of(const Connection& connection) noexcept {
 template <class Connection>
 std::string why_broken(const Connection& connection, const char* otherwise) noexcept {
   try {
-    if constexpr (has_why_broken<Connection>) {
-      std::string said(connection.why_broken());
+    if constexpr (has_why_broken<reached_t<Connection>>) {
+      const auto* target = reach(connection);
+      std::string said;
+      if (target) said = std::string(target->why_broken());
       if (!said.empty()) return said;
     }
     return otherwise;
@@ -97,11 +110,13 @@ std::string why_broken(const Connection& connection, const char* otherwise) noex
 }
 template <class Connection>
 lease_end after_lease(const Connection& connection) noexcept {
-  if constexpr (has_after_lease<Connection>) {
-    return connection.after_lease();
+  using peer_type = reached_t<Connection>;
+  if constexpr (has_after_lease<peer_type>) {
+    const peer_type* peer = reach(connection);
+    return peer ? peer->after_lease() : lease_end::broken;
   } else {
     if (!usable(connection)) return lease_end::broken;
-    return has_reset<Connection> ? lease_end::needs_reset : lease_end::clean;
+    return has_reset<peer_type> ? lease_end::needs_reset : lease_end::clean;
   }
 }
 

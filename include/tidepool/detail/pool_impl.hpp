@@ -21,6 +21,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
  public:
   using entry = pool_entry<Connection, Traits>;
   using can = abilities<Connection, Traits>;
+  using target_type = reached_t<Connection>;
   using core_type = pool_core<Traits, can::validate, can::check, can::validate && can::custom_validation>;
   using executor_type = typename Traits::executor_type;
   using op_executor = typename Traits::operation_executor;
@@ -263,7 +264,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     (void)core_.find_lease([&](core_slot& slot) {
       if (slot.state != slot_state::leased) return false;
       const entry& e = static_cast<entry&>(slot);
-      const duration waits = waiting_for<clock>(*e.connection, now);
+      const duration waits = waiting_for<clock>(e.target(), now);
       ++silence_.out;
       if (waits >= threshold) ++silence_.leases;
       if (waits >= threshold && waits > silence_.longest) {
@@ -272,8 +273,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       }
       return false;
     });
-    if constexpr (requires(const Connection& c) { std::string_view(c.peer()); }) {
-      if (worst) silence_.server.assign(std::string_view(worst->connection->peer()).substr(0, silence_report::most_text));
+    if constexpr (requires(const target_type& c) { std::string_view(c.peer()); }) {
+      if (worst) silence_.server.assign(std::string_view(worst->target()->peer()).substr(0, silence_report::most_text));
     }
     return silence_;
   }
@@ -288,7 +289,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void add_waiting(const core_slot& slot, lease_report& to, tick now) const noexcept {
     if constexpr (can::tells_waiting) {
       const entry& e = static_cast<const entry&>(slot);
-      if (slot.state == slot_state::leased) to.waiting = waiting_for<clock>(*e.connection, now);
+      if (slot.state == slot_state::leased) to.waiting = waiting_for<clock>(e.target(), now);
     }
   }
 
@@ -332,6 +333,12 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     core_actions a;
     event(a, [&](tick now) { core_.catch_up(now, a); });
   }
+  /// The first caller starts the pool, also one that does not wait.
+  void begin() noexcept {
+    const auto self = this->shared_from_this();
+    core_actions a;
+    event(a, [&](tick now) { core_.begin(now, a); });
+  }
   void shut() noexcept {
     if (!lane_.open()) return;
     lane_.shut();
@@ -351,8 +358,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
   }
   static tick last_round_trip(const Connection& c) noexcept {
-    if constexpr (has_last_round_trip<Connection, typename clock::time_point>) {
-      return std::chrono::duration_cast<tick>(typename clock::time_point(c.last_round_trip()).time_since_epoch());
+    if constexpr (has_last_round_trip<target_type, typename clock::time_point>) {
+      const target_type* peer = reach(c);
+      if (!peer) return tick{};
+      return std::chrono::duration_cast<tick>(typename clock::time_point(peer->last_round_trip()).time_since_epoch());
     }
     return tick{};
   }
@@ -391,6 +400,13 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void start_connect(core_actions& a) noexcept;
   void start_op(entry& e, slot_action what) noexcept;
   void spawn(entry& e, slot_action what) noexcept;
+  auto validate_by_policy(entry& e) {
+    if constexpr (validates<typename Traits::health_policy, Connection>) {
+      return health_.validate(*e.connection);
+    } else {
+      return health_.validate(*e.target());
+    }
+  }
   template <class Event, class Report>
   void end_op(entry& e, Event what, Report report) noexcept;
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;

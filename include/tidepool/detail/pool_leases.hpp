@@ -12,6 +12,7 @@ template <class Connection, class Traits>
   for (;;) {
     tick arm_at = never;
     bool owed = false;
+    bool fresh = false;
     entry* e = nullptr;
     const tick now = coarse_now<Traits>();
     {
@@ -23,8 +24,10 @@ template <class Connection, class Traits>
       }
       if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
       owed = core_.has_orders();
+      fresh = !e && core_.fresh();
     }
     if (owed) catch_up();
+    if (fresh && stale_ok) begin();  // who waits is about to
     if (!e) return nullptr;
     if (arm_at != never) arm(arm_at);
     if (usable(*e->connection)) {
@@ -102,7 +105,7 @@ template <class Connection, class Traits>
 Connection pool_impl<Connection, Traits>::detach(entry& e) {
   if constexpr (can::watch) {
     try {
-      e.connection->watch({});
+      if (auto* const peer = e.target()) peer->watch({});
     } catch (...) {  // it may go on ringing: the bell outlives the entry
     }
   }

@@ -96,7 +96,12 @@ struct caught {
       throw;
     } catch (const std::exception& e) {
       out.text = e.what();
-      if (const auto* failure = dynamic_cast<const connect_failure*>(&e)) out.kind = failure->kind();
+    } catch (...) {
+    }
+    try {  // and not by dynamic_cast: that wants RTTI
+      throw;
+    } catch (const connect_failure& e) {
+      out.kind = e.kind();
     } catch (...) {
     }
     return out;
@@ -189,11 +194,11 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
       // Part of the connect: what the policy refuses has never been a connection, and is tried again as a failed connect is.
       if (ok) {
         ok = false;
-        co_await self.health_.validate(*e.connection);
+        co_await self.validate_by_policy(e);
         ok = usable(*e.connection);
       }
     }
-    if (!ok) error.text = "the new connection is not usable";
+    if (!ok) error.text = e.target() ? "the new connection is not usable" : "the connector returned a null pointer";
     if (ok) self.watch(e);
   } catch (...) {
     error = caught::current();
@@ -208,27 +213,28 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
 template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_validate(running_op op) {
   pool_impl& self = op.pool();
-  Connection& connection = *op.slot().connection;
+  const Connection& connection = *op.slot().connection;
   const auto generation = op.slot().generation;
   caught error;
   bool ok = false;
   try {
     if (!usable(connection)) throw std::runtime_error("not usable any more");
+    [[maybe_unused]] target_type& peer = *op.slot().target();
     if constexpr (can::custom_validation) {
-      co_await self.health_.validate(connection);
-    } else if constexpr (has_ping_query<Connection>) {
+      co_await self.validate_by_policy(op.slot());
+    } else if constexpr (can::query) {
       const bool by_query = self.config_.test_on_borrow && !self.config_.validation_query.empty();
-      if constexpr (has_ping<Connection>) {
+      if constexpr (has_ping<target_type>) {
         if (by_query) {
-          co_await connection.ping(self.config_.validation_query.view());
+          co_await peer.ping(self.config_.validation_query.view());
         } else {
-          co_await connection.ping();
+          co_await peer.ping();
         }
       } else {
-        co_await connection.ping(self.config_.validation_query.view());
+        co_await peer.ping(self.config_.validation_query.view());
       }
-    } else if constexpr (has_ping<Connection>) {
-      co_await connection.ping();
+    } else if constexpr (has_ping<target_type>) {
+      co_await peer.ping();
     }
     ok = usable(connection);
     if (!ok) error.text = "not usable any more";
@@ -250,8 +256,8 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   caught error;
   bool ok = false;
   try {
-    if constexpr (has_reset<Connection>) {
-      co_await op.slot().connection->reset();
+    if constexpr (has_reset<target_type>) {
+      co_await op.slot().target()->reset();
       ok = usable(*op.slot().connection);
       if (!ok) error.text = "not usable after its reset";
     } else {
@@ -272,7 +278,10 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
 template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_close(running_op op) {
   try {
-    if constexpr (has_close<Connection>) co_await op.slot().connection->close();
+    if constexpr (has_close<target_type>) {
+      target_type* const peer = op.slot().target();
+      if (peer) co_await peer->close();
+    }
   } catch (...) {  // it is going either way
   }
   // Destroyed before the core hears of it, because it counts against `max_size` until then; but not under the hands of `abort()`.
@@ -293,7 +302,7 @@ void pool_impl<Connection, Traits>::watch(entry& e) noexcept {
   if constexpr (can::watch) {
     try {
       const auto bell = std::make_shared<std::atomic<bool>>(false);
-      e.connection->watch([bell, weak = this->weak_from_this()] {
+      e.target()->watch([bell, weak = this->weak_from_this()] {
         bell->store(true, std::memory_order_release);
         if (const auto self = weak.lock()) self->peer_hung_up();
       });

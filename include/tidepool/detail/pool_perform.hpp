@@ -87,7 +87,7 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, st
     case slot_action::validate:
     case slot_action::reset: return start_op(e, todo.what);
     case slot_action::close:
-      if constexpr (has_close<Connection>) return start_op(e, todo.what);
+      if constexpr (has_close<target_type>) return start_op(e, todo.what);
       return destroy(e, a);
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
@@ -158,8 +158,9 @@ void pool_impl<Connection, Traits>::delete_entry(entry* e) noexcept {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept {
-  if constexpr (has_abort<Connection>) {
-    if (e.ready) e.connection->abort();
+  if constexpr (has_abort<target_type>) {
+    target_type* const peer = e.ready ? e.target() : nullptr;
+    if (peer) peer->abort();
   }
   bool post_cancel = op != nullptr;
   {
@@ -251,7 +252,7 @@ void pool_impl<Connection, Traits>::context_shutdown() noexcept {
     context_gone_ = true;
   }
   shut_down();
-  if constexpr (has_context_gone<Connection>) {
+  if constexpr (has_context_gone<target_type>) {
     std::uint64_t told = 0;
     for (;;) {  // in order of their numbers, so that the lock is not held while one is told
       entry* next = nullptr;
@@ -264,7 +265,7 @@ void pool_impl<Connection, Traits>::context_shutdown() noexcept {
       }
       if (!next) break;
       told = next->id;
-      next->connection->context_gone();
+      if (auto* const peer = next->target()) peer->context_gone();
     }
   }
   // It may hold a strand, which must not outlive its context, as a lease may.

@@ -29,10 +29,11 @@ inline duration silence_threshold(const pool_config& config) noexcept {
   return std::min<duration>(std::chrono::seconds(5), config.response_timeout / 2);
 }
 
-/// How long the holder has been waiting for the server, zero when it does not. For a connection that tells.
+/// How long the holder has been waiting for the server, zero when it does not. For a connection that tells, or null.
 template <class Clock, class Connection>
-duration waiting_for(const Connection& connection, tick now) noexcept {
-  const auto since = std::chrono::duration_cast<tick>(typename Clock::time_point(connection.waiting_since()).time_since_epoch());
+duration waiting_for(const Connection* connection, tick now) noexcept {
+  if (!connection) return duration::zero();
+  const auto since = std::chrono::duration_cast<tick>(typename Clock::time_point(connection->waiting_since()).time_since_epoch());
   return since == tick{} || since > now ? duration::zero() : now - since;
 }
 

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "../events.hpp"
@@ -20,6 +22,7 @@ namespace tidepool {
 /// the pool; what they throw is swallowed.
 struct null_observer {};
 
+/// Whether an observer is told of an event. What is nearly so, or observes nothing at all, does not compile.
 template <class Observer, class Event>
 concept observes = requires(Observer& o, std::string_view pool, const Event& e) {
   o.on_event(pool, e);
@@ -27,7 +30,7 @@ concept observes = requires(Observer& o, std::string_view pool, const Event& e) 
 
 /// Turns events into lines of text for any logger: one each, control characters blanked; a leak with its stack is followed by the lines of
 /// that. Checkouts and check-ins are told at `level::debug`. The sink may be called by several threads at once. A class that derives from
-/// this to add an `on_event` says `using log_observer::on_event;`, or it hides the others.
+/// this to add an `on_event` says `using log_observer::on_event;`: without it, it would hide the others, and does not compile.
 class log_observer {
  public:
   enum class level { debug, info, warning, error };
@@ -119,6 +122,63 @@ class log_observer {
   level least_ = level::info;
 };
 
+namespace detail {
+
+template <class... Event>
+struct event_list {
+  template <class Observer>
+  static constexpr bool any = (observes<Observer, Event> || ...);
+  /// Of what a base class observes.
+  template <class Observer, class Base>
+  static constexpr bool none_hidden = ((observes<Observer, Event> || !observes<Base, Event>)&&...);
+  /// A member that takes the event, but not in the form in which it is told.
+  template <class Observer, class E>
+  static constexpr bool nearly =
+      !observes<Observer, E> &&
+      (
+          requires(Observer & o, E& e) { o.on_event(e); } || requires(Observer & o, std::string_view p, E& e) { o.on_event(p, e); } ||
+          requires(Observer & o, std::string_view p, E& e) { o.on_event(e, p); } ||
+          requires(Observer & o, std::string& p, E& e) { o.on_event(p, e); } ||
+          requires(Observer & o, const char* p, E&& e) { o.on_event(p, std::move(e)); });
+  template <class Observer>
+  static constexpr bool exact = !(nearly<Observer, Event> || ...);
+};
+using pool_events = event_list<created_event, destroyed_event, checkout_event, checkin_event, connect_failed_event, health_failed_event,
+                               leak_event, scaled_event, breaker_event, state_event, slow_acquire_event>;
+
+/// Whether a class has any member of a name, overloaded, templated, private or not: with another base that has one the name is ambiguous.
+struct names_on_event {
+  void on_event() {}
+};
+struct names_validate {
+  void validate() {}
+};
+template <class Class, class Named>
+struct with_name : Class, Named {};
+template <class Class>
+consteval bool has_on_event() {
+  if constexpr (std::is_class_v<Class> && !std::is_final_v<Class>) return !requires {
+      &with_name<Class, names_on_event>::on_event;
+    };
+  return requires { &Class::on_event; };
+}
+template <class Class>
+consteval bool has_validate() {
+  if constexpr (std::is_class_v<Class> && !std::is_final_v<Class>) return !requires {
+      &with_name<Class, names_validate>::validate;
+    };
+  return requires { &Class::validate; };
+}
+
+template <class Observer>
+inline constexpr bool observer_sees_something = pool_events::any<Observer> || !has_on_event<Observer>();
+template <class Observer>
+inline constexpr bool observer_is_exact = pool_events::exact<Observer>;
+template <class Observer>
+inline constexpr bool observer_hides_nothing =
+    !std::is_base_of_v<log_observer, Observer> || pool_events::none_hidden<Observer, log_observer>;
+
+}  // namespace detail
 }  // namespace tidepool
 
 #endif
