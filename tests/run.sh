@@ -134,6 +134,8 @@ done
 # Newer Debians bring newer compilers, Catch2, Asio and libpq; each is one long test of its own.
 foreign() {
   if [ $long = no ]; then return; fi
+  printf 'add_test("asio-releases" "%s")\n' "$repo/tests/support/asio_matrix.sh"
+  printf 'set_tests_properties("asio-releases" PROPERTIES TIMEOUT 7200)\n'
   for suite in trixie sid; do
     for compiler in g++ clang++; do
       # What compilers to come will warn of is no failure of today's code.

@@ -3,6 +3,7 @@
 #
 #   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)
 #   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
+#   install.sh upstream-asio X.Y.Z  fetches a release of Asio from its authors under .cache and prints its include folder
 #   install.sh root SUITE PKG... unpacks packages of a newer Debian, with all they need, under .cache and prints the folder
 #   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
 #
@@ -68,6 +69,17 @@ newer_asio() {
   echo "$dir/usr/include"
 }
 
+upstream_asio() {
+  local tag=asio-${1//./-} dir=$cache/asio-$1
+  if [ ! -e "$dir/.complete" ]; then
+    rm -rf "$dir" && mkdir -p "$cache"
+    GIT_TERMINAL_PROMPT=0 timeout 120 git clone --quiet --depth 1 --branch "$tag" https://github.com/chriskohlhoff/asio.git "$dir" >&2 ||
+      { say "Asio $1 cannot be fetched"; return 1; }
+    touch "$dir/.complete"
+  fi
+  if [ -d "$dir/include" ]; then echo "$dir/include"; else echo "$dir/asio/include"; fi
+}
+
 foreign_root() {
   local suite=$1 dir=$cache/root-$1-$2 deb # a folder for each set of packages, by its first
   shift
@@ -101,6 +113,7 @@ source_package() {
 case ${1:-} in
   "") packages ;;
   newer-asio) newer_asio "${2:?which suite}" ;;
+  upstream-asio) upstream_asio "${2:?which release}" ;;
   root) shift && foreign_root "$@" ;;
   source) source_package "${2:?which package}" ;;
   *) sed -n '4,7s/^# *//p' "$0" >&2 && exit 2 ;;

@@ -2,11 +2,21 @@
 #ifndef TIDEPOOL_DETAIL_ASIO_HPP
 #define TIDEPOOL_DETAIL_ASIO_HPP
 
+// Asio asks no compiler whether it has RTTI.
+#if !defined(__cpp_rtti) && !defined(ASIO_NO_TYPEID)
+#define ASIO_NO_TYPEID 1
+#endif
 // Asio before 1.26 does not find the coroutines of Clang with libstdc++; say so before its first header.
 #if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && defined(__cpp_impl_coroutine)
+#if defined(ASIO_DETAIL_CONFIG_HPP)
+#error "Asio was included first, and found no coroutines: include tidepool first, or define ASIO_HAS_CO_AWAIT and ASIO_HAS_STD_COROUTINE"
+#endif
 #define ASIO_HAS_CO_AWAIT 1
 #define ASIO_HAS_STD_COROUTINE 1
 #endif
+
+#include <system_error>
+#include <utility>  // before Asio 1.23, which forgets it
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_allocator.hpp>
@@ -38,9 +48,6 @@
 #if ASIO_VERSION >= 102400
 #include <asio/deferred.hpp>
 #endif
-
-#include <system_error>
-#include <utility>
 
 #if ASIO_VERSION < 102201
 #error "tidepool needs Asio 1.22.1 or newer"
