@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "bouncer.hpp"
 #include "checks.hpp"
 #include "proxy.hpp"
 
@@ -125,4 +126,39 @@ TEST_CASE("row 21: given a switch-over, when the old primary is back as standby,
   CHECK(both.first.sessions("faults").empty());
   check_common(watched, m, *both.second);
   report("21b", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
+}
+
+TEST_CASE("row 21: given PgBouncer before each server, when they change places, then the pool leaves the old primary",
+          "[faults][field-L1]") {
+  const std::string mode = GENERATE("transaction", "session");
+  const std::string row = mode == "transaction" ? "21c" : "21d";
+  LONG_ROW(row);
+  NEEDS_OWN_SERVER();
+  pair_of_servers both("bounced_" + mode);
+  const std::vector<std::string> settings{"pool_mode = " + mode, "default_pool_size = 20"};
+  const bouncer front(both.first, edition::installed, settings, "bouncer_" + mode + "1");
+  if (front.conninfo.empty()) SKIP_ROW(row, "PgBouncer is not installed");
+  const bouncer other(*both.second, edition::installed, settings, "bouncer_" + mode + "2");
+  const auto port_of = [](const std::string& conninfo) {
+    const auto at = conninfo.find("port=") + 5;
+    return conninfo.substr(at, conninfo.find(' ', at) - at);
+  };
+  auto with = both.load();
+  with.conninfo = front.conninfo + " host=127.0.0.1,127.0.0.1 port=" + port_of(front.conninfo) + "," + port_of(other.conninfo) +
+                  " target_session_attrs=read-write";
+  with.acquire_timeout = 5000ms;
+  rig watched(with);
+  REQUIRE(watched.start());
+  const auto hit = clock::now();
+  both.first.stop("fast");
+  const auto cure = both.second->promote();
+  both.second->admin("checkpoint");
+  const auto back = run_program({servers_script(), "demote", both.first.dir(), both.second->dir()});
+  REQUIRE(back.status == 0);
+  // PgBouncer keeps its clients, leads them to the standby, and repeats what the primary reported at its first login.
+  const auto m = watch(watched, hit, cure, 3000ms);
+  CHECK(m.recover_ms >= 0);
+  CHECK(m.recover_ms < 2500 + slack_ms);
+  check_common(watched, m);
+  report(row, m, "PgBouncer in " + mode + " mode");
 }

@@ -361,13 +361,20 @@ TEST_CASE("given a list of hosts that fail in different ways, when connecting, t
 TEST_CASE("given standbys before the primary, when connecting again, then they are not dialled again", "[postgres][field-L12]") {
   fake_server standby(replica(), true, false);
   fake_server writable(primary(), true, false);
-  const pg::connector from(pg::options(at(hosts_of(3), ports_of({&standby, &standby, &writable})) + " target_session_attrs=read-write"));
+  int greeted = 0;
+  pg::options settings(at(hosts_of(3), ports_of({&standby, &standby, &writable})) + " target_session_attrs=read-write");
+  settings.on_connect = [&](pg::connection&) -> asio::awaitable<void> {
+    ++greeted;
+    co_return;
+  };
+  const pg::connector from(settings);
   auto task = [&]() -> asio::awaitable<void> {
     auto one = co_await connect_by(from);
     const int dialled = standby.accepted();
     must(dialled > 0, "asked once");
     auto two = co_await connect_by(from);
     must(standby.accepted() == dialled && writable.accepted() == 2, "known");
+    must(greeted == 2, "only what is taken is greeted");
   };
   CHECK_NOTHROW(run(task()));
 }
