@@ -24,6 +24,7 @@ enum class lease_end {
   needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
   broken,       ///< to be destroyed
   retired,      ///< well, but to be closed: it has come to hold too much memory, say
+  unfinished,   ///< to be closed by `close()`, which ends what still runs on it: its slot is free when the server has let go of it
   outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
 };
 

@@ -329,3 +329,43 @@ TEST_CASE("given verbs of all kinds, when their coroutine is cancelled in the mi
     CHECK_FALSE(failure);
   }
 }
+
+TEST_CASE("given statements left in the middle, when their leases end, then the server never sees a session more than max_size",
+          "[postgres][pool][server][field-5]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  int most = 0;
+  int rounds = 0;
+  tidepool::pool_config config;
+  config.name = "unfinished";
+  config.min_size = 1;
+  config.max_size = 2;
+  config.close_timeout = 30s;  // not the limit, but the server's end is waited for
+  pg::pool pool(context, pg::connector(server(), config), config);
+  std::exception_ptr failure;
+  auto all = [&]() -> asio::awaitable<void> {
+    auto watcher = co_await connect();
+    co_await pool.open();
+    for (; rounds < 12; ++rounds) {
+      {
+        auto first = co_await pool.acquire();
+        auto second = co_await pool.acquire();
+        // Asleep, and with more rows than the sockets hold.
+        auto sleeper = co_await first->stream<int>("select 1 from pg_sleep(60)");
+        auto rows = co_await second->stream<std::string>("select repeat('x', 10000) from generate_series(1, 100000)");
+        if (rounds % 2 == 0) (void)co_await rows.next();
+      }
+      auto next = co_await pool.acquire(20s);
+      auto other = co_await pool.acquire(20s);
+      const auto seen = co_await watcher.one<int>("select count(*)::int from pg_stat_activity where application_name = 'unfinished'");
+      most = std::max(most, seen);
+    }
+    co_await pool.close();
+  };
+  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(rounds == 12);
+  CHECK(most == 2);
+  CHECK(pool.stats().closed(tidepool::close_reason::broken) == 24);
+}

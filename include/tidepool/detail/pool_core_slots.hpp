@@ -101,6 +101,8 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, ti
   if (end == lease_end::outdated && slot.generation == generation_) outdate_all(close_reason::outdated, now);
   if (end == lease_end::broken) {
     destroy(slot, close_reason::broken, now);
+  } else if (end == lease_end::unfinished) {
+    say_goodbye(slot, close_reason::broken, now);
   } else if (phase_ != phase::running) {
     say_goodbye(slot, close_reason::shutdown, now);
   } else if (end == lease_end::outdated) {

@@ -83,7 +83,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     if (e.sampled_at != tick{}) held = end_sample(e);
     const lease_end found = after_lease(*e.connection);
     const bool by_holder = found != lease_end::outdated && found != lease_end::broken;
-    release_slowly(e, found == lease_end::outdated ? found : lease_end::broken, held, by_holder);
+    const bool as_found = found == lease_end::outdated || found == lease_end::unfinished;
+    release_slowly(e, as_found ? found : lease_end::broken, held, by_holder);
   }
   /// Ends the lease in any case. Throws when the pool has taken the connection back already.
   Connection detach(entry& e);

@@ -91,7 +91,8 @@ class connection : public queries<connection> {
   }
 
   /// What is to be done at the end of a lease; no system call. `retired` for a connection whose buffers a large message has grown
-  /// (`retire_after_result_bytes`). `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
+  /// (`retire_after_result_bytes`). `unfinished` while a statement runs that nobody will read: of a stream or COPY left in the middle, of a
+  /// coroutine that was destroyed. `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
   /// server: `reset()` then asks the server for its kind, and one that is read-only is not used again. `outdated`, which ends every
   /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
   /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
@@ -99,6 +100,7 @@ class connection : public queries<connection> {
     if (!session_) return lease_end::broken;
     if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
     if (session_->outdated) return lease_end::outdated;
+    if (detail::runs_on(*session_)) return lease_end::unfinished;
     if (session_->broken || session_->busy || session_->wrong_role || session_->killer->reason() != detail::kill_reason::none ||
         session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
@@ -126,8 +128,8 @@ class connection : public queries<connection> {
   /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it cannot; the connection is then of no use.
   asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
 
-  /// Ends the session and waits, at most `close_timeout`, until the server has: its slot is free then. Never throws but when
-  /// cancelled. A statement still running is cancelled in the background, without waiting.
+  /// Ends the session and waits, at most `close_timeout`, until the server has: its slot is free then. A statement that still runs is
+  /// cancelled. Never throws but when cancelled.
   asio::awaitable<void> close() { return detail::say_goodbye(session_); }
 
   /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.

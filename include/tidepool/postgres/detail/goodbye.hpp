@@ -40,20 +40,34 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   co_return true;
 }
 
+/// Whether the server is running something that nobody will read, and would go on although the socket is closed.
+inline bool runs_on(const session& s) noexcept {
+  return s.pg() != nullptr && !s.busy && s.has_socket() && s.killer->reason() == kill_reason::none && PQstatus(s.pg()) == CONNECTION_OK &&
+         PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
+}
+
 /// Ends a session and waits until the server process has let go of the socket, which it does last of all. Only then has the
 /// server room for another.
 inline asio::awaitable<void> say_goodbye(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
+  const bool active = runs_on(*s);
   const bool idle = !s->busy && !s->broken && PQstatus(s->pg()) == CONNECTION_OK && PQtransactionStatus(s->pg()) != PQTRANS_ACTIVE;
-  if (!idle || !s->has_socket()) {
+  if ((!idle && !active) || !s->has_socket()) {
     s->finish();
     co_return;
   }
   s->busy = true;
   s->watch({});
   deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
+  cancel_handle request;
+  if (active) request = std::make_shared<cancel_request>(s->pg());
   s->finish_but_keep_socket();
-  std::array<char, 512> rest;
+  if (active) {
+    // It is read to its end here, so that a server that could not write hears of the cancel, and then of the end of the session.
+    ::shutdown(s->socket().native_handle(), SHUT_WR);
+    send_in_background(std::move(request), cancel_mark(nullptr), *s, clock::now() + s->settings().cancel_timeout);
+  }
+  std::array<char, 16384> rest;
   for (;;) {
     const auto got = ::recv(s->socket().native_handle(), rest.data(), rest.size(), MSG_DONTWAIT);
     if (got > 0 || (got < 0 && errno == EINTR)) continue;
