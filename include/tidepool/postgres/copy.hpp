@@ -119,9 +119,12 @@ class copy_writer {
     if (PQputCopyEnd(session_->pg(), reason) != 1) throw session_->lost("while copying");
     co_await detail::flush(session_);
     detail::outcome all;
+    std::optional<std::uint64_t> rows;
     for (;;) {
       detail::result_handle got = co_await detail::next_result(session_);
       if (!got) break;
+      // Other statements may follow in the text.
+      if (!rows && std::string_view(PQcmdStatus(got.get())).starts_with("COPY")) rows = detail::affected_rows(got.get());
       const bool taken = all.take(*session_, std::move(got));
       if (!taken) {
         all.refuse();
@@ -130,13 +133,13 @@ class copy_writer {
     }
     running_->finished();
     running_.reset();
-    result said;
     if (session_->limits.stop()) {
-      said = co_await detail::conclude_stopped(session_, all);
+      (void)co_await detail::conclude_stopped(session_, all);
     } else {
-      said = all.conclude(*session_);
+      (void)all.conclude(*session_);
     }
-    co_return said.affected();
+    if (!rows) throw session_->lost("by an answer that is none to COPY");
+    co_return *rows;
   }
   /// In the middle of the data: none of it is taken.
   asio::awaitable<void> stopped() {

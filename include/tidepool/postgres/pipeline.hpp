@@ -166,7 +166,13 @@ class pipeline {
         entry->settled = true;
       }
     }
-    if (PQexitPipelineMode(s->pg()) != 1) throw s->lost("at the end of a pipeline");
+    const bool ended = PQexitPipelineMode(s->pg()) == 1;
+    if (ended && s->in_step()) co_return;
+    for (const auto& entry : all) {
+      entry->settled = false;
+      entry->got.reset();
+    }
+    throw s->lost(ended ? "by an answer too many in a pipeline" : "at the end of a pipeline");
   }
 
   /// Where it was our cancelling that failed it.
@@ -214,7 +220,7 @@ class pipeline {
       detail::result_handle got = co_await detail::next_result(s);
       if (PQstatus(s->pg()) != CONNECTION_OK) {
         if (got) (void)said.take(*s, std::move(got));
-        (void)said.conclude(*s);  // throws
+        said.check(*s);  // throws
       }
       if (!got) {
         // One end follows an error; more would go on for ever.
@@ -222,11 +228,13 @@ class pipeline {
         continue;
       }
       if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) break;
-      const bool taken = said.take(*s, std::move(got));
-      if (!taken) throw s->lost("by COPY in a pipeline");
+      // Another result means that all answers may be another statement's.
+      const bool only_an_error = PQresultStatus(got.get()) == PGRES_FATAL_ERROR;
+      (void)said.take(*s, std::move(got));
+      if (!only_an_error) throw s->lost("by an answer too many in a pipeline");
     }
     try {
-      (void)said.conclude(*s);
+      said.check(*s);
     } catch (const error& thrown) {
       if (thrown.connection_lost()) throw;
       failure = std::current_exception();
@@ -243,10 +251,11 @@ class pipeline {
         skipped = true;
         continue;
       }
+      if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) throw s->lost("by a Sync too early in a pipeline");
       const bool taken = said.take(*s, std::move(got));
       if (!taken) throw s->lost("by COPY in a pipeline");
     }
-    if (PQstatus(s->pg()) != CONNECTION_OK) (void)said.conclude(*s);  // throws
+    if (PQstatus(s->pg()) != CONNECTION_OK) said.check(*s);  // throws
     if (skipped) {
       entry.failure = undone();
       co_return;

@@ -24,6 +24,13 @@ struct result_deleter {
   void operator()(PGresult* result) const noexcept { PQclear(result); }
 };
 using result_handle = std::unique_ptr<PGresult, result_deleter>;
+
+inline std::uint64_t affected_rows(const PGresult* of) noexcept {
+  const std::string_view text = PQcmdTuples(const_cast<PGresult*>(of));
+  std::uint64_t count = 0;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count;
+}
 }  // namespace detail
 
 /// One value of one row. Valid as long as its result.
@@ -154,12 +161,7 @@ class result {
   /// "INSERT 0 1", "SELECT 3", "COMMIT".
   std::string_view command() const noexcept { return handle_ ? std::string_view(PQcmdStatus(handle_.get())) : std::string_view(); }
   /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other commands.
-  std::uint64_t affected() const noexcept {
-    const std::string_view text = handle_ ? std::string_view(PQcmdTuples(handle_.get())) : std::string_view();
-    std::uint64_t count = 0;
-    std::from_chars(text.data(), text.data() + text.size(), count);
-    return count;
-  }
+  std::uint64_t affected() const noexcept { return handle_ ? detail::affected_rows(handle_.get()) : 0; }
   /// Throws `errc::rows` when there is no such row.
   row operator[](std::size_t index) const {
     if (index >= size()) throw error(errc::rows, "no row " + std::to_string(index) + " in a result of " + std::to_string(size()));

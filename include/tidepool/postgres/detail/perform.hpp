@@ -91,6 +91,13 @@ class outcome {
 
   /// After the last result: the result, or the exception. `sql`: what was sent, where that is known.
   result conclude(session& s, std::string_view sql = {}) {
+    check(s, sql);
+    // "Ready" without an answer: nobody knows what was done.
+    if (!good_) throw s.lost("by an answer without an end");
+    return result(std::move(good_));
+  }
+  /// The same where no result has to come.
+  void check(session& s, std::string_view sql = {}) {
     if (forgotten_) s.prepared.clear();
     if (set_) s.settings_changed(sql);
     s.answered();
@@ -98,7 +105,6 @@ class outcome {
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::now();
     if (unsafe) throw error(errc::bad_usage, "the statement was run, and the connection is of no more use: " + unsafe_encoding_text(s));
-    return result(std::move(good_));
   }
 
  private:

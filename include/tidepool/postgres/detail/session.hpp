@@ -123,12 +123,18 @@ class session {
   /// Reads what libpq has received beyond the end of the last statement: no system call. False when that is the end of the session, which
   /// can come in one piece with an answer.
   bool sound() noexcept {
+    out_of_step_ = false;
     (void)PQisBusy(pg_);  // parses
     take_notifications();
     unread = false;
-    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty()) return true;
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && !out_of_step_) return true;
     broken = true;
     return false;
+  }
+  /// False when more has come than answers to what was sent: what was taken for an answer may be another statement's.
+  bool in_step() noexcept {
+    (void)sound();
+    return !out_of_step_;
   }
   /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read. What comes in a burst
   /// (notifications) is read in parts: the event loop has others to serve, and what is left is there the next time.
@@ -246,6 +252,8 @@ class session {
       // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
       // whole, by a crash or an immediate stop: they are warnings.
       if (what.server_down()) here.outdated = true;
+      // libpq's own: a message came that belongs to no statement.
+      if (what.sqlstate.empty() && what.severity.empty()) here.out_of_step_ = true;
       if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.fatal = what;
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
@@ -260,7 +268,8 @@ class session {
   PGconn* pg_ = nullptr;
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
-  std::shared_ptr<alarm> alarm_;           ///< with the first limit
+  bool out_of_step_ = false;
+  std::shared_ptr<alarm> alarm_;  ///< with the first limit
 
  public:
   std::shared_ptr<kill_switch> killer;
@@ -303,6 +312,8 @@ class operation {
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
     if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
+    // What was left over would be taken for the answer of this one.
+    if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
     if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() || on.killer->reason() != kill_reason::none ||
         PQstatus(on.pg()) != CONNECTION_OK) {
       throw on.lost("before this operation");

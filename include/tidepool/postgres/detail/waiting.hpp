@@ -178,11 +178,14 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
     }
     if (!ready || sending) s->socket().cancel();  // when sending: the slower of the two
     ready = ready || s->killer->reason() != kill_reason::none;
-    if (!stop) {
+    // A close() may be cancelled as well: the server may go on talking for ever.
+    const bool closing = stop && stop->why == stopping::cause::closed;
+    if (!stop || closing) {
       const auto state = co_await asio::this_coro::cancellation_state;
       const bool cancelled = state.cancelled() != asio::cancellation_type::none;
-      if (cancelled || (!ready && clock::now() >= due)) {
-        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+      if (cancelled || (!closing && !ready && clock::now() >= due)) {
+        bool throws = co_await asio::this_coro::throw_if_cancelled();
+        if (closing) throws = stop->throws;
         co_await asio::this_coro::throw_if_cancelled(false);
         begin_stop(*s, cancelled ? stopping::cause::cancelled : stopping::cause::late, throws);
       }
