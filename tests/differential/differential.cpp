@@ -55,6 +55,12 @@ std::string list(const tally& counts) {
   return out;
 }
 
+/// Each server's own, although two of them often agree.
+std::string own_affair(way, const difference& found, const std::string& sql) {
+  const bool position = found.where == part::cells && lower(sql).find("wal_lsn") != std::string::npos;
+  return position ? "how much of its log a server has written" : "";
+}
+
 /// Words of an environment variable.
 std::vector<std::string> words_of_variable(const char* name) {
   const char* said = std::getenv(name);
@@ -128,7 +134,7 @@ TEST_CASE("given PostgreSQL's regression suite, when the driver runs it, then it
       std::array<std::string, 3>{std::getenv("DIFFERENTIAL_A"), std::getenv("DIFFERENTIAL_B"), std::getenv("DIFFERENTIAL_C")};
   const std::string wanted = std::getenv("DIFFERENTIAL_WAY");
   const auto how = *std::find_if(all_ways.begin(), all_ways.end(), [&](way w) { return wanted == std::string_view(name_of(w)); });
-  runner three(servers, how);
+  runner three(servers, how, own_affair);
   three.alone = true;
   std::size_t told = 0;
   for (const auto& file : words_of_variable("DIFFERENTIAL_FILES")) {

@@ -258,8 +258,10 @@ class runner {
     if (first_word(small) != "copy") return {false, tested_side::copies::no};
     const auto words = words_of(small);
     for (std::size_t i = 1; i < words.size(); ++i) {
-      if (words[i - 1] == "from" && words[i].starts_with("stdin")) return {true, tested_side::copies::in};
-      if (words[i - 1] == "to" && words[i].starts_with("stdout")) return {true, tested_side::copies::out};
+      // The server takes either word for either direction.
+      if (!words[i].starts_with("stdin") && !words[i].starts_with("stdout")) continue;
+      if (words[i - 1] == "from") return {true, tested_side::copies::in};
+      if (words[i - 1] == "to") return {true, tested_side::copies::out};
     }
     return {true, tested_side::copies::no};
   }
