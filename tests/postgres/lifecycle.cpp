@@ -407,6 +407,27 @@ TEST_CASE(
   CHECK_NOTHROW(run(task()));
 }
 
+TEST_CASE("given a silent server and patient cancels, when a statement is stopped within a limit, then the limit holds",
+          "[postgres][field-R02]") {
+  fake_server silent(after_login([](const std::string&) { return ""; }), true);
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::options settings(silent.conninfo());
+    settings.cancel_timeout = 30s;
+    auto c = co_await pg::connection::connect(settings);
+    const auto stop = c.canceller();
+    std::optional<pg::error> seen;
+    auto sleeper = [&]() -> asio::awaitable<void> { seen = co_await error_of(c.exec("select 1")); };
+    asio::co_spawn(co_await asio::this_coro::executor, sleeper(), asio::detached);
+    co_await pause(5ms);
+    const stopwatch time;
+    const bool ended = co_await stop.stop(100ms);
+    must(!ended && time.seconds() < 10, "in its time");
+    c.abort();
+    while (!seen) co_await pause(1ms);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given a cancel request under way, when the lease ends, then the connection is not handed on", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "fake_server.hpp"
+#include "rotating_pooler.hpp"
 
 using namespace tidepool_tests;
 using tidepool::lease_end;
@@ -178,6 +179,25 @@ TEST_CASE("given a pooler, when connecting, then the session is given nothing, u
   pg::options promised(own.conninfo());
   promised.session_pooler = true;
   CHECK_FALSE(run(connected(promised)));
+}
+
+TEST_CASE("given a transaction pooler before a real server, when a session begins, then nothing of it is left for other clients",
+          "[postgres][server][field-L11]") {
+  NEEDS_SERVER();
+  rotating_pooler pooler(server_port(), 2);
+  auto task = [&]() -> asio::awaitable<void> {
+    auto settings = through(pooler.port());
+    auto ours = co_await pg::connection::connect(settings);
+    must(ours.behind_pooler(), "not noticed");
+    for (int i = 0; i < 4; ++i) {
+      const auto limit = co_await ours.one<std::string>("select current_setting('tcp_user_timeout')");
+      must(limit == "0", "left behind");
+    }
+    pg::listener inbox(pg::connector(settings), {"jobs"});
+    const auto refused = co_await error_of(inbox.next());
+    must(refused.reason() == pg::errc::bad_usage, refused.what());
+  };
+  CHECK_NOTHROW(run(task()));
 }
 
 TEST_CASE("given a listener behind a pooler, when it connects, then it is refused, unless the session is promised to be its own",

@@ -230,7 +230,9 @@ class canceller {
     while (detail::clock::now() < until) {
       auto mark = detail::cancel_mark::while_runs(running, self.record_);
       if (!mark) break;
-      auto request = send(self.handle_, std::move(*mark), self.limit_);
+      // One that the server does not take must not outlast the whole.
+      const auto left = std::max<duration>(until - detail::clock::now(), std::chrono::milliseconds(1));
+      auto request = send(self.handle_, std::move(*mark), std::min(self.limit_, left));
       (void)co_await std::move(request);
       // The answer of the statement itself needs a moment.
       for (int look = 0; look < 10 && self.record_->activity.load() == running; ++look) {
