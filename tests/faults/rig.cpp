@@ -180,6 +180,10 @@ tidepool::pool_config config_of(const setup& wanted) {
 pg::connector connector_of(const setup& wanted, const tidepool::pool_config& config, const std::shared_ptr<hang_up_log>& hang_ups) {
   pg::options options(wanted.conninfo + wanted.sockets + " application_name=" + wanted.application);
   options.cancel_timeout = 500ms;
+  if (wanted.response_timeout > 0ms) {
+    options.response_timeout = wanted.response_timeout;
+    options.cancel_timeout = wanted.response_timeout / 2;
+  }
   options.on_connect = [hang_ups](pg::connection& c) { return note_socket(hang_ups, PQsocket(c.native())); };
   if (wanted.reset_full) options.reset = pg::reset_level::full;
   if (wanted.password) {

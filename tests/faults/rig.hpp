@@ -35,6 +35,7 @@ struct setup {
   bool writes = false;  ///< the statement is a write without a result
   milliseconds acquire_timeout{2000};
   milliseconds query_timeout{4000};  ///< the caller's own limit
+  milliseconds response_timeout{0};  ///< the driver's, and half of it to cancel; 0: none
   milliseconds connect_timeout{1000};
   milliseconds validation_timeout{250};
   milliseconds alive_bypass{500};
