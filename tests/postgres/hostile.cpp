@@ -581,9 +581,12 @@ class hostility {
     co_await bounded(exec<0>(c, mark), 150ms, second);
     if (!second.ended) throw std::runtime_error("cancelled, and still there: the next statement after " + now.how.name);
     if (is_wrong(second.failure)) find(now, "next statement: " + words_of(second.failure));
-    // What cannot be seen before the next statement: a server that will be silent, half a message.
+    // What cannot be seen before the next statement: a server that will be silent, half a message, an end on its way.
     bool unseen = false;
     for (const char* how : {"silence", "endless", "cut", "unexpected E"}) unseen = unseen || now.how.name.starts_with(how);
+    for (const char* how : {"FATAL and the end", "PANIC and the end", "the end", "RST"}) {
+      unseen = unseen || (wanted == expected::any && now.how.name.starts_with(how));
+    }
     if (usable && second.failure && !unseen && !second.cancelled) find(now, "usable, and then: " + words_of(second.failure));
   }
 
