@@ -159,13 +159,16 @@ INI
 }
 
 bouncer_stop() {
-  local pid
+  local pid signal
   pid=$(cat "$1/bouncer.pid" 2>/dev/null || true)
   is_ours "$pid" "$1/bouncer.ini" || return 0
-  kill -TERM "$pid"
-  for _ in $(seq 100); do
-    kill -0 "$pid" 2>/dev/null || return 0
-    sleep 0.05
+  # From 1.23 on TERM waits until every client has left; QUIT does not.
+  for signal in TERM QUIT; do
+    kill -"$signal" "$pid" 2>/dev/null || return 0
+    for _ in $(seq 50); do
+      kill -0 "$pid" 2>/dev/null || return 0
+      sleep 0.02
+    done
   done
   say "PgBouncer, process $pid, did not stop"
   exit 1
