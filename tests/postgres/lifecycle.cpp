@@ -566,6 +566,57 @@ TEST_CASE("given the warning of a server that goes down, when it arrives, then a
   }
 }
 
+TEST_CASE("given a session that a standby ends with FATAL 40001, then it is lost by that, and its transaction is not run again",
+          "[postgres][field-R07]") {
+  // As servers do, as poolers do with one severity only, and with the socket left open, so that nothing but the word tells.
+  for (const bool both : {true, false}) {
+    const auto talk = [both](const std::string& said) -> std::string {
+      if (asks_for_login(said)) return welcome();
+      if (said.find("conflict") == std::string::npos) return protocol_message('C', std::string("BEGIN\0", 6)) + ready('T');
+      const std::string words("Mterminating connection due to conflict with recovery\0\0", 55);
+      return protocol_message('E',
+                              std::string("SFATAL\0", 7) + (both ? std::string("VFATAL\0", 7) : "") + std::string("C40001\0", 7) + words);
+    };
+    fake_server server(talk, true);
+    int runs = 0;
+    auto task = [&]() -> asio::awaitable<pg::error> {
+      auto c = co_await pg::connection::connect(server.conninfo());
+      pg::transaction_options wanted;
+      wanted.retries = 3;
+      auto body = [&runs](pg::transaction& t) -> asio::awaitable<void> {
+        ++runs;
+        co_await t.exec("select conflict");
+      };
+      const auto failure = co_await error_of(c.transaction(body, wanted));
+      must(c.after_lease() == lease_end::broken && !c.usable(), "of no more use");
+      co_return failure;
+    };
+    const auto failure = run(task());
+    CHECK(runs == 1);
+    CHECK(failure.connection_lost());
+    CHECK(failure.is("40001"));
+    CHECK_FALSE(failure.retryable());
+  }
+}
+
+TEST_CASE("given a refused write, when it was no refusal of the server's own, then the server is not doubted", "[postgres][field-F10]") {
+  for (const std::string routine :
+       {"exec_stmt_raise", "pgfdw_report_error", "PreventCommandIfReadOnly", "PreventCommandDuringRecovery", ""}) {
+    const auto talk = [routine](const std::string& said) {
+      return asks_for_login(said) ? welcome() : spoken('E', "ERROR", "25006", "cannot do that", routine) + ready();
+    };
+    fake_server server(talk, true);
+    auto task = [&]() -> asio::awaitable<bool> {
+      auto c = co_await pg::connection::connect(server.conninfo() + " target_session_attrs=read-write");
+      const auto failure = co_await error_of(c.exec("insert"));
+      must(failure.is("25006") && !failure.connection_lost(), "refused");
+      co_return c.after_lease() == lease_end::clean;
+    };
+    INFO(routine);
+    CHECK(run(task()) == (routine == "exec_stmt_raise" || routine == "pgfdw_report_error"));
+  }
+}
+
 TEST_CASE("given a RAISE with the codes of a server that goes down, is full or read-only, then it is of its statement alone",
           "[postgres][server][field-F10]") {
   NEEDS_SERVER();

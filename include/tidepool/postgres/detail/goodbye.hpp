@@ -43,7 +43,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
 /// Whether the server is running something that nobody will read, and would go on although the socket is closed.
 inline bool runs_on(const session& s) noexcept {
   return s.pg() != nullptr && !s.busy && s.has_socket() && s.killer->reason() == kill_reason::none && PQstatus(s.pg()) == CONNECTION_OK &&
-         PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
+         s.fatal.message.empty() && PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
 }
 
 /// Ends a session and waits until the server process has let go of the socket, which it does last of all. Only then has the

@@ -53,7 +53,7 @@ inline std::string unsafe_encoding_text(session& s) {
 /// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
 class outcome {
  public:
-  /// False for COPY, which libpq reports over and over until it is served.
+  /// False for COPY, which libpq reports over and over until it is served. Throws when the server ends the session: nothing follows.
   bool take(session& s, result_handle got) {
     s.weigh(got.get());
     const auto status = PQresultStatus(got.get());
@@ -64,12 +64,15 @@ class outcome {
       case PGRES_BAD_RESPONSE:
       case PGRES_NONFATAL_ERROR:
       case PGRES_FATAL_ERROR:
+        if (diagnosis::of(got.get()).fatal()) {
+          failure_ = std::move(got);
+          throw_failure(s);
+        }
         if (!failure_ && !is_own_doing(got.get())) failure_ = std::move(got);
         break;
       default: {
-        const std::string_view tag = PQcmdStatus(got.get());
-        forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
-        set_ = set_ || tag == "SET" || tag == "RESET" || tag == "DISCARD ALL";
+        const char* const tag = PQcmdStatus(got.get());
+        if (*tag == 'D' || *tag == 'R' || (tag[0] == 'S' && tag[1] == 'E' && tag[2] == 'T')) note_setting(tag);
         good_ = std::move(got);
       }
     }
@@ -126,6 +129,10 @@ class outcome {
     if (said.read_only()) hint = refused_write(s);
     if (reason_ == errc::server) throw error(errc::server, hint, std::move(said));
     throw error(reason_, failure_ ? text_ + "; then" : text_, std::move(said));
+  }
+  [[gnu::noinline]] void note_setting(std::string_view tag) noexcept {
+    forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+    set_ = set_ || tag == "SET" || tag == "RESET" || tag == "DISCARD ALL";
   }
   /// The server's answer to a COPY that was given up here.
   bool is_own_doing(const PGresult* got) const {

@@ -67,12 +67,12 @@ class request {
   }
   /// And back.
   void use_text() { verb_ = verb::parameters; }
-  std::string_view sql() const { return other_ != nullptr ? other_->sql() : std::string_view(arena_).substr(0, sql_size_); }
+  std::string_view sql() const { return other_ != nullptr ? other_->sql() : std::string_view(arena_.data(), sql_size_); }
   const std::vector<Oid>& types() const { return types_; }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
   bool infers_types() const { return std::find(types_.begin(), types_.end(), Oid{0}) != types_.end(); }
   /// Of what is sent, about.
-  std::size_t size() const { return arena_.size(); }
+  std::size_t size() const { return other_ != nullptr ? other_->size() : arena_.size(); }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
 

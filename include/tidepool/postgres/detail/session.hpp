@@ -224,7 +224,7 @@ class session {
   void finish() noexcept {
     drop_socket();
     if (pg_ == nullptr) return;
-    if (PQstatus(pg_) == CONNECTION_OK && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
     PQfinish(std::exchange(pg_, nullptr));
   }
 
