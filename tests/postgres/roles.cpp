@@ -9,7 +9,7 @@ using tidepool::lease_end;
 
 namespace {
 
-void must(bool held, const char* what) {
+void must(bool held, const std::string& what) {
   if (!held) throw std::runtime_error(what);
 }
 
@@ -235,6 +235,28 @@ TEST_CASE("given a role with extra_float_digits = 0, when doubles are read, also
   CHECK(value_of("extra_float_digits", as_found) == "0");
 }
 
+TEST_CASE("given a server that is not quite PostgreSQL, when a session begins, then it does without the first query",
+          "[postgres][field-R06]") {
+  std::atomic<int> digits_set{0};
+  const auto strange = [&](const std::string& said) -> std::string {
+    if (asks_for_login(said)) return welcome();
+    if (asks_for_kind(said))
+      return spoken('E', "ERROR", "42883", "function pg_is_in_recovery() does not exist") + protocol_message('Z', "I");
+    if (said.find("extra_float_digits to 3") != std::string::npos) ++digits_set;
+    return protocol_message('C', std::string("SET\0", 4)) + protocol_message('Z', "I");
+  };
+  fake_server server(strange, true, false);
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await pg::connection::connect(server.conninfo());
+    co_await c.script("something");
+    must(c.behind_pooler(), "it cannot be told");
+    const auto failure = co_await error_of(pg::connection::connect(server.conninfo() + " target_session_attrs=primary"));
+    must(failure.is("42883"), failure.what());
+  };
+  CHECK_NOTHROW(run(task()));
+  CHECK(digits_set == 2);
+}
+
 TEST_CASE("given a server without limits, when connecting, then it is told when to give this side up, also after a reset",
           "[postgres][server][field-L8]") {
   NEEDS_SERVER();
@@ -249,7 +271,7 @@ TEST_CASE("given a server without limits, when connecting, then it is told when 
           "select concat_ws(' ', current_setting('tcp_user_timeout'), current_setting('tcp_keepalives_idle'),"
           " current_setting('tcp_keepalives_interval'), current_setting('tcp_keepalives_count'),"
           " current_setting('client_connection_check_interval', true), current_setting('idle_in_transaction_session_timeout'))");
-      if (c.server_version() >= 140000) must(found == "9000 3 2 3 3s 61s", found.c_str());
+      if (c.server_version() >= 140000) must(found == "9000 3 2 3 3s 61s", found);
     }
   };
   CHECK_NOTHROW(run(task()));

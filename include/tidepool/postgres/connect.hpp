@@ -53,7 +53,7 @@ class dial_report {
     }
     if (failures_.size() == 1 && untried_ == 0) return *best;
     std::string text = "no server of " + std::to_string(servers) + " can be used";
-    for (std::size_t i = 0; i < failures_.size() && i < most_told; ++i) text += "; " + printable(failures_[i].explanation(), 200);
+    for (std::size_t i = 0; i < failures_.size() && i < most_told; ++i) text += "; " + printable(failures_[i].explanation(), 120);
     if (failures_.size() > most_told) text += "; and " + std::to_string(failures_.size() - most_told) + " more";
     if (untried_ > 0) text += "; no time was left for " + std::to_string(untried_) + " more";
     diagnosis said;
@@ -63,7 +63,7 @@ class dial_report {
   }
 
  private:
-  static constexpr std::size_t most_told = 6;
+  static constexpr std::size_t most_told = 5;  // what() is to stay readable
 
   int weight(const connect_error& failure) const {
     switch (failure.kind()) {

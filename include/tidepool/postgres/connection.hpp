@@ -176,7 +176,7 @@ class connection : public queries<connection> {
   /// True when a pooler (PgBouncer and the like) is in between: the process that answers is not the one the login named. Each statement
   /// outside a transaction may then meet another server process, and session state is shared with other clients, or lost; the
   /// driver gives such a session no settings. Found at connect, in the round trip that is made there anyway; never where
-  /// `options::session_pooler` says that each client keeps its server process.
+  /// `options::session_pooler` says that each client keeps its server process. True as well for servers that cannot answer that query.
   bool behind_pooler() const noexcept { return session_ && session_->pooled; }
   /// The server process that serves this session, by its own word; a pooler makes a number up.
   int backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }

@@ -199,7 +199,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     if (step == PGRES_POLLING_OK) break;
   }
   owed = unanswered(started, where.host.local());
-  if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, why, {}, true);
+  if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, s->peer + ": " + why, {}, true);
   s->settled();
   if (PQsetnonblocking(started, 1) != 0) throw login_failed();
   s->last_answer = clock::now();

@@ -76,7 +76,7 @@ class login_hold {
 inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, asio::any_io_executor executor, clock::time_point until) {
   if (stray_logins().load() >= most_stray_logins) {
     throw connect_error(errc::connect_failed,
-                        "too many logins are still being computed that were given up: see the server's SCRAM iterations");
+                        s->peer + ": too many logins are still being computed that were given up: see the server's SCRAM iterations");
   }
   const auto step = std::make_shared<login_step>();
   real_timer timer(executor);
@@ -93,13 +93,13 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
     s.reset();
     if (const auto gate = waiting.lock()) gate->open();
   });
-  if (!started) throw connect_error(errc::connect_failed, "no thread is to be had for the login");
+  if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread is to be had for the login");
   const login_hold hold(s, step);
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none)
     throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
-  if (!step->finished()) throw connect_error(errc::connect_timeout, "the login takes too long to compute");
+  if (!step->finished()) throw connect_error(errc::connect_timeout, s->peer + ": the login takes too long to compute");
   co_return step->next();
 }
 

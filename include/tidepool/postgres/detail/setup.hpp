@@ -155,6 +155,13 @@ inline asio::awaitable<server_role> set_up(session_ptr s) {
   }
   s->pooled = true;  // it cannot be told, so nothing is built upon it
   if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
+  if (s->settings().exact_doubles) {
+    try {
+      co_await perform(s, request::simple("set extra_float_digits to 3"));
+    } catch (const error& failure) {
+      if (failure.connection_lost()) throw;  // else it does not know it
+    }
+  }
   if (s->settings().target() == session_attrs::any) co_return server_role{};
   answer = co_await perform(s, request::simple(role_query));
   co_return role_of(answer);
