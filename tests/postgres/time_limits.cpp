@@ -336,12 +336,15 @@ TEST_CASE("given statements left in the middle, when their leases end, then the 
   asio::io_context context;
   int most = 0;
   int rounds = 0;
+  std::string extra;
   tidepool::pool_config config;
   config.name = "unfinished";
   config.min_size = 1;
   config.max_size = 2;
   config.close_timeout = 30s;  // not the limit, but the server's end is waited for
-  pg::pool pool(context, pg::connector(server(), config), config);
+  pg::options settings(server());
+  settings.close_timeout = 30s;
+  pg::pool pool(context, pg::connector(settings, config), config);
   std::exception_ptr failure;
   auto all = [&]() -> asio::awaitable<void> {
     auto watcher = co_await connect();
@@ -359,13 +362,86 @@ TEST_CASE("given statements left in the middle, when their leases end, then the 
       auto other = co_await pool.acquire(20s);
       const auto seen = co_await watcher.one<int>("select count(*)::int from pg_stat_activity where application_name = 'unfinished'");
       most = std::max(most, seen);
+      if (seen > 2 && extra.empty()) {
+        extra = co_await watcher.one<std::string>(
+            "select string_agg(concat_ws(' ', pid, state, backend_start, query_start, state_change, wait_event, left(query, 60)), '; ') "
+            "from pg_stat_activity where application_name = 'unfinished'");
+      }
     }
     co_await pool.close();
   };
   asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
+  INFO(extra);
   CHECK(rounds == 12);
   CHECK(most == 2);
   CHECK(pool.stats().closed(tidepool::close_reason::broken) == 24);
+}
+
+TEST_CASE("given a COMMIT that ends although its coroutine is cancelled, when it is answered, then the transaction is told as committed",
+          "[postgres][server][field-L12]") {
+  NEEDS_SERVER();
+  asio::io_context context;
+  ending end;
+  int rows = -1;
+  std::exception_ptr failure;
+  asio::cancellation_signal signal;
+  auto all = [&]() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.statement_cache = 1;
+    settings.cancel_timeout = 20s;
+    auto c = co_await pg::connection::connect(settings);
+    const int pid = c.backend_pid();
+    // The commit takes a while, and being cancelled does not keep it from its end.
+    co_await c.script(
+        "create temp table done (i int); create function pg_temp.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(60); "
+        "return new; exception when query_canceled then return new; end $$; "
+        "create constraint trigger s after insert on done deferrable initially deferred for each row execute function pg_temp.slow()");
+    auto work = [&c]() -> asio::awaitable<void> {
+      auto body = [](pg::transaction& t) -> asio::awaitable<void> {
+        co_await t.exec("select 1");
+        co_await t.exec("insert into done values ($1)", 1);  // the cache has room for one: something is left to be closed
+      };
+      co_await c.transaction(body);
+    };
+    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+    co_await pause(80ms);
+    signal.emit(asio::cancellation_type::terminal);
+    while (!end.done) co_await pause(1ms);
+    rows = co_await c.one<int>("select count(*)::int from done");
+    co_await must_be_well(c, pid);
+  };
+  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(end.text.empty());
+  CHECK(rows == 1);
+}
+
+TEST_CASE("given a cached statement with a limit, when it is prepared first, then the limit is for both together",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server());
+    settings.statement_cache = 10;
+    auto c = co_await pg::connection::connect(settings);
+    const int pid = c.backend_pid();
+    const auto failure = co_await error_of(c.exec(pg::within(40ms), "select pg_sleep($1)", 60));
+    must(failure.reason() == pg::errc::response_timeout, "told");
+    co_await must_be_well(c, pid);
+    pg::transaction_options wanted;
+    wanted.answer_within = 40ms;
+    co_await c.script(
+        "create temp table late (i int); create function pg_temp.late() returns trigger language plpgsql as $$ begin perform pg_sleep(60); "
+        "return new; end $$; create constraint trigger l after insert on late deferrable initially deferred for each row execute function "
+        "pg_temp.late()");
+    auto body = [](pg::transaction& t) -> asio::awaitable<void> { co_await t.exec("insert into late values (1)"); };
+    const auto commit = co_await error_of(c.transaction(body, wanted));
+    must(commit.reason() == pg::errc::response_timeout && !commit.outcome_unknown(), "COMMIT was cancelled, and that is known");
+    const auto rows = co_await c.one<int>("select count(*)::int from late");
+    must(rows == 0, "nothing of it");
+    co_await must_be_well(c, pid);
+  };
+  CHECK_NOTHROW(run(task()));
 }

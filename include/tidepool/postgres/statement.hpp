@@ -125,7 +125,13 @@ inline asio::awaitable<void> ready_cache(session_ptr s, duration limit) {
 /// Runs a statement through the cache: prepared at its first use. What cannot be prepared now, for whatever reason, is sent with its text,
 /// which is always right.
 inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
+  // One limit for all that is sent.
+  const auto due = later(clock::now(), what.limit);
+  const auto left = [&what, due] {
+    return what.limit == no_limit ? what.limit : std::max<duration>(due - clock::now(), std::chrono::milliseconds(1));
+  };
   if (!s->means.known()) co_await ready_cache(s, what.limit);
+  what.limit = left();
   const bool idle = at_rest(*s);
   const bool within = !s->busy && !s->needs_reset && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS;
   if ((!idle && !within) || !may_name(*s) || !s->means.known()) co_return co_await perform(s, std::move(what));
@@ -141,7 +147,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   if (!old && cache.make_room(key, can_close(*s))) {
     const bool named = !names_a_moment(key.sql);
     auto first = request::prepare(key.id.text().data(), key.sql, *key.types);
-    first.limit = what.limit;
+    first.limit = left();
     try {
       if (named) co_await perform(s, std::move(first));
     } catch (const error& failure) {
@@ -164,6 +170,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   if (!done && found != nullptr && found->named() && (found->sure || idle)) {
     const bool unsure = !found->sure;
     what.use_statement(found->name.data());
+    what.limit = left();
     try {
       got = co_await perform(s, request::borrowed(what));
       done = true;
@@ -186,6 +193,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   }
   if (!done) {
     what.use_text();
+    what.limit = left();
     try {
       got = co_await perform(s, request::borrowed(what));
     } catch (const error& failure) {
@@ -193,7 +201,10 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
     }
   }
   if (sets) s->means.changed(false);
-  if (cache.has_closing()) co_await close_dropped(s, what.limit);
+  // A cancelled coroutine cannot await it, and has an answer to give.
+  const auto state = co_await asio::this_coro::cancellation_state;
+  const bool goes_on = state.cancelled() == asio::cancellation_type::none;
+  if (goes_on && cache.has_closing()) co_await close_dropped(s, what.limit);
   if (failed) throw error(*failed);
   co_return got;
 }

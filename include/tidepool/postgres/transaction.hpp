@@ -29,6 +29,7 @@ struct transaction_options {
   unsigned retries = 0;                                  ///< how often the body runs again after a `retryable()` error
   duration retry_delay = std::chrono::milliseconds(10);  ///< first pause, doubled each time, of which up to all is random
   duration max_retry_delay = std::chrono::milliseconds(500);
+  duration answer_within = no_limit;  ///< BEGIN, COMMIT and ROLLBACK each, as by `within`
 };
 
 class transaction;
@@ -118,8 +119,13 @@ inline error commit_failure(const session& s, const error& failure, bool sent) {
           std::move(said)};
 }
 
+inline request bounded(request what, duration limit) {
+  what.limit = limit;
+  return what;
+}
+
 /// COMMIT, and what its answers mean.
-inline asio::awaitable<void> commit(session_ptr s) {
+inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   if (PQtransactionStatus(s->pg()) == PQTRANS_IDLE) {
     throw error(errc::bad_usage, "the transaction was ended by a statement in its body");
   }
@@ -131,7 +137,7 @@ inline asio::awaitable<void> commit(session_ptr s) {
     // What perform() would ask first is asked here: it may fail, and it is not COMMIT.
     if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
     before = s->requests_sent;
-    answer = co_await perform(s, request::simple("commit"));
+    answer = co_await perform(s, bounded(request::simple("commit"), limit));
   } catch (const error& failure) {
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
   } catch (const std::system_error&) {
@@ -148,10 +154,10 @@ inline asio::awaitable<void> commit(session_ptr s) {
 
 /// Leaves a transaction or a savepoint. Errors on the way make the connection useless, and hide nothing: the caller throws
 /// the error that brought it here.
-inline asio::awaitable<void> roll_back(session_ptr s, std::string sql) {
+inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration limit) {
   if (s->broken || PQtransactionStatus(s->pg()) == PQTRANS_IDLE || PQtransactionStatus(s->pg()) == PQTRANS_UNKNOWN) co_return;
   try {
-    co_await perform(s, request::simple(sql), operation::allow::always);
+    co_await perform(s, bounded(request::simple(sql), limit), operation::allow::always);
   } catch (const error&) {
     s->broken = true;
   }
@@ -217,15 +223,15 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
       throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
     }
-    if (s->prepared.capacity() != 0 && !s->means.known()) co_await ready_cache(s, no_limit);
-    co_await perform(s, request::simple(begin_statement(wanted)));
+    if (s->prepared.capacity() != 0 && !s->means.known()) co_await ready_cache(s, wanted.answer_within);
+    co_await perform(s, bounded(request::simple(begin_statement(wanted)), wanted.answer_within));
     transaction_mark mark(*s);
     attempt<T> tried;
     s->reads_only = wanted.read_only;  // until COMMIT was answered: deferred triggers write there
     co_await run_body<T>(s, 0, body, tried);
     if (!tried.failure) {
       try {
-        co_await commit(s);
+        co_await commit(s, wanted.answer_within);
       } catch (const error& failure) {
         tried.failure = std::current_exception();
         tried.retryable = failure.retryable();
@@ -235,10 +241,13 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
       // A cancelled coroutine cannot await any more: the pool, or reset(), rolls back.
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-      co_await roll_back(s, "rollback");
+      co_await roll_back(s, "rollback", wanted.answer_within);
     }
     mark.ended();
-    if (s->prepared.has_closing()) co_await close_dropped(s, no_limit);
+    // Committed in the moment in which the coroutine was cancelled: there is nothing more to be awaited.
+    const auto end = co_await asio::this_coro::cancellation_state;
+    const bool goes_on = end.cancelled() == asio::cancellation_type::none;
+    if (goes_on && s->prepared.has_closing()) co_await close_dropped(s, wanted.answer_within);
     if (!tried.failure) {
       if constexpr (std::is_void_v<T>) {
         co_return;
@@ -270,7 +279,7 @@ asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth) {
   if (tried.failure) {
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name);
+    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name, no_limit);
   }
   mark.ended();
   if (tried.failure) std::rethrow_exception(tried.failure);

@@ -59,24 +59,37 @@ inline asio::awaitable<void> say_goodbye(session_ptr s) {
   s->busy = true;
   s->watch({});
   deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
-  cancel_handle request;
-  if (active) request = std::make_shared<cancel_request>(s->pg());
-  s->finish_but_keep_socket();
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
   if (active) {
-    // It is read to its end here, so that a server that could not write hears of the cancel, and then of the end of the session.
-    ::shutdown(s->socket().native_handle(), SHUT_WR);
-    send_in_background(std::move(request), cancel_mark(nullptr), *s, clock::now() + s->settings().cancel_timeout);
+    // As a statement that is cancelled, with requests until the server has heard one. What it sends is read here, so that a server that
+    // could not write goes on to the end of the session.
+    co_await asio::this_coro::throw_if_cancelled(false);
+    begin_stop(*s, stopping::cause::cancelled, throws);
+    s->limits.stop()->until = later(clock::now(), s->settings().close_timeout);
   }
+  s->finish_but_keep_socket();
+  if (active) ::shutdown(s->socket().native_handle(), SHUT_WR);
   std::array<char, 16384> rest;
-  for (;;) {
+  for (int turn = 1;; ++turn) {
+    // Others on this loop have their turn, however much the server still sends.
+    if (turn % 16 == 0) co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     const auto got = ::recv(s->socket().native_handle(), rest.data(), rest.size(), MSG_DONTWAIT);
     if (got > 0 || (got < 0 && errno == EINTR)) continue;
     if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) break;
     error_code failure;
-    co_await s->async_wait(wait_type::wait_read, failure);
+    if (active) {
+      try {
+        co_await wait_watched(s, false);
+      } catch (const std::exception&) {  // its time is up
+        break;
+      }
+    } else {
+      co_await s->async_wait(wait_type::wait_read, failure);
+    }
     if (failure == asio::error::operation_aborted) throw std::system_error(failure);
     if (failure) break;
   }
+  if (active) co_await asio::this_coro::throw_if_cancelled(throws);
   s->drop_socket();
 }
 

@@ -55,24 +55,18 @@ inline void begin_stop(session& s, stopping::cause why, bool throws) {
   if (why == stopping::cause::late) s.limits.note_silence();
 }
 
-/// A request that has not begun by `until` is given up.
-inline void send_in_background(cancel_handle request, cancel_mark mark, const session& s, clock::time_point until) {
-#ifdef LIBPQ_HAS_ASYNC_CANCEL
-  (void)until;
-  asio::co_spawn(s.executor(), cancel_here(std::move(request), std::move(mark), s.settings().cancel_timeout), asio::detached);
-#else
-  (void)s;
-  (void)cancel_on_thread(std::move(request), std::move(mark), until, [](bool) noexcept {});
-#endif
-}
-
 /// Sends one request in the background. It is in `cancels->in_flight` until the server has seen it, or never will.
 inline void request_stop(session& s, stopping& stop, clock::time_point now) noexcept {
   stop.next_request = now + stop.pause;
   stop.pause = std::min<duration>(stop.pause * 4, std::chrono::milliseconds(800));
   if (!stop.request || s.cancels->in_flight.load() > 0) return;
   try {
-    send_in_background(stop.request, cancel_mark(s.cancels), s, std::max(stop.until, now + std::chrono::seconds(1)));
+    cancel_mark mark(s.cancels);
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+    asio::co_spawn(s.executor(), cancel_here(stop.request, std::move(mark), s.settings().cancel_timeout), asio::detached);
+#else
+    (void)cancel_on_thread(stop.request, std::move(mark), std::max(stop.until, now + std::chrono::seconds(1)), [](bool) noexcept {});
+#endif
   } catch (...) {  // no memory: the next round tries again
   }
 }
