@@ -41,7 +41,7 @@ struct pool_config {
   std::size_t max_size = 20;           ///< hard limit, also for those connecting and closing; 1 or more
   std::size_t min_idle = 0;            ///< connections kept spare, within `max_size`
   std::size_t max_connecting = 4;      ///< connects in flight at once; 1 or more
-  std::size_t max_waiting = no_limit;  ///< callers that may wait; one more gets `errc::queue_full` at once
+  std::size_t max_waiting = no_limit;  ///< callers that may wait beyond the pool's free places; one more gets `errc::queue_full`
 
   // --- time limits ----------------------------------------------------------------------------------------------
   duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits; `no_limit`

@@ -19,7 +19,7 @@ namespace tidepool {
 enum class errc {
   timeout = 1,     ///< no connection became free within the acquire timeout
   closed,          ///< the pool is closing, closed or destroyed
-  queue_full,      ///< `max_waiting` acquires wait already
+  queue_full,      ///< `max_waiting` acquires wait already, besides those for whom there is a place in the pool
   circuit_open,    ///< the breaker is open and no connection is alive
   connect_failed,  ///< connecting failed for good, or more than `max_retries` times in a row, with no connection alive; `open()`: see there
   cancelled,       ///< the caller cancelled the wait

@@ -365,6 +365,7 @@ TEST_CASE("given logins that work and connections that die in their first lease,
   auto& s = r.first(slot_state::leased);
   r.give_back_fast(s, lease_end::clean, told ? s.born + 1ms : tick{});
   CHECK(r.core.failures_in_a_row() == 0);
+  r.until_connecting();
   CHECK(r.stats().connecting == 3);
   r.finish();
 }

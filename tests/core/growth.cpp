@@ -189,15 +189,174 @@ TEST_CASE("[C7] given a pool that was never opened, when somebody asks, then it 
   r.finish();
 }
 
-TEST_CASE("[T9][B004] given no waiting at all, when a fresh pool refuses a caller, then its floor is opened all the same") {
+TEST_CASE("[T9][B004] given no waiting at all, when a fresh pool is asked, then it opens what is asked for, and refuses who is beyond") {
   auto config = calm(2, 4);
   config.max_waiting = 0;
   rig r(config);
-  CHECK(r.acquire().failed_with(errc::queue_full));
+  auto& a = r.acquire();
+  CHECK(a.waiting());
   r.connect_all();
-  CHECK(r.stats().idle_connections == 2);
-  CHECK(r.acquire().served());
+  CHECK(a.served());
+  CHECK(r.stats().idle_connections == 1);
+  for (int i = 0; i < 3; ++i) r.acquire();
+  r.connect_all();
+  CHECK(r.acquire().failed_with(errc::queue_full));
   r.finish();
+}
+
+// --- waiting for returns ----------------------------------------------------------------------------------------------------
+
+/// `n` connections that took 150 ms to connect, idle.
+std::unique_ptr<rig> warmed(std::size_t n, std::size_t max) {
+  auto r = std::make_unique<rig>(calm(n, max));
+  r->config.max_connecting = max;
+  auto& opened = r->open();
+  r->advance(150ms);
+  r->connect_all();
+  REQUIRE(opened.done());
+  return r;
+}
+
+TEST_CASE("given five connections, when a burst of short leases comes, then it is over before anything is opened", "[field-growth]") {
+  const bool fast = GENERATE(false, true);
+  const auto r = warmed(5, 10);
+  r->held_for = 2ms;
+  for (int burst = 0; burst < 3; ++burst) {
+    std::vector<rig::caller*> jobs;
+    for (int i = 0; i < 50; ++i) jobs.push_back(fast ? &r->acquire_fast() : &r->acquire());
+    for (std::size_t round = 0; round < 10; ++round) {
+      r->advance(2ms);
+      for (auto* s : r->in(slot_state::leased)) fast ? r->give_back_fast(*s) : r->give_back(*s);
+    }
+    for (const auto* job : jobs) CHECK(job->served());
+    r->advance(1s);
+  }
+  CHECK(r->connects == 5);
+  r->finish();
+}
+
+TEST_CASE("given leases nobody gives back, when others wait, then connects begin after one connect time at the latest", "[field-growth]") {
+  const bool known = GENERATE(false, true);
+  const auto r = warmed(2, 10);
+  if (known) {
+    r->held_for = 2ms;
+    auto& a = r->acquire();
+    r->give_back(a);
+  }
+  r->acquire();
+  r->acquire();
+  const tick asked = r->now;
+  auto& w = r->acquire(1h);
+  r->acquire(1h);
+  CHECK(r->stats().connecting == 0);
+  r->until_connecting();
+  CHECK(r->now - asked == (known ? duration(150ms) : duration(150ms) / 8));
+  CHECK(r->stats().connecting == 2);
+  r->advance(150ms);
+  r->connect_all();
+  CHECK(w.served());
+  r->finish();
+}
+
+TEST_CASE("given leases as long as a connect or longer, when others wait, then connects begin at once", "[field-growth]") {
+  const auto r = warmed(2, 10);
+  r->held_for = 1s;
+  r->give_back(r->acquire());
+  r->acquire();
+  r->acquire();
+  r->acquire();
+  CHECK(r->stats().connecting == 1);
+  r->finish();
+}
+
+TEST_CASE("given leases of 100 ms, when ten wait, then those are put off whom returns serve within a connect time", "[field-growth]") {
+  const auto r = warmed(2, 20);
+  r->held_for = 100ms;
+  r->give_back(r->acquire());
+  for (int i = 0; i < 12; ++i) r->acquire();
+  CHECK(r->stats().connecting == 10 - 3);  // 150 ms x 2 leases / 100 ms
+  r->finish();
+}
+
+TEST_CASE("given two callers by turns on one connection, when one always waits a little, then a second is opened", "[field-growth]") {
+  const bool fast = GENERATE(false, true);
+  const auto r = warmed(1, 10);
+  r->held_for = 10ms;
+  auto* holder = &r->acquire();
+  const tick began = r->now;
+  while (r->connects == 1 && r->now - began < 10s) {
+    auto& next = fast ? r->acquire_fast() : r->acquire();
+    r->advance(10ms);
+    fast ? r->give_back_fast(*holder->got()) : r->give_back(*holder);
+    holder = &next;
+    if (!next.served()) break;
+  }
+  CHECK(r->connects == 2);
+  CHECK(r->now - began <= 300ms);
+  r->finish();
+}
+
+TEST_CASE("given growth that is put off, when the floor is raised, the pool suspended or closed, then nothing is held up",
+          "[field-growth]") {
+  const auto r = warmed(2, 10);
+  r->acquire();
+  r->acquire();
+  auto& w = r->acquire(1h);
+  CHECK(r->stats().connecting == 0);
+  SECTION("floor") {
+    r->resize(4, 10);
+    CHECK(r->stats().connecting == 2);
+  }
+  SECTION("suspended") {
+    r->suspend();
+    r->advance(1min);
+    CHECK(r->connects == 2);
+    r->resume();  // he has waited long enough
+    CHECK(r->stats().connecting == 1);
+  }
+  SECTION("closed") {
+    r->close(1h);
+    CHECK(w.failed_with(errc::closed));
+  }
+  SECTION("gone before") {
+    r->cancel(w);
+    r->advance(1h);
+    CHECK(r->connects == 2);
+    CHECK(r->armed == never);
+  }
+  r->finish();
+}
+
+TEST_CASE("given max_waiting, when there is room, then callers for whom a connect is or can be under way do not count", "[field-N4]") {
+  auto config = calm(0, 3);
+  config.max_waiting = GENERATE(0u, 2u);
+  config.max_connecting = 1;
+  rig r(config);
+  const bool fast = GENERATE(false, true);
+  const auto ask = [&]() -> rig::caller& { return fast ? r.acquire_fast() : r.acquire(); };
+  std::vector<rig::caller*> all;
+  for (std::size_t i = 0; i < 3 + config.max_waiting; ++i) {
+    all.push_back(&ask());
+    CHECK(all.back()->waiting());
+  }
+  CHECK(ask().failed_with(errc::queue_full));
+  r.connect_all();
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i]->served() == (i < 3));
+  CHECK(ask().failed_with(errc::queue_full));  // all are leased, and as many wait as may
+  CHECK(r.connects == 3);
+  r.finish();
+}
+
+TEST_CASE("given growth that is put off, when somebody is refused as one too many, then it is put off no longer", "[field-N4]") {
+  const auto r = warmed(1, 2);
+  r->config.max_waiting = 0;
+  r->acquire();
+  auto& w = r->acquire();
+  CHECK(w.waiting());
+  CHECK(r->stats().connecting == 0);
+  CHECK(r->acquire().failed_with(errc::queue_full));
+  CHECK(r->stats().connecting == 1);
+  r->finish();
 }
 
 TEST_CASE("[B037] given leases out, when max_size is resized down and up, then surplus is closed on return and never more are opened") {

@@ -320,6 +320,59 @@ TEST_CASE(
   r.finish();
 }
 
+TEST_CASE("given a connection found dead, when others were checked just before, then they are looked at all the same", "[field-survivor]") {
+  auto config = calm(4, 4);
+  config.health_check_interval = 30s;
+  rig r(config);
+  r.open();
+  r.connect_all();
+  r.advance(30s);
+  while (!r.in(slot_state::validating).empty()) r.validated(r.first(slot_state::validating), true);
+  r.advance(100ms);
+  r.orders();
+  auto& a = r.acquire();
+  r.give_back(a, lease_end::broken);  // the server has just gone, say
+  CHECK(r.stats().validating == 3);
+  r.finish();
+}
+
+TEST_CASE("given connections that die one by one, when each death is found, then rounds of looks keep a pause, none is lost",
+          "[field-survivor]") {
+  auto config = calm(6, 6);
+  config.health_check_interval = 1h;
+  config.validation_timeout = 5s;
+  rig r(config);
+  r.open();
+  while (!r.in(slot_state::connecting).empty()) r.connect_all();
+  r.advance(1min);
+  std::vector<rig::entry*> held;
+  for (int i = 0; i < 3; ++i) held.push_back(r.acquire().got());
+  const auto check_all = [&] {
+    std::size_t n = 0;
+    for (; !r.in(slot_state::validating).empty(); ++n) r.validated(r.first(slot_state::validating), true);
+    return n;
+  };
+  r.give_back(*held[0], lease_end::broken);
+  r.connect_all();
+  CHECK(check_all() == 3);  // those that are idle
+  r.advance(1s);
+  r.give_back(*held[1], lease_end::broken);
+  r.connect_all();
+  CHECK(r.stats().validating == 0);  // not again so soon
+  r.advance(2s);
+  r.give_back(*held[2], lease_end::broken);
+  r.advance(1ms);
+  r.connect_all();
+  CHECK(r.stats().validating == 0);
+  r.advance(2s - 1ms - 1ns);
+  CHECK(r.stats().validating == 0);
+  r.advance(1ns);
+  CHECK(check_all() == 5);  // but then: all that were fine before the last death; its replacement came after it
+  r.advance(59min);
+  CHECK(check_all() == 0);
+  r.finish();
+}
+
 TEST_CASE("given a background check that hangs, when a caller comes, then another idle connection serves him") {
   auto config = checked(0, 2);
   config.health_check_interval = 30s;

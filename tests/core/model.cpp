@@ -46,6 +46,10 @@ struct model {
 
   std::size_t live() const { return idle.size() + leased.size() + resetting.size(); }
   std::size_t open() const { return live() + connecting.size(); }
+  std::size_t room() const {
+    const std::size_t taken = leased.size() + closing.size();
+    return max > taken ? max - taken : 0;
+  }
   bool admits() const { return started && !suspended && !closing_down; }
   std::size_t need() const {
     if (!admits()) return 0;
@@ -59,7 +63,7 @@ struct model {
     if (closing_down) return tell(number, errc::closed);
     if (admits() && waiters.empty() && !idle.empty()) return lend(number, take_newest());
     if (timeout <= 0s) return tell(number, errc::timeout);
-    if (waiters.size() >= max_waiting) return tell(number, errc::queue_full);
+    if (waiters.size() >= max_waiting + (admits() ? room() : 0)) return tell(number, errc::queue_full);
     waiters.push_back({number, now + timeout, failures});
   }
   void cancel(std::size_t number) {
@@ -343,7 +347,15 @@ class duel {
     if (ids(slot_state::closing) != m.closing) return differ("closing");
     if (ids(slot_state::connecting) != m.connecting) return differ("connecting");
     if (r.stats().waiting != m.waiters.size()) return differ("waiting");
-    if (m.streak == 0 && m.need() > 0 && m.connecting.size() < m.max_connecting) return differ("INV-5: a connect is due");
+    const bool due = m.streak == 0 && m.need() > 0 && m.connecting.size() < m.max_connecting;
+    if (!due || r.connects != connects_) hungry_since_ = never;
+    connects_ = r.connects;
+    if (due) {
+      // For callers alone, and with leases out that may come back, it may be put off for as long as a connect takes.
+      const bool may_wait = !m.leased.empty() && m.open() >= m.min;
+      hungry_since_ = std::min(hungry_since_, r.now);
+      if (!may_wait || r.now - hungry_since_ > r.stats().connect_time.max()) return differ("INV-5: a connect is due");
+    }
     if (m.closing_down && m.open() + m.closing.size() == 0 && r.stats().state != pool_state::closed) return differ("not closed");
     return true;
   }
@@ -354,6 +366,8 @@ class duel {
   model_rig r;
   model m;
   std::set<std::size_t> checked_;
+  tick hungry_since_ = never;
+  std::size_t connects_ = 0;
   std::string fault_;
   std::vector<std::string> history_;
 };

@@ -95,6 +95,7 @@ class bench_base {
   std::optional<failure> failed;
   tally sums;
   bool last_connect_failed = false;
+  bool lost_unserved = false;  ///< ever: a connect that then succeeded proves nothing
 };
 
 /// Notes what it is told, and now and then calls the pool from inside. A pool parks no lease whose return somebody wants to hear of.
@@ -113,6 +114,7 @@ class basic_watcher {
     told([&e](bench_base& b) {
       b.say("connect failed: ", e.error);
       b.last_connect_failed = true;
+      b.lost_unserved |= e.error.find("before it served") != std::string_view::npos;
     });
   }
   void on_event(std::string_view, const tidepool::checkout_event& e) {
@@ -194,6 +196,7 @@ class second_thread {
 /// One acquire that a task of the run has begun.
 struct attempt {
   std::uint64_t ticket = 0;
+  time_point began{};
   time_point deadline{};
   int completions = 0;
   bool inside = false;  ///< asked by an observer: perhaps in the middle of the call of one who asked before, and queued before him
@@ -328,6 +331,7 @@ class bench : public bench_base {
     a.ticket = ++last_ticket_;
     a.inside = in_observer;
     const time_point now = sim->now();
+    a.began = now;
     a.deadline = timeout >= time_point::max() - now ? time_point::max() : now + std::max(timeout, duration::zero());
     ++sums.acquires;
     ++acquires;

@@ -96,7 +96,13 @@ class inspector {
         "INV-12", "connections created and closed do not add up");
     b_.expect(s.total_checkouts == s.total_checkins + s.active_connections, "INV-12", "checkouts and check-ins do not add up");
     b_.expect(s.connects_started >= s.connections_created + s.connection_errors, "INV-12", "more connects ended than began");
-    b_.expect(!fresh_ || s.waiting <= std::max(b_.config.max_waiting, before_.waiting), "INV-12", "more callers wait than max_waiting");
+    const auto limit = [this](const pool_stats& of) {
+      const std::size_t taken = of.active_connections + of.closing;
+      const std::size_t room = of.max_size > taken ? of.max_size - taken : 0;  // who waits for these does not count
+      return b_.config.max_waiting + std::min(room, std::size_t(no_limit) - b_.config.max_waiting);
+    };
+    b_.expect(!fresh_ || s.waiting <= std::max({limit(s), limit(before_), before_.waiting}), "INV-12",
+              "more callers wait than max_waiting");
     b_.expect(grown(s), "INV-12", "a counter went back");
   }
   bool grown(const pool_stats& s) const {
@@ -174,10 +180,15 @@ class inspector {
       const bool tried = std::exchange(connects_when_quiet_, s.connects_started) != s.connects_started;
       if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
+      // Who waits now may not have been there when it began, and growth is put off for each first one anew.
+      if (hungry && !b_.attempts_.empty()) b_.hungry_since = std::max(b_.hungry_since, b_.attempts_.front()->began);
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
       duration patience{};
       if (failing) patience = std::max({b_.config.max_retry_delay, b_.config.breaker_open_time, b_.config.retry_delay});
+      if (failing && b_.lost_unserved) patience *= 2;  // a pause after the success in doubt, and one after its end
       if (failing && b_.permanent_failures) patience = std::max<duration>(patience, 5s);
+      // ... but for growth that waits for leases to come back: for as long as a connect usually takes.
+      if (s.active_connections > 0) patience = std::max<duration>(patience, s.connect_time.max());
       b_.expect(!hungry || b_.sim->now() - b_.hungry_since <= patience, "INV-5", "somebody waits although a connection may be opened");
     } else {
       b_.hungry_since = time_point::max();

@@ -218,6 +218,49 @@ TEST_CASE("given the kinds of failures, when each repeats, then pause, breaker a
   }
 }
 
+TEST_CASE("given a connection lost before it served, when connects succeed, then there is doubt until one serves or lasts", "[field-L7]") {
+  splitmix random(3);
+  connect_gate<circuit_breaker> gate(config());
+  gate.started();
+  gate.succeeded(0s);
+  CHECK_FALSE(gate.doubtful());
+  const auto wave = gate.wave();
+  CHECK(gate.died_unserved(wave, 1s, random));
+  CHECK_FALSE(gate.died_unserved(wave, 1s, random));  // of the same wave
+  CHECK(gate.doubtful());
+  CHECK(gate.doubt_ends() == never);
+  CHECK(gate.streak() == 1);
+  CHECK_FALSE(gate.may_start(1s, 0));
+  gate.started();
+  gate.succeeded(3s);
+  CHECK(gate.streak() == 1);
+  CHECK_FALSE(gate.may_start(3s, 0));  // it has to be seen first what becomes of this one
+  CHECK(gate.may_start(4s, 0));
+  CHECK(gate.doubt_ends() == 3s + 8s);
+  SECTION("others succeed as well") {
+    gate.succeeded(5s);
+    CHECK(gate.doubt_ends() == 3s + 8s);
+    gate.proved();  // by time
+  }
+  SECTION("one serves") { gate.proved(); }
+  SECTION("it is lost as well") {
+    CHECK(gate.died_unserved(gate.wave(), 4s, random));
+    CHECK(gate.streak() == 2);
+    CHECK(gate.doubt_ends() == never);
+    CHECK(gate.opens_at(0) - 4s >= 1s);  // the back-off goes on
+    CHECK(gate.died_unserved(gate.wave(), 10s, random));
+    CHECK(gate.state() == breaker_state::open);
+    gate.started();
+    gate.succeeded(40s);
+    CHECK(gate.state() != breaker_state::closed);
+    gate.proved();
+  }
+  CHECK(gate.streak() == 0);
+  CHECK(gate.state() == breaker_state::closed);
+  CHECK_FALSE(gate.doubtful());
+  CHECK(gate.may_start(5s, 0));
+}
+
 TEST_CASE("given a short retry_delay, when no server fits, then the looks are no rarer than that, and they have jitter", "[field-L4]") {
   auto c = config();
   c.retry_delay = 20ms;

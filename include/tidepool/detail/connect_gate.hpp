@@ -75,7 +75,7 @@ class connect_gate {
     permanent_until_ = tick{};
     if (!doubtful_) return start_over();
     not_before_ = later(now, pause_);  // the next one has to wait for what becomes of this one
-    calm_from_ = later(now, longest_);
+    if (calm_from_ == never) calm_from_ = later(now, longest_);
   }
   void failed(std::uint32_t wave, failure_kind kind, tick now, splitmix& random) noexcept {
     if (kind == failure_kind::permanent) permanent_until_ = later(now, std::max<duration>(std::chrono::seconds(5), first_));
@@ -116,7 +116,7 @@ class connect_gate {
     if (std::exchange(doubtful_, false)) start_over();
   }
   bool doubtful() const noexcept { return doubtful_; }
-  /// When the doubt ends although nobody has been served: a connection has lasted for so long.
+  /// When the doubt ends although nobody has been served: nothing was lost for so long after a connect.
   tick doubt_ends() const noexcept { return doubtful_ ? calm_from_ : never; }
   /// An attempt the pool itself gave up.
   void abandoned([[maybe_unused]] tick now) noexcept {

@@ -274,6 +274,15 @@ class pool_core {
   std::size_t open_count() const noexcept { return live() + connecting(); }
   std::size_t total() const noexcept { return open_count() + count(slot_state::closing); }
 
+  /// How many callers may wait: those for whom there is a place in the pool, or one on its way, do not count for `max_waiting`.
+  std::size_t queue_limit() const noexcept {
+    const std::size_t taken = count(slot_state::leased) + count(slot_state::closing);
+    const std::size_t room = admits_ && max_ > taken ? max_ - taken : 0;
+    return config_.max_waiting + std::min(room, std::size_t(no_limit) - config_.max_waiting);
+  }
+  /// A mean in which what is long ago counts less and less; negative: nothing known.
+  static void learn(duration& mean, duration one) noexcept { mean = mean < duration::zero() ? one : mean + (one - mean) / 8; }
+
   std::size_t spares_missing() const noexcept {
     const std::size_t there = count(slot_state::idle) + background_ + connecting();
     return config_.min_idle > there ? config_.min_idle - there : 0;
@@ -305,7 +314,10 @@ class pool_core {
   void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     strike_off(slot, now);
     slot.by_the_book = false;
-    if (held >= duration::zero()) totals_.hold_time.record(held, slot.sample_weight);
+    if (held >= duration::zero()) {
+      totals_.hold_time.record(held, slot.sample_weight);
+      learn(usual_hold_, held);
+    }
     if (!slot.label.empty()) slot.label.assign({});
     if (last_ok > slot.last_ok) {
       slot.last_ok = last_ok;
@@ -383,6 +395,7 @@ class pool_core {
   void answer_openers(tick now, core_actions& a) noexcept;
   void fail_hopeless(tick now, core_actions& a) noexcept;
   void grow(tick now, core_actions& a) noexcept;
+  std::size_t served_by_returns(std::size_t asked, tick now) noexcept;
   void trim(tick now) noexcept;
   void sweep(tick now) noexcept;
   void check_in_place(core_slot& slot, tick now) noexcept;
@@ -432,9 +445,14 @@ class pool_core {
   std::size_t background_ = 0;
   std::uint64_t last_ticket_ = 0;
   connection_id last_id_ = 0;
+  duration usual_hold_ = duration(-1);     ///< of leases that were timed
+  duration usual_connect_ = duration(-1);  ///< of connects that succeeded
+  tick put_off_since_ = never;             ///< growth: somebody waits for returns instead
+  tick put_off_until_ = never;
   tick last_retirement_{};
   tick next_sweep_ = never;
-  tick doubted_{};  ///< when a connection last proved dead: what was fine before that is looked at again
+  tick doubted_{};     ///< when a connection last proved dead: what was fine before that is looked at again
+  tick last_round_{};  ///< when it last began to look for that
   tick next_scale_ = never;
   tick close_deadline_ = never;
   pool_state seen_state_ = pool_state::starting;

@@ -31,8 +31,9 @@ TIDEPOOL_CORE(void)::enqueue(core_waiter& w, tick now, tick deadline, core_actio
     return settle(now, a);
   }
   errc refused{};
-  if (waiters_.size() >= config_.max_waiting) {
+  if (waiters_.size() >= queue_limit()) {
     refused = errc::queue_full;
+    put_off_since_ = tick::min();  // who is refused is demand as well: no waiting for returns
   } else if (live() == 0 && connecting() == 0) {
     refused = gate_.refusal(now);
   }
@@ -79,7 +80,7 @@ TIDEPOOL_CORE(void)::bounce(core_waiter& found, tick now, core_actions& a) noexc
   errc refused{};
   if (w.direct && w.deadline.at <= now) {
     refused = errc::timeout;
-  } else if (w.direct && waiters_.size() >= config_.max_waiting) {
+  } else if (w.direct && waiters_.size() >= queue_limit()) {
     refused = errc::queue_full;
   }
   w.direct = w.from_idle = false;

@@ -39,6 +39,7 @@ TIDEPOOL_CORE(void)::connected(core_slot& slot, tick now, core_actions& a) noexc
   gate_.succeeded(now);
   ++totals_.connections_created;
   totals_.connect_time.record(now - slot.born);
+  learn(usual_connect_, now - slot.born);
   slot.born = slot.last_ok = slot.validated_at = slot.idle_since = now;
   if constexpr (lifetime_policy::enabled) {
     slot.hard_limit = lifetime_.hard_limit(now);

@@ -78,13 +78,48 @@ TIDEPOOL_CORE(void)::fail_hopeless(tick now, core_actions& a) noexcept {
 
 // --- size -----------------------------------------------------------------------------------------------------------
 
+/// Of so many callers for whom no connection is on its way, those who are to wait for a lease to come back rather than for a connect.
+///
+/// A burst of short leases is over before a connect would be. With n leases out that are held for h on average one comes back every h / n,
+/// so that within the time c of a connect c * n / h callers are served: so many connects are put off. With h unknown (no lease has come
+/// back yet) all are, for an eighth of c.
+///
+/// The estimate may be wrong (leases nobody gives back), and it is blind to a queue that is short and never empty. So growth is put off
+/// for c at most, counted from the arrival of whoever is first, or of the first caller it was put off for: if somebody is without a
+/// connection then, connects begin. Nothing is put off without leases out, before the first connect, or below `min_size` and `min_idle`.
+TIDEPOOL_CORE(std::size_t)::served_by_returns(std::size_t asked, tick now) noexcept {
+  const std::size_t leases = count(slot_state::leased);
+  if (asked == 0 && now < put_off_until_ && put_off_until_ != never) return 0;  // looked at then
+  tick since = std::min(std::exchange(put_off_since_, never), now);
+  put_off_until_ = never;
+  if (asked == 0 || leases == 0 || usual_connect_ <= duration::zero() || total() >= max_) return 0;
+  since = std::min(since, waiters_.front()->since);
+  std::size_t served = asked;
+  tick until = later(since, usual_connect_ / 8);
+  if (usual_hold_ >= duration::zero()) {
+    until = later(since, usual_connect_);
+    const double hold = std::max(1.0, static_cast<double>(usual_hold_.count()));
+    const double within = static_cast<double>(usual_connect_.count()) * static_cast<double>(leases) / hold;
+    if (within < static_cast<double>(asked)) served = static_cast<std::size_t>(within);
+  }
+  if (served == 0) return 0;
+  put_off_since_ = since;
+  if (now >= until) return 0;  // from now on, until one begins
+  put_off_until_ = until;
+  return served;
+}
+
 /// Opens what waiting callers and the floors are short of; whatever is being connected, validated or reset is counted on.
 TIDEPOOL_CORE(void)::grow(tick now, core_actions& a) noexcept {
   wants_connect_ = false;
-  if (!admits_) return;
+  if (!admits_) {
+    put_off_since_ = put_off_until_ = never;
+    return;
+  }
   const auto missing = [](std::size_t wanted, std::size_t there) { return wanted > there ? wanted - there : 0; };
   const std::size_t coming = connecting() + count(slot_state::validating) + count(slot_state::resetting);
   std::size_t need = missing(waiters_.size(), coming);
+  need -= served_by_returns(need, now);
   need = std::max(need, missing(std::max(min_, target_), open_count()));
   need = std::max(need, spares_missing());
   need = std::min(need, missing(max_, total()));
@@ -98,6 +133,7 @@ TIDEPOOL_CORE(void)::grow(tick now, core_actions& a) noexcept {
     ++starting_;
     ++totals_.connects_started;
     ++a.connects;
+    if (put_off_until_ == never) put_off_since_ = never;
   }
 }
 
@@ -173,12 +209,19 @@ TIDEPOOL_CORE(void)::check_in_place(core_slot& slot, tick now) noexcept {
   run_op(slot, slot_state::validating, slot_action::validate, config_.validation_timeout, now);
 }
 
-/// Connections die together: one dead connection makes the sweep look at the others now, once per `validation_timeout` at most.
+/// Connections die together: one dead connection makes the sweep look at the others now, once per `validation_timeout` at most; a death in
+/// between has its round when that is over.
 TIDEPOOL_CORE(void)::doubt(tick now) noexcept {
   if constexpr (CanCheck) {
-    if (health_.interval() == no_limit || now < later(doubted_, config_.validation_timeout)) return;
+    if (health_.interval() == no_limit) return;
+    const tick again = doubted_ == tick{} ? now : later(last_round_, config_.validation_timeout);
     doubted_ = now;
-    idle_.start_sweep();
+    if (now < again) {
+      next_sweep_ = std::min(next_sweep_, again);
+    } else {
+      last_round_ = now;
+      idle_.start_sweep();
+    }
   }
 }
 
@@ -270,6 +313,10 @@ TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) no
     scale(now, a);
     if (now >= next_sweep_) {
       if constexpr (CanCheck) next_sweep_ = later(now, health_.interval());
+      if (doubted_ > last_round_) {
+        last_round_ = now;
+        idle_.start_sweep();
+      }
       if (!idle_.sweeping()) idle_.start_sweep();
     }
   }
@@ -280,7 +327,7 @@ TIDEPOOL_CORE(tick)::next_deadline(tick now) const noexcept {
   tick next = std::min(waits_.next(), bounds_.next());
   if (stopped()) return leased_.empty() && reported_.empty() ? next : std::min(next, close_deadline_);
   if (phase_ != phase::running) return next;
-  next = std::min({next, ages_.next(), next_sweep_, next_scale_, gate_.doubt_ends()});
+  next = std::min({next, ages_.next(), next_sweep_, next_scale_, gate_.doubt_ends(), put_off_until_});
   if (wants_connect_ && connecting() == 0) next = std::min(next, gate_.opens_at(0));
   if (live() > min_ && count(slot_state::idle) > config_.min_idle) {
     next = std::min(next, later(idle_.oldest()->idle_since, config_.idle_timeout));
