@@ -589,3 +589,31 @@ TEST_CASE("given housekeeping that fails, when a statement is done, then its cal
   };
   CHECK_NOTHROW(run(task()));
 }
+
+TEST_CASE("given functions and domains that change, when cached statements use them, then they follow as without a cache",
+          "[postgres][server][field-machine]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await pg::connection::connect(cached(8));
+    co_await c.script(
+        "create function pg_temp.which(anyelement) returns text language sql as $$ select 'any' $$;"
+        "create domain pg_temp.amount as int default 3; create temp table amounts (a pg_temp.amount)");
+    const auto before = co_await c.one<std::string>("select pg_temp.which(1)");
+    must(before == "any", "before");
+    co_await c.exec("insert into amounts default values");
+    co_await c.script(
+        "create function pg_temp.which(int) returns text language sql as $$ select 'int' $$;"
+        "alter domain pg_temp.amount set default 42");
+    const auto after = co_await c.one<std::string>("select pg_temp.which(1)");
+    must(after == "int", "the function that was meant before");
+    co_await c.exec("insert into amounts default values");
+    const auto amounts = co_await c.all<int>("select a from amounts order by a");
+    must(amounts == std::vector<int>{3, 42}, "the default of before");
+    // Tables need no such care: the server notices their changes.
+    const int kept = co_await prepared(c);
+    co_await c.script("create temp table other (a int); drop table other");
+    const int still = co_await prepared(c);
+    must(kept > 0 && still == kept, "the books");
+  };
+  run(task());
+}

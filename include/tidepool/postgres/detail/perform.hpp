@@ -72,7 +72,8 @@ class outcome {
         break;
       default: {
         const char* const tag = PQcmdStatus(got.get());
-        if (*tag == 'D' || *tag == 'R' || (tag[0] == 'S' && tag[1] == 'E' && tag[2] == 'T')) note_setting(tag);
+        // SET, and what begins as RESET, DISCARD, DEALLOCATE, CREATE, ALTER and DROP do.
+        if (*tag == 'S' ? tag[1] == 'E' && tag[2] == 'T' : *tag == 'R' || (*tag <= 'D' && *tag != 'B')) note_setting(tag);
         good_ = std::move(got);
       }
     }
@@ -102,6 +103,7 @@ class outcome {
   /// The same where no result has to come.
   void check(session& s, std::string_view sql = {}) {
     if (forgotten_) s.prepared.clear();
+    if (redefined_) s.prepared.drop_all();
     if (set_) s.settings_changed(sql);
     s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
@@ -132,6 +134,7 @@ class outcome {
   }
   [[gnu::noinline]] void note_setting(std::string_view tag) noexcept {
     forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+    redefined_ = redefined_ || redefines(tag);
     set_ = set_ || tag == "SET" || tag == "RESET" || tag == "DISCARD ALL";
   }
   /// The server's answer to a COPY that was given up here.
@@ -143,6 +146,7 @@ class outcome {
   result_handle good_;
   result_handle failure_;
   bool forgotten_ = false;  ///< the server has no prepared statement any more
+  bool redefined_ = false;  ///< those it has may mean something else than their text by now
   bool set_ = false;        ///< a setting was changed
   bool given_up_ = false;
   errc reason_ = errc::server;

@@ -146,6 +146,14 @@ class statement_cache {
     entries_.erase(at->second);
     index_.erase(at);
   }
+  /// The same for all of them.
+  void drop_all() {
+    for (const auto& each : entries_) {
+      if (each.named()) closing_.push_back(each.id);
+    }
+    index_.clear();
+    entries_.clear();
+  }
   /// The server does not have this one, so it may not have the others either: something has wiped them behind our back.
   void missing(const statement_id& id) {
     for (auto& each : entries_) each.sure = false;

@@ -84,6 +84,20 @@ inline bool is_set_local(std::string_view sql) noexcept {
   return sql_scanner::same(at.word(), "local") && sql.find(';') == std::string_view::npos;
 }
 
+/// Whether a command, by its tag, may change which function, operator, cast or type a statement ought to mean, or what a domain allows: a
+/// statement that was prepared before keeps what it meant, and the server does not notice.
+inline bool redefines(std::string_view tag) noexcept {
+  for (const std::string_view verb : {"CREATE ", "ALTER ", "DROP "}) {
+    if (!tag.starts_with(verb)) continue;
+    const auto what = tag.substr(verb.size());
+    for (const std::string_view kind :
+         {"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "OPERATOR", "CAST", "DOMAIN", "TYPE", "TEXT SEARCH", "COLLATION", "EXTENSION"}) {
+      if (what.starts_with(kind)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace tidepool::postgres::detail
 
 #endif
