@@ -1,4 +1,6 @@
 // tidepool - the driver against libpq: that the comparison sees what it has to see, and PostgreSQL's own regression suite.
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -55,10 +57,31 @@ std::string list(const tally& counts) {
   return out;
 }
 
-/// Each server's own, although two of them often agree.
-std::string own_affair(way, const difference& found, const std::string& sql) {
-  const bool position = found.where == part::cells && lower(sql).find("wal_lsn") != std::string::npos;
-  return position ? "how much of its log a server has written" : "";
+std::vector<std::string> sorted_rows(const std::string& cells) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < cells.size();) {
+    const auto end = std::min(cells.find(row_end, at), cells.size() - 1) + 1;
+    out.push_back(cells.substr(at, end - at));
+    at = end;
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// Why a difference is none of the driver's; empty: it is.
+std::string not_the_drivers(way how, const difference& found, const std::string& sql) {
+  const std::string small = lower(sql);
+  const auto has = [&small](const char* word) { return small.find(word) != std::string::npos; };
+  // Each server's own, although two of them often agree.
+  if (found.where == part::cells && has("wal_lsn")) return "how much of its log a server has written";
+  if (how != way::cached) return {};
+  if (has("pg_prepared_statements")) return "what the cache has prepared is listed";
+  if (found.where == part::cells && sorted_rows(found.expected) == sorted_rows(found.got)) {
+    return "a plan made under other settings: rows come in another order where ORDER BY does not decide";
+  }
+  if (has("::regtype") || has("::regproc") || has("::regclass")) return "a name that was looked up when the statement was prepared";
+  if (has("returnqueryf")) return "a function whose table has changed: the server's plan of the call does not notice";
+  return {};
 }
 
 /// Words of an environment variable.
@@ -134,7 +157,7 @@ TEST_CASE("given PostgreSQL's regression suite, when the driver runs it, then it
       std::array<std::string, 3>{std::getenv("DIFFERENTIAL_A"), std::getenv("DIFFERENTIAL_B"), std::getenv("DIFFERENTIAL_C")};
   const std::string wanted = std::getenv("DIFFERENTIAL_WAY");
   const auto how = *std::find_if(all_ways.begin(), all_ways.end(), [&](way w) { return wanted == std::string_view(name_of(w)); });
-  runner three(servers, how, own_affair);
+  runner three(servers, how, not_the_drivers);
   three.alone = true;
   std::size_t told = 0;
   for (const auto& file : words_of_variable("DIFFERENTIAL_FILES")) {
