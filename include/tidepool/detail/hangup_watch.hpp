@@ -133,7 +133,8 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
     for (;;) {
       const int count = ::epoll_wait(waiter_->native_handle(), events.data(), static_cast<int>(events.size()), 0);
       for (int i = 0; i < count; ++i) {
-        const auto at = watched_.find(events[static_cast<std::size_t>(i)].data.u64);
+        const key which = events[static_cast<std::size_t>(i)].data.u64;  // a copy: the event is packed
+        const auto at = watched_.find(which);
         if (at != watched_.end()) told.push_back(at->second.gone);
       }
       if (count < static_cast<int>(events.size())) return;
