@@ -90,7 +90,8 @@ build_configuration() {
   cpu_begin=$cpu
   shift 2
   built+=("$name")
-  if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." -DTIDEPOOL_TEST_TIMEOUT=$timeout "$@") >"$log" 2>&1; then
+  if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." -DTIDEPOOL_TEST_TIMEOUT=$timeout \
+    -DTIDEPOOL_TEST_UNITY=ON "$@") >"$log" 2>&1; then
     failed+=("$name")
     say "$name: configuring FAILED, see $log"
     tail -n 20 "$log"
@@ -116,7 +117,7 @@ fi
 for configuration in "${configurations[@]}"; do
   options=()
   if [ -n "${areas[$configuration]:-}" ]; then
-    options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}" -DTIDEPOOL_TEST_EACH_HEADER=$([ "$configuration" = debug ] && echo ON || echo OFF))
+    options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}" -DTIDEPOOL_TEST_EACH_HEADER=$([ "$configuration" = asan ] && echo ON || echo OFF))
   fi
   if [ "$configuration" = release ]; then
     if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then

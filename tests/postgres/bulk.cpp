@@ -12,10 +12,6 @@ using namespace tidepool_tests;
 
 namespace {
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 /// Kilobytes of memory this process holds.
 long resident() {
   std::ifstream file("/proc/self/statm");

@@ -71,8 +71,6 @@ std::string through(const proxy& wire) {
   return "host=127.0.0.1 port=" + std::to_string(wire.port()) + " user=" + std::string(direct.get("user")) +
          " dbname=" + std::string(direct.get("dbname")) + " sslmode=disable";
 }
-unsigned server_port() { return static_cast<unsigned>(std::stoul(std::string(pg::options(server()).get("port")))); }
-
 }  // namespace
 
 TEST_CASE("given a wire that is cut after any number of bytes, when it is used, then all ends in a clean error or all is right",

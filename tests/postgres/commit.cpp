@@ -12,12 +12,8 @@ using namespace tidepool_tests;
 
 namespace {
 
-void must(bool right, const char* what) {
-  if (!right) throw std::runtime_error(what);
-}
-
 /// How a coroutine ended that was cancelled at some time.
-struct ending {
+struct commit_ending {
   bool done = false;
   bool aborted = false;
   std::optional<pg::error> failure;
@@ -25,10 +21,10 @@ struct ending {
 
 /// Runs an operation and cancels it once `when` says so.
 template <class When>
-asio::awaitable<ending> cancelled(asio::awaitable<void> operation, When when) {
-  auto end = std::make_shared<ending>();
+asio::awaitable<commit_ending> cancelled(asio::awaitable<void> operation, When when) {
+  auto end = std::make_shared<commit_ending>();
   asio::cancellation_signal signal;
-  auto watch = [](asio::awaitable<void> running, std::shared_ptr<ending> out) -> asio::awaitable<void> {
+  auto watch = [](asio::awaitable<void> running, std::shared_ptr<commit_ending> out) -> asio::awaitable<void> {
     try {
       co_await std::move(running);
     } catch (const pg::error& failure) {

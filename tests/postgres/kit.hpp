@@ -49,6 +49,14 @@ inline std::string server() {
   return said == nullptr ? "" : said;
 }
 
+/// Where it listens.
+inline unsigned server_port() { return static_cast<unsigned>(std::stoul(std::string(pg::options(server()).get("port")))); }
+
+/// A check within a coroutine, where Catch2's assertions may not stand.
+inline void must(bool holds, const std::string& what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
 /// Runs one coroutine on a context of its own to its end, and the context until nothing is left in it.
 inline void run(asio::awaitable<void> task) {
   asio::io_context context;

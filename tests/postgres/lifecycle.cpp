@@ -25,10 +25,6 @@ asio::awaitable<bool> gone(pg::connection& watcher, int pid) {
   co_return false;
 }
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 }  // namespace
 
 TEST_CASE("given an idle connection, when its backend is terminated, then usable() sees it without a round trip and knows why",

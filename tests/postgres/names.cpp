@@ -106,10 +106,6 @@ extern "C" void freeaddrinfo(addrinfo* list) {
 
 namespace {
 
-void must(bool held, const std::string& what) {
-  if (!held) throw std::runtime_error(what);
-}
-
 /// Takes connections and says nothing, at an address of its own and a given port.
 class silent_address {
  public:

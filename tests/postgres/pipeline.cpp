@@ -11,10 +11,6 @@ using tidepool::lease_end;
 
 namespace {
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 /// A result's command, or the error's reason and SQLSTATE.
 std::string told(const pg::pipeline_result& answer) {
   try {

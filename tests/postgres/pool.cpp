@@ -28,10 +28,6 @@ tidepool::pool_config small(std::size_t min = 2, std::size_t max = 4) {
   return config;
 }
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 /// How many sessions the server has of a pool's name.
 asio::awaitable<int> sessions(pg::connection& watcher, std::string name = "tidepool_test") {
   return watcher.one<int>("select count(*)::int from pg_stat_activity where application_name = $1", name);

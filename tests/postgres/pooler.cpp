@@ -6,14 +6,6 @@
 
 using namespace tidepool_tests;
 
-namespace {
-
-void must(bool right, const char* what) {
-  if (!right) throw std::runtime_error(what);
-}
-
-}  // namespace
-
 TEST_CASE("given a transaction pooler, when two clients with caches alternate, then no answer is another statement's",
           "[postgres][server][field-L2]") {
   NEEDS_SERVER();

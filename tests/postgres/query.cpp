@@ -27,13 +27,13 @@ asio::awaitable<T> echo(pg::connection& c, std::string type, T value) {
 using stamp = std::chrono::sys_time<std::chrono::microseconds>;
 using wall = std::chrono::local_time<std::chrono::microseconds>;
 
-enum class mood { sad, happy };
+enum class feeling { sad, happy };
 
 }  // namespace
 
 template <>
-struct tidepool::postgres::codec<mood> : tidepool::postgres::enum_codec<mood> {
-  static constexpr std::pair<mood, std::string_view> names[] = {{mood::sad, "sad"}, {mood::happy, "happy"}};
+struct tidepool::postgres::codec<feeling> : tidepool::postgres::enum_codec<feeling> {
+  static constexpr std::pair<feeling, std::string_view> names[] = {{feeling::sad, "sad"}, {feeling::happy, "happy"}};
 };
 
 TEST_CASE("given a connection, when every supported type is sent and read back, then it is the same", "[postgres][server]") {
@@ -86,9 +86,9 @@ TEST_CASE("given a connection, when every supported type is sent and read back, 
     check(co_await echo(c, "int4[][]", table) == table);
     const std::vector<stamp> stamps{at, ancient};
     check(co_await echo(c, "timestamptz[]", stamps) == stamps);
-    co_await c.script("create type pg_temp.mood as enum ('sad', 'happy')");
-    const auto happy = co_await echo(c, "pg_temp.mood", mood::happy);
-    check(happy == mood::happy);
+    co_await c.script("create type pg_temp.feeling as enum ('sad', 'happy')");
+    const auto happy = co_await echo(c, "pg_temp.feeling", feeling::happy);
+    check(happy == feeling::happy);
     const auto none = co_await echo(c, "int4", std::optional<int>());
     check(!none.has_value());
     co_await c.script("set timezone to 'Asia/Kolkata'");

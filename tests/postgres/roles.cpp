@@ -9,10 +9,6 @@ using tidepool::lease_end;
 
 namespace {
 
-void must(bool held, const std::string& what) {
-  if (!held) throw std::runtime_error(what);
-}
-
 /// Answers every statement by a refusal of writes.
 std::string refuse_writes(const std::string& said) {
   if (said[0] == 'X') return "";

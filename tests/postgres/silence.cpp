@@ -16,10 +16,6 @@ using tidepool::lease_end;
 
 namespace {
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 /// Stops a server process; goes on with it in any case.
 class frozen {
  public:

@@ -10,10 +10,6 @@ using namespace tidepool_tests;
 
 namespace {
 
-void must(bool right, const char* what) {
-  if (!right) throw std::runtime_error(what);
-}
-
 pg::options cached(std::size_t size) {
   pg::options settings(server());
   settings.statement_cache = size;

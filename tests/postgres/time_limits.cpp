@@ -13,12 +13,8 @@ using tidepool::lease_end;
 
 namespace {
 
-void must(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
 /// What a coroutine threw; runs it with a cancellation slot.
-struct ending {
+struct stopped_how {
   bool done = false;
   std::string text;
   std::error_code code;
@@ -213,7 +209,7 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
           "[postgres][server][field-L12]") {
   NEEDS_SERVER();
   asio::io_context context;
-  ending end;
+  stopped_how end;
   bool well = false;
   std::exception_ptr failure;
   asio::cancellation_signal signal;
@@ -223,7 +219,7 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
     co_await c.exec("select pg_sleep(60)");
   };
   for (const bool total : {false, true}) {
-    end = ending();
+    end = stopped_how();
     well = false;
     auto all = [&]() -> asio::awaitable<void> {
       c = co_await connect();
@@ -296,7 +292,7 @@ TEST_CASE("given verbs of all kinds, when their coroutine is cancelled in the mi
   for (const auto& [name, what] : verbs) {
     INFO(name);
     asio::io_context context;
-    ending end;
+    stopped_how end;
     bool well = false;
     std::exception_ptr failure;
     asio::cancellation_signal signal;
@@ -383,7 +379,7 @@ TEST_CASE("given a COMMIT that ends although its coroutine is cancelled, when it
           "[postgres][server][field-L12]") {
   NEEDS_SERVER();
   asio::io_context context;
-  ending end;
+  stopped_how end;
   int rows = -1;
   std::exception_ptr failure;
   asio::cancellation_signal signal;

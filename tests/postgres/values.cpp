@@ -17,7 +17,7 @@ using namespace tidepool_tests;
 namespace {
 
 template <class T>
-std::string encoded(const T& value) {
+std::string as_text(const T& value) {
   std::string out;
   pg::codec<T>::encode(out, value);
   return out;
@@ -104,10 +104,10 @@ TEST_CASE("given a row type that holds a view, when whole rows are asked for, th
 TEST_CASE("given NaNs with and without a sign, when they are sent, then each is the server's one NaN", "[postgres][codec][field-R01]") {
   const double negative = std::bit_cast<double>(std::uint64_t{0xFFF8000000000000U});
   CHECK(std::signbit(negative));
-  CHECK(encoded(negative) == "NaN");
-  CHECK(encoded(-std::numeric_limits<float>::quiet_NaN()) == "NaN");
-  CHECK(encoded(std::bit_cast<double>(std::uint64_t{0x7FF8000000001234U})) == "NaN");
-  CHECK(encoded(-std::numeric_limits<long double>::quiet_NaN()) == "NaN");
+  CHECK(as_text(negative) == "NaN");
+  CHECK(as_text(-std::numeric_limits<float>::quiet_NaN()) == "NaN");
+  CHECK(as_text(std::bit_cast<double>(std::uint64_t{0x7FF8000000001234U})) == "NaN");
+  CHECK(as_text(-std::numeric_limits<long double>::quiet_NaN()) == "NaN");
   NEEDS_SERVER();
   run([](double nan) -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -218,7 +218,7 @@ TEST_CASE("given arrays that are not separated by commas, when read, then in the
   const std::string two = "{(1,1),(0,0);(2,2),(1,1)}";
   CHECK(decoded<words>(two, box_array) == words{"(1,1),(0,0)", "(2,2),(1,1)"});
   CHECK(decoded<std::vector<box>>(two, unknown) == std::vector<box>{{"(1,1),(0,0)"}, {"(2,2),(1,1)"}});
-  CHECK(encoded(std::vector<box>{{"a"}, {"b"}}) == "{\"a\";\"b\"}");
+  CHECK(as_text(std::vector<box>{{"a"}, {"b"}}) == "{\"a\";\"b\"}");
   CHECK(decoded<words>("{a,b}", text_array) == words{"a", "b"});
   CHECK(contains(refusal<words>("{a,b}", unknown), "select it as text[]"));
   CHECK(contains(refusal<std::vector<std::optional<std::string>>>("{}", unknown), "select it as text[]"));
@@ -227,7 +227,7 @@ TEST_CASE("given arrays that are not separated by commas, when read, then in the
   CHECK(decoded<by_comma>("{a;b,c}", unknown).values == words{"a;b", "c"});
   using by_colon = pg::bounded_array<std::string, ':'>;
   CHECK(decoded<by_colon>("{01:02}", unknown).values == words{"01", "02"});
-  CHECK(encoded(by_colon{{"a", "b"}, {}}) == "{\"a\":\"b\"}");
+  CHECK(as_text(by_colon{{"a", "b"}, {}}) == "{\"a\":\"b\"}");
   // Numbers say by themselves when they are cut at the wrong place.
   CHECK(decoded<std::vector<int>>("{1,2}", unknown) == std::vector<int>{1, 2});
   CHECK(refusal<std::vector<int>>("{1:2}", unknown) != "taken");
@@ -290,11 +290,11 @@ TEST_CASE("given arrays with lower bounds, when read and written back, then a bo
   CHECK(decoded<numbers>("{1,2}", 1007) == numbers{{1, 2}, {}});
   CHECK(decoded<numbers>("[0:1]={7,8}", 1007) == numbers{{7, 8}, {0}});
   CHECK(decoded<table>("[-1:0][5:6]={{1,2},{3,4}}", 1007) == table{{{1, 2}, {3, 4}}, {-1, 5}});
-  CHECK(encoded(numbers{{7, 8}, {0}}) == "[0:1]={\"7\",\"8\"}");
-  CHECK(encoded(table{{{1}, {2}}, {-1, 5}}) == "[-1:0][5:5]={{\"1\"},{\"2\"}}");
-  CHECK(encoded(numbers{{}, {3}}) == "{}");
-  CHECK_THROWS_AS(encoded(numbers{{1}, {1, 1}}), pg::error);
-  CHECK_THROWS_AS(encoded(table{std::vector<std::vector<int>>(1), {0, 0}}), pg::error);
+  CHECK(as_text(numbers{{7, 8}, {0}}) == "[0:1]={\"7\",\"8\"}");
+  CHECK(as_text(table{{{1}, {2}}, {-1, 5}}) == "[-1:0][5:5]={{\"1\"},{\"2\"}}");
+  CHECK(as_text(numbers{{}, {3}}) == "{}");
+  CHECK_THROWS_AS(as_text(numbers{{1}, {1, 1}}), pg::error);
+  CHECK_THROWS_AS(as_text(table{std::vector<std::vector<int>>(1), {0, 0}}), pg::error);
   // The elements alone, for who asks for no more.
   CHECK(decoded<std::vector<int>>("[0:1]={7,8}", 1007) == std::vector<int>{7, 8});
   for (const char* broken :

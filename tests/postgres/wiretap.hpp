@@ -89,8 +89,6 @@ class wiretap {
   std::thread thread_;
 };
 
-/// The server for tests, through another port of this machine.
-inline unsigned server_port() { return static_cast<unsigned>(std::stoul(std::string(pg::options(server()).get("port")))); }
 inline pg::options through(unsigned port) {
   pg::options settings(server());
   settings.set("host", "127.0.0.1").set("hostaddr", "").set("port", std::to_string(port));

@@ -43,15 +43,15 @@ namespace {
 using namespace std::chrono_literals;
 namespace asio = tidepool::asio;
 
-struct plain {};
-struct one_thread : tidepool::default_traits<plain> {
+struct bare {};
+struct bare_of_one_thread : tidepool::default_traits<bare> {
   using mutex_type = tidepool::null_mutex;
 };
 
 template <class Pool>
 void check() {
   asio::io_context context;
-  auto connect = []() -> asio::awaitable<plain> { co_return plain{}; };
+  auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
   Pool pool(context, connect);
   std::size_t awaited = 1;
   std::size_t tried = 1;
@@ -83,15 +83,15 @@ void check() {
 }
 
 TEST_CASE("given an idle connection and the default policies, when it is acquired and given back, then nothing is allocated") {
-  SECTION("with a mutex") { check<tidepool::basic_pool<plain>>(); }
-  SECTION("on one thread") { check<tidepool::basic_pool<plain, one_thread>>(); }
+  SECTION("with a mutex") { check<tidepool::basic_pool<bare>>(); }
+  SECTION("on one thread") { check<tidepool::basic_pool<bare, bare_of_one_thread>>(); }
 }
 
 TEST_CASE("[INV-16][B116] given callers that wait in vain, when a hundred thousand have come and gone, then no memory is kept for them") {
   asio::io_context context;
-  auto connect = []() -> asio::awaitable<plain> { co_return plain{}; };
-  tidepool::basic_pool<plain> pool(context, connect);
-  tidepool::basic_pool<plain>::lease held;
+  auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
+  tidepool::basic_pool<bare> pool(context, connect);
+  tidepool::basic_pool<bare>::lease held;
   std::size_t failed = 0;
   std::size_t of_second_half = 1;
   auto body = [&]() -> asio::awaitable<void> {
@@ -101,7 +101,7 @@ TEST_CASE("[INV-16][B116] given callers that wait in vain, when a hundred thousa
       const std::size_t before = allocations;
       for (int i = 0; i < 500; ++i) {
         for (int n = 0; n < 100; ++n) {
-          pool.async_acquire(0s, [&](tidepool::error_code ec, tidepool::basic_pool<plain>::lease) { failed += ec ? 1u : 0u; });
+          pool.async_acquire(0s, [&](tidepool::error_code ec, tidepool::basic_pool<bare>::lease) { failed += ec ? 1u : 0u; });
         }
         co_await asio::post(asio::use_awaitable);
       }

@@ -24,14 +24,14 @@ struct namesake {
 };
 
 /// Counts what the pool calls.
-struct counted {
+struct counted_object {
   struct calls {
     int pings = 0, resets = 0, closes = 0, aborts = 0, alive = 0;
     bool usable = true;
   };
-  explicit counted(calls& to) : log(&to) { ++log->alive; }
-  counted(const counted&) = delete;  // cannot be moved, so it has to be behind a pointer
-  ~counted() { --log->alive; }
+  explicit counted_object(calls& to) : log(&to) { ++log->alive; }
+  counted_object(const counted_object&) = delete;  // cannot be moved, so it has to be behind a pointer
+  ~counted_object() { --log->alive; }
   asio::awaitable<void> ping() {
     ++log->pings;
     co_return;
@@ -134,9 +134,9 @@ TEST_CASE("given members that are not awaited, when a connection lives and ends,
 }
 
 TEMPLATE_TEST_CASE("given a pool of owning pointers, when it works, then the members of what they point to count", "[field-N2]",
-                   std::unique_ptr<counted>, std::shared_ptr<counted>) {
-  counted::calls calls;
-  auto connect = [&calls]() -> asio::awaitable<TestType> { co_return TestType(new counted(calls)); };
+                   std::unique_ptr<counted_object>, std::shared_ptr<counted_object>) {
+  counted_object::calls calls;
+  auto connect = [&calls]() -> asio::awaitable<TestType> { co_return TestType(new counted_object(calls)); };
   const pool_stats s = live<TestType>(connect);
   CHECK(s.validations >= 1);
   CHECK(calls.pings == static_cast<int>(s.validations));
@@ -147,17 +147,17 @@ TEMPLATE_TEST_CASE("given a pool of owning pointers, when it works, then the mem
 }
 
 TEST_CASE("given a pool of owning pointers, when one is null, then it is a connection that cannot be used, and no more", "[field-N2]") {
-  counted::calls calls;
+  counted_object::calls calls;
   asio::io_context io;
   int connects = 0;
   auto config = calm(0, 1);
   config.retry_delay = config.max_retry_delay = 1ms;
-  auto connect = [&]() -> asio::awaitable<std::unique_ptr<counted>> {
+  auto connect = [&]() -> asio::awaitable<std::unique_ptr<counted_object>> {
     if (++connects == 1) co_return nullptr;
-    co_return std::make_unique<counted>(calls);
+    co_return std::make_unique<counted_object>(calls);
   };
-  tidepool::basic_pool<std::unique_ptr<counted>> pool(io, connect, config);
-  std::unique_ptr<counted> stolen;
+  tidepool::basic_pool<std::unique_ptr<counted_object>> pool(io, connect, config);
+  std::unique_ptr<counted_object> stolen;
   bool served = false;
   const int end = GENERATE(0, 1, 2);
   auto life = [&]() -> asio::awaitable<void> {
@@ -183,18 +183,18 @@ TEST_CASE("given a pool of owning pointers, when one is null, then it is a conne
 TEST_CASE("given a validation by policy and a pool of pointers, when it validates, then it is given what they point to", "[field-N2]") {
   struct judge : tidepool::health_check {
     using tidepool::health_check::health_check;
-    asio::awaitable<void> validate(counted& c) {
+    asio::awaitable<void> validate(counted_object& c) {
       ++c.log->pings;
       co_return;
     }
   };
-  struct judged : tidepool::default_traits<std::unique_ptr<counted>> {
+  struct judged : tidepool::default_traits<std::unique_ptr<counted_object>> {
     using health_policy = judge;
   };
-  counted::calls calls;
+  counted_object::calls calls;
   asio::io_context io;
-  auto connect = [&calls]() -> asio::awaitable<std::unique_ptr<counted>> { co_return std::make_unique<counted>(calls); };
-  tidepool::basic_pool<std::unique_ptr<counted>, judged> pool(io, connect, validating());
+  auto connect = [&calls]() -> asio::awaitable<std::unique_ptr<counted_object>> { co_return std::make_unique<counted_object>(calls); };
+  tidepool::basic_pool<std::unique_ptr<counted_object>, judged> pool(io, connect, validating());
   auto life = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 2; ++i) {
       auto lease = co_await pool.acquire(5s);

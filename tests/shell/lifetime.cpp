@@ -139,19 +139,19 @@ TEST_CASE("[INV-18] given leases and waiters, when the context goes first, then 
 // --- real io_contexts ---------------------------------------------------------------------------------------------------
 
 /// The least a connection can be.
-struct plain {
+struct number {
   int number = 0;
 };
-asio::awaitable<plain> make_plain() { co_return plain{7}; }
+asio::awaitable<number> make_number() { co_return number{7}; }
 
 TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroyed before it, then giving it back is safe") {
   const int order = GENERATE(0, 1, 2);
-  tidepool::basic_pool<plain>::lease held;
+  tidepool::basic_pool<number>::lease held;
   auto context = std::make_unique<asio::io_context>();
   asio::any_io_executor executor = context->get_executor();
   if (GENERATE(false, true)) executor = asio::make_strand(*context);
-  auto pool = std::make_unique<tidepool::basic_pool<plain>>(std::exchange(executor, {}), make_plain, calm(0, 1));
-  pool->async_acquire(5s, [&](error_code, tidepool::basic_pool<plain>::lease got) { held = std::move(got); });
+  auto pool = std::make_unique<tidepool::basic_pool<number>>(std::exchange(executor, {}), make_number, calm(0, 1));
+  pool->async_acquire(5s, [&](error_code, tidepool::basic_pool<number>::lease got) { held = std::move(got); });
   context->run();
   REQUIRE(held);
   if (order == 0) pool.reset();
@@ -165,10 +165,10 @@ TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroye
 
 TEST_CASE(
     "given a pool whose io_context is gone, when it is asked, then a handler bound elsewhere is told and one of the pool's is dropped") {
-  using pool_type = tidepool::basic_pool<plain>;
+  using pool_type = tidepool::basic_pool<number>;
   asio::io_context other;
   auto context = std::make_unique<asio::io_context>();
-  pool_type pool(*context, make_plain, calm(0, 1));
+  pool_type pool(*context, make_number, calm(0, 1));
   context.reset();
   error_code told;
   pool.async_acquire(1s, asio::bind_executor(other, [&](error_code failed, pool_type::lease) { told = failed; }));
@@ -224,7 +224,7 @@ TEST_CASE(
   auto config = calm(2, 2);
   config.idle_timeout = no_limit;
   config.health_check_interval = 1h;
-  tidepool::basic_pool<plain> pool(context, make_plain, config);
+  tidepool::basic_pool<number> pool(context, make_number, config);
   bool done = false;
   auto body = [&]() -> asio::awaitable<void> {
     co_await pool.open();
@@ -241,9 +241,9 @@ TEST_CASE(
 
 TEST_CASE(
     "[INV-18] given a pool whose context is destroyed with coroutines inside acquire and holding leases, then nothing is left behind") {
-  using pool_type = tidepool::basic_pool<plain>;
+  using pool_type = tidepool::basic_pool<number>;
   auto context = std::make_unique<asio::io_context>();
-  auto pool = std::make_unique<pool_type>(*context, make_plain, calm(0, 1));
+  auto pool = std::make_unique<pool_type>(*context, make_number, calm(0, 1));
   int frames = 0;
   auto body = [](pool_type& from, int& alive) -> asio::awaitable<void> {
     struct counter {

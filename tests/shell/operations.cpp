@@ -11,13 +11,13 @@ using namespace tidepool_tests;
 
 // --- connectors ---------------------------------------------------------------------------------------------------------
 
-struct plain {
+struct untold {
   int number = 0;
 };
-struct plain_traits : testing::simulated_traits<plain> {
+struct untold_traits : testing::simulated_traits<untold> {
   using observer = recorder;
 };
-using plain_pool = tidepool::basic_pool<plain, plain_traits>;
+using untold_pool = tidepool::basic_pool<untold, untold_traits>;
 
 TEST_CASE("[B032][B048] given a connector that fails in any way, when it is called, then it is a failed connect that frees its place") {
   enum class fault { at_once, after_a_wait, no_exception_class, never };
@@ -31,21 +31,21 @@ TEST_CASE("[B032][B048] given a connector that fails in any way, when it is call
   struct connector {
     fault how;
     int* calls;
-    asio::awaitable<plain> operator()() const {
+    asio::awaitable<untold> operator()() const {
       ++*calls;
       if (*calls <= 2 && how == fault::at_once) throw std::runtime_error("no way");
       return later(how, *calls);
     }
-    static asio::awaitable<plain> later(fault how, int call) {
+    static asio::awaitable<untold> later(fault how, int call) {
       co_await testing::sleep_for(call <= 2 && how == fault::never ? duration(24h) : duration(1ms));
       if (call <= 2 && how == fault::after_a_wait) throw std::runtime_error("no way");
       if (call <= 2 && how == fault::no_exception_class) throw 42;
-      co_return plain{call};
+      co_return untold{call};
     }
   };
-  plain_pool pool(sim.get_executor(), connector{how, &calls}, config, watcher);
-  plain_pool::lease lease;
-  pool.async_acquire(1h, [&](error_code, plain_pool::lease got) { lease = std::move(got); });
+  untold_pool pool(sim.get_executor(), connector{how, &calls}, config, watcher);
+  untold_pool::lease lease;
+  pool.async_acquire(1h, [&](error_code, untold_pool::lease got) { lease = std::move(got); });
   sim.run_for(1min);
   REQUIRE(lease);
   CHECK(lease->number == 3);
@@ -70,7 +70,7 @@ TEST_CASE(
       if (in_gap()) in_gap()();
     }
   };
-  struct gap_traits : watched_traits<plain> {
+  struct gap_traits : watched_traits<untold> {
     using mutex_type = gap_mutex;
   };
   simulation sim(1);
@@ -78,12 +78,12 @@ TEST_CASE(
   config.connect_timeout = 3s;
   int calls = 0;
   // The second answers a little after the time of the first is up, the others never do.
-  auto connect = [&calls]() -> asio::awaitable<plain> {
+  auto connect = [&calls]() -> asio::awaitable<untold> {
     const int call = ++calls;
     co_await testing::sleep_for(call == 2 ? duration(2001ms) : duration(24h));
-    co_return plain{call};
+    co_return untold{call};
   };
-  using pool_type = tidepool::basic_pool<plain, gap_traits>;
+  using pool_type = tidepool::basic_pool<untold, gap_traits>;
   const recorder watcher;
   pool_type pool(sim.get_executor(), connect, config, watcher);
   pool_type::lease lease;
@@ -122,12 +122,12 @@ TEST_CASE(
 TEST_CASE("given a connector that knows a failure is for good, when it says so, then callers fail at once with its words") {
   simulation sim(1);
   int calls = 0;
-  auto connect = [&]() -> asio::awaitable<plain> {
+  auto connect = [&]() -> asio::awaitable<untold> {
     ++calls;
     throw tidepool::connect_error(tidepool::failure_kind::permanent, "password authentication failed");
-    co_return plain{};
+    co_return untold{};
   };
-  plain_pool pool(sim.get_executor(), connect, calm(0, 1));
+  untold_pool pool(sim.get_executor(), connect, calm(0, 1));
   std::string text;
   error_code code;
   auto body = [&]() -> asio::awaitable<void> {
@@ -152,15 +152,15 @@ TEST_CASE("given a connector that takes the context, when it is called, then exe
   config.connect_timeout = 7s;
   std::vector<unsigned> attempts;
   bool right = true;
-  auto connect = [&](plain_pool::connect_context context) -> asio::awaitable<plain> {
+  auto connect = [&](untold_pool::connect_context context) -> asio::awaitable<untold> {
     attempts.push_back(context.attempt());
     right = right && context.deadline() == sim.now() + 7s && context.pool_name() == "main" && context.executor() == sim.get_executor();
     if (attempts.size() < 3) throw std::runtime_error("not yet");
-    co_return plain{};
+    co_return untold{};
   };
-  plain_pool pool(sim.get_executor(), connect, config);
+  untold_pool pool(sim.get_executor(), connect, config);
   bool served = false;
-  pool.async_acquire(1h, [&](error_code ec, plain_pool::lease) { served = !ec; });
+  pool.async_acquire(1h, [&](error_code ec, untold_pool::lease) { served = !ec; });
   sim.run_for(1min);
   CHECK(served);
   CHECK(right);
@@ -172,14 +172,14 @@ TEST_CASE("[X3] given a caller with little time, when his connect runs, then it 
   auto config = calm(0, 1);
   config.connect_timeout = 7s;
   duration left{};
-  auto connect = [&](plain_pool::connect_context context) -> asio::awaitable<plain> {
+  auto connect = [&](untold_pool::connect_context context) -> asio::awaitable<untold> {
     left = context.deadline() - sim.now();
     co_await testing::sleep_for(3s);
-    co_return plain{};
+    co_return untold{};
   };
-  plain_pool pool(sim.get_executor(), connect, config);
+  untold_pool pool(sim.get_executor(), connect, config);
   error_code code;
-  pool.async_acquire(1s, [&](error_code ec, plain_pool::lease) { code = ec; });
+  pool.async_acquire(1s, [&](error_code ec, untold_pool::lease) { code = ec; });
   sim.run_for(5s);
   CHECK(code == errc::timeout);
   CHECK(left == 7s);

@@ -92,7 +92,7 @@ struct touchy {
   bool open_ = false;
   tidepool::detail::tick again_{};
 };
-struct own_traits : watched_traits<fake_connection> {
+struct policy_traits : watched_traits<fake_connection> {
   using scaling_policy = doubling;
   using lifetime_policy = short_lived;
   using breaker_policy = touchy;
@@ -100,7 +100,7 @@ struct own_traits : watched_traits<fake_connection> {
 };
 
 TEST_CASE("given policies of one's own, when the pool runs, then they decide, within its bounds") {
-  rig<fake_connection, own_traits> r(calm(2, 10));
+  rig<fake_connection, policy_traits> r(calm(2, 10));
   r.open();
   SECTION("scaling") {
     auto a = r.take();
@@ -200,16 +200,16 @@ TEST_CASE("[M4] given one workload, when it runs with a mutex and without, then 
   }
 }
 
-struct plain {};
-struct one_thread : tidepool::default_traits<plain> {
+struct memberless {};
+struct unlocked : tidepool::default_traits<memberless> {
   using mutex_type = tidepool::null_mutex;
   using executor_type = asio::any_io_executor;
 };
 
 TEST_CASE("[M4] given null_mutex on a real io_context, when coroutines share two connections, then all are served") {
   asio::io_context context;
-  auto connect = []() -> asio::awaitable<plain> { co_return plain{}; };
-  tidepool::basic_pool<plain, one_thread> pool(context, connect, calm(0, 2));
+  auto connect = []() -> asio::awaitable<memberless> { co_return memberless{}; };
+  tidepool::basic_pool<memberless, unlocked> pool(context, connect, calm(0, 2));
   int served = 0;
   auto body = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 50; ++i) {

@@ -7,8 +7,8 @@ namespace {
 using namespace tidepool_tests;
 
 /// Without an observer, which would have every lease timed.
-using plain_traits = testing::simulated_traits<fake_connection>;
-using plain_rig = rig<fake_connection, plain_traits>;
+using usual_traits = testing::simulated_traits<fake_connection>;
+using plain_rig = rig<fake_connection, usual_traits>;
 
 TEST_CASE("given a long queue, when each caller waits its turn, then the sampled waits stand for all of them") {
   plain_rig r(calm(1, 1));
@@ -30,7 +30,7 @@ TEST_CASE("given a long queue, when each caller waits its turn, then the sampled
   CHECK(stats.wait_time.quantile(0.5) > 430ms);
   CHECK(stats.wait_time.quantile(0.5) < 580ms);
   CHECK(stats.wait_time.max() >= 1000ms);
-  CHECK(stats.wait_time.max() <= 1000ms + plain_traits::coarse_lag);
+  CHECK(stats.wait_time.max() <= 1000ms + usual_traits::coarse_lag);
   held.release();
   r.close_and_check();
 }
@@ -39,7 +39,7 @@ TEST_CASE(
     "[T1] given a long queue and a coarse clock that lags, when nobody is served, then each gives up not early, and late by the lag at "
     "most") {
   const auto lag = GENERATE(duration(0), duration(1ms), duration(4ms));
-  const auto limit = plain_traits::coarse_lag;
+  const auto limit = usual_traits::coarse_lag;
   plain_rig r(calm(1, 1));
   r.sim.coarse_lag(lag);
   r.open();
@@ -82,13 +82,13 @@ TEST_CASE(
   const auto stats = r.stats();
   CHECK(stats.total_checkouts == 10016);
   CHECK(stats.hold_time.count() <= 10016);
-  CHECK(stats.hold_time.count() > 10016 - plain_traits::hold_sampling);
+  CHECK(stats.hold_time.count() > 10016 - usual_traits::hold_sampling);
   CHECK(stats.hold_time.mean() == 2ms);
   r.close_and_check();
 }
 
 /// Whose leases are parked from the second on.
-using parking_rig = rig<fake_connection, tidepool_tests::parking<plain_traits>>;
+using parking_rig = rig<fake_connection, tidepool_tests::parking<usual_traits>>;
 
 TEST_CASE("[INV-19] given a lease that would be parked, when the pool is recycled under its holder, then nobody gets it again") {
   parking_rig r(calm(0, 2));

@@ -16,12 +16,12 @@ using tidepool::detail::never;
 using tidepool::detail::tick;
 using namespace std::chrono_literals;
 
-struct task {
-  task() { deadline.owner = this; }
-  deadline_node<task> deadline;
+struct heaped {
+  heaped() { deadline.owner = this; }
+  deadline_node<heaped> deadline;
 };
 
-std::vector<tick> drain(deadline_heap<task>& heap) {
+std::vector<tick> drain(deadline_heap<heaped>& heap) {
   std::vector<tick> out;
   while (auto* node = heap.top()) {
     out.push_back(heap.next());
@@ -31,15 +31,15 @@ std::vector<tick> drain(deadline_heap<task>& heap) {
 }
 
 TEST_CASE("given an empty heap, when it is asked for the next deadline, then that is never") {
-  deadline_heap<task> heap;
+  deadline_heap<heaped> heap;
   CHECK(heap.empty());
   CHECK(heap.top() == nullptr);
   CHECK(heap.next() == never);
 }
 
 TEST_CASE("given deadlines out of order, when they are taken, then they come earliest first and lead to their owners") {
-  deadline_heap<task> heap;
-  std::deque<task> tasks(5);
+  deadline_heap<heaped> heap;
+  std::deque<heaped> tasks(5);
   const std::vector<tick> at{30ns, 10ns, 50ns, 10ns, -20ns};
   for (std::size_t i = 0; i < at.size(); ++i) heap.insert(tasks[i].deadline, at[i]);
   CHECK(heap.top()->owner == &tasks[4]);
@@ -49,8 +49,8 @@ TEST_CASE("given deadlines out of order, when they are taken, then they come ear
 }
 
 TEST_CASE("given a deadline of never, when it is inserted, then it is not kept, and erasing it does no harm") {
-  deadline_heap<task> heap;
-  task a, b;
+  deadline_heap<heaped> heap;
+  heaped a, b;
   heap.insert(a.deadline, never);
   CHECK_FALSE(a.deadline.linked);
   CHECK(heap.empty());
@@ -62,8 +62,8 @@ TEST_CASE("given a deadline of never, when it is inserted, then it is not kept, 
 }
 
 TEST_CASE("given a node in the heap, when its deadline moves, then the order follows") {
-  deadline_heap<task> heap;
-  task a, b, c;
+  deadline_heap<heaped> heap;
+  heaped a, b, c;
   heap.insert(a.deadline, 10ns);
   heap.insert(b.deadline, 20ns);
   heap.insert(c.deadline, 30ns);
@@ -80,14 +80,14 @@ TEST_CASE("given random inserts, moves and erasures, when a multiset does the sa
   CAPTURE(seed);
   std::mt19937 random(seed);
   const auto below = [&random](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
-  deadline_heap<task> heap;
-  std::deque<task> tasks(200);
+  deadline_heap<heaped> heap;
+  std::deque<heaped> tasks(200);
   std::multiset<tick> model;
-  const auto forget = [&model](const task& t) {
+  const auto forget = [&model](const heaped& t) {
     if (t.deadline.linked) model.erase(model.find(t.deadline.at));
   };
   for (int step = 0; step < 50'000; ++step) {
-    task& t = tasks[below(tasks.size())];
+    heaped& t = tasks[below(tasks.size())];
     forget(t);
     if (below(3) == 0) {
       heap.erase(t.deadline);
@@ -103,11 +103,11 @@ TEST_CASE("given random inserts, moves and erasures, when a multiset does the sa
 }
 
 TEST_CASE("given a hundred thousand equal deadlines, when they are taken, then neither stack nor time runs out") {
-  deadline_heap<task> heap;
-  std::deque<task> tasks(100'000);
-  for (task& t : tasks) heap.insert(t.deadline, 1s);
+  deadline_heap<heaped> heap;
+  std::deque<heaped> tasks(100'000);
+  for (heaped& t : tasks) heap.insert(t.deadline, 1s);
   std::size_t taken = 0;
-  std::set<const task*> seen;
+  std::set<const heaped*> seen;
   while (auto* node = heap.top()) {
     seen.insert(node->owner);
     heap.erase(*node);

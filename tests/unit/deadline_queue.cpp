@@ -16,12 +16,12 @@ using tidepool::detail::never;
 using tidepool::detail::tick;
 using namespace std::chrono_literals;
 
-struct task {
-  task() { deadline.owner = this; }
-  deadline_node<task> deadline;
+struct queued {
+  queued() { deadline.owner = this; }
+  deadline_node<queued> deadline;
 };
 
-std::vector<tick> drain(deadline_queue<task>& queue) {
+std::vector<tick> drain(deadline_queue<queued>& queue) {
   std::vector<tick> out;
   while (auto* node = queue.top()) {
     out.push_back(queue.next());
@@ -31,22 +31,22 @@ std::vector<tick> drain(deadline_queue<task>& queue) {
 }
 
 TEST_CASE("given an empty line of deadlines, when the next one is asked for, then that is never") {
-  deadline_queue<task> queue;
+  deadline_queue<queued> queue;
   CHECK(queue.empty());
   CHECK(queue.top() == nullptr);
   CHECK(queue.next() == never);
 }
 
 TEST_CASE("given a line of deadlines in any order, when they are taken, then they come earliest first and lead to their owners") {
-  deadline_queue<task> queue;
-  std::deque<task> tasks(5);
+  deadline_queue<queued> queue;
+  std::deque<queued> tasks(5);
   const auto at = GENERATE(std::vector<tick>{10ns, 20ns, 30ns, 40ns, 50ns}, std::vector<tick>{50ns, 40ns, 30ns, 20ns, 10ns},
                            std::vector<tick>{30ns, 10ns, 50ns, 20ns, 40ns});
   for (std::size_t i = 0; i < at.size(); ++i) queue.insert(tasks[i].deadline, at[i]);
   CHECK_FALSE(queue.empty());
   for (const tick expected : {10ns, 20ns, 30ns, 40ns, 50ns}) {
     REQUIRE(queue.next() == expected);
-    task* owner = queue.top()->owner;
+    queued* owner = queue.top()->owner;
     CHECK(owner->deadline.at == expected);
     queue.erase(owner->deadline);
     CHECK_FALSE(owner->deadline.linked);
@@ -55,15 +55,15 @@ TEST_CASE("given a line of deadlines in any order, when they are taken, then the
 }
 
 TEST_CASE("given equal deadlines, when they are taken, then all of them come") {
-  deadline_queue<task> queue;
-  std::deque<task> tasks(4);
-  for (task& t : tasks) queue.insert(t.deadline, 7ns);
+  deadline_queue<queued> queue;
+  std::deque<queued> tasks(4);
+  for (queued& t : tasks) queue.insert(t.deadline, 7ns);
   CHECK(drain(queue) == std::vector<tick>(4, 7ns));
 }
 
 TEST_CASE("given a line of deadlines and one of never, when it is inserted, then it is not kept, and erasing it does no harm") {
-  deadline_queue<task> queue;
-  task a, b;
+  deadline_queue<queued> queue;
+  queued a, b;
   queue.insert(a.deadline, never);
   CHECK(queue.empty());
   CHECK_FALSE(a.deadline.linked);
@@ -77,12 +77,12 @@ TEST_CASE("given deadlines that mostly come in order, when a multiset does the s
   CAPTURE(seed);
   std::mt19937 random(seed);
   const auto below = [&random](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
-  deadline_queue<task> queue;
-  std::deque<task> tasks(200);
+  deadline_queue<queued> queue;
+  std::deque<queued> tasks(200);
   std::multiset<tick> model;
   tick now{};
   for (int step = 0; step < 50'000; ++step) {
-    task& t = tasks[below(tasks.size())];
+    queued& t = tasks[below(tasks.size())];
     if (t.deadline.linked) {
       model.erase(model.find(t.deadline.at));
       queue.erase(t.deadline);
