@@ -76,8 +76,6 @@ TEST_CASE("given options with a response timeout, when any verb waits longer, th
     // The first rows come; the next one does not.
     auto rows = co_await c.stream<int, std::string>(
         "select case when i < 3 then i else (select 1 from pg_sleep(60)) end, repeat('x', 20000) from generate_series(1, 4) i");
-    const auto first = co_await rows.next();
-    must(first && std::get<0>(*first) == 1, "a first row");
     std::optional<pg::error> none;
     for (int i = 0; i < 10 && !none; ++i) {
       try {
