@@ -164,7 +164,7 @@ class basic_pool {
       detail::coroutine_wait<impl> node(*pool, where);
       const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
       co_await node.template async_wait<executor_type>(enqueue);
-      if (node.error != errc{}) throw pool->error_of(node);
+      if (node.error != errc{}) throw detail::error_of(node);
       held = node.claim();
       if (trace) pool->keep_trace(*held, std::move(trace));
     }
@@ -174,7 +174,7 @@ class basic_pool {
   static awaitable<void> wait(std::shared_ptr<impl> pool, Start start) {
     detail::coroutine_wait<impl> node(*pool, source_location{});
     co_await node.template async_wait<executor_type>(start);
-    if (node.error != errc{}) throw pool->error_of(node);
+    if (node.error != errc{}) throw detail::error_of(node);
   }
 
   std::shared_ptr<impl> impl_;

@@ -13,7 +13,7 @@
 
 namespace tidepool {
 
-/// The pool at the moment an acquire or `open()` failed: one consistent picture.
+/// The pool at the moment an acquire or `open()` failed, however much later the caller's coroutine runs: one consistent picture.
 struct error_report {
   std::string pool;  ///< its name
   errc why{};

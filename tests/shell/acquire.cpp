@@ -504,4 +504,45 @@ TEST_CASE("[C9] given a max_size without measure, when a pool is made, then it c
   CHECK(r.server.counts().connects == 1);
 }
 
+
+TEST_CASE("given a caller whose thread is busy, when its wait has failed, then its error tells the pool of that moment", "[field-N8]") {
+  asio::io_context mine;
+  asio::io_context theirs;
+  auto connect = []() -> asio::awaitable<plain> { co_return plain{}; };
+  tidepool::basic_pool<plain> pool(mine, connect, calm(0, 1));
+  auto lease = pool.async_acquire(10s, asio::use_future);
+  while (lease.wait_for(0s) != std::future_status::ready) mine.run_one();
+  auto held = lease.get();
+  held.label("the night's work");
+  std::optional<tidepool::error_report> report;
+  auto ask = [&]() -> asio::awaitable<void> {
+    try {
+      auto never = co_await pool.acquire(20ms);
+    } catch (const tidepool::pool_error& e) {
+      report = e.report();
+    }
+  };
+  const auto asked = std::chrono::steady_clock::now();
+  asio::co_spawn(theirs, ask, asio::detached);
+  theirs.poll();
+  REQUIRE(pool.stats().waiting == 1);
+  mine.restart();
+  while (pool.stats().timeouts == 0) mine.run_one();
+  const auto failed = std::chrono::steady_clock::now();
+  held.release();  // all that happens from here on is not in it
+  pool.suspend();
+  std::this_thread::sleep_for(30ms);
+  theirs.restart();
+  theirs.run();
+  REQUIRE(report);
+  CHECK(report->why == errc::timeout);
+  CHECK(report->active == 1);
+  CHECK(report->idle == 0);
+  CHECK(report->state != pool_state::suspended);
+  REQUIRE(report->holders.size() == 1);
+  CHECK(report->holders[0].label.view() == "the night's work");
+  CHECK(report->waited <= failed - asked);
+  CHECK(std::string(report->bottleneck()) == "every connection is leased");
+}
+
 }  // namespace

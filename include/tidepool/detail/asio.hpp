@@ -75,7 +75,7 @@ namespace detail {
 /// `execute()` of any executor. Not of that name, or older Asios would find it by argument-dependent lookup.
 template <class Executor, class Function>
 void hand_to(const Executor& executor, Function&& function) {
-#if ASIO_VERSION >= 102400
+#if ASIO_VERSION >= 102600
   executor.execute(std::forward<Function>(function));
 #else
   asio::execution::execute(executor, std::forward<Function>(function));

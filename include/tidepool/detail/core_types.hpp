@@ -99,6 +99,7 @@ struct core_waiter : list_hook {
   bool from_idle = false;  ///< the granted connection lay idle: ask `usable()` first
   bool direct = false;     ///< granted without a wait
   bool cancelled = false;  ///< cancelled after the grant, which counts if the grant comes to nothing
+  bool explain = false;    ///< a failure is to be explained: the pool is looked at when it happens
   errc error{};            ///< zero: success
   completion complete = nullptr;
   core_slot* slot = nullptr;
@@ -127,7 +128,8 @@ struct connect_outlook {
 struct core_actions {
   intrusive_list<core_waiter> done;
   std::size_t connects = 0;
-  bool orders = false;  ///< `next_action()` has something
+  bool orders = false;   ///< `next_action()` has something
+  bool explain = false;  ///< one in `done` failed, and wants to know why
   tick arm_at = never;
   bool connect_timed_out = false;
   bool disarm = false;  ///< closed: no timer is needed ever again
@@ -143,6 +145,20 @@ struct core_actions {
   scaled_event scale{};
   bool leak_returned = false;
   lease_report leak;
+};
+
+/// How many connections are in which state, for the explanation of a failure.
+struct pool_gauges {
+  pool_state state{};
+  breaker_state breaker{};
+  std::size_t active = 0;
+  std::size_t idle = 0;
+  std::size_t connecting = 0;
+  std::size_t validating = 0;
+  std::size_t resetting = 0;
+  std::size_t closing = 0;
+  std::size_t max_size = 0;
+  std::size_t waiting = 0;
 };
 
 /// Leases found overdue by one tick; more than fit are found by the next, at once.

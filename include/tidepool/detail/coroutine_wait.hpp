@@ -19,13 +19,12 @@ using wait_token = asio::use_awaitable_t<Executor>;
 
 /// Suspends the calling coroutine until the core is done with the node, and resumes it by a post to its own executor.
 template <class Impl>
-class coroutine_wait : public core_waiter {
+class coroutine_wait : public explained_waiter {
  public:
   coroutine_wait(Impl& pool, const source_location& from) : pool_(pool) {
     where = from;
     core_waiter::complete = [](core_waiter* w) noexcept {
       auto* const self = static_cast<coroutine_wait*>(w);
-      if (w->error != errc{}) self->keep_ = self->pool_.shared_from_this();
       self->resume_(self);
     };
   }
@@ -89,7 +88,6 @@ class coroutine_wait : public core_waiter {
   }
 
   Impl& pool_;
-  std::shared_ptr<Impl> keep_;  ///< once there is an error to explain; until then a queued node or a granted lease keeps the pool
   void (*resume_)(coroutine_wait*) noexcept = nullptr;
   void (*drop_)(coroutine_wait*) noexcept = nullptr;
   alignas(std::max_align_t) std::byte storage_[64];

@@ -226,6 +226,7 @@ class pool_core {
   /// Why it is in this state, in words.
   const char* state_reason() const noexcept;
   void snapshot(pool_stats& out) const noexcept;
+  pool_gauges gauges() const noexcept;
   /// The longest held leases, reported ones first; `complete(slot, report)` adds what only others know. Returns how many were written.
   template <class Complete>
   std::size_t holders(std::array<lease_report, 8>& out, tick now, Complete complete) const noexcept {

@@ -167,6 +167,7 @@ TIDEPOOL_CORE(void)::finish(core_waiter& w, errc error, core_actions& a) noexcep
   unlink(w);
   w.at = core_waiter::stage::done;
   w.error = error;
+  a.explain |= w.explain && error != errc{};
   a.done.push_back(w);
 }
 

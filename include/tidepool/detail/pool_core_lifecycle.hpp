@@ -165,6 +165,19 @@ TIDEPOOL_CORE(connect_outlook)::outlook(tick now) const noexcept {
   return out;
 }
 
+TIDEPOOL_CORE(pool_gauges)::gauges() const noexcept {
+  return {state(),
+          gate_.state(),
+          count(slot_state::leased),
+          count(slot_state::idle),
+          connecting(),
+          count(slot_state::validating),
+          count(slot_state::resetting),
+          count(slot_state::closing),
+          max_,
+          waiters_.size()};
+}
+
 TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
   out = totals_;
   out.name = config_.name;

@@ -10,6 +10,7 @@
 
 #include "../pool_error.hpp"
 #include "context_watch.hpp"
+#include "failure.hpp"
 #include "pool_core.hpp"
 #include "pool_entry.hpp"
 #include "silence.hpp"
@@ -39,6 +40,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         observer_(std::move(watcher)),
         health_(config_),
         core_(config_, Traits::random_seed()),
+        no_answer_("no answer within the connect timeout of " +
+                   std::to_string(std::chrono::duration<double>(config_.connect_timeout).count()) + " s"),
         timer_(std::in_place, executor_) {
     if constexpr (can::tells_waiting) silence_.server.reserve(silence_report::most_text);  // nothing is allocated under the lock
   }
@@ -123,22 +126,22 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       self = this->shared_from_this();
     }
     if (arm_at != never) return arm(arm_at);
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.enqueue(w, now, later(now, timeout), a); });
   }
   void cancel(core_waiter& w) noexcept {
     const auto self = this->shared_from_this();
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.cancel(w, now, a); });
   }
   void open(core_waiter& w, duration patience) noexcept {
     const auto self = this->shared_from_this();
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.open(w, now, later(now, patience), a); });
   }
   void close(core_waiter* w, duration grace) noexcept {
     const auto self = this->shared_from_this();
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.close(w, now, grace, a); });
   }
   /// What happens to a connection between the grant and its holder.
@@ -158,24 +161,23 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     const lock_type lock(mutex_);
     e.trace.swap(trace);
   }
-  pool_error error_of(const core_waiter& w);
 
   // --- the pool ---------------------------------------------------------------------------------------------------
 
   void suspend() noexcept {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.suspend(now, a); });
   }
   void resume() noexcept {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.resume(now, a); });
   }
   void resize(std::size_t min, std::size_t max) {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.resize(min, max, now, a); });
   }
   void recycle() noexcept {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.recycle(now, a); });
   }
   pool_stats stats() {
@@ -203,7 +205,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
   /// The pool object goes away. Leases keep this alive until the last one is back.
   void shut_down() noexcept {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) {
       core_.shut_down(now, a);
       if (!core_.finished()) self_ = this->shared_from_this();
@@ -222,19 +224,20 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   /// The pattern of every event. The caller keeps this object alive.
   template <class Event>
-  void event(core_actions& a, Event what) noexcept {
+  void event(pool_actions& a, Event what) noexcept {
     {
       const lock_type lock(mutex_);
       shut();
       what(precise_now<Traits>());
       a.orders |= core_.has_orders();  // of what `shut()` found, where the event itself settled nothing
+      if (a.explain) look(a);
       admit();
     }
     perform(a);
   }
 
   void outdate(std::uint64_t generation) noexcept {
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.outdated(generation, now, a); });
   }
 
@@ -331,13 +334,15 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   /// Collecting may have left something to do.
   void catch_up() noexcept {
     const auto self = this->shared_from_this();
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.catch_up(now, a); });
   }
+  /// At the end of each step, under the lock and with the lane shut: how the pool is when somebody fails.
+  void look(pool_actions& a) noexcept;
   /// The first caller starts the pool, also one that does not wait.
   void begin() noexcept {
     const auto self = this->shared_from_this();
-    core_actions a;
+    pool_actions a;
     event(a, [&](tick now) { core_.begin(now, a); });
   }
   void shut() noexcept {
@@ -382,15 +387,15 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void release_slowly(entry& e, lease_end end, duration held, bool discarded = false) noexcept;
 
   // pool_perform.hpp: what the core asked for
-  void perform(core_actions& a) noexcept;
-  void complete(core_waiter& w, core_actions& a) noexcept;
+  void perform(pool_actions& a) noexcept;
+  void complete(core_waiter& w, pool_actions& a) noexcept;
   void deliver(core_waiter& w) noexcept;
-  void tell_changes(core_actions& a) noexcept;
-  void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, core_actions& a) noexcept;
+  void tell_changes(pool_actions& a) noexcept;
+  void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, pool_actions& a) noexcept;
   void overran(entry& e) noexcept;
   void note_unserved(entry& e, const std::string& server, const std::string& cause) noexcept;
   static std::string_view cause_of(const entry& e) noexcept;
-  void destroy(entry& e, core_actions& a) noexcept;
+  void destroy(entry& e, pool_actions& a) noexcept;
   void delete_entry(entry* e) noexcept;
   void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
   void arm(tick at) noexcept;
@@ -398,7 +403,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void on_timer() noexcept;
 
   // pool_ops.hpp: coroutines on connections
-  void start_connect(core_actions& a) noexcept;
+  void start_connect(pool_actions& a) noexcept;
   void start_op(entry& e, slot_action what) noexcept;
   void spawn(entry& e, slot_action what) noexcept;
   auto validate_by_policy(entry& e) {
@@ -413,12 +418,6 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
   void connect_succeeded(entry& e) noexcept;
   class loss;
-  struct connect_news {
-    std::uint64_t number = 0;
-    std::size_t failures_in_a_row = 0;
-    tick at{};
-  };
-  void note_connect_timeout(const connect_news& what) noexcept;
   static asio::awaitable<void, op_executor> run_connect(running_op op);
   static asio::awaitable<void, op_executor> run_validate(running_op op);
   static asio::awaitable<void, op_executor> run_reset(running_op op);
@@ -438,7 +437,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   mutable silence_report silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
-  std::uint64_t connects_ended_ = 0;  ///< which of them `last_error_` is of
+  const std::string no_answer_;  ///< `last_error_` of a connect that ran out of time
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};
   context_watch* watch_ = nullptr;

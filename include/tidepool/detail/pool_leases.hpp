@@ -34,7 +34,7 @@ template <class Connection, class Traits>
       checked_out(*e, duration::zero());
       return e;
     }
-    core_actions a;
+    pool_actions a;
     loss lost(*this, *e, "found broken before it was handed out");
     event(a, [&](tick at) {
       e->trace.swap(trace);
@@ -76,7 +76,7 @@ void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, dura
   } else if (end == lease_end::outdated) {
     e.cause = why_broken(*e.connection, "its server is of the wrong role, or went down");
   }
-  core_actions a;
+  pool_actions a;
   bool free = false;
   event(a, [&](tick now) {
     if (e.state == slot_state::gone) {
@@ -94,7 +94,7 @@ void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, dura
 template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::unpark(entry& e) noexcept {
   const auto self = this->shared_from_this();
-  core_actions a;
+  pool_actions a;
   event(a, [&](tick now) {
     core_.unpark(e, now, hung_up(e));
     core_.catch_up(now, a);
@@ -110,7 +110,7 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
     }
   }
   const auto self = this->shared_from_this();
-  core_actions a;
+  pool_actions a;
   bool taken_back = false;
   bool free = true;
   event(a, [&](tick now) {
@@ -134,47 +134,23 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
 }
 
 template <class Connection, class Traits>
-pool_error pool_impl<Connection, Traits>::error_of(const core_waiter& w) {
-  error_report out;
-  pool_stats now_stats;
-  std::array<lease_report, 8> holders;
-  out.last_connect_error.reserve(512);  // so that copying them under the lock rarely allocates
-  if constexpr (can::tells_waiting) out.silent_server.reserve(silence_report::most_text);
-  std::size_t held = 0;
-  bool owed = false;
+[[gnu::noinline]] void pool_impl<Connection, Traits>::look(pool_actions& a) noexcept {
+  a.explain = false;
+  failure_picture& out = a.picture.emplace();
   const tick now = precise_now<Traits>();
-  {
-    const lock_type lock(mutex_);
-    collect();
-    owed = core_.has_orders();
-    core_.snapshot(now_stats);
-    held = core_.holders(holders, now, [&](const core_slot& slot, lease_report& report) { add_waiting(slot, report, now); });
-    if constexpr (can::tells_waiting) {
-      const silence_report& found = silence();
-      out.silent = found.leases;
-      out.longest_silence = found.longest;
-      if (found.leases > 0) out.silent_server.assign(found.server);
-      now_stats.state = seen(now_stats.state);
-    }
-    out.last_connect_error.assign(last_error_, 0, 512);
-    out.last_connect_error_age = now - last_error_at_;
+  out.at = now;
+  out.pool = config_.name;
+  out.gauges = core_.gauges();
+  out.held = core_.holders(out.holders, now, [&](const core_slot& slot, lease_report& report) { add_waiting(slot, report, now); });
+  if constexpr (can::tells_waiting) {
+    const silence_report& found = silence();
+    out.silent = found.leases;
+    out.longest_silence = found.longest;
+    if (found.leases > 0) out.silent_server.assign(found.server);
+    out.gauges.state = seen(out.gauges.state);
   }
-  if (owed) catch_up();
-  out.pool = config_.name.view();
-  out.why = w.error;
-  out.waited = now - w.since;
-  out.state = now_stats.state;
-  out.breaker = now_stats.breaker;
-  out.active = now_stats.active_connections;
-  out.idle = now_stats.idle_connections;
-  out.connecting = now_stats.connecting;
-  out.validating = now_stats.validating;
-  out.resetting = now_stats.resetting;
-  out.closing = now_stats.closing;
-  out.max_size = now_stats.max_size;
-  out.waiting = now_stats.waiting;
-  out.holders.assign(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(held));
-  return pool_error(w.error, std::move(out));
+  out.last_connect_error.assign(std::string_view(last_error_).substr(0, out.last_connect_error.capacity()));
+  out.last_connect_error_age = now - last_error_at_;
 }
 
 }  // namespace tidepool::detail

@@ -67,7 +67,6 @@ class pool_impl<Connection, Traits>::loss {
   /// Under the lock, after the core has heard of it.
   void note(core_slot& slot, tick now) noexcept {
     if (!std::exchange(slot.died_unserved, false)) return;
-    ++pool_.connects_ended_;
     pool_.last_error_.swap(kept_);
     pool_.last_error_at_ = now;
     in_a_row_ = pool_.core_.failures_in_a_row();
@@ -111,7 +110,7 @@ struct caught {
 // --- starting -------------------------------------------------------------------------------------------------------
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
+void pool_impl<Connection, Traits>::start_connect(pool_actions& a) noexcept {
   std::unique_ptr<entry> e;
   try {
     e = std::make_unique<entry>(*this);
@@ -120,6 +119,7 @@ void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
     const lock_type lock(mutex_);
     shut();
     core_.connect_not_started(precise_now<Traits>(), a);
+    if (a.explain) look(a);
     return admit();
   }
   bool wanted = false;
@@ -127,6 +127,7 @@ void pool_impl<Connection, Traits>::start_connect(core_actions& a) noexcept {
     const lock_type lock(mutex_);
     shut();
     wanted = core_.register_connect(*e, precise_now<Traits>(), a);
+    if (a.explain) look(a);
     admit();
   }
   if (!wanted) return;
@@ -328,7 +329,7 @@ void pool_impl<Connection, Traits>::peer_hung_up() noexcept {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::look_at_hung_up() noexcept {
   look_posted_.exchange(false);  // and so after the bells of those who found it set
-  core_actions a;
+  pool_actions a;
   event(a, [&](tick now) { core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a); });
 }
 
@@ -338,7 +339,7 @@ void pool_impl<Connection, Traits>::look_at_hung_up() noexcept {
 template <class Connection, class Traits>
 template <class Event, class Report>
 void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) noexcept {
-  core_actions a;
+  pool_actions a;
   bool cared = false;
   bool free = false;
   std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
@@ -354,6 +355,7 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
       free = core_.let_go(e);
     }
     a.orders |= core_.has_orders();
+    if (a.explain) look(a);
     admit();
   }
   if (cared) report();
@@ -370,7 +372,6 @@ void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
-        ++connects_ended_;
         last_error_.swap(stale);
         created.connect_time = now - slot.born;
         slot.ready = true;
@@ -420,7 +421,6 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
-            ++connects_ended_;
             last_error_.swap(kept);
             last_error_at_ = now;
             core.connect_failed(slot, kind, now, a);
@@ -431,26 +431,6 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
                 }); });
     }
   }
-}
-
-/// A connect that never answered is reported when its time is up, not when its coroutine gives in. What has ended since is newer.
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::note_connect_timeout(const connect_news& what) noexcept {
-  std::string error;
-  try {
-    error =
-        "no answer within the connect timeout of " + std::to_string(std::chrono::duration<double>(config_.connect_timeout).count()) + " s";
-  } catch (...) {  // an empty text is all there is room for
-  }
-  std::string kept = error;
-  {
-    const lock_type lock(mutex_);
-    if (connects_ended_ == what.number) {
-      last_error_.swap(kept);
-      last_error_at_ = what.at;
-    }
-  }
-  tell([&] { return connect_failed_event{error, what.failures_in_a_row, failure_kind::transient}; });
 }
 
 }  // namespace tidepool::detail

@@ -8,7 +8,7 @@ namespace tidepool::detail {
 
 /// Goes on until nothing is left to do, what its own steps bring up included: a loop, so that a thousand closes do not recurse.
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
+void pool_impl<Connection, Traits>::perform(pool_actions& a) noexcept {
   for (;;) {
     while (core_waiter* w = a.done.pop_front()) complete(*w, a);
     tell_changes(a);
@@ -44,7 +44,7 @@ void pool_impl<Connection, Traits>::perform(core_actions& a) noexcept {
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) noexcept {
+void pool_impl<Connection, Traits>::complete(core_waiter& w, pool_actions& a) noexcept {
   if (w.slot && w.from_idle && !usable(*static_cast<entry&>(*w.slot).connection)) {
     entry& e = static_cast<entry&>(*w.slot);
     loss lost(*this, e, "found broken before it was handed out");
@@ -54,9 +54,11 @@ void pool_impl<Connection, Traits>::complete(core_waiter& w, core_actions& a) no
       const tick now = precise_now<Traits>();
       core_.bounce(w, now, a);
       lost.note(e, now);
+      if (a.explain) look(a);
     }
     return lost.tell();
   }
+  if (w.error != errc{} && w.explain) static_cast<explained_waiter&>(w).seen = a.share();
   deliver(w);
 }
 
@@ -72,7 +74,7 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::tell_changes(core_actions& a) noexcept {
+void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
   if (std::exchange(a.breaker_changed, false)) tell([&] { return breaker_event{a.breaker_from, a.breaker_to}; });
   if (std::exchange(a.state_changed, false)) tell([&] { return state_event{a.state_from, a.state_to, a.state_why}; });
   if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
@@ -81,7 +83,7 @@ void pool_impl<Connection, Traits>::tell_changes(core_actions& a) noexcept {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op,
-                                              core_actions& a) noexcept {
+                                              pool_actions& a) noexcept {
   entry& e = static_cast<entry&>(*todo.slot);
   switch (todo.what) {
     case slot_action::validate:
@@ -130,7 +132,7 @@ std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcep
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::destroy(entry& e, core_actions& a) noexcept {
+void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept {
   if (e.cause.empty() && e.reason == close_reason::broken) e.cause = why_broken(*e.connection, "its peer hung up");
   if (e.died_unserved) note_unserved(e, server_of(*e.connection), e.cause);
   e.connection.reset();
@@ -142,6 +144,7 @@ void pool_impl<Connection, Traits>::destroy(entry& e, core_actions& a) noexcept 
     } else {
       shut();
       core_.closed(e, precise_now<Traits>(), a);
+      if (a.explain) look(a);
       admit();
     }
   }
@@ -214,16 +217,27 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     const lock_type lock(timer_mutex_);
     timer_at_ = never;
   }
-  core_actions a;
+  pool_actions a;
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
-  connect_news timed_out;
+  std::size_t failures_in_a_row = 0;
+  std::string kept;
+  try {
+    kept = no_answer_;
+  } catch (...) {  // an empty text is all there is room for
+  }
   {
     const lock_type lock(mutex_);
     shut();
     const tick now = precise_now<Traits>();
     core_.tick_at(now, a, leaks);
-    if (a.connect_timed_out) timed_out = {++connects_ended_, core_.failures_in_a_row(), now};
+    if (a.connect_timed_out) {
+      // When its time is up, and not when its coroutine gives in.
+      failures_in_a_row = core_.failures_in_a_row();
+      last_error_.swap(kept);
+      last_error_at_ = now;
+    }
+    if (a.explain) look(a);
     admit();
     for (std::size_t i = 0; i < leaks.count; ++i) {
       const entry* e = static_cast<entry*>(leaks.items[i].slot);
@@ -231,7 +245,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
       add_waiting(*e, leaks.items[i].lease, now);
     }
   }
-  if (a.connect_timed_out) note_connect_timeout(timed_out);
+  if (a.connect_timed_out) tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient}; });
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;
     tell([&] {
