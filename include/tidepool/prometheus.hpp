@@ -118,6 +118,10 @@ std::string to_prometheus(const Range& pools, std::string_view prefix = "db_") {
   out.family("pool_min_size", "gauge", "Lower bound of the size.", [](const pool_stats& s) { return s.min_size; });
   out.family("pool_max_size", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
   out.family("pool_target_size", "gauge", "What scaling aims at.", [](const pool_stats& s) { return s.target_size; });
+  out.family("pool_min_idle", "gauge", "Connections to be kept spare.", [](const pool_stats& s) { return s.min_idle; });
+  out.family("pool_longest_silence_seconds", "gauge", "Longest wait for a silent server.",
+             [](const pool_stats& s) { return std::chrono::duration<double>(s.longest_silence).count(); });
+  out.family("pool_generation", "counter", "How often all connections were outdated.", [](const pool_stats& s) { return s.generation; });
   out.family("pool_utilization_ratio", "gauge", "Leased share of the open connections.",
              [](const pool_stats& s) { return s.utilization(); });
   out.family("pool_saturation_ratio", "gauge", "Leased share of the upper bound.", [](const pool_stats& s) { return s.saturation(); });

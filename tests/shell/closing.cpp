@@ -94,10 +94,17 @@ TEST_CASE("[INV-11] given a close under way, when others close as well, then all
   rig<> r(calm(1, 1));
   auto held = r.take();
   const auto began = r.sim.now();
-  auto a = r.start_close(10s);
-  r.sim.run_for(1s);
-  auto b = r.start_close(2s);
-  auto c = r.start_close(60s);
+  // Each begins alone, and the shortest comes first, between the others, or last.
+  const int shortest = GENERATE(0, 1, 2);
+  const auto one_of = [&](int place, duration grace) {
+    auto out = r.start_close(place == shortest ? began + 3s - r.sim.now() : grace);
+    r.settle();
+    r.sim.run_for(500ms);
+    return out;
+  };
+  auto a = one_of(0, 10s);
+  auto b = one_of(1, 40s);
+  auto c = one_of(2, 60s);
   r.sim.run_for(60s);
   CHECK(a->result == error_code());
   CHECK(b->result == error_code());

@@ -123,4 +123,59 @@ TEST_CASE(
   r.close_and_check();
 }
 
+// --- time works on what is parked, whether or not anybody asks for it ----------------------------------------------------
+
+TEST_CASE("given a parked lease that nobody asks for, when its time is up, then it is closed as one that lies idle", "[field-S5]") {
+  auto config = calm(0, 2);
+  auto reason = close_reason::idle;
+  SECTION("idle for too long") { config.idle_timeout = 10s; }
+  SECTION("too old") {
+    config.max_lifetime = 10s;
+    config.lifetime_jitter = 0;
+    reason = close_reason::lifetime;
+  }
+  parking_rig r(config);
+  r.open();
+  r.take().release();
+  r.take().release();
+  REQUIRE(r.server.counts().open == 1);
+  r.sim.run_for(60s);
+  CHECK(r.server.counts().open == 0);  // seen without a look at the pool, which would collect what is parked
+  CHECK(r.stats().closed(reason) == 1);
+  r.close_and_check();
+}
+
+TEST_CASE("given a parked lease that nobody asks for, when checks are due, then it is validated as one that lies idle", "[field-S5]") {
+  auto config = calm(0, 1);
+  config.health_check_interval = 5s;
+  parking_rig r(config);
+  r.open();
+  r.take().release();
+  r.take().release();
+  r.sim.run_for(60s);
+  const auto seen = r.stats().validations;
+  CHECK(seen >= 10);
+  CHECK(seen <= 13);
+  r.server.plan()[operation::ping].fails = 1;
+  r.sim.run_for(6s);
+  CHECK(r.server.counts().open == 0);
+  CHECK(r.stats().closed(close_reason::invalid) == 1);
+}
+
+TEST_CASE("given parked leases above a new bound, when nobody asks for them, then the surplus is closed at once", "[field-S5]") {
+  parking_rig r(calm(0, 4));
+  r.open();
+  {
+    auto a = r.take();
+    auto b = r.take();
+    auto c = r.take();
+  }
+  r.take().release();
+  r.pool->resize(0, 1);
+  r.sim.run_for(1s);
+  CHECK(r.server.counts().open == 1);
+  CHECK(r.stats().closed(close_reason::shrunk) == 2);
+  r.close_and_check();
+}
+
 }  // namespace
