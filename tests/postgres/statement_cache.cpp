@@ -288,6 +288,7 @@ TEST_CASE("given errors of all kinds, when it is judged whether the statement ha
   CHECK(judged("26000", "", "", 0));
   CHECK(judged("42P05", "", "", 0));
   CHECK_FALSE(judged("26000", "exec_stmt_raise", "PL/pgSQL function f() line 1 at RAISE", 0));
+  CHECK_FALSE(judged("26000", "exec_stmt_raise", "PL/pgSQL function f() line 1 at RAISE", 0, false));
   CHECK(judged("42883", "op_error", "", 28));
   CHECK_FALSE(judged("42883", "op_error", "", 0));
   CHECK_FALSE(judged("42883", "op_error", "PL/pgSQL function f() line 1 at PERFORM", 28));
@@ -413,6 +414,58 @@ TEST_CASE("given settings that change how literals are read, when they change, t
   CHECK_NOTHROW(run(task()));
 }
 
+TEST_CASE("given names that are defined anew, when cached statements look them up, then they find what is there now",
+          "[postgres][server][field-F5]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await pg::connection::connect(cached(16));
+    co_await c.script(
+        "drop type if exists cache_number cascade; create type cache_number as enum ('a', 'b'); drop table if exists cache_shadowed;"
+        "create table cache_shadowed as select 1 as n; drop function if exists cache_twice;"
+        "create function cache_twice(n numeric) returns int language sql as 'select 1'");
+    const auto all = [&c]() -> asio::awaitable<std::string> {
+      std::string out;
+      for (const char* sql : {"select cache_twice(7)::text", "select n::text from cache_shadowed",
+                              "select (oid = 'cache_named'::regproc)::text from pg_proc where proname = 'cache_named'"}) {
+        const auto got = co_await c.opt<std::string>(sql);
+        out += got.value_or("-") + " ";
+      }
+      co_return out;
+    };
+    co_await c.script("create or replace function cache_named() returns int language sql as 'select 1'");
+    std::string got;
+    for (int i = 0; i < 2; ++i) got = co_await all();
+    must(got == "1 1 true ", "before");
+    co_await c.exec("create function cache_twice(n int) returns int language sql as 'select 2'");
+    co_await c.script("drop function cache_named; create function cache_named() returns int language sql as 'select 2'");
+    co_await c.exec("create temp table cache_shadowed as select 3 as n");
+    for (int i = 0; i < 2; ++i) {
+      got = co_await all();
+      must(got == "2 3 true ", "after");
+    }
+    const int count = co_await prepared(c);
+    must(count == 3, "the old ones were closed");
+    // Within a transaction, and when that is undone.
+    auto body = [&](pg::transaction& t) -> asio::awaitable<void> {
+      co_await t.script("create function pg_temp.cache_other() returns int language sql as 'select 1'; drop function cache_twice(int)");
+      const int inside = co_await t.one<int>("select cache_twice(7)::text::int");
+      must(inside == 1, "within the transaction");
+      throw std::out_of_range("leave");
+    };
+    bool left = false;
+    try {
+      co_await c.transaction(body);
+    } catch (const std::out_of_range&) {
+      left = true;
+    }
+    got = co_await all();
+    must(left && got == "2 3 true ", "after it was undone");
+    co_await c.script(
+        "drop function cache_twice(int); drop function cache_twice(numeric); drop function cache_named; drop type cache_number");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given a stale plan within a transaction, when retries are allowed, then the whole body runs again",
           "[postgres][server][field-F8]") {
   NEEDS_SERVER();
@@ -508,7 +561,7 @@ TEST_CASE("given a name that somebody has taken, when its statement is used, the
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(8));
     const std::vector<Oid> any{0};  // as the server infers it
-    const auto name = pg::detail::statement_id("select 1 + $1", any, "", "").text();
+    const auto name = pg::detail::statement_id("select 1 + $1", any, "", c.parameter("search_path")).text();
     const std::string take = std::string("prepare ") + name.data() + " as select 0";
     for (int round = 0; round < 2; ++round) {
       co_await c.script("deallocate all; " + take);
@@ -568,13 +621,13 @@ TEST_CASE("given housekeeping that fails, when a statement is done, then its cal
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(1));
-    co_await c.exec("select $1::int", 1);
+    co_await c.exec("select 10 / $1::int", 1);
     // Dropped in a failed transaction, so to be closed later; and gone by then.
     co_await c.script("begin");
-    co_await c.exec("select $1::int", 1);
-    (void)co_await error_of(c.exec("select $1::int / 0", 1));
+    const auto failed = co_await error_of(c.exec("select 10 / $1::int", 0));
+    must(failed.is("22012"), "the statement's own error");
     co_await c.script("rollback");
-    (void)co_await error_of(c.exec("select 1/$1::int", 0));
+    must(c.session()->prepared.has_closing(), "to be closed later");
     co_await c.script("do $$begin execute 'deallocate all'; end$$");
     for (int i = 0; i < 4; ++i) {
       const int got = co_await c.one<int>("select $1::int + " + std::to_string(i), i);

@@ -261,7 +261,7 @@ class pipeline {
       co_return;
     }
     try {
-      entry.got = said.conclude(*s);
+      entry.got = said.conclude(*s, entry.what.sql());
     } catch (const error& failure) {
       if (failure.connection_lost()) throw;
       entry.failure = std::current_exception();

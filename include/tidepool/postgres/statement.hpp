@@ -141,6 +141,11 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   const char* const path = *s->reports_path ? PQparameterStatus(s->pg(), "search_path") : nullptr;
   const statement_key key(what.sql(), what.types(), s->means.text(), path == nullptr ? "" : path);
   const auto* found = cache.find(key);
+  if (found != nullptr && found->outdated) {
+    cache.drop(key.id);
+    found = nullptr;
+    co_await close_dropped(s, what.limit);
+  }
   const bool old = found != nullptr;
   result got;
   std::unique_ptr<error> failed;

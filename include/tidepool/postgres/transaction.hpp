@@ -81,6 +81,7 @@ constexpr void check_body() {
   static_assert(survives_co_await<Body>,
                 "GCC 12 destroys the captures of a temporary lambda in a co_await expression twice: name the lambda first, as in "
                 "`auto body = [...](auto& t) ...; co_await c.transaction(body);`, with std::ref(body) where it cannot be copied");
+  static_assert(std::is_constructible_v<std::decay_t<Body>, Body>, "a body is copied: lend one that cannot be with std::ref(body)");
 }
 template <class Body>
 using body_result = typename awaited<std::invoke_result_t<std::decay_t<Body>&, transaction&>>::type;

@@ -72,8 +72,8 @@ class outcome {
         break;
       default: {
         const char* const tag = PQcmdStatus(got.get());
-        // SET, and what begins as RESET, DISCARD, DEALLOCATE, CREATE, ALTER and DROP do.
-        if (*tag == 'S' ? tag[1] == 'E' && tag[2] == 'T' : *tag == 'R' || (*tag <= 'D' && *tag != 'B')) note_setting(tag);
+        // SET, and what begins as RESET, DISCARD, DEALLOCATE, DO, CREATE, ALTER and DROP do.
+        if (*tag == 'S' ? tag[1] == 'E' && tag[2] == 'T' : *tag == 'R' || (*tag <= 'D' && *tag != 'B')) heard_.take(tag);
         good_ = std::move(got);
       }
     }
@@ -102,9 +102,7 @@ class outcome {
   }
   /// The same where no result has to come.
   void check(session& s, std::string_view sql = {}) {
-    if (forgotten_) s.prepared.clear();
-    if (redefined_) s.prepared.drop_all();
-    if (set_) s.settings_changed(sql);
+    if (heard_.any() || creates(sql)) s.heard(heard_, sql);
     s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
@@ -132,11 +130,6 @@ class outcome {
     if (reason_ == errc::server) throw error(errc::server, hint, std::move(said));
     throw error(reason_, failure_ ? text_ + "; then" : text_, std::move(said));
   }
-  [[gnu::noinline]] void note_setting(std::string_view tag) noexcept {
-    forgotten_ = forgotten_ || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
-    redefined_ = redefined_ || redefines(tag);
-    set_ = set_ || tag == "SET" || tag == "RESET" || tag == "DISCARD ALL";
-  }
   /// The server's answer to a COPY that was given up here.
   bool is_own_doing(const PGresult* got) const {
     const char* const state = PQresultErrorField(got, PG_DIAG_SQLSTATE);
@@ -145,9 +138,7 @@ class outcome {
 
   result_handle good_;
   result_handle failure_;
-  bool forgotten_ = false;  ///< the server has no prepared statement any more
-  bool redefined_ = false;  ///< those it has may mean something else than their text by now
-  bool set_ = false;        ///< a setting was changed
+  heard_tags heard_;
   bool given_up_ = false;
   errc reason_ = errc::server;
   std::string text_;

@@ -181,9 +181,20 @@ class session {
   }
 
   /// After an answer: what the cache of statements has to know of it. `sql` is the text it is the answer to, where that is at hand.
-  void settings_changed(std::string_view sql) noexcept {
-    if (!may_change_meaning(sql, reports_path.value_or(false))) return;
-    means.changed(PQtransactionStatus(pg_) != PQTRANS_IDLE && is_set_local(sql));
+  void heard(const heard_tags& tags, std::string_view sql) noexcept {
+    if (tags.forgotten) prepared.clear();
+    const bool within = PQtransactionStatus(pg_) != PQTRANS_IDLE;
+    if (tags.defined || creates(sql)) {
+      prepared.outdate();
+      if (within) means.changed(true);
+    }
+    if (tags.set) {
+      const bool plans = may_change_plans(sql);
+      const bool local = within && is_set_local(sql);
+      if (plans && !local) prepared.outdate();
+      if (plans && within) means.changed(true);
+      if (may_change_meaning(sql, reports_path.value_or(false))) means.changed(local);
+    }
   }
   void answered() noexcept {
     if (means.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) means.transaction_ended();

@@ -98,8 +98,9 @@ class statement_cache {
     std::vector<Oid> types;
     std::string settings;
     std::string path;
-    bool sure;           ///< as far as known the server has it
-    bool sets_settings;  ///< it may change what statements mean
+    bool sure;              ///< as far as known the server has it
+    bool sets_settings;     ///< it may change what statements mean
+    bool outdated = false;  ///< a name in it may be another thing by now
 
     bool named() const noexcept { return name[0] != '\0'; }
     bool is(const statement_key& key) const noexcept {
@@ -146,13 +147,9 @@ class statement_cache {
     entries_.erase(at->second);
     index_.erase(at);
   }
-  /// The same for all of them.
-  void drop_all() {
-    for (const auto& each : entries_) {
-      if (each.named()) closing_.push_back(each.id);
-    }
-    index_.clear();
-    entries_.clear();
+  /// All of them are to be prepared anew when they are used again.
+  void outdate() noexcept {
+    for (auto& each : entries_) each.outdated = each.named();
   }
   /// The server does not have this one, so it may not have the others either: something has wiped them behind our back.
   void missing(const statement_id& id) {

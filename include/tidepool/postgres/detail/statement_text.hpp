@@ -48,6 +48,50 @@ inline bool names_a_moment(std::string_view sql) noexcept {
   return false;
 }
 
+/// What command tags tell about statements that were prepared before.
+struct heard_tags {
+  bool forgotten = false;  ///< the server has none of them any more
+  bool set = false;        ///< a setting was changed
+  bool defined = false;    ///< something was defined or changed whose name they may have looked up, which the server does not notice
+
+  bool any() const noexcept { return forgotten || set || defined; }
+  [[gnu::noinline]] void take(std::string_view tag) noexcept {
+    if (tag.empty()) return;
+    switch (tag.front()) {
+      case 'A': defined = defined || tag.starts_with("ALTER"); break;
+      case 'C': defined = defined || (tag.starts_with("CREATE") && tag != "CREATE INDEX"); break;
+      case 'D': {
+        const bool block = tag == "DO";
+        forgotten = forgotten || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+        set = set || block || tag == "DISCARD ALL";
+        // Of tables and their like the server does notice.
+        const bool relation = tag == "DROP TABLE" || tag == "DROP INDEX" || tag == "DROP VIEW" || tag == "DROP SEQUENCE";
+        defined = defined || block || (tag.starts_with("DROP") && !relation);
+        break;
+      }
+      case 'R': set = set || tag == "RESET"; break;
+      case 'S': set = set || tag == "SET"; break;
+      default: break;
+    }
+  }
+};
+
+/// CREATE TABLE AS has the tag of its SELECT.
+inline bool creates(std::string_view sql) noexcept {
+  if (sql.empty() || (sql.front() > '/' && sql.front() != 'c' && sql.front() != 'C')) return false;
+  return sql_scanner::same(first_word(sql), "create");
+}
+
+/// Whether a SET in this text may change how a statement is planned: a plan that was made before is kept.
+inline bool may_change_plans(std::string_view sql) noexcept {
+  if (sql.empty()) return true;
+  for (const std::string_view part :
+       {"enable_", "cost", "collapse", "geqo", "parallel", "mem", "jit", "plan_cache", "effective_", "constraint_exclusion"}) {
+    if (find_text(sql, part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 /// Whether a SET or RESET in this text may change what a statement means to the server's parser: where names are looked up, how literals
 /// are read. Text that is not known, empty here, may. Where the server reports `search_path`, that one needs no watching.
 inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcept {
@@ -82,20 +126,6 @@ inline bool is_set_local(std::string_view sql) noexcept {
   if (!sql_scanner::same(at.word(), "set")) return false;
   at.skip_blanks();
   return sql_scanner::same(at.word(), "local") && sql.find(';') == std::string_view::npos;
-}
-
-/// Whether a command, by its tag, may change which function, operator, cast or type a statement ought to mean, or what a domain allows: a
-/// statement that was prepared before keeps what it meant, and the server does not notice.
-inline bool redefines(std::string_view tag) noexcept {
-  for (const std::string_view verb : {"CREATE ", "ALTER ", "DROP "}) {
-    if (!tag.starts_with(verb)) continue;
-    const auto what = tag.substr(verb.size());
-    for (const std::string_view kind :
-         {"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "OPERATOR", "CAST", "DOMAIN", "TYPE", "TEXT SEARCH", "COLLATION", "EXTENSION"}) {
-      if (what.starts_with(kind)) return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace tidepool::postgres::detail
