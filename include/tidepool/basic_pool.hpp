@@ -18,6 +18,8 @@ namespace tidepool {
 
 /// A pool of connections. Everything in it is safe to call from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
+/// The context of that executor has to be there until then: it must not be destroyed while a coroutine or handler of it waits in a pool of
+/// another context. Close or destroy the pool first, and let the callers' context run until they have been told.
 ///
 /// Destroying the pool is safe at any time: waiting callers fail with `errc::closed`, leases stay usable and are destroyed when they end.
 /// Only an awaitable that nobody has begun to await must not be begun any more.
