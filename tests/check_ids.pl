@@ -2,7 +2,7 @@
 #
 # Rows of the conformance list and bugs of other pools: each id of the first column is in the name of a test, or the row says that it does
 # not apply or cannot be expressed, or (bugs only) it names an invariant or a row of the list that does have such a test. Files that a
-# row names exist. Every id in a test's name is explained in README.md.
+# row names exist. Every id in a test's name is explained in README.md. The same goes for findings of the field, which are tags: [field-F1].
 use strict;
 use warnings;
 
@@ -15,6 +15,11 @@ for my $file (glob "$root/*/*.cpp") {
     my $name = $1;
     $named{$1} = $file while $name =~ /\[((?:INV-|[A-Z])\d+)\]/g;
   }
+  # The tags are a second argument; a macro may stand between a name and its tags.
+  while ($text =~ /((?:"(?:[^"\\]|\\.)*"\s*)+)\)/g) {
+    my $tags = $1;
+    $named{$1} = $file while $tags =~ /\[(field-\w+)\]/g;
+  }
 }
 die "no tests below $root\n" unless %named;
 
@@ -22,7 +27,7 @@ open(my $readme, '<', "$root/README.md") or die "README.md: $!\n";
 my ($section, %explained, $rows) = ('');
 while (my $line = <$readme>) {
   if ($line =~ /^## (.*)/) { $section = $1; next; }
-  next unless $line =~ /^\| *((?:INV-|[A-Z])\d+.*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
+  next unless $line =~ /^\| *((?:INV-|field-|[A-Z])\w*\d+.*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
   my ($first, $tests) = ($1, defined $3 ? $3 : $2);
   ++$rows;
   for my $where ($tests =~ m{\b((?:unit|core|shell|simulator|threads|postgres|faults)/\w+)}g) {
@@ -30,7 +35,7 @@ while (my $line = <$readme>) {
   }
   my $excused = $tests =~ /does not apply|not expressible/;
   my $by_other = grep { $named{$_} } $tests =~ /\b(INV-\d+|[A-Z]\d{1,2})\b/g;
-  for my $id ($first =~ /\b(INV-\d+|[A-Z]\d+)\b/g) {
+  for my $id ($first =~ /\b(INV-\d+|field-\w+|(?<!-)[A-Z]\d+)\b/g) {
     $explained{$id} = 1;
     next if $section =~ /^Invariants/ || $named{$id} || $excused || ($id =~ /^B/ && $by_other);
     push @wrong, "$id: no test carries it in its name";
