@@ -51,7 +51,7 @@ class alarm_observer {
   void on_event(std::string_view, const tidepool::destroyed_event& e) {
     using tidepool::close_reason;
     if (e.reason == close_reason::broken || e.reason == close_reason::invalid || e.reason == close_reason::reset_failed ||
-        e.reason == close_reason::recycled) {
+        e.reason == close_reason::recycled || e.reason == close_reason::outdated) {
       diary_->alarm(std::string("destroyed: ") + tidepool::to_string(e.reason));
     }
   }

@@ -50,6 +50,7 @@ struct core_slot : list_hook {
   bool returns_slowly = false;  ///< its return is to be seen by `returned()`
   bool on_trial = false;        ///< made while it was in doubt whether new connections live
   bool died_unserved = false;   ///< lost soon after its connect, before it served anybody: a failed connect
+  bool answered = false;        ///< its server did since the connect; kept only with a validation of the policy's own
   bool overran = false;         ///< its operation took too long
   bool cancel_wanted = false;   ///< its operation is to end before it began
   bool aborting = false;        ///< the shell is shutting its socket
@@ -67,9 +68,8 @@ struct core_slot : list_hook {
   tick listed{};       ///< `checked_out` as the order of checkouts knows it
   tick fresh_until{};  ///< may be handed out without a look until then
   tick idle_since{};
-  tick last_ok{};       ///< when its server last answered
-  tick validated_at{};  ///< by the pool, the connect included
-  tick sampled_at{};    ///< precise clock at checkout of a sampled lease, else zero
+  tick last_ok{};     ///< when its server last answered; with a validation of the policy's own, when it last passed that
+  tick sampled_at{};  ///< precise clock at checkout of a sampled lease, else zero
   std::uint64_t next_sample = 0;
   std::uint64_t last_sample = 0;
   std::uint64_t sample_weight = 1;

@@ -96,10 +96,7 @@ class pool_core {
   /// By the holder: false when this lease is to come back by the book.
   bool park(core_slot& slot, tick now, tick last_ok) noexcept {
     if (now >= slot.retire.at || slot.by_the_book || !slot.label.empty()) return false;
-    if (last_ok > slot.last_ok) {
-      slot.last_ok = last_ok;
-      refresh(slot);
-    }
+    note_answer(slot, last_ok);
     slot.parked_at = now;
     slot.checked_out = never;
     return true;
@@ -320,10 +317,19 @@ class pool_core {
       learn(usual_hold_, held);
     }
     if (!slot.label.empty()) slot.label.assign({});
-    if (last_ok > slot.last_ok) {
-      slot.last_ok = last_ok;
+    note_answer(slot, last_ok);
+  }
+  void note_answer(core_slot& slot, tick at) noexcept {
+    if constexpr (OwnValidation) {
+      slot.answered |= at > slot.born;
+    } else if (at > slot.last_ok) {
+      slot.last_ok = at;
       refresh(slot);
     }
+  }
+  static bool has_served(const core_slot& slot) noexcept {
+    if constexpr (OwnValidation) return slot.answered;
+    return slot.last_ok > slot.born;
   }
   /// Takes into account what happened to a leased slot in the fast lane.
   void fold(core_slot& slot) noexcept {
@@ -337,13 +343,13 @@ class pool_core {
   /// It is lost. Soon after its connect, and before it served anybody, that is a failed connect, or connecting to something that takes
   /// logins and then hangs up would go on without a pause. `earlier`: leases before; `answered`: the server's last answer if that is known.
   void note_loss(core_slot& slot, std::uint64_t earlier, tick answered, tick now) noexcept {
-    const bool served = slot.last_ok > slot.born || (earlier > 0 && answered == tick{});
+    const bool served = has_served(slot) || (earlier > 0 && answered == tick{});
     if (served || now >= later(slot.born, config_.retry_delay)) return;
     slot.died_unserved = gate_.died_unserved(slot.wave, now, random_);
   }
   /// It came back, or answered.
   void note_service(const core_slot& slot, tick answered) noexcept {
-    if (slot.on_trial && (answered == tick{} || slot.last_ok > slot.born)) gate_.proved();
+    if (slot.on_trial && (answered == tick{} || has_served(slot))) gate_.proved();
   }
   void unreport(core_slot& slot) noexcept { slot.leak_reported = slot.returns_slowly = slot.on_trial = false; }
   bool worn_out(const core_slot& slot) const noexcept {
@@ -355,16 +361,11 @@ class pool_core {
     slot.fresh_until = slot.retire.at;
     if constexpr (OwnValidation) {
       // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
-      const tick due = std::min(health_.fresh_until(slot.validated_at), later(slot.validated_at, health_.interval()));
+      const tick due = std::min(health_.fresh_until(slot.last_ok), later(slot.last_ok, health_.interval()));
       slot.fresh_until = std::min(slot.fresh_until, due);
     } else if constexpr (CanValidate) {
       slot.fresh_until = std::min(slot.fresh_until, health_.fresh_until(slot.last_ok));
     }
-  }
-  /// When it was last found to be as it should.
-  static tick looked_at(const core_slot& slot) noexcept {
-    if constexpr (OwnValidation) return slot.validated_at;
-    return slot.last_ok;
   }
 
   void start(tick now) noexcept;

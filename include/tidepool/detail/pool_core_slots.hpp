@@ -40,7 +40,7 @@ TIDEPOOL_CORE(void)::connected(core_slot& slot, tick now, core_actions& a) noexc
   ++totals_.connections_created;
   totals_.connect_time.record(now - slot.born);
   learn(usual_connect_, now - slot.born);
-  slot.born = slot.last_ok = slot.validated_at = slot.idle_since = now;
+  slot.born = slot.last_ok = slot.idle_since = now;
   if constexpr (lifetime_policy::enabled) {
     slot.hard_limit = lifetime_.hard_limit(now);
     slot.retire.at = std::min(slot.hard_limit, lifetime_.soft_limit(now, random_.unit()));
@@ -69,7 +69,8 @@ TIDEPOOL_CORE(void)::validated(core_slot& slot, bool ok, tick now, core_actions&
   const bool in_place = slot.background_check;
   end_op(slot);
   if (ok) {
-    slot.last_ok = slot.validated_at = now;
+    slot.last_ok = now;
+    slot.answered = true;
     refresh(slot);
     note_service(slot, now);
   } else {
@@ -146,8 +147,8 @@ TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions
   end_op(slot);
   ++totals_.resets;
   if (ok) {
-    slot.last_ok = slot.idle_since = now;
-    refresh(slot);
+    slot.idle_since = now;
+    note_answer(slot, now);
     note_service(slot, now);
     make_available(slot, now, true, a);
   } else {

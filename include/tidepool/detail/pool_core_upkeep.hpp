@@ -185,7 +185,7 @@ TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
   if constexpr (CanCheck) {
     while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
       core_slot* slot = idle_.sweep_next();
-      const bool checked = looked_at(*slot) > doubted_ && now < later(looked_at(*slot), health_.interval() / 2);
+      const bool checked = slot->last_ok > doubted_ && now < later(slot->last_ok, health_.interval() / 2);
       if (slot->state == slot_state::idle && !checked) check_in_place(*slot, now);
     }
   }

@@ -5,8 +5,11 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "../traits.hpp"
 #include "core_types.hpp"
@@ -43,6 +46,12 @@ struct no_bell {};
 template <class Connection, class Traits>
 class pool_impl;
 
+/// What is told of a connection; made where somebody is told.
+struct entry_words {
+  std::string server;  ///< what the connection says of itself
+  std::string cause;   ///< why it is destroyed
+};
+
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
@@ -52,8 +61,16 @@ struct pool_entry : core_slot {
   bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
   std::shared_ptr<op_state<Traits>> op;
   std::unique_ptr<stack_trace> trace;
-  std::string server;  ///< what the connection says of itself, where somebody is told of it
-  std::string cause;   ///< why it is destroyed, in words
+  std::unique_ptr<entry_words> words;
+
+  std::string_view server() const noexcept { return words ? std::string_view(words->server) : std::string_view(); }
+  std::string_view cause() const noexcept { return words ? std::string_view(words->cause) : std::string_view(); }
+  /// Out of memory, it is not kept.
+  void keep_words(std::string entry_words::*which, std::string text) noexcept {
+    if (text.empty()) return;
+    if (!words) words.reset(new (std::nothrow) entry_words);
+    if (words) (*words).*which = std::move(text);
+  }
   [[no_unique_address]] std::conditional_t<has_watch<reached_t<Connection>>, hangup_bell, no_bell> bell;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
 

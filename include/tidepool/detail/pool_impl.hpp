@@ -393,7 +393,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void tell_changes(pool_actions& a) noexcept;
   void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, pool_actions& a) noexcept;
   void overran(entry& e) noexcept;
-  void note_unserved(entry& e, const std::string& server, const std::string& cause) noexcept;
+  void note_unserved(entry& e, std::string_view server, std::string_view cause) noexcept;
   static std::string_view cause_of(const entry& e) noexcept;
   void destroy(entry& e, pool_actions& a) noexcept;
   void delete_entry(entry* e) noexcept;

@@ -74,7 +74,7 @@ void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, dura
   if (end == lease_end::broken) {
     lost.emplace(*this, e, discarded ? "discarded by its holder" : hung_up(e) ? "its peer hung up" : "found broken at its return");
   } else if (end == lease_end::outdated) {
-    e.cause = why_broken(*e.connection, "its server is of the wrong role, or went down");
+    e.keep_words(&entry_words::cause, why_broken(*e.connection, "its server is of the wrong role, or went down"));
   }
   pool_actions a;
   bool free = false;

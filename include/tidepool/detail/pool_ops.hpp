@@ -51,15 +51,18 @@ class pool_impl<Connection, Traits>::running_op {
 template <class Connection, class Traits>
 class pool_impl<Connection, Traits>::loss {
  public:
-  loss(pool_impl& pool, const core_slot& slot, const std::string& server, const std::string& cause) noexcept : pool_(pool) {
+  loss(pool_impl& pool, const core_slot& slot, std::string_view server, std::string_view cause) noexcept : pool_(pool) {
     try {
-      text_ = "connection " + std::to_string(slot.id) + (server.empty() ? "" : " to " + server) + " was lost before it served anybody: ";
+      text_ = "connection " + std::to_string(slot.id) + (server.empty() ? "" : " to ") + std::string(server) +
+              " was lost before it served anybody: ";
       text_ += cause;
       kept_ = text_.substr(0, 512);
     } catch (...) {  // an empty text is all there is room for
     }
   }
-  loss(pool_impl& pool, entry& e, std::string cause) noexcept : loss(pool, e, server_of(*e.connection), cause) { e.cause.swap(cause); }
+  loss(pool_impl& pool, entry& e, std::string cause) noexcept : loss(pool, e, server_of(*e.connection), cause) {
+    e.keep_words(&entry_words::cause, std::move(cause));
+  }
   loss(pool_impl& pool, entry& e, const char* found) noexcept : loss(pool, e, why_broken(*e.connection, found)) {}
   loss(const loss&) = delete;
   loss& operator=(const loss&) = delete;
@@ -367,7 +370,10 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   std::string stale;
   std::string server;
-  if constexpr (names_servers) e.server = server = server_of(*e.connection);
+  if constexpr (names_servers) {
+    server = server_of(*e.connection);
+    e.keep_words(&entry_words::server, server);
+  }
   created_event created{e.id, {}, server};
   end_op(
       e,
@@ -387,7 +393,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
   switch (what) {
     case slot_action::validate: {
       loss lost(*this, e, error);
-      const std::string server = e.server;
+      const std::string server(e.server());
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {

@@ -105,13 +105,13 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, st
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::overran(entry& e) noexcept {
   if (e.reason == close_reason::invalid) {
-    tell([&] { return health_failed_event{e.id, cause_of(e), e.server}; });
+    tell([&] { return health_failed_event{e.id, cause_of(e), e.server()}; });
   }
-  note_unserved(e, e.server, std::string(cause_of(e)));
+  note_unserved(e, e.server(), cause_of(e));
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::note_unserved(entry& e, const std::string& server, const std::string& cause) noexcept {
+void pool_impl<Connection, Traits>::note_unserved(entry& e, std::string_view server, std::string_view cause) noexcept {
   loss lost(*this, e, server, cause);
   {
     const lock_type lock(mutex_);
@@ -123,18 +123,21 @@ void pool_impl<Connection, Traits>::note_unserved(entry& e, const std::string& s
 template <class Connection, class Traits>
 std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcept {
   switch (e.reason) {
-    case close_reason::invalid: return e.overran ? std::string_view("no answer within the validation timeout") : e.cause;
-    case close_reason::reset_failed: return e.overran ? std::string_view("no answer within the reset timeout") : e.cause;
-    case close_reason::broken: return e.cause;
-    case close_reason::outdated: return e.cause.empty() ? std::string_view("another connection found that the servers changed") : e.cause;
+    case close_reason::invalid: return e.overran ? std::string_view("no answer within the validation timeout") : e.cause();
+    case close_reason::reset_failed: return e.overran ? std::string_view("no answer within the reset timeout") : e.cause();
+    case close_reason::broken: return e.cause();
+    case close_reason::outdated:
+      return e.cause().empty() ? std::string_view("another connection found that the servers changed") : e.cause();
     default: return {};
   }
 }
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept {
-  if (e.cause.empty() && e.reason == close_reason::broken) e.cause = why_broken(*e.connection, "its peer hung up");
-  if (e.died_unserved) note_unserved(e, server_of(*e.connection), e.cause);
+  if (e.reason == close_reason::broken && e.cause().empty()) {
+    e.keep_words(&entry_words::cause, why_broken(*e.connection, "its peer hung up"));
+  }
+  if (e.died_unserved) note_unserved(e, server_of(*e.connection), e.cause());
   e.connection.reset();
   bool free = true;
   {
@@ -156,7 +159,7 @@ void pool_impl<Connection, Traits>::delete_entry(entry* e) noexcept {
   const std::unique_ptr<entry> owned(e);
   const std::shared_ptr<pool_impl> keep = std::move(owned->keep);
   if (owned->ready)
-    tell([&] { return destroyed_event{owned->id, owned->reason, precise_now<Traits>() - owned->born, owned->server, cause_of(*owned)}; });
+    tell([&] { return destroyed_event{owned->id, owned->reason, precise_now<Traits>() - owned->born, owned->server(), cause_of(*owned)}; });
 }
 
 template <class Connection, class Traits>
