@@ -126,7 +126,7 @@ inline asio::awaitable<void> ready_cache(session_ptr s, duration limit) {
 /// which is always right.
 inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   // One limit for all that is sent.
-  const auto due = later(clock::now(), what.limit);
+  const auto due = what.limit == no_limit ? clock::time_point::max() : later(clock::now(), what.limit);
   const auto left = [&what, due] {
     return what.limit == no_limit ? what.limit : std::max<duration>(due - clock::now(), std::chrono::milliseconds(1));
   };
