@@ -504,7 +504,6 @@ TEST_CASE("[C9] given a max_size without measure, when a pool is made, then it c
   CHECK(r.server.counts().connects == 1);
 }
 
-
 TEST_CASE("given a caller whose thread is busy, when its wait has failed, then its error tells the pool of that moment", "[field-N8]") {
   asio::io_context mine;
   asio::io_context theirs;
@@ -543,6 +542,30 @@ TEST_CASE("given a caller whose thread is busy, when its wait has failed, then i
   CHECK(report->holders[0].label.view() == "the night's work");
   CHECK(report->waited <= failed - asked);
   CHECK(std::string(report->bottleneck()) == "every connection is leased");
+}
+
+TEST_CASE("given a caller failed by the end of the pool, when it is cancelled before it runs, then it has failed, in peace", "[field-N8]") {
+  asio::io_context mine;
+  asio::io_context theirs;
+  auto pool = std::make_unique<plain_pool>(mine, make_plain, calm(0, 1));
+  pool->suspend();
+  asio::cancellation_signal signal;
+  std::optional<error_code> result;
+  auto ask = [&]() -> asio::awaitable<void> {
+    try {
+      auto never = co_await pool->acquire(10s);
+    } catch (const std::system_error& e) {
+      result = e.code();
+    }
+  };
+  asio::co_spawn(theirs, ask, asio::bind_cancellation_slot(signal.slot(), asio::detached));
+  theirs.poll();
+  REQUIRE(pool->stats().waiting == 1);
+  pool.reset();
+  signal.emit(asio::cancellation_type::terminal);
+  theirs.run();
+  REQUIRE(result);
+  CHECK(*result == errc::closed);
 }
 
 }  // namespace

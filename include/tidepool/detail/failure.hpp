@@ -39,17 +39,27 @@ struct pool_actions : core_actions {
   std::optional<failure_picture> picture;
   failure_ptr seen;
 
-  /// Without the lock. Null when there is no memory for it.
-  const failure_ptr& share() noexcept {
+  /// Without the lock. Null when there is no memory for it. Keeps the pool as well: until its coroutine runs, a caller may be cancelled,
+  /// and asks the pool for it.
+  const failure_ptr& share(std::shared_ptr<const void> pool) noexcept {
     if (picture) {
       try {
-        seen = std::make_shared<const failure_picture>(*picture);
+        auto made = std::make_shared<const kept_picture>(kept_picture{*picture, pool});
+        seen = failure_ptr(made, &made->picture);
       } catch (...) {
+        seen.reset();
       }
       picture.reset();
     }
+    if (!seen) seen = failure_ptr(std::move(pool), nullptr);
     return seen;
   }
+
+ private:
+  struct kept_picture {
+    failure_picture picture;
+    std::shared_ptr<const void> pool;
+  };
 };
 
 /// The whole story, put into words by the caller's own thread.

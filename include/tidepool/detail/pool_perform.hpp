@@ -58,7 +58,7 @@ void pool_impl<Connection, Traits>::complete(core_waiter& w, pool_actions& a) no
     }
     return lost.tell();
   }
-  if (w.error != errc{} && w.explain) static_cast<explained_waiter&>(w).seen = a.share();
+  if (w.error != errc{} && w.explain) static_cast<explained_waiter&>(w).seen = a.share(this->shared_from_this());
   deliver(w);
 }
 
