@@ -18,6 +18,7 @@ TEST_CASE("[L1] given leases, waiters and operations, when the pool is destroyed
   auto b = r.take();
   r.server.plan()[operation::connect].hangs = 1;
   auto waiter = r.asked(10s, how);  // needs a connect, which hangs
+  r.sim.run_for(1s);                // and which is begun when no lease has come back by then
   CHECK(r.stats().connecting == 1);
   r.pool.reset();
   CHECK(waiter->pending());
