@@ -106,7 +106,9 @@ TEST_CASE("given a COMMIT that takes long, when its caller cancels, then the ser
     auto admin = co_await connect();
     for (const bool commits : {true, false}) {
       co_await make_table(admin);
-      auto c = co_await connect();
+      pg::options settings(server());
+      settings.cancel_timeout = 20s;  // a loaded machine takes its time
+      auto c = co_await pg::connection::connect(settings);
       co_await c.script(slow_commit);
       const int pid = c.backend_pid();
       auto body = [&](pg::transaction& t) -> asio::awaitable<void> {

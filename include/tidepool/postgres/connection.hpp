@@ -66,7 +66,7 @@ class connection : public queries<connection> {
   /// be committed; `outcome_unknown` when COMMIT was sent and its answer is missing, and only then; `connection_lost` when the connection
   /// was lost before, so that nothing is committed. Cancellation: the body is cancelled, its statement on the server too; the
   /// transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends. Cancelled in
-  /// COMMIT: what the server still answers within `cancel_timeout` counts, and without an answer it is `outcome_unknown`.
+  /// COMMIT: what the server still answers within a quarter of `cancel_timeout` counts, and without an answer it is `outcome_unknown`.
   ///
   /// With `retries` the whole body runs again after an error that is `retryable()`: serialisation failure, deadlock, a stale cached
   /// statement. Whatever it does outside the database it then does again.

@@ -138,11 +138,15 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
     // What perform() would ask first is asked here: it may fail, and it is not COMMIT.
     if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
     before = s->requests_sent;
+    s->cancel_within = s->settings().cancel_timeout / 4;  // COMMIT answers soon, or nobody knows when
     answer = co_await perform(s, bounded(request::simple("commit"), limit));
+    s->cancel_within = no_limit;
   } catch (const error& failure) {
+    s->cancel_within = no_limit;
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
   } catch (const std::system_error&) {
     // Cancelled. When that was before anything was sent, or the server has cancelled COMMIT, it is all there is to tell.
+    s->cancel_within = no_limit;
     if (!sent() || (!s->broken && PQtransactionStatus(s->pg()) == PQTRANS_IDLE)) throw;
     failed = std::make_unique<error>(errc::outcome_unknown,
                                      "COMMIT was sent and cancelled before its answer came: committed or not, nobody knows");

@@ -309,6 +309,7 @@ class session {
   meaning means = {};
   std::optional<bool> reports_path = {};  ///< whether the server tells when `search_path` changes; empty: nobody has looked
   std::uint64_t statements_named = 0;     ///< prepared so far
+  duration cancel_within = no_limit;      ///< below `cancel_timeout`: where waiting longer for a cancelled caller tells nothing more
   std::uint64_t requests_sent = 0;        ///< put on the wire so far
   std::deque<notification> inbox = {};
 };

@@ -43,7 +43,8 @@ inline void begin_stop(session& s, stopping::cause why, bool throws) {
   stop.why = why;
   stop.limit = s.limits.each();
   stop.silent_since = since == clock::time_point() ? now : since;
-  stop.until = later(now, s.settings().cancel_timeout);
+  stop.until =
+      later(now, why == stopping::cause::cancelled ? std::min(s.settings().cancel_timeout, s.cancel_within) : s.settings().cancel_timeout);
   stop.next_request = now;
   stop.pause = std::chrono::milliseconds(50);
   stop.throws = throws;
