@@ -123,7 +123,6 @@ class session {
   /// Reads what libpq has received beyond the end of the last statement: no system call. False when that is the end of the session, which
   /// can come in one piece with an answer.
   bool sound() noexcept {
-    out_of_step_ = false;
     (void)PQisBusy(pg_);  // parses
     take_notifications();
     unread = false;
