@@ -239,7 +239,7 @@ class workload {
         taken = co_await b.pool->acquire(timeout);
       }
     } catch (const tidepool::pool_error& e) {
-      b.explain(e);
+      b.explain(a, e);
       b.sim->note(static_cast<std::uint64_t>(e.code().value()));
     } catch (const std::system_error& e) {
       reached = false;

@@ -151,6 +151,11 @@ template <class Connection, class Traits>
   }
   out.last_connect_error.assign(std::string_view(last_error_).substr(0, out.last_connect_error.capacity()));
   out.last_connect_error_age = now - last_error_at_;
+  if (last_error_.empty() && core_.failures_in_a_row() > 0) {
+    // Counted under this lock; which connection it was, and why, is known when the event is told.
+    out.last_connect_error.assign("a connection was lost before it served anybody");
+    out.last_connect_error_age = {};
+  }
 }
 
 }  // namespace tidepool::detail
