@@ -373,8 +373,8 @@ TEST_CASE("given logins that work and connections that die in their first lease,
 TEST_CASE("given connections that die before they serve, when callers count, then breaker and max_retries refuse them", "[field-L7]") {
   auto config = calm(0, 1);
   const bool by_breaker = GENERATE(false, true);
-  config.max_retries = by_breaker ? no_limit : 2;
-  config.breaker_threshold = by_breaker ? 3 : no_limit;
+  config.max_retries = by_breaker ? std::size_t{no_limit} : 2;
+  config.breaker_threshold = by_breaker ? 3 : std::size_t{no_limit};
   rig r(config);
   auto& w = r.acquire(1h);
   r.connect_ok();

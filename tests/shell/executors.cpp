@@ -13,13 +13,13 @@ namespace {
 
 using namespace tidepool_tests;
 
-struct plain {};
-asio::awaitable<plain> make_plain() { co_return plain{}; }
-using plain_pool = tidepool::basic_pool<plain>;
+struct nothing_known {};
+asio::awaitable<nothing_known> make_empty() { co_return nothing_known{}; }
+using plain_pool = tidepool::basic_pool<nothing_known>;
 
 /// A pool of one connection on a context of its own; the connection is leased.
 struct busy_pool {
-  busy_pool() : pool(context, make_plain, calm(0, 1)) {
+  busy_pool() : pool(context, make_empty, calm(0, 1)) {
     pool.async_acquire(10s, [this](error_code, plain_pool::lease got) { held = std::move(got); });
     while (!held) context.run_one();
   }

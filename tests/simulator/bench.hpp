@@ -95,14 +95,14 @@ class bench_base {
 
   std::optional<failure> failed;
   tally sums;
-  void connect_ended(bool failed) {
-    if (last_connect_failed != failed) connects_differ_since = now();
-    last_connect_failed = failed;
+  void connect_ended(bool in_vain) {
+    if (last_connect_failed != in_vain) connects_differ_since = now();
+    last_connect_failed = in_vain;
   }
 
   bool last_connect_failed = false;
   time_point connects_differ_since{};  ///< when connects began to end as the last one did
-  bool lost_unserved = false;  ///< ever: a connect that then succeeded proves nothing
+  bool lost_unserved = false;          ///< ever: a connect that then succeeded proves nothing
 };
 
 /// Notes what it is told, and now and then calls the pool from inside. A pool parks no lease whose return somebody wants to hear of.
@@ -359,7 +359,8 @@ class bench : public bench_base {
   void explain(const attempt& a, const tidepool::pool_error& e) {
     const auto& r = e.report();
     ++sums.checks;
-    if (e.code() == errc::connect_failed && r.last_connect_error.empty()) fail("INV-22", "connecting failed, but the report does not say how");
+    if (e.code() == errc::connect_failed && r.last_connect_error.empty())
+      fail("INV-22", "connecting failed, but the report does not say how");
     const bool as_now = connects_differ_since + sim->coarse_lag() < a.began + r.waited;
     // After a loss that counts as a failed connect, one that succeeds proves nothing.
     const bool doubtful = lost_unserved && !last_connect_failed;

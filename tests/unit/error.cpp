@@ -11,20 +11,20 @@ namespace {
 
 using namespace tidepool;
 
-constexpr errc all[] = {errc::timeout,        errc::closed,    errc::queue_full, errc::circuit_open,
-                        errc::connect_failed, errc::cancelled, errc::empty_lease};
+constexpr errc every_code[] = {errc::timeout,        errc::closed,    errc::queue_full, errc::circuit_open,
+                               errc::connect_failed, errc::cancelled, errc::empty_lease};
 
 TEST_CASE(
     "given every error of the pool, when it becomes an error code, then it is a failure of the pool's category with words of its own") {
   std::set<std::string> words;
-  for (const errc e : all) {
+  for (const errc e : every_code) {
     const std::error_code code = e;
     CHECK(code);
     CHECK(code == e);
     CHECK(&code.category() == &pool_category());
     words.insert(code.message());
   }
-  CHECK(words.size() == std::size(all));
+  CHECK(words.size() == std::size(every_code));
   CHECK(std::string(pool_category().name()) == "tidepool");
   CHECK_FALSE(std::error_code(errc{}));
 }

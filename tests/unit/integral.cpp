@@ -11,7 +11,7 @@ using tidepool::detail::count_integral;
 using tidepool::detail::tick;
 using namespace std::chrono_literals;
 
-constexpr tick step(1'024);  // what it counts in
+constexpr tick grain(1'024);  // what it counts in
 
 TEST_CASE("given nothing that came, when the integral is taken, then it is zero") {
   count_integral integral;
@@ -21,32 +21,32 @@ TEST_CASE("given nothing that came, when the integral is taken, then it is zero"
 
 TEST_CASE("given one thing, when it stays, comes or leaves within an interval, then only its time there counts") {
   count_integral integral;
-  integral.came(10 * step);
-  CHECK(integral.take(30 * step, 1) == 20.0 * 1'024);
-  CHECK(integral.take(35 * step, 1) == 5.0 * 1'024);
-  CHECK(integral.take(35 * step, 1) == 0.0);
-  integral.left(45 * step);
-  CHECK(integral.take(100 * step, 0) == 10.0 * 1'024);
-  CHECK(integral.take(200 * step, 0) == 0.0);
+  integral.came(10 * grain);
+  CHECK(integral.take(30 * grain, 1) == 20.0 * 1'024);
+  CHECK(integral.take(35 * grain, 1) == 5.0 * 1'024);
+  CHECK(integral.take(35 * grain, 1) == 0.0);
+  integral.left(45 * grain);
+  CHECK(integral.take(100 * grain, 0) == 10.0 * 1'024);
+  CHECK(integral.take(200 * grain, 0) == 0.0);
 }
 
 TEST_CASE("given clock readings of a machine up for long, when many came and left, then the difference is still exact") {
   const tick start = 9'000'000'000'000'000'000ns;
   count_integral integral;
   for (int i = 0; i < 1'000; ++i) integral.came(start);
-  CHECK(integral.take(start + step, 1'000) == 1'000.0 * 1'024);
-  for (int i = 0; i < 999; ++i) integral.left(start + 2 * step);
-  CHECK(integral.take(start + 3 * step, 1) == 1'001.0 * 1'024);
+  CHECK(integral.take(start + grain, 1'000) == 1'000.0 * 1'024);
+  for (int i = 0; i < 999; ++i) integral.left(start + 2 * grain);
+  CHECK(integral.take(start + 3 * grain, 1) == 1'001.0 * 1'024);
 }
 
-TEST_CASE("given random comings and goings, when the area is added up step by step, then the integral is the same") {
+TEST_CASE("given random comings and goings, when the area is added up grain by grain, then the integral is the same") {
   std::mt19937 random(5);
   count_integral integral;
-  tick now = 1'000 * step;
+  tick now = 1'000 * grain;
   std::size_t count = 0;
   double area = 0;
   for (int i = 0; i < 10'000; ++i) {
-    const tick::rep passed = static_cast<tick::rep>(random() % 1'000) * step.count();
+    const tick::rep passed = static_cast<tick::rep>(random() % 1'000) * grain.count();
     area += static_cast<double>(passed) * static_cast<double>(count);
     now += tick(passed);
     if (count == 0 || random() % 2) {
@@ -65,9 +65,9 @@ TEST_CASE("given random comings and goings, when the area is added up step by st
 
 TEST_CASE("given a clock that lags behind, when the integral is taken, then it is zero and not negative") {
   count_integral integral;
-  integral.came(100 * step);
-  CHECK(integral.take(90 * step, 1) == 0.0);
-  CHECK(integral.take(110 * step, 1) >= 10.0 * 1'024);
+  integral.came(100 * grain);
+  CHECK(integral.take(90 * grain, 1) == 0.0);
+  CHECK(integral.take(110 * grain, 1) >= 10.0 * 1'024);
 }
 
 TEST_CASE("given ten thousand things and a year between two looks, when the integral is taken, then it is their time", "[field-R10]") {
@@ -81,11 +81,11 @@ TEST_CASE("given ten thousand things and a year between two looks, when the inte
 
 TEST_CASE("given a clock whose epoch lies ahead, when things come and go around it, then the integral is their time") {
   count_integral integral;
-  integral.came(-20 * step);
-  integral.came(-10 * step);
-  CHECK(integral.take(-5 * step, 2) == 20.0 * 1'024);
-  integral.left(5 * step);
-  CHECK(integral.take(10 * step, 1) == 25.0 * 1'024);
+  integral.came(-20 * grain);
+  integral.came(-10 * grain);
+  CHECK(integral.take(-5 * grain, 2) == 20.0 * 1'024);
+  integral.left(5 * grain);
+  CHECK(integral.take(10 * grain, 1) == 25.0 * 1'024);
 }
 
 }  // namespace

@@ -27,8 +27,9 @@ TEST_CASE("given numbers of every size, when they are multiplied, added, taken a
       sum += wide::product(a, b);
       expected += reference(a) * b;
     }
-    REQUIRE((sum - wide::product(expected >> 64, ~std::uint64_t{0}) - wide(static_cast<std::uint64_t>(expected >> 64))).capped() ==
-            static_cast<std::uint64_t>(expected));
+    REQUIRE((sum - wide::product(static_cast<std::uint64_t>(expected >> 64), ~std::uint64_t{0}) -
+             wide(static_cast<std::uint64_t>(expected >> 64)))
+                .capped() == static_cast<std::uint64_t>(expected));
     REQUIRE(sum.number() == Approx(static_cast<double>(expected)));
     const std::uint64_t divisor = static_cast<std::uint64_t>(expected >> 64) + 1 + number() / 2;
     if (divisor > static_cast<std::uint64_t>(expected >> 64)) REQUIRE(sum.over(divisor) == static_cast<std::uint64_t>(expected / divisor));
