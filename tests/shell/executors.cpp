@@ -13,19 +13,19 @@ namespace {
 
 using namespace tidepool_tests;
 
-struct nothing_known {};
-asio::awaitable<nothing_known> make_empty() { co_return nothing_known{}; }
-using plain_pool = tidepool::basic_pool<nothing_known>;
+struct empty {};
+asio::awaitable<empty> make_empty() { co_return empty{}; }
+using empty_pool = tidepool::basic_pool<empty>;
 
 /// A pool of one connection on a context of its own; the connection is leased.
 struct busy_pool {
   busy_pool() : pool(context, make_empty, calm(0, 1)) {
-    pool.async_acquire(10s, [this](error_code, plain_pool::lease got) { held = std::move(got); });
+    pool.async_acquire(10s, [this](error_code, empty_pool::lease got) { held = std::move(got); });
     while (!held) context.run_one();
   }
   asio::io_context context;
-  plain_pool pool;
-  plain_pool::lease held;
+  empty_pool pool;
+  empty_pool::lease held;
 };
 
 TEST_CASE("given a caller of another context who waits, when that context is run, then it has work until the caller is served",
@@ -39,7 +39,7 @@ TEST_CASE("given a caller of another context who waits, when that context is run
     ++served;
   };
   if (how == way::callback) {
-    busy.pool.async_acquire(10s, asio::bind_executor(theirs, [&](error_code failed, plain_pool::lease) { served += !failed; }));
+    busy.pool.async_acquire(10s, asio::bind_executor(theirs, [&](error_code failed, empty_pool::lease) { served += !failed; }));
   } else {
     asio::co_spawn(theirs, ask, asio::detached);
   }
