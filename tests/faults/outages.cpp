@@ -145,7 +145,8 @@ TEST_CASE("row 12: given a server that starts up, when connecting, then the pool
   auto m = watch(watched, hit, cure, 500ms);
   detect_from_words(watched, net, m);
   check_recovery(m);
-  check_attempts(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
+  // It answers, so the pool looks steadily, every 25 to 50 ms in this set-up, one connect at a time.
+  CHECK(errors <= 20 + static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(cure - hit).count()) / 25);
   check_common(watched, m, late);
   report("12", m, std::to_string(errors) + " connects meanwhile");
 }

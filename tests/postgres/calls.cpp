@@ -76,8 +76,9 @@ const std::map<std::string, std::string>& allowed() {
       {"PQgetisnull", "memory"},
       {"PQcmdStatus", "memory"},
       {"PQcmdTuples", "memory"},
+      {"PQclientEncoding", "memory"},
+      {"PQgssEncInUse", "memory"},
       // When options are made, before any event loop is involved; they read files and the environment.
-      {"PQconninfoParse", "options"},
       {"PQconninfoFree", "options"},
       {"PQconndefaults", "options"},
       {"PQconninfo", "options"},

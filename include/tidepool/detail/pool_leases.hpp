@@ -38,6 +38,7 @@ template <class Connection, class Traits>
     loss lost(*this, *e, "found broken before it was handed out");
     event(a, [&](tick at) {
       e->trace.swap(trace);
+      lost.answer(*e);
       core_.reject(*e, at, a);
       lost.note(*e, at);
     });

@@ -62,11 +62,18 @@ class pool_impl<Connection, Traits>::loss {
   }
   loss(pool_impl& pool, entry& e, std::string cause) noexcept : loss(pool, e, server_of(*e.connection), cause) {
     e.keep_words(&entry_words::cause, std::move(cause));
+    answered_ = last_round_trip(*e.connection);
   }
   loss(pool_impl& pool, entry& e, const char* found) noexcept : loss(pool, e, why_broken(*e.connection, found)) {}
   loss(const loss&) = delete;
   loss& operator=(const loss&) = delete;
 
+  /// Under the lock, before the core hears of it: the server may have answered since, with the reason for ending the session.
+  void answer(core_slot& slot) const noexcept {
+    if (answered_ <= slot.last_ok) return;
+    slot.last_ok = answered_;
+    slot.answered = true;
+  }
   /// Under the lock, after the core has heard of it.
   void note(core_slot& slot, tick now) noexcept {
     if (!std::exchange(slot.died_unserved, false)) return;
@@ -83,6 +90,7 @@ class pool_impl<Connection, Traits>::loss {
   pool_impl& pool_;
   std::string text_;
   std::string kept_;
+  tick answered_{};
   std::size_t in_a_row_ = 0;
 };
 
@@ -397,6 +405,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            lost.answer(slot);
             core.validated(slot, false, now, a);
             lost.note(slot, now);
           },
@@ -411,6 +420,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            lost.answer(slot);
             core.reset_done(slot, false, now, a);
             lost.note(slot, now);
           },

@@ -52,6 +52,7 @@ void pool_impl<Connection, Traits>::complete(core_waiter& w, pool_actions& a) no
       const lock_type lock(mutex_);
       shut();
       const tick now = precise_now<Traits>();
+      lost.answer(e);
       core_.bounce(w, now, a);
       lost.note(e, now);
       if (a.explain) look(a);

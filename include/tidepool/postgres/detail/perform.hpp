@@ -118,7 +118,7 @@ class outcome {
     // A result without SQLSTATE is libpq's own: the socket is gone.
     const bool lost = failure_ && (said.sqlstate.empty() || said.fatal());
     if (lost || PQstatus(s.pg()) != CONNECTION_OK) {
-      if (failure_ && s.fatal.message.empty()) s.fatal = std::move(said);
+      if (failure_ && s.fatal.message.empty()) s.heard_fatal(std::move(said));
       throw s.lost("");
     }
     s.last_answer = clock::now();

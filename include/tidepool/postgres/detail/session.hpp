@@ -199,6 +199,12 @@ class session {
     if (means.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) means.transaction_ended();
   }
 
+  /// Keeps the server's reason for ending the session. An operator's order is an answer like any other: the connection was good.
+  void heard_fatal(diagnosis said) {
+    if (said.told_to_end()) last_answer = clock::now();
+    fatal = std::move(said);
+  }
+
   /// The error of a connection that is gone, with the best reason known.
   error lost(std::string_view doing) {
     broken = true;
@@ -264,7 +270,7 @@ class session {
       if (what.server_down()) here.outdated = true;
       // libpq's own: a message came that belongs to no statement.
       if (what.sqlstate.empty() && what.severity.empty()) here.out_of_step_ = true;
-      if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.fatal = what;
+      if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.heard_fatal(what);
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }

@@ -223,7 +223,7 @@ inline void hear_last_words(session& s) {
     const result_handle got(PQgetResult(s.pg()));
     if (!got) return;
     auto said = diagnosis::of(got.get());
-    if (said.fatal()) s.fatal = std::move(said);
+    if (said.fatal()) s.heard_fatal(std::move(said));
   }
 }
 
