@@ -145,11 +145,11 @@ TEST_CASE("given a recorded run, when it is replayed as values or as text, then 
 }
 
 TEST_CASE("given records, when they become text and come back, then only trailing zeros are lost") {
-  using record = std::vector<std::uint32_t>;
-  CHECK(testing::to_text(record{0, 0, 0, 5, 5, 1, 0, 0}) == "0*3,5*2,1");
-  CHECK(testing::record_from_text("0*3,5*2,1") == record{0, 0, 0, 5, 5, 1});
-  CHECK(testing::to_text(record{}) == "0");
-  CHECK(testing::record_from_text("3,x,4") == record{3});
+  using numbers = std::vector<std::uint32_t>;
+  CHECK(testing::to_text(numbers{0, 0, 0, 5, 5, 1, 0, 0}) == "0*3,5*2,1");
+  CHECK(testing::record_from_text("0*3,5*2,1") == numbers{0, 0, 0, 5, 5, 1});
+  CHECK(testing::to_text(numbers{}) == "0");
+  CHECK(testing::record_from_text("3,x,4") == numbers{3});
   CHECK(testing::record_from_text("1*99999999999999").size() == 10'000'000);
 }
 

@@ -260,4 +260,6 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
 
 }  // namespace tidepool::postgres::detail
 
+#include "setup.hpp"  // ask_role()
+
 #endif
