@@ -27,7 +27,7 @@ open(my $readme, '<', "$root/README.md") or die "README.md: $!\n";
 my ($section, %explained, $rows) = ('');
 while (my $line = <$readme>) {
   if ($line =~ /^## (.*)/) { $section = $1; next; }
-  next unless $line =~ /^\| *((?:INV-|field-|[A-Z])\w*\d+.*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
+  next unless $line =~ /^\| *((?:field-\w|(?:INV-|[A-Z])\w*\d+).*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
   my ($first, $tests) = ($1, defined $3 ? $3 : $2);
   ++$rows;
   for my $where ($tests =~ m{\b((?:unit|core|shell|simulator|threads|postgres|faults)/\w+)}g) {
