@@ -1,4 +1,6 @@
 // tidepool - postgres::pool against a real server.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -543,7 +545,6 @@ TEST_CASE("given logins that work and sessions that end at once, when the pool i
           "[postgres][pool][server][field-L7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::uint64_t> {
-    auto watcher = co_await connect();
     auto config = small(0, 4);
     config.retry_delay = 100ms;
     config.max_retry_delay = 1s;
@@ -553,7 +554,7 @@ TEST_CASE("given logins that work and sessions that end at once, when the pool i
     while (time.seconds() < 1) {
       try {
         auto lease = co_await pool.acquire(20ms);
-        co_await watcher.exec("select pg_terminate_backend($1)", lease->backend_pid());
+        ::shutdown(PQsocket(lease->native()), SHUT_RDWR);  // without a word: an operator's order would be an answer
         co_await lease->exec("select 1");
       } catch (const std::system_error&) {
       }
