@@ -118,9 +118,9 @@ struct diagnosis {
   bool fatal() const { return severity == "FATAL" || severity == "PANIC"; }
   /// The last words of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
   /// severity and SQLSTATE, so the routine decides.
+  bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
   /// Ended by an operator (57P01 and its like): no sign that connecting is in vain, as SQL cannot say it.
   bool told_to_end() const { return fatal() && sqlstate.starts_with("57P"); }
-  bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
   /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. What
   /// names no routine is believed: not every server does.
   bool read_only() const { return sqlstate == "25006" && (routine.empty() || routine.starts_with("PreventCommand")); }
