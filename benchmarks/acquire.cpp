@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: taking an idle connection and giving it back costs next to nothing beside a child coroutine.
 #include <future>
 #include <mutex>

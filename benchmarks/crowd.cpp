@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: 100,000 callers that time out or are cancelled cost a constant each, in time and in memory.
 #include <malloc.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: SELECT 1 through the pool takes no more than 1 microsecond of the client's processor more than the same libpq loop
 // without a pool.
 //

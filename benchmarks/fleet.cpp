@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: what splitting one pool into several costs in waiting; by the real pool in virtual time.
 //
 //   fleet CUSTOMERS    prints "split/POOLSxSIZE/LOAD <TAB> metric <TAB> value", times in units of the mean time a connection is held

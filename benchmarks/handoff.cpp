@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: under contention a cycle (acquire, one post, release) costs little more than the posts in it, and nobody overtakes.
 #include "support.hpp"
 

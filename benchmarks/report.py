@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - turns what benchmarks/run.sh measured into the tables and plots of benchmarks/README.md.
 #
 #   report.py RESULTS README FOLDER    reads RESULTS/*.json (Google Benchmark) and RESULTS/*.tsv, one file a round; writes FOLDER/README.md,

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - runs the benchmarks, and the pools one could take instead, and writes tables and plots into benchmarks/README.md.
 #
 #   benchmarks/run.sh                all of it: some 25 minutes on two cores

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: a pool of 10,000 connections serves an acquire as fast as a pool of 10.
 #include <malloc.h>
 #include <tidepool/testing.hpp>

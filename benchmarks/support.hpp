@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the benchmarks share: a connection that does nothing, pools with this or that switched off, and a loop to run them.
 #ifndef TIDEPOOL_BENCHMARKS_SUPPORT_HPP
 #define TIDEPOOL_BENCHMARKS_SUPPORT_HPP

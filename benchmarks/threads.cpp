@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - claim: how two threads get on with one pool, and what one pool a thread gives instead.
 #include <memory>
 

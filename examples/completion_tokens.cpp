@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the ways to wait for a lease: a coroutine, a callback, a future, a tuple with the error in it; and not to wait at all.
 #include <tidepool/pool.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - COPY: many rows into a table and out of it, with little memory. DATABASE_URL says where the server is.
 #include <tidepool/postgres.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pool of connections of one's own: any movable class will do, what else it offers is found and used.
 //
 // Here it is a client of a line-based service: a word goes out, the same word comes back. A few lines in this program play the server.

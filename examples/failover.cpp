@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - failover: several servers, of which one takes writes. DATABASE_URL names them: host=db1,db2 port=5432,5432 ...
 //
 // Writes once in a while, says which server took it, and what the pool did when that one went away or turned read-only. Try it with a

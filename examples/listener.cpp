@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - LISTEN and NOTIFY: a listener that survives the loss of its connection. DATABASE_URL says where the server is.
 #include <tidepool/postgres.hpp>
 

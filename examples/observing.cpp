@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a pool tells: a log of events, leases that are held too long, a snapshot of numbers; and an observer of one's own.
 #include <tidepool/pool.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pipeline: many statements in one round trip. DATABASE_URL says where the server is.
 #include <tidepool/postgres.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - quick start: a pool of PostgreSQL connections. DATABASE_URL says where; without it, libpq's PG* variables.
 #include <tidepool/postgres.hpp>
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - one command that shows it at work: a service on a pool of PostgreSQL connections, under load, while its database is maltreated.
 #
 #   examples/run.sh          builds, runs for half a minute, prints a report; exit status 0 says that every promise held

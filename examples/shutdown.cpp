@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pool that is closed on every path: the work is done, the work throws, or a signal ends it half-way.
 //
 //   shutdown        does its work and ends

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - testing your own handler in virtual time: two hours of traffic, 30-minute lifetimes and an outage take some milliseconds.
 #include <tidepool/pool.hpp>
 #include <tidepool/testing.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - transactions: all or nothing, savepoints by nesting, another try after a deadlock. DATABASE_URL says where the server is.
 #include <tidepool/postgres.hpp>
 

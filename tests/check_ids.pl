@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - perl check_ids.pl TESTS_FOLDER: what README.md says of ids is true.
 #
 # Rows of the conformance list and bugs of other pools: each id of the first column is in the name of a test, or the row says that it does
@@ -30,7 +31,7 @@ while (my $line = <$readme>) {
   next unless $line =~ /^\| *((?:field-\w|(?:INV-|[A-Z])\w*\d+).*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
   my ($first, $tests) = ($1, defined $3 ? $3 : $2);
   ++$rows;
-  for my $where ($tests =~ m{\b((?:unit|core|shell|simulator|threads|postgres|faults)/\w+)}g) {
+  for my $where ($tests =~ m{\b((?:unit|core|pool|simulator|threads|postgres|faults)/\w+)}g) {
     push @wrong, "$first: there is no $where" unless -e "$root/$where.cpp" || -e "$root/$where.hpp";
   }
   my $excused = $tests =~ /does not apply|not expressible|told in the reference|at compile time|support\/|consumers\//;

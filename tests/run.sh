@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
 #   tests/run.sh                 debug, asan, tsan and release; under 15 minutes on two cores
@@ -110,7 +111,7 @@ build_configuration() {
 # Without what one of the others covers as well.
 declare -A areas=()
 if [ $standard = yes ]; then
-  areas=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers' [asan]='unit;core;shell;simulator;postgres;headers'
+  areas=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers' [asan]='unit;core;pool;simulator;postgres;headers'
     [release]='simulator;threads;headers')
 fi
 
@@ -127,7 +128,7 @@ for configuration in "${configurations[@]}"; do
     fi
   fi
   if [ $long = yes ] && [ "$configuration" = clang ]; then
-    options+=("-DTIDEPOOL_TEST_AREAS=unit;core;shell;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
+    options+=("-DTIDEPOOL_TEST_AREAS=unit;core;pool;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
   fi
   build_configuration "$configuration" "$configuration" "${options[@]}"
 done

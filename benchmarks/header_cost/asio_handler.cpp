@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the handler on a connection made on the spot: what a file costs that uses Asio and no pool.
 #include "asio_headers.hpp"
 

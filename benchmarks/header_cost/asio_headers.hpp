@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - floor: the Asio headers that the pool needs.
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>

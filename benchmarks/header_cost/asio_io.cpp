@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - floor for the driver: the Asio headers it needs besides, with libpq's.
 #include "asio_headers.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one handler: takes a connection from whatever gives connections, uses it, gives it back.
 #include <memory>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the same handler on a pool.
 #include <tidepool/pool.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the one file of a program that makes the pool: all of it is instantiated here.
 #include <tidepool/pool.hpp>
 

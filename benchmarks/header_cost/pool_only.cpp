@@ -1,2 +1,3 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the pool's headers, and no code.
 #include <tidepool/pool.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a handler that asks a PostgreSQL server.
 #include <tidepool/postgres.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool's benchmarks - HikariCP: the same work as ours, with its recommended settings (a pool of fixed size, all else default).
 //
 //   java Hikari memory    acquire and release on one thread; 1,000 threads on 10 connections

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool's benchmarks - node-postgres and its pool: the same work as ours.
 //
 //   node node_pg.js memory    acquire and release by one task; 1,000 tasks on 10 clients that do nothing

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool's benchmarks - puddle, and pgxpool on top of it: the same work as ours.
 //
 //	pgx memory    acquire and release by one goroutine; 1,000 goroutines on 10 resources (puddle)

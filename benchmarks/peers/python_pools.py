@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool's benchmarks - asyncpg and psycopg_pool: the same work as ours.
 #
 #   python_pools.py asyncpg|psycopg memory    acquire and release by one task; 1,000 tasks on 10 connections; both need real connections, on

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a load generator for the example service: many clients, each with one request under way, each request with an end.
 //
 //   load PORT CLIENTS RESULT    reads names of phases from standard input, a line each; the end of the input ends the run.

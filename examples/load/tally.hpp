@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the load generator counts, phase by phase, and how it shows it.
 #ifndef TIDEPOOL_EXAMPLES_TALLY_HPP
 #define TIDEPOOL_EXAMPLES_TALLY_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the handlers of the service: each takes a connection where it needs one and gives it back by leaving the scope.
 #include "bank.hpp"
 

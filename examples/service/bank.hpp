@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the service does: accounts and transfers in PostgreSQL, and the words of operations about its pool.
 #ifndef TIDEPOOL_EXAMPLES_BANK_HPP
 #define TIDEPOOL_EXAMPLES_BANK_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a small HTTP server on Asio: one coroutine a connection, keep-alive, and an end that loses no request.
 //
 // It has no time limits of its own and no TLS: in production a proxy in front has both.

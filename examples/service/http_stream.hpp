@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - HTTP/1.1 messages over a socket, parsed by libhttp-parser. For the server's side and the client's.
 #ifndef TIDEPOOL_EXAMPLES_HTTP_STREAM_HPP
 #define TIDEPOOL_EXAMPLES_HTTP_STREAM_HPP

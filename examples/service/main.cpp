@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - an HTTP service on a pool of PostgreSQL connections. `examples/run.sh` shows it under load and under fire.
 //
 //   service [--port N] [--threads N] [--connections N]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the pool.
 #ifndef TIDEPOOL_BASIC_POOL_HPP
 #define TIDEPOOL_BASIC_POOL_HPP
@@ -10,11 +11,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "detail/async_acquire.hpp"
-#include "detail/coroutine_wait.hpp"
+#include "detail/shell/async_acquire.hpp"
+#include "detail/shell/coroutine_wait.hpp"
 #include "lease.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// A pool of connections. Everything in it is safe to call from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
@@ -182,6 +184,6 @@ class basic_pool {
   std::shared_ptr<impl> impl_;
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

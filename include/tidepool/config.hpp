@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - every option of a pool, its default, its unit and its rule.
 #ifndef TIDEPOOL_CONFIG_HPP
 #define TIDEPOOL_CONFIG_HPP
@@ -6,10 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "detail/bounded_string.hpp"
+#include "bounded_string.hpp"
 #include "time.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What `open()` does when the first connections fail.
 enum class start_mode {
@@ -107,8 +109,8 @@ struct pool_config {
   static pool_config reliable();
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-#include "detail/config_rules.hpp"
+#include "detail/core/config_rules.hpp"
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept.
 //
 // `ping`, `reset` and `close` count where they return an `asio::awaitable<void>`. What returns no awaitable is another thing of the same
@@ -14,9 +15,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "detail/asio.hpp"
+#include "detail/util/asio.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What a connection is found to be when its lease ends; see `after_lease`.
 enum class lease_end {
@@ -252,6 +254,6 @@ template <class C, class Executor>
 inline constexpr bool executors_fit = !pings_elsewhere<C, Executor> && !resets_elsewhere<C, Executor> && !closes_elsewhere<C, Executor>;
 
 }  // namespace detail
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - error codes, and what a connector can say of a failed connect. The exception that explains itself: pool_error.hpp.
 #ifndef TIDEPOOL_ERROR_HPP
 #define TIDEPOOL_ERROR_HPP
@@ -8,9 +9,10 @@
 #include <system_error>
 #include <type_traits>
 
-#include "detail/visibility.hpp"
+#include "detail/util/visibility.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Why an operation of the pool failed. Connections have errors of their own, and so has `std::errc`, which these compare with: `timeout`
 /// is `timed_out`, `cancelled` is `operation_canceled`, `queue_full` is `resource_unavailable_try_again`, `circuit_open` and
@@ -26,13 +28,13 @@ enum class errc {
   empty_lease      ///< `detach()` of a lease that holds no connection
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 // Before the first comparison.
 template <>
 struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
 
 /// Category objects are compared by address, and every shared object may have one.
@@ -123,6 +125,6 @@ class connect_error : public std::runtime_error, public connect_failure {
   failure_kind kind_;
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the pool tells an observer, and the words for it.
 #ifndef TIDEPOOL_EVENTS_HPP
 #define TIDEPOOL_EVENTS_HPP
@@ -6,13 +7,14 @@
 #include <cstdint>
 #include <string_view>
 
-#include "detail/bounded_string.hpp"
-#include "detail/source_location.hpp"
+#include "bounded_string.hpp"
 #include "error.hpp"
 #include "policy/breaker.hpp"
+#include "source_location.hpp"
 #include "time.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Counts up over a pool's life; never used twice.
 using connection_id = std::uint64_t;
@@ -142,6 +144,6 @@ struct slow_acquire_event {
   source_location where;  ///< of the acquire
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

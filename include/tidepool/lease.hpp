@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a lease: the right to use one connection until it is given back.
 #ifndef TIDEPOOL_LEASE_HPP
 #define TIDEPOOL_LEASE_HPP
@@ -6,9 +7,10 @@
 #include <string_view>
 #include <utility>
 
-#include "detail/pool_impl.hpp"
+#include "detail/shell/pool_impl.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 namespace detail {
 struct make_lease;
@@ -88,6 +90,6 @@ struct make_lease {
 
 }  // namespace detail
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

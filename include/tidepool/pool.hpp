@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - everything of the pool itself; drivers have headers of their own.
 #ifndef TIDEPOOL_POOL_HPP
 #define TIDEPOOL_POOL_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the exception that explains why no connection was to be had.
 #ifndef TIDEPOOL_POOL_ERROR_HPP
 #define TIDEPOOL_POOL_ERROR_HPP
@@ -10,8 +11,9 @@
 
 #include "error.hpp"
 #include "events.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// The pool at the moment an acquire or `open()` failed, however much later the caller's coroutine runs: one consistent picture.
 struct error_report {
@@ -90,6 +92,6 @@ class pool_error : public std::system_error {
   std::shared_ptr<const error_report> report_;  // copies of an exception must not throw
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

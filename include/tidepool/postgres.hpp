@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - PostgreSQL: connection, transaction, codecs, and the pool of them.
 //
 // Needs libpq 14 or newer. What differs when compiled with one before 17: a cancel request is sent without encryption, on a thread of its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - pool_stats in the Prometheus text exposition format.
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (text format 0.0.4).
 #ifndef TIDEPOOL_PROMETHEUS_HPP
@@ -13,8 +14,9 @@
 #include <vector>
 
 #include "stats.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -171,6 +173,6 @@ inline std::string to_prometheus(const pool_stats& pool, std::string_view prefix
   return to_prometheus(std::initializer_list<pool_stats>{pool}, prefix);
 }
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

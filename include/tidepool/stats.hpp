@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one self-consistent picture of a pool: gauges, counters, distributions.
 #ifndef TIDEPOOL_STATS_HPP
 #define TIDEPOOL_STATS_HPP
@@ -7,10 +8,11 @@
 #include <cstdint>
 #include <string>
 
-#include "detail/histogram.hpp"
 #include "events.hpp"
+#include "histogram.hpp"
+#include "version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Taken under the pool's lock in one go: gauges add up, counters never go back. A plain value of some 8 kB.
 struct pool_stats {
@@ -124,8 +126,8 @@ inline health_verdict assess(const pool_stats& now, const pool_stats& before = {
   return {health_status::healthy, ""};
 }
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-#include "detail/stats_json.hpp"
+#include "detail/util/stats_json.hpp"
 
 #endif

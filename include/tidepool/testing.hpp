@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - test your own service in virtual time: clock, timers, executor, a server that fails on demand.
 //
 //     tidepool::testing::simulation sim(seed);                 // order of events and faults come from the seed

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - durations, and "no limit" as a value of its own.
 #ifndef TIDEPOOL_TIME_HPP
 #define TIDEPOOL_TIME_HPP
@@ -9,7 +10,9 @@
 #include <ratio>
 #include <utility>
 
-namespace tidepool {
+#include "version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Every duration of the pool; any `std::chrono` duration converts to it.
 using duration = std::chrono::nanoseconds;
@@ -65,6 +68,6 @@ constexpr tick later(tick at, duration span) noexcept {
 }
 
 }  // namespace detail
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

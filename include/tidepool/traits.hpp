@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - Traits: what a pool is made of, decided at compile time.
 #ifndef TIDEPOOL_TRAITS_HPP
 #define TIDEPOOL_TRAITS_HPP
@@ -7,7 +8,7 @@
 #include <mutex>
 #include <random>
 
-#include "detail/asio.hpp"
+#include "detail/util/asio.hpp"
 #include "policy/breaker.hpp"
 #include "policy/health.hpp"
 #include "policy/leak.hpp"
@@ -15,12 +16,13 @@
 #include "policy/observer.hpp"
 #include "policy/queue.hpp"
 #include "policy/scaling.hpp"
+#include "version.hpp"
 
 #if defined(__linux__)
 #include <time.h>
 #endif
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// For pools that only ever see one thread: locks nothing.
 struct null_mutex {
@@ -116,6 +118,6 @@ struct timer_of<Traits> {
 
 }  // namespace detail
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the version of these headers; the build reads it from here.
 #ifndef TIDEPOOL_VERSION_HPP
 #define TIDEPOOL_VERSION_HPP
@@ -8,5 +9,23 @@
 
 /// One number to compare: 10203 is 1.2.3.
 #define TIDEPOOL_VERSION (TIDEPOOL_VERSION_MAJOR * 10000 + TIDEPOOL_VERSION_MINOR * 100 + TIDEPOOL_VERSION_PATCH)
+
+#define TIDEPOOL_DETAIL_TEXT_OF(value) #value
+#define TIDEPOOL_DETAIL_VERSION_TEXT(major, minor, patch) \
+  TIDEPOOL_DETAIL_TEXT_OF(major) "." TIDEPOOL_DETAIL_TEXT_OF(minor) "." TIDEPOOL_DETAIL_TEXT_OF(patch)
+
+/// "0.1.0"
+#define TIDEPOOL_VERSION_STRING TIDEPOOL_DETAIL_VERSION_TEXT(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR, TIDEPOOL_VERSION_PATCH)
+
+#define TIDEPOOL_DETAIL_JOIN(prefix, major, minor) prefix##major##_##minor
+#define TIDEPOOL_DETAIL_NAMESPACE(major, minor) TIDEPOOL_DETAIL_JOIN(v, major, minor)
+
+/// The inline namespace everything is in, `v0_1`: two versions in one program do not collide. A patch keeps it.
+#define TIDEPOOL_VERSION_NAMESPACE TIDEPOOL_DETAIL_NAMESPACE(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR)
+
+/// Marks what a later version will not have; `advice` says what to use instead. Define it empty to be spared the warnings.
+#ifndef TIDEPOOL_DEPRECATED
+#define TIDEPOOL_DEPRECATED(advice) [[deprecated(advice)]]
+#endif
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what is counted: pools with this and that switched off, and loops over them.
 #ifndef TIDEPOOL_TESTS_BUDGETS_CASES_HPP
 #define TIDEPOOL_TESTS_BUDGETS_CASES_HPP

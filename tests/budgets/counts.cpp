@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - taking an idle connection and giving it back allocates nothing, enters the kernel never, and reads a clock once each way.
 //
 //   counts [acquire|try_acquire]     exit status 0: so it is; 77: not to be found out here

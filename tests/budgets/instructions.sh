@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - instructions per operation and sizes, against what was recorded for the same compiler and Asio.
 #
 #   instructions.sh check  LOOPS    more than 5 % above the record: exit status 1. Nothing recorded for this toolchain, or no valgrind: 77

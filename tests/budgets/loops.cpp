@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - for instructions.sh, which counts what these loops execute.
 //
 //   loops toolchain      what this was built with; budgets are recorded for one

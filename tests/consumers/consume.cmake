@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - cmake -D VIA=... -D SOURCE=<tidepool> -D WORK=<scratch folder> -D ASIO=<include folder> -D CXX=<compiler> -P consume.cmake
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a user's first program looks like: a connection of its own, a pool, a lease.
 #include <tidepool/pool.hpp>
 #include <tidepool/version.hpp>

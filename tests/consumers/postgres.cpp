@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the PostgreSQL driver links and knows its library.
 #include <tidepool/postgres.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - everything of the pool and the PostgreSQL driver, instantiated once: to be compiled, and not run, in every way that users may.
 #include <tidepool/postgres.hpp>
 #include <tidepool/prometheus.hpp>

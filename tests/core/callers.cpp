@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: queueing, hand-off, timeouts, cancellation in every stage, and grants that come to nothing.
 #include "core_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: failing connects, back-off, waves, the breaker, permanent failures and hopeless waits.
 #include "core_rig.hpp"
 

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the pool core by itself, with a plain number for time and a shell that a test drives by hand.
 #ifndef TIDEPOOL_TESTS_CORE_RIG_HPP
 #define TIDEPOOL_TESTS_CORE_RIG_HPP
 
-#include <tidepool/detail/pool_core.hpp>
+#include <tidepool/detail/core/pool_core.hpp>
 #include <tidepool/traits.hpp>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: how many connections it opens, and when.
 #include "core_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: validation before a hand-out and in the background.
 #include "core_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: return and reset, recycle, close, the pool's end, and who frees what when things overlap.
 #include "core_rig.hpp"
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core against a small sequential model over random sequences of events.
-#include <tidepool/detail/random.hpp>
+#include <tidepool/detail/util/random.hpp>
 
 #include <optional>
 #include <set>

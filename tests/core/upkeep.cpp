@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the core: age, wear, idleness, leaks and scaling.
 #include "core_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the driver against libpq: that the comparison sees what it has to see, and PostgreSQL's own regression suite.
 #include <algorithm>
 #include <array>

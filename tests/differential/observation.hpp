@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what one side saw of one statement, and how two of them differ.
 #ifndef TIDEPOOL_TESTS_DIFFERENTIAL_OBSERVATION_HPP
 #define TIDEPOOL_TESTS_DIFFERENTIAL_OBSERVATION_HPP

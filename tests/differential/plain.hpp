@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the measure: libpq itself, in its blocking calls.
 #ifndef TIDEPOOL_TESTS_DIFFERENTIAL_PLAIN_HPP
 #define TIDEPOOL_TESTS_DIFFERENTIAL_PLAIN_HPP

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - PostgreSQL's regression suite through the driver, in lock-step with plain libpq on two more servers; see README.md.
 #
 #   run.sh PROGRAM [FILE...]   PROGRAM: tidepool_test_differential; FILE...: parts of names, as in sql/join; default: all of the suite

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - runs a file of SQL on two plain sides and the tested one, in lock-step, and tells where the tested one differs.
 #ifndef TIDEPOOL_TESTS_DIFFERENTIAL_RUNNER_HPP
 #define TIDEPOOL_TESTS_DIFFERENTIAL_RUNNER_HPP

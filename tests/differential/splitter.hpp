@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - takes a file of SQL apart as psql does: statements, psql's own commands, the data of COPY.
 #ifndef TIDEPOOL_TESTS_DIFFERENTIAL_SPLITTER_HPP
 #define TIDEPOOL_TESTS_DIFFERENTIAL_SPLITTER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what is tested: the driver, by one of its ways to run a statement.
 #ifndef TIDEPOOL_TESTS_DIFFERENTIAL_TESTED_HPP
 #define TIDEPOOL_TESTS_DIFFERENTIAL_TESTED_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - faults of server processes and of what the server allows: rows 1, 2, 3, 7, 8, 10, 11.
 #include <signal.h>
 

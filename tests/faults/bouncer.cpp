@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - PgBouncer in front, in transaction mode: rows 22, 23.
 #include <string>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - PgBouncer in front of a server, in transaction mode: the one that is installed, and the newest where that was unpacked.
 #ifndef TIDEPOOL_TESTS_FAULTS_BOUNCER_HPP
 #define TIDEPOOL_TESTS_FAULTS_BOUNCER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what must be true in every row of the fault table.
 #ifndef TIDEPOOL_TESTS_FAULTS_CHECKS_HPP
 #define TIDEPOOL_TESTS_FAULTS_CHECKS_HPP

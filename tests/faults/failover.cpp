@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a primary and its streaming standby change places: rows 20, 21.
 #include <signal.h>
 

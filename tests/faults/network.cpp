@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - faults of the network: rows 13 to 16, by a proxy on loopback and by nftables in a network of its own.
 #include <net/if.h>
 #include <sched.h>

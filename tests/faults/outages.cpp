@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - faults of the whole server: rows 4, 5, 6, 9, 12.
 #include <signal.h>
 

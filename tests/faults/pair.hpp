@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a primary and its streaming standby.
 #ifndef TIDEPOOL_TESTS_FAULTS_PAIR_HPP
 #define TIDEPOOL_TESTS_FAULTS_PAIR_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - faults of our own process: rows 24, 25.
 #include <fcntl.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a TCP proxy on loopback that does to connections what networks do.
 #include "proxy.hpp"
 

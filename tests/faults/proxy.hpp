@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a TCP proxy on loopback that does to connections what networks do.
 #ifndef TIDEPOOL_TESTS_FAULTS_PROXY_HPP
 #define TIDEPOOL_TESTS_FAULTS_PROXY_HPP

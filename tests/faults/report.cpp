@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the table of faults: printed row by row, and filled into the file that TIDEPOOL_FAULTS_TABLE names.
 #include <fcntl.h>
 #include <sys/file.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the real pool under load, watched while faults happen.
 #include "rig.hpp"
 

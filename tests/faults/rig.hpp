@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the real pool under load, watched while faults happen. Nothing here pulls in Asio or the pool.
 #ifndef TIDEPOOL_TESTS_FAULTS_RIG_HPP
 #define TIDEPOOL_TESTS_FAULTS_RIG_HPP

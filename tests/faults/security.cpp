@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what must not leak, and what a hostile server must not achieve (reliability.md, 4.1), through a pool under load.
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - servers that the fault tests start, hurt and stop.
 #include "server.hpp"
 

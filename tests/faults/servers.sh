@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - what the fault tests need besides tests/support/postgres_server.sh.
 #
 #   servers.sh guard   <yard>                  waits for the end of its input, then stops all that runs in <yard> and deletes it

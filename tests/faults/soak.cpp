@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - many faults one after the other, at random: row 26. TIDEPOOL_SOAK_SECONDS makes it longer, TIDEPOOL_SEED repeats one.
 #include <signal.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - TLS that cannot be had as asked for: row 18.
 #include <string>
 

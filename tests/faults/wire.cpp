@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - bytes that come one by one, too few, or wrong: row 17.
 #include <string>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - libFuzzer target: its input is a choice log of the simulator, one byte a decision.
 //
 //   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address -I include tests/fuzz/choice_log.cpp -o fuzz_choice_log

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - libFuzzer target: any bytes as a pool_config. What validate() lets pass, a pool must be able to live with.
 //
 //   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize=function -I include tests/fuzz/config.cpp -o fuzz_config

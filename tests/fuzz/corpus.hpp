@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - hands every file of a corpus to a fuzz target: what a fuzzer once found interesting is run by every test run.
 #ifndef TIDEPOOL_TESTS_FUZZ_CORPUS_HPP
 #define TIDEPOOL_TESTS_FUZZ_CORPUS_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a fuzzer's input cut into values: for targets that write what they then read.
 #ifndef TIDEPOOL_TESTS_FUZZ_PIECES_HPP
 #define TIDEPOOL_TESTS_FUZZ_PIECES_HPP

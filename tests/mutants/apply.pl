@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - applies one mutant: perl apply.pl mutants.txt NAME INCLUDE_DIR. White space in the text does not matter.
 use strict;
 use warnings;

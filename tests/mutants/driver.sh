@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - shows that the driver's tests notice bugs: applies each mutant of driver.txt to a copy of the headers, builds the one file of tests
 # that is to notice it, and expects it to fail.
 #

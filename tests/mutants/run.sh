@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - shows that the tests notice bugs: applies each mutant of mutants.txt to a copy of the headers, builds, and expects a test to fail.
 #
 #   run.sh            all mutants; what came of them goes into README.md beside this script
@@ -11,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 jobs=${JOBS:-$(nproc)}
-read -ra areas <<<"${AREAS:-core threads simulator shell unit}"
+read -ra areas <<<"${AREAS:-core threads simulator pool unit}"
 whole=(core simulator) # areas whose files compile as one, which is much faster
 export TIDEPOOL_SIM_SECONDS=3 TIDEPOOL_SIM_SHRINK=0
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - streams, COPY and LISTEN against a real server.
 #include <cstdint>
 #include <fstream>

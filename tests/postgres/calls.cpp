@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - which libpq calls the driver makes: none that blocks may be among them.
 #include <filesystem>
 #include <fstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the wire cut at every place, spoiled at every place, and crumbled.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - codecs, row types, error texts and options, without a server.
 #include <sys/mman.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what is told of a COMMIT: done, not done, or not known; and how bodies are handed over.
 #include <functional>
 #include <memory>

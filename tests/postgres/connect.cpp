@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - connecting: several servers, deadlines, refusals, secrets.
 #include <unistd.h>
 

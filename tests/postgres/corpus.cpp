@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the corpora of the fuzz targets for the driver's parsers, without a fuzzer.
 #define LLVMFuzzerTestOneInput tidepool_fuzz_array_text
 #include "../fuzz/array_text.cpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - peers that are no PostgreSQL: silent ones, ones that refuse, ones that say something else.
 #ifndef TIDEPOOL_TESTS_POSTGRES_FAKE_SERVER_HPP
 #define TIDEPOOL_TESTS_POSTGRES_FAKE_SERVER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - every verb against a server that breaks the protocol at every place.
 #include <algorithm>
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the PostgreSQL tests share: the server's address, running a coroutine, catching its error.
 #ifndef TIDEPOOL_TESTS_POSTGRES_KIT_HPP
 #define TIDEPOOL_TESTS_POSTGRES_KIT_HPP

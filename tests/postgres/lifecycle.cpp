@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - how a connection dies, is reset, aborted, cancelled, closed, and used from other threads.
 #include <atomic>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - names with many addresses, slow name servers, lists of hosts: who is tried, for how long, and what is told.
 //
 // getaddrinfo is this program's own: it knows the names of the tests, and answers some of them late.

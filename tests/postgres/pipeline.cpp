@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - pipelines: whose error is whose, and what is told of writes when the connection is lost.
 #include <exception>
 #include <optional>

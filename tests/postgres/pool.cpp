@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - postgres::pool against a real server.
 #include <sys/socket.h>
 

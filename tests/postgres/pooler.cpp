@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pooler in between that gives each transaction to another server process.
 #include <string>
 

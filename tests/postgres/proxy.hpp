@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a proxy in front of the real server that cuts, spoils or crumbles what passes.
 #ifndef TIDEPOOL_TESTS_POSTGRES_PROXY_HPP
 #define TIDEPOOL_TESTS_POSTGRES_PROXY_HPP

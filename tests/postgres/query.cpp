@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - statements, parameters, results and errors against a real server.
 #include <unistd.h>
 

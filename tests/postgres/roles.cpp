@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - which kind of server a connection leads to, asked and never believed; poolers in between; what a session is given.
 #include <string>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pooler in transaction mode that gives each transaction to the next of its server connections, whichever client asks.
 #ifndef TIDEPOOL_TESTS_POSTGRES_ROTATING_POOLER_HPP
 #define TIDEPOOL_TESTS_POSTGRES_ROTATING_POOLER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a server that speaks PostgreSQL's protocol by the book, until it is told to break it at one place.
 #ifndef TIDEPOOL_TESTS_POSTGRES_SCRIPTED_SERVER_HPP
 #define TIDEPOOL_TESTS_POSTGRES_SCRIPTED_SERVER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - servers that fall silent at any point, crowds that are cancelled at once, and what is asked after a long silence.
 #include <signal.h>
 

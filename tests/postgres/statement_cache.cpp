@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - statements that a connection keeps prepared by itself: what is prepared, what may run again, what the server forgets.
 #include <string>
 #include <utility>

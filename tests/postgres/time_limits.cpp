@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a server that does not answer: time limits, cancellation, and what becomes of the connection.
 #include <signal.h>
 

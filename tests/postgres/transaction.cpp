@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - transactions, savepoints, retries, and connections lost on the way.
 #include <string>
 

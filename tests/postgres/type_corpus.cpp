@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - every built-in type of the server, under several settings of the session: what is read and sent back is the same value.
 #include <array>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - values of every built-in type of the server, as SQL, ordinary ones and those at the edges.
 #ifndef TIDEPOOL_TESTS_POSTGRES_TYPE_CORPUS_HPP
 #define TIDEPOOL_TESTS_POSTGRES_TYPE_CORPUS_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - values that could be taken for others: bytes and numbers, delimiters and bounds of arrays, NaN, far dates, views.
 #include <array>
 #include <bit>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a proxy that hears what a client says, and can keep the server's answers back.
 #ifndef TIDEPOOL_TESTS_POSTGRES_WIRETAP_HPP
 #define TIDEPOOL_TESTS_POSTGRES_WIRETAP_HPP

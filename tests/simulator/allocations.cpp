@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - memory in the simulator: nothing is allocated under a lock (in any test of this program), and nothing piles up.
 #include <tidepool/pool.hpp>
 #include <tidepool/testing.hpp>

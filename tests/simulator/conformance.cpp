@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - rows of tests/README.md that need a user's statements on a connection: transactions that fail, leases that are over, refills.
 #include <tidepool/pool.hpp>
 #include <tidepool/testing.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the corpus of the fuzz target for configurations, without a fuzzer.
 #define LLVMFuzzerTestOneInput tidepool_fuzz_config
 #include "../fuzz/config.cpp"

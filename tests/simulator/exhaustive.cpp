@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - small cases in every order: up to three tasks, the first ten or twelve decisions in all combinations.
 #include "explore.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - many runs: seeds, modes, replay, and the smallest record that still shows a failure.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_EXPLORE_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_EXPLORE_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the real pool in the simulator with seeds that no run has seen before. TIDEPOOL_SIM_SECONDS: for how long; default 20.
 #include <random>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the invariants of a pool, looked at from outside: after every step, and whenever nothing can run.
 //
 // The numbers are those of tests/README.md. What a single lease, acquire or operation shows is checked where it happens (bench.hpp, and the
@@ -5,7 +6,7 @@
 #ifndef TIDEPOOL_TESTS_SIMULATOR_INSPECTOR_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_INSPECTOR_HPP
 
-#include "bench.hpp"
+#include "harness.hpp"
 
 namespace tidepool_sim {
 

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the kinds of pools that are simulated: what the connection can do, which mutex, which policies.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_KINDS_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_KINDS_HPP
 
-#include "bench.hpp"
+#include "harness.hpp"
 
 namespace tidepool_sim {
 

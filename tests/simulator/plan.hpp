@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what one run of the simulator draws at its start: the pool's configuration and what is going to go wrong, and how often.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_PLAN_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_PLAN_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one run of the simulator from its first choice to its last, and what came of it.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_SCENARIO_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_SCENARIO_HPP

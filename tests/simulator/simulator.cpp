@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the real pool in the simulator: fixed seeds, each of them twice, and replay.
 #include <ctime>
 

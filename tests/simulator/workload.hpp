@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what is done to the pool in a run: tasks that use it, and trouble from outside.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_WORKLOAD_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_WORKLOAD_HPP
@@ -5,7 +6,7 @@
 #include <list>
 #include <stdexcept>
 
-#include "bench.hpp"
+#include "harness.hpp"
 
 namespace tidepool_sim {
 

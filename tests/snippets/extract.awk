@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - cuts every ```cpp fence out of a Markdown file (awk -v out=DIR -f extract.awk README.md) and makes it compile.
 #
 # A snippet with a main or an #include is a file as it stands. All others go into one file, each in a namespace of its own after the

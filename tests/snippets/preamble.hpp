@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what README.md's snippets take for granted.
 #ifndef TIDEPOOL_TESTS_PREAMBLE_HPP
 #define TIDEPOOL_TESTS_PREAMBLE_HPP

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - compiles all of the library with every release of Asio within reach; runs nothing.
 #
 #   asio_matrix.sh [COMPILER...]     default: g++ and clang++, as far as they are installed

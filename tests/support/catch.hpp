@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - Catch2, version 2 or 3, under one include.
 #ifndef TIDEPOOL_TESTS_CATCH_HPP
 #define TIDEPOOL_TESTS_CATCH_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the main function of the test programs.
 #if __has_include(<catch2/catch_session.hpp>)
 #include <catch2/catch_session.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - puts the program into a locale with a decimal comma for a while.
 #ifndef TIDEPOOL_TESTS_COMMA_LOCALE_HPP
 #define TIDEPOOL_TESTS_COMMA_LOCALE_HPP

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - builds and runs the tests with the compiler and libraries of a newer Debian, unpacked under .cache and entered by chroot.
 #
 #   foreign.sh SUITE COMPILER FOLDER [CMake options]     as root, or with unprivileged user namespaces

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - installs what tests and examples need and this machine lacks; what is there is left alone.
 #
 #   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - traits of a pool that parks leases from the second on: by default the early ones are timed, and come back under the lock.
 #ifndef TIDEPOOL_TESTS_PARKING_TRAITS_HPP
 #define TIDEPOOL_TESTS_PARKING_TRAITS_HPP

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
 # tidepool - a throw-away PostgreSQL for tests and examples.
 #
 #   postgres_server.sh start   <dir>          creates it (or starts the one that is there) and prints a conninfo

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - logins and cancels that nobody waits for any more: a test program must not end under them.
 #ifndef TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
 #define TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the lane past the lock: leases parked by their threads, against everything that needs to see them.
 #include <tidepool/pool.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the real pool on a multi-threaded io_context, everything at once. Meant for ThreadSanitizer; true without it as well.
 #include <tidepool/pool.hpp>
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the string without a destructor.
-#include <tidepool/detail/bounded_string.hpp>
+#include <tidepool/bounded_string.hpp>
 
 #include <sstream>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - every option with its default, the rules, the profiles.
 #include <tidepool/config.hpp>
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - when the pool may connect.
-#include <tidepool/detail/connect_gate.hpp>
+#include <tidepool/detail/core/connect_gate.hpp>
 
 #include <vector>
 

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what the pool finds out about a connection type.
 #include <tidepool/connection.hpp>
-#include <tidepool/detail/traits_fit.hpp>
+#include <tidepool/detail/shell/traits_fit.hpp>
 
 #include <chrono>
 #include <memory>

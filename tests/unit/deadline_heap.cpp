@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the heap of deadlines.
-#include <tidepool/detail/deadline_heap.hpp>
+#include <tidepool/detail/util/deadline_heap.hpp>
 
 #include <deque>
 #include <random>

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the queue of deadlines that mostly come in order.
-#include <tidepool/detail/deadline_queue.hpp>
+#include <tidepool/detail/util/deadline_queue.hpp>
 
 #include <deque>
 #include <random>

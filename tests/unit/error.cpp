@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - error codes and connectors' exceptions.
 #include <tidepool/error.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the words for states and reasons.
 #include <tidepool/events.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - everything that is exported, as a whole: names, labels, values and their order, as JSON and for Prometheus.
 #include <tidepool/prometheus.hpp>
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the fast lane's parts that need no pool: the numbers of threads, and the lane of one thread.
-#include <tidepool/detail/fast_lane.hpp>
+#include <tidepool/detail/shell/fast_lane.hpp>
 
 #include <thread>
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the histogram of durations.
-#include <tidepool/detail/histogram.hpp>
+#include <tidepool/histogram.hpp>
 
 #include <algorithm>
 #include <cmath>

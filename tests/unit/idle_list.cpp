@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the list of idle connections and its sweep.
-#include <tidepool/detail/idle_list.hpp>
+#include <tidepool/detail/core/idle_list.hpp>
 
 #include <deque>
 #include <vector>

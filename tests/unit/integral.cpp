@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the time integral of a count.
-#include <tidepool/detail/integral.hpp>
+#include <tidepool/detail/util/integral.hpp>
 
 #include <random>
 

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the intrusive list.
-#include <tidepool/detail/intrusive_list.hpp>
+#include <tidepool/detail/util/intrusive_list.hpp>
 
 #include <algorithm>
 #include <deque>

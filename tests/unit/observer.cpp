@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - observers, and events as lines of text.
 #include <tidepool/policy/observer.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the policies: scaling, lifetime, leaks, health, queue, breaker.
 #include <tidepool/policy/breaker.hpp>
 #include <tidepool/policy/health.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the metrics as Prometheus reads them.
 #include <tidepool/prometheus.hpp>
 

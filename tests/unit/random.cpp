@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the generator for jitter.
-#include <tidepool/detail/random.hpp>
+#include <tidepool/detail/util/random.hpp>
 
 #include <array>
 #include <cstdint>

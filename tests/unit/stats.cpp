@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the snapshot of a pool, its JSON, and the verdict for a load balancer.
 #include <tidepool/stats.hpp>
 

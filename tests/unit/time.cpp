@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - durations and "no limit".
 #include <tidepool/time.hpp>
 #include <tidepool/traits.hpp>

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - sums of 128 bits, against the compiler's own where it has them.
-#include <tidepool/detail/wide.hpp>
+#include <tidepool/detail/util/wide.hpp>
 
 #include <random>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - breaker policies: when to stop connecting, and to fail callers who depend on it at once.
 #ifndef TIDEPOOL_POLICY_BREAKER_HPP
 #define TIDEPOOL_POLICY_BREAKER_HPP
@@ -5,8 +6,9 @@
 #include <cstddef>
 
 #include "../config.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 enum class breaker_state {
   closed,    ///< connecting is allowed
@@ -75,6 +77,6 @@ class no_breaker {
   explicit no_breaker(const pool_config&) {}
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - health policies: when is a connection validated before it is handed out, and how.
 #ifndef TIDEPOOL_POLICY_HEALTH_HPP
 #define TIDEPOOL_POLICY_HEALTH_HPP
@@ -6,8 +7,9 @@
 
 #include "../config.hpp"
 #include "../connection.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: a round trip before hand-out unless the server answered within `alive_bypass`, and a check of every idle
 /// connection once per `health_check_interval`.
@@ -46,6 +48,6 @@ class no_health_check {
   explicit no_health_check(const pool_config&) {}
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - leak policies: which leases have been held too long.
 #ifndef TIDEPOOL_POLICY_LEAK_HPP
 #define TIDEPOOL_POLICY_LEAK_HPP
 
 #include "../config.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: leases are kept in order of checkout; at `leak_timeout` each is reported once, at `abandon_timeout` (opt-in) it loses
 /// its connection.
@@ -30,6 +32,6 @@ class no_leak_detection {
   explicit no_leak_detection(const pool_config&) {}
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

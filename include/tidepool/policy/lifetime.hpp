@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - lifetime policies: when is a connection too old, or used too often.
 #ifndef TIDEPOOL_POLICY_LIFETIME_HPP
 #define TIDEPOOL_POLICY_LIFETIME_HPP
@@ -6,8 +7,9 @@
 #include <cstdint>
 
 #include "../config.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: `max_lifetime` less a random share of up to `lifetime_jitter`, drawn once at birth. Jitter is subtracted, so
 /// `max_lifetime` stays an upper bound that can be set just under a firewall's. Because jitter alone still bunches when a pool
@@ -48,6 +50,6 @@ class no_lifetime {
   explicit no_lifetime(const pool_config&) {}
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - observers: told of everything the pool does, outside its lock.
 #ifndef TIDEPOOL_POLICY_OBSERVER_HPP
 #define TIDEPOOL_POLICY_OBSERVER_HPP
@@ -10,8 +11,9 @@
 #include <utility>
 
 #include "../events.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: nobody watches, and nothing is generated for it.
 ///
@@ -179,6 +181,6 @@ inline constexpr bool observer_hides_nothing =
     !std::is_base_of_v<log_observer, Observer> || pool_events::none_hidden<Observer, log_observer>;
 
 }  // namespace detail
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - queue policies: which idle connection is handed out, and who is told that he will not be served.
 #ifndef TIDEPOOL_POLICY_QUEUE_HPP
 #define TIDEPOOL_POLICY_QUEUE_HPP
 
-namespace tidepool {
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: callers are served first come, first served; the connection used last is handed out first, so that idle ones can
 /// age out and the server's caches stay warm.
@@ -15,6 +18,6 @@ struct fifo_queue_oldest_idle {
   static constexpr bool newest_first = false;
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

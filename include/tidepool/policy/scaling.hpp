@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - scaling policies: how many connections to keep open beyond the floor.
 #ifndef TIDEPOOL_POLICY_SCALING_HPP
 #define TIDEPOOL_POLICY_SCALING_HPP
@@ -6,8 +7,9 @@
 #include <cstddef>
 
 #include "../config.hpp"
+#include "../version.hpp"
 
-namespace tidepool {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What a scaling policy sees of one interval.
 struct scaling_sample {
@@ -50,6 +52,6 @@ class no_scaling {
   explicit no_scaling(const pool_config&) {}
 };
 
-}  // namespace tidepool
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - asking the server to stop a statement.
 //
 // libpq 17 and newer can do that asynchronously. The blocking call of older ones, and of a connection that is destroyed, which has no event
@@ -19,15 +20,16 @@
 #include <system_error>
 #include <utility>
 
-#include "../detail/asio_io.hpp"
-#include "../detail/first_of.hpp"
+#include "../detail/driver/asio_io.hpp"
+#include "../detail/driver/first_of.hpp"
 #include "../time.hpp"
+#include "../version.hpp"
 #include "detail/cancel_desk.hpp"
 #include "detail/kill_switch.hpp"
 #include "detail/real_time.hpp"
 #include "detail/socket_copy.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
 /// What a connection and its cancellers know of each other, from any thread.
@@ -279,6 +281,6 @@ class canceller {
   duration limit_ = std::chrono::milliseconds(500);
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - how a C++ type travels to and from PostgreSQL: codec<T>, the one extension point.
 #ifndef TIDEPOOL_POSTGRES_CODEC_HPP
 #define TIDEPOOL_POSTGRES_CODEC_HPP
@@ -17,10 +18,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "../version.hpp"
 #include "detail/types.hpp"
 #include "error.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Specialise it for a type of your own:
 ///
@@ -297,7 +299,7 @@ struct codec<json> {
   static json decode(std::string_view text) { return json{std::string(text)}; }
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #include "codec_array.hpp"
 #include "codec_binary.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - PostgreSQL arrays as std::vector, nested ones as several dimensions.
 #ifndef TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
@@ -8,10 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "../version.hpp"
 #include "codec.hpp"
 #include "detail/array_text.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// An array with the lower bounds of its dimensions, which a vector drops: what is read and written back is then the same array.
 /// `Delimiter` says what separates its elements where neither the server's type nor the element's codec does.
@@ -79,6 +81,6 @@ requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<bounded_arr
   }
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - bytea and uuid.
 #ifndef TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
@@ -11,9 +12,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "../version.hpp"
 #include "codec.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Its own type: an array of 16 bytes is a bytea.
 struct uuid : std::array<std::byte, 16> {};
@@ -159,6 +161,6 @@ struct codec<uuid> {
   }
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - timestamps and dates.
 #ifndef TIDEPOOL_POSTGRES_CODEC_TIME_HPP
 #define TIDEPOOL_POSTGRES_CODEC_TIME_HPP
@@ -9,9 +10,10 @@
 #include <string>
 #include <string_view>
 
+#include "../version.hpp"
 #include "codec.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
 /// A timestamp in pieces, as `DateStyle ISO` writes it; the driver asks for that style when it connects.
@@ -179,6 +181,6 @@ struct codec<std::chrono::year_month_day> {
   }
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one connection to a PostgreSQL server.
 #ifndef TIDEPOOL_POSTGRES_CONNECTION_HPP
 #define TIDEPOOL_POSTGRES_CONNECTION_HPP
@@ -10,13 +11,14 @@
 #include <utility>
 
 #include "../connection.hpp"
+#include "../version.hpp"
 #include "cancel.hpp"
-#include "connect.hpp"
+#include "detail/connect.hpp"
 #include "detail/goodbye.hpp"
 #include "queries.hpp"
 #include "transaction.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// A connection on asynchronous libpq. Move-only; what runs on it is unaffected by a move. Destroying it ends the session
 /// without waiting; an operation still running on it then fails.
@@ -236,6 +238,6 @@ class connection : public queries<connection> {
   detail::session_ptr session_;
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

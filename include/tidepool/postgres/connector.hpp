@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - makes PostgreSQL connections for a pool.
 #ifndef TIDEPOOL_POSTGRES_CONNECTOR_HPP
 #define TIDEPOOL_POSTGRES_CONNECTOR_HPP
@@ -9,9 +10,10 @@
 #include <utility>
 
 #include "../config.hpp"
+#include "../version.hpp"
 #include "connection.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// A pool's connector: `postgres::pool pool(executor, postgres::connector("host=db dbname=shop"), config)`. Copies share the
 /// options, which no longer change, and the memory of what became of each server. Thread safe.
@@ -61,6 +63,6 @@ class connector {
   std::shared_ptr<detail::dial_memory> memory_ = std::make_shared<detail::dial_memory>();
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - COPY: bulk data in and out, in text format.
 #ifndef TIDEPOOL_POSTGRES_COPY_HPP
 #define TIDEPOOL_POSTGRES_COPY_HPP
@@ -9,12 +10,13 @@
 #include <string_view>
 #include <utility>
 
+#include "../version.hpp"
 #include "detail/copy_text.hpp"
 #include "detail/copy_watch.hpp"
 #include "detail/drain.hpp"
-#include "row_type.hpp"
+#include "detail/row_type.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Writes a `COPY ... FROM STDIN`:
 ///
@@ -278,6 +280,6 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
 }
 
 }  // namespace detail
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

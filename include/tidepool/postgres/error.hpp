@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what can go wrong with a PostgreSQL connection, with all the server said about it.
 #ifndef TIDEPOOL_POSTGRES_ERROR_HPP
 #define TIDEPOOL_POSTGRES_ERROR_HPP
@@ -11,9 +12,10 @@
 #include <system_error>
 
 #include "../error.hpp"
+#include "../version.hpp"
 #include "detail/text.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Why an operation failed. Server errors are told apart by `error::sqlstate()`.
 enum class errc {
@@ -37,13 +39,13 @@ enum class errc {
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 // Before the first comparison.
 template <>
 struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
 class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category {
@@ -269,6 +271,6 @@ struct notice {
   std::string_view severity, sqlstate, message, detail, hint;  ///< raw server text, valid during the call
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - LISTEN: notifications over a connection of its own, which comes back when it is lost.
 #ifndef TIDEPOOL_POSTGRES_LISTENER_HPP
 #define TIDEPOOL_POSTGRES_LISTENER_HPP
@@ -11,10 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "../version.hpp"
 #include "connection.hpp"
 #include "connector.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Waits for NOTIFY on some channels. Owns its connection: one from a pool would lose its LISTENs, or pass them on.
 ///
@@ -132,6 +134,6 @@ class listener {
   int in_a_row_ = 0;
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - where and how to connect: connection strings, environment, and the driver's own settings.
 #ifndef TIDEPOOL_POSTGRES_OPTIONS_HPP
 #define TIDEPOOL_POSTGRES_OPTIONS_HPP
@@ -10,12 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "../detail/asio.hpp"
+#include "../detail/util/asio.hpp"
 #include "../time.hpp"
+#include "../version.hpp"
 #include "detail/conninfo.hpp"
 #include "error.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 class connection;
 
@@ -216,6 +218,6 @@ inline void options::check() const {
 
 inline bool options::load_balance() const { return get("load_balance_hosts") == "random"; }
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

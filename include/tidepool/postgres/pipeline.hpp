@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - several statements in one go, without waiting for each answer.
 #ifndef TIDEPOOL_POSTGRES_PIPELINE_HPP
 #define TIDEPOOL_POSTGRES_PIPELINE_HPP
@@ -10,9 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "../version.hpp"
 #include "detail/perform.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// What an error in a pipeline means for the other statements. There is no default: the answer is never obvious.
 enum class pipeline_mode {
@@ -273,6 +275,6 @@ class pipeline {
   entries entries_;
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a pool of PostgreSQL connections.
 #ifndef TIDEPOOL_POSTGRES_POOL_HPP
 #define TIDEPOOL_POSTGRES_POOL_HPP
 
 #include "../pool.hpp"
+#include "../version.hpp"
 #include "connector.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// `postgres::pool pool(io, postgres::connector("host=db dbname=shop"), config);`
 ///
@@ -14,6 +16,6 @@ namespace tidepool::postgres {
 /// `options::reset`, of a connection that comes back in need of it; `close_timeout` the wait for the server's goodbye.
 using pool = basic_pool<connection>;
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

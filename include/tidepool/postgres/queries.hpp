@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the verbs a connection and a transaction have in common.
 #ifndef TIDEPOOL_POSTGRES_QUERIES_HPP
 #define TIDEPOOL_POSTGRES_QUERIES_HPP
@@ -10,13 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "../version.hpp"
 #include "copy.hpp"
 #include "detail/perform.hpp"
 #include "pipeline.hpp"
 #include "statement.hpp"
 #include "stream.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
 // Coroutines are free functions that own what they need: the object they were started from may move meanwhile.
@@ -148,6 +150,6 @@ class queries {
   Self& self() { return static_cast<Self&>(*this); }
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

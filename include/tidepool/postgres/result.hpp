@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a statement returned: rows as tuples, structs or fields.
 #ifndef TIDEPOOL_POSTGRES_RESULT_HPP
 #define TIDEPOOL_POSTGRES_RESULT_HPP
@@ -14,10 +15,11 @@
 #include <string_view>
 #include <vector>
 
+#include "../version.hpp"
 #include "codec.hpp"
-#include "row_type.hpp"
+#include "detail/row_type.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 namespace detail {
 struct result_deleter {
@@ -214,6 +216,6 @@ class result {
   detail::result_handle handle_;
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

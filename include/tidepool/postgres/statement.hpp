@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - prepared statements: by hand, or by the connection's own cache.
 //
 // The cache follows these rules:
@@ -17,9 +18,10 @@
 #include <string_view>
 #include <utility>
 
+#include "../version.hpp"
 #include "detail/perform.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Names a statement that one connection has prepared. It lives as long as that connection, or until `reset_level::full`.
 class statement {
@@ -238,6 +240,6 @@ inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, durati
 }
 
 }  // namespace detail
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - rows as they arrive, for results that do not fit into memory.
 #ifndef TIDEPOOL_POSTGRES_STREAM_HPP
 #define TIDEPOOL_POSTGRES_STREAM_HPP
@@ -6,11 +7,12 @@
 #include <optional>
 #include <utility>
 
+#include "../version.hpp"
 #include "cancel.hpp"
 #include "detail/drain.hpp"
 #include "detail/perform.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Rows of one statement, read while the server sends them:
 ///
@@ -118,6 +120,6 @@ asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
 }
 
 }  // namespace detail
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

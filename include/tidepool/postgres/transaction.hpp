@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - transactions: a coroutine inside BEGIN and COMMIT; a transaction inside one is a savepoint.
 #ifndef TIDEPOOL_POSTGRES_TRANSACTION_HPP
 #define TIDEPOOL_POSTGRES_TRANSACTION_HPP
@@ -14,9 +15,10 @@
 #include <utility>
 #include <variant>
 
+#include "../version.hpp"
 #include "queries.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Isolation levels; `session_default` is the session's `default_transaction_isolation`.
 enum class isolation { session_default, read_committed, repeatable_read, serializable };
@@ -299,6 +301,6 @@ auto transaction::nested(Body&& body) -> asio::awaitable<detail::body_result<Bod
   return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1);
 }
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a time limit for one call.
 #ifndef TIDEPOOL_POSTGRES_WITHIN_HPP
 #define TIDEPOOL_POSTGRES_WITHIN_HPP
 
 #include "../time.hpp"
+#include "../version.hpp"
 #include "error.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// First argument of a verb: how long the server may take, `co_await c.exec(pg::within(200ms), "select ...")`. For one statement it bounds
 /// the whole of it; for a stream, a COPY or a pipeline each wait for the server: the next row, the next answer, taking more data. What is
@@ -25,6 +27,6 @@ class within {
   duration limit_;
 };
 
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

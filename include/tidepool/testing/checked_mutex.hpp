@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a mutex for one thread that knows whether it is held: shows foreign code under a lock.
 #ifndef TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
 #define TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
@@ -5,7 +6,9 @@
 #include <stdexcept>
 #include <utility>
 
-namespace tidepool::testing {
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// For `Traits::mutex_type` in tests on one thread, where a second lock is a deadlock and a completion, I/O or user code under the lock a
 /// fault. The kit's executor, timers and connections report such faults here, a test's own hooks may; `simulation::step()` throws them.
@@ -56,6 +59,6 @@ class checked_mutex {
   static inline constinit thread_local const char* fault_ = nullptr;
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

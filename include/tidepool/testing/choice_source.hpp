@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the one place a simulation takes its decisions from: at random, by priority, all of them, or as recorded.
 #ifndef TIDEPOOL_TESTING_CHOICE_SOURCE_HPP
 #define TIDEPOOL_TESTING_CHOICE_SOURCE_HPP
@@ -11,9 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/random.hpp"
+#include "../detail/util/random.hpp"
+#include "../version.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// One decision: `value` out of 0 .. `bound` - 1.
 struct choice {
@@ -202,6 +204,6 @@ inline std::vector<std::uint32_t> record_from_text(std::string_view text) {
   return out;
 }
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

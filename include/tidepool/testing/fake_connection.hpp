@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a connection to a `world`: everything a pool may ask of a connection, and everything that may go wrong with it.
 #ifndef TIDEPOOL_TESTING_FAKE_CONNECTION_HPP
 #define TIDEPOOL_TESTING_FAKE_CONNECTION_HPP
@@ -8,9 +9,10 @@
 #include <utility>
 
 #include "../connection.hpp"
+#include "../version.hpp"
 #include "world.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// Which optional members a fake connection has.
 struct fake_features {
@@ -174,6 +176,6 @@ class fake_connector : public basic_fake_connector<fake_connection> {
 
 inline fake_connector world::connector() const { return fake_connector(*this); }
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

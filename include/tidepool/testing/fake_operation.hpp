@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one operation of a fake connection: its outcome, latency and reaction to cancellation are decided when it starts.
 #ifndef TIDEPOOL_TESTING_FAKE_OPERATION_HPP
 #define TIDEPOOL_TESTING_FAKE_OPERATION_HPP
@@ -7,10 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include "../version.hpp"
 #include "virtual_timer.hpp"
 #include "world.hpp"
 
-namespace tidepool::testing::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
 
 class fake_operation {
  public:
@@ -187,9 +189,9 @@ class fake_operation {
   canceller* on_cancel_ = nullptr;
 };
 
-}  // namespace tidepool::testing::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 inline void world::kill_sessions() { kill_sessions(1); }
 
@@ -202,6 +204,6 @@ inline void world::kill_sessions(double share) {
   }
 }
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - Traits that put a pool into a simulation.
 #ifndef TIDEPOOL_TESTING_SIMULATED_TRAITS_HPP
 #define TIDEPOOL_TESTING_SIMULATED_TRAITS_HPP
@@ -5,9 +6,10 @@
 #include <cstdint>
 
 #include "../traits.hpp"
+#include "../version.hpp"
 #include "virtual_timer.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// `tidepool::basic_pool<C, simulated_traits<C>>` lives in virtual time, and its jitter comes from the choice source of the simulation that
 /// is current when the pool is made. Handlers written for `default_traits` compile against it unchanged when they are templates of the
@@ -30,6 +32,6 @@ struct simulated_traits : default_traits<Connection> {
   }
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

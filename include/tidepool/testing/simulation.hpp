@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - runs coroutines and handlers in virtual time, in an order that a seed decides.
 #ifndef TIDEPOOL_TESTING_SIMULATION_HPP
 #define TIDEPOOL_TESTING_SIMULATION_HPP
@@ -10,14 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/asio.hpp"
-#include "../detail/deadline_heap.hpp"
-#include "../detail/intrusive_list.hpp"
+#include "../detail/util/asio.hpp"
+#include "../detail/util/deadline_heap.hpp"
+#include "../detail/util/intrusive_list.hpp"
+#include "../version.hpp"
 #include "checked_mutex.hpp"
 #include "choice_source.hpp"
 #include "virtual_clock.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 namespace detail {
 
@@ -269,6 +271,6 @@ class simulation : public asio::execution_context {
   thread_binding<simulation> self_binding_{*this};
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the innermost object of its kind that is bound to this thread.
 #ifndef TIDEPOOL_TESTING_THREAD_BINDING_HPP
 #define TIDEPOOL_TESTING_THREAD_BINDING_HPP
 
-namespace tidepool::testing {
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// While it lives, `thread_binding<T>::current()` is `value` on the thread that made it. Bindings nest: the one made last counts, and
 /// they may be destroyed in any order, on the thread that made them.
@@ -30,6 +33,6 @@ class thread_binding {
   static inline constinit thread_local thread_binding* top_ = nullptr;
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a clock that stands still until a test moves it.
 #ifndef TIDEPOOL_TESTING_VIRTUAL_CLOCK_HPP
 #define TIDEPOOL_TESTING_VIRTUAL_CLOCK_HPP
 
 #include <chrono>
 
+#include "../version.hpp"
 #include "thread_binding.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// A chrono clock. Its `now()` is static, as chrono asks, so the time has to be found from the thread: it is that of the time source
 /// bound to the calling thread, or the epoch when none is. A `simulation` binds its own time to the thread that made it, for as long as it
@@ -27,6 +29,6 @@ struct virtual_clock {
   }
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

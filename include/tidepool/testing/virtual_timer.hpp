@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a timer of a simulation: no thread, no descriptor, no real time.
 #ifndef TIDEPOOL_TESTING_VIRTUAL_TIMER_HPP
 #define TIDEPOOL_TESTING_VIRTUAL_TIMER_HPP
@@ -7,9 +8,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "../version.hpp"
 #include "simulation.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// What Asio's timers are to real time. Fits `Traits::timer_type`. As with Asio's timers a wait that has expired and whose handler is
 /// on its way can no longer be cancelled. Made from any executor that leads to a `simulation` (its own, a strand on it, an
@@ -150,6 +152,6 @@ inline asio::awaitable<void> sleep_for(virtual_clock::duration span) {
   co_await timer.async_wait(asio::use_awaitable);
 }
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the server a simulation talks to: its state, its sessions, and how often what goes wrong.
 #ifndef TIDEPOOL_TESTING_WORLD_HPP
 #define TIDEPOOL_TESTING_WORLD_HPP
@@ -11,9 +12,10 @@
 #include <vector>
 
 #include "../error.hpp"
+#include "../version.hpp"
 #include "simulation.hpp"
 
-namespace tidepool::testing {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
 /// What the server is doing.
 enum class server_state {
@@ -181,7 +183,7 @@ class world {
   std::shared_ptr<detail::world_core> core_;
 };
 
-}  // namespace tidepool::testing
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #include "fake_operation.hpp"
 

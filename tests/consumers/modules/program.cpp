@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a program that shares its pool with a shared object: the one it is linked with, or a plugin whose path it is given.
 #include <dlfcn.h>
 

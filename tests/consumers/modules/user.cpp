@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a shared object that uses a pool it is given. With hidden visibility it has its own copy of all that headers define.
 #include "user.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a program asks of a shared object that uses the program's pool.
 #ifndef TIDEPOOL_TESTS_CONSUMERS_MODULES_USER_HPP
 #define TIDEPOOL_TESTS_CONSUMERS_MODULES_USER_HPP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the members of a plain struct as a tuple, without macros.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
@@ -7,7 +8,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace tidepool::postgres::detail {
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Stands for any member in unevaluated initialisers.
 struct any_member {
@@ -56,6 +59,6 @@ auto tie_members(T& v) {
   // clang-format on
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the one timer of a session that bounds its waits.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_ALARM_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_ALARM_HPP
@@ -9,11 +10,12 @@
 #include <optional>
 #include <utility>
 
-#include "../../detail/asio_io.hpp"
-#include "../../detail/first_of.hpp"
+#include "../../detail/driver/asio_io.hpp"
+#include "../../detail/driver/first_of.hpp"
+#include "../../version.hpp"
 #include "real_time.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Opens a gate when its time has come. The timer is left alone when an answer comes in time, as nearly all do, and looks anew when it
 /// fires: a statement sets no timer while one is pending. It fires once a second at least, and is not set again when nobody waits, so that
@@ -82,6 +84,6 @@ class alarm : public std::enable_shared_from_this<alarm> {
   std::weak_ptr<gate> sleeper_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

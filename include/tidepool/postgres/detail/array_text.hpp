@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the text form of PostgreSQL's arrays, read and written.
 // Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "../../version.hpp"
 #include "../codec.hpp"
 
 #ifndef TIDEPOOL_POSTGRES_DETAIL_ARRAY_TEXT_HPP
@@ -17,7 +19,7 @@
 
 #include "types.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A vector that is a dimension; one of bytes is a value.
 template <class T>
@@ -252,6 +254,6 @@ void append_bounds(std::string& out, const std::vector<T>& values, const std::ve
   out += '=';
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

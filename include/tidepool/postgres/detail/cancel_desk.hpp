@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the few threads that send cancel requests, and the queue in front of them.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
@@ -12,10 +13,11 @@
 #include <string>
 #include <utility>
 
+#include "../../version.hpp"
 #include "real_time.hpp"
 #include "side_thread.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A blocking call that waits for a thread. Whoever no longer wants it, and comes first, keeps it from being made.
 class cancel_job {
@@ -163,6 +165,6 @@ class cancel_desk {
   std::size_t running_ = 0;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - connection strings, environment and service file as libpq reads them, without its habit of echoing input.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CONNINFO_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CONNINFO_HPP
@@ -13,11 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "../../version.hpp"
 #include "../error.hpp"
 #include "conninfo_parser.hpp"
 #include "text.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 class dial_plan;
 
@@ -170,6 +172,6 @@ inline std::vector<endpoint> endpoints_of(const option_map& values) {
   return out;
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - connection strings, read by libpq's published rules: key=value pairs, and URIs.
 //
 // libpq's own parser refuses keys that its version does not know, and quotes in its complaint what may be part of a password. So the text
@@ -13,10 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "../../version.hpp"
 #include "../error.hpp"
 #include "text.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 inline bool is_secret(std::string_view name) {
   constexpr std::string_view secrets[] = {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"};
@@ -231,6 +233,6 @@ class conninfo_parser {
   conninfo_items items_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

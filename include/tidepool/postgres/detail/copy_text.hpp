@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the text format of COPY: tabs between columns, \N for NULL, backslashes before what would be mistaken.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
@@ -8,9 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "../../version.hpp"
 #include "../codec.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// How much is gathered before it is handed to libpq, and how much libpq may hold unsent.
 inline constexpr std::size_t copy_block = std::size_t{64} << 10U;
@@ -123,6 +125,6 @@ class copy_row {
   std::vector<std::optional<std::string>> columns_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - whether the server has refused a COPY whose data is still being sent.
 //
 // libpq does not look at an error before the data has ended, and nothing of it tells that one has arrived. So what arrives is looked at
@@ -15,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "../../version.hpp"
 #include "waiting.hpp"
 
 // See tls_pending.hpp.
@@ -24,7 +26,7 @@ extern "C" int tidepool_ssl_peek(void* tls, void* to, int size) __asm__("_SSL_pe
 extern "C" int tidepool_ssl_peek(void* tls, void* to, int size) __asm__("SSL_peek") __attribute__((weak));
 #endif
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using ssl_peek_function = int (*)(void*, void*, int);
 
@@ -125,6 +127,6 @@ class copy_watch {
   std::string many_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

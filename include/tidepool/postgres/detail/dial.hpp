@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one address dialled: login, first query, and what went wrong where.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
@@ -9,10 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "../../version.hpp"
 #include "login.hpp"
 #include "setup.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Everything libpq is told for one connect besides the address, credentials included. Wiped when it goes.
 class dial_plan {
@@ -227,6 +229,6 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
   co_return s;
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

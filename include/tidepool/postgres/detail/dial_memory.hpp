@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what became of each address lately, and the order that follows.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
@@ -12,10 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "../../version.hpp"
 #include "../options.hpp"
 #include "real_time.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// What is known of addresses, and of names that could not be looked up, by their text. Shared by all connects of one connector; thread
 /// safe.
@@ -116,6 +118,6 @@ inline void interleave_families(std::vector<std::string>& addresses) {
   addresses = std::move(out);
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

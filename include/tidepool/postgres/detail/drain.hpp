@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - getting rid of a statement that nobody wants to the end.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_DRAIN_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_DRAIN_HPP
@@ -5,9 +6,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../../version.hpp"
 #include "perform.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Reads an operation that is being stopped to its end, whatever it was doing, and throws what it came to.
 inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
@@ -40,6 +42,6 @@ inline asio::awaitable<void> cancel_and_drain(session_ptr s, operation& running)
   }
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - leaving a session clean, and leaving it for good.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
@@ -9,9 +10,10 @@
 #include <memory>
 #include <string>
 
+#include "../../version.hpp"
 #include "setup.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// True when session state was wiped, and what a new connection is given has to be given again.
 inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
@@ -93,6 +95,6 @@ inline asio::awaitable<void> say_goodbye(session_ptr s) {
   s->drop_socket();
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

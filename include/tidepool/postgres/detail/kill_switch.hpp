@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - shuts a socket from any thread, and does so when a deadline passes.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_KILL_SWITCH_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_KILL_SWITCH_HPP
@@ -9,11 +10,12 @@
 #include <mutex>
 #include <utility>
 
-#include "../../detail/asio_io.hpp"
+#include "../../detail/driver/asio_io.hpp"
 #include "../../time.hpp"
+#include "../../version.hpp"
 #include "real_time.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Why a socket was shut from outside.
 enum class kill_reason { none, aborted, deadline };
@@ -63,6 +65,6 @@ class deadline_guard {
   std::shared_ptr<std::atomic<bool>> armed_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one step of libpq's login, taken where it can do no harm.
 //
 // SCRAM computes as long as the server likes: 4096 rounds take 3 ms, five million take seconds, and libpq computes them within one call.
@@ -13,10 +14,11 @@
 #include <string_view>
 #include <utility>
 
+#include "../../version.hpp"
 #include "perform.hpp"
 #include "side_thread.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Logins that go on computing although nobody waits for them any more. A hostile server can make each last for many minutes, and
 /// nothing stops it: when there are so many, no new one that needs a password is begun.
@@ -156,6 +158,6 @@ class tls_witness {
   bool encrypted_ = false;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

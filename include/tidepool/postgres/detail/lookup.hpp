@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - looking up a host name. getaddrinfo blocks for as long as the name servers like, so it runs on side threads: a few at
 // once, one for each name, and nobody waits longer than intended, or holds anything when the waiting has ended.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_LOOKUP_HPP
@@ -16,13 +17,14 @@
 #include <utility>
 #include <vector>
 
-#include "../../detail/first_of.hpp"
+#include "../../detail/driver/first_of.hpp"
+#include "../../version.hpp"
 #include "../error.hpp"
 #include "conninfo.hpp"
 #include "real_time.hpp"
 #include "side_thread.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// How many names are looked up at once; further ones wait for their turn, within their own time. So slow names, each of which holds one
 /// place whoever asks for it, have to be this many before they delay another.
@@ -194,6 +196,6 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
   co_return std::move(found.addresses);
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

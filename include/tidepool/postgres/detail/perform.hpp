@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one request run to its end, and what its results come to.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
@@ -8,12 +9,13 @@
 #include <string_view>
 #include <utility>
 
+#include "../../version.hpp"
 #include "request.hpp"
 #include "session.hpp"
 #include "sql_text.hpp"
 #include "waiting.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A write was refused by a read-only server or transaction. Whether by the server is asked before the connection is used again, where
 /// writes are wanted; where any server will do, the error says how to be led to a writable one.
@@ -258,7 +260,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
   co_return all.conclude(*s, what.sql());
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #include "setup.hpp"  // ask_role()
 

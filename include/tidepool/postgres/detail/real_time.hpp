@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the driver's time and chance.
 //
 // A pool can be simulated, so it takes both from its Traits. libpq and sockets know no time but the real one, and so does the driver.
@@ -10,10 +11,11 @@
 #include <chrono>
 #include <random>
 
-#include "../../detail/asio_io.hpp"
+#include "../../detail/driver/asio_io.hpp"
 #include "../../time.hpp"
+#include "../../version.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using clock = std::chrono::steady_clock;
 using real_timer = asio::steady_timer;  // NOLINT(clock)
@@ -36,6 +38,6 @@ inline clock::time_point later(clock::time_point at, duration span) noexcept {
   return at + std::chrono::duration_cast<clock::duration>(std::min<duration>(span, std::chrono::hours(24 * 365)));
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

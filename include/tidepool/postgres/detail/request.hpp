@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one statement and its parameters, in one block of memory, ready for libpq.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
@@ -14,11 +15,12 @@
 #include <type_traits>
 #include <vector>
 
+#include "../../version.hpp"
 #include "../codec.hpp"
 #include "../error.hpp"
 #include "../within.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 class request {
  public:
@@ -194,6 +196,6 @@ class request {
   std::vector<Oid> types_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - one libpq connection and its place in the event loop.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
@@ -14,9 +15,10 @@
 #include <string_view>
 #include <utility>
 
-#include "../../detail/asio_io.hpp"
-#include "../../detail/first_of.hpp"
-#include "../../detail/hangup_watch.hpp"
+#include "../../detail/driver/asio_io.hpp"
+#include "../../detail/driver/first_of.hpp"
+#include "../../detail/driver/hangup_watch.hpp"
+#include "../../version.hpp"
 #include "../cancel.hpp"
 #include "../error.hpp"
 #include "../options.hpp"
@@ -29,7 +31,7 @@
 #include "time_limits.hpp"
 #include "tls_pending.hpp"
 
-namespace tidepool::postgres {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// What NOTIFY sent.
 struct notification {
@@ -357,6 +359,6 @@ class operation {
 };
 
 }  // namespace detail
-}  // namespace tidepool::postgres
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 #endif

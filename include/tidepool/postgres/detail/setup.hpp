@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the one query a session begins with: which process serves it, of which kind its server is, and the settings it is given.
 //
 // What a server reports by itself is no answer: a pooler in between repeats what it heard at its own first login, of a server that may be
@@ -14,9 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "../../version.hpp"
 #include "perform.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// The kind of a server, from its own mouth.
 struct server_role {
@@ -179,6 +181,6 @@ inline std::string restore_query(session& s) {
   return sql;
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a thread for one call that blocks or computes for long.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SIDE_THREAD_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SIDE_THREAD_HPP
@@ -9,7 +10,9 @@
 #include <thread>
 #include <utility>
 
-namespace tidepool::postgres::detail {
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// How many of these threads there are. A program should not leave main() before they have ended: what they use, OpenSSL above all, is
 /// taken down there.
@@ -44,6 +47,6 @@ bool on_side_thread(Work work) noexcept {
   return started;
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

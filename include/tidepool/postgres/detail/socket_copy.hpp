@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - a duplicate of libpq's socket, for Asio.
 //
 // libpq closes and re-opens its socket behind our back, often under the same number. Asio therefore watches a duplicate,
@@ -12,10 +13,11 @@
 #include <cerrno>
 #include <optional>
 
-#include "../../detail/asio_io.hpp"
+#include "../../detail/driver/asio_io.hpp"
+#include "../../version.hpp"
 #include "kill_switch.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 class socket_copy {
  public:
@@ -49,6 +51,6 @@ class socket_copy {
   ino_t inode_ = 0;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the little that is read of a statement's text before it is sent.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SQL_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SQL_TEXT_HPP
@@ -6,7 +7,9 @@
 #include <cstddef>
 #include <string_view>
 
-namespace tidepool::postgres::detail {
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Steps through a statement token by token, as PostgreSQL's scanner does, as far as it takes to find keywords outside of strings,
 /// quoted names, comments and parentheses.
@@ -194,6 +197,6 @@ inline bool may_be_copy(std::string_view sql) noexcept {
   return first == 'c' || first == 'C' || first <= ' ' || first == '-' || first == '/' || first == ';';
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - which statements one connection has prepared by itself, least recently used first.
 //
 // The server keeps a book of them too, and the two must agree: what is forgotten here is closed there, and what the server says about
@@ -20,7 +21,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace tidepool::postgres::detail {
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A statement in 128 bits: the same text, parameter types and settings have the same ones in every session and process of one kind of
 /// machine. Two that differ have the same ones by no accident that will happen; and the cache compares the texts.
@@ -212,6 +215,6 @@ class meaning {
   bool known_here_ = true;  ///< within the transaction
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

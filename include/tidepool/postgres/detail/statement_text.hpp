@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - what a statement's text tells the cache of statements. It is not parsed: where in doubt, the answer is the careful one.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
@@ -5,9 +6,10 @@
 #include <cstddef>
 #include <string_view>
 
+#include "../../version.hpp"
 #include "sql_text.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Whether the server makes a plan for it, which is what preparing it saves. Everything else is not prepared by itself: it would gain
 /// nothing, and transaction control has to get through when nothing else does.
@@ -128,6 +130,6 @@ inline bool is_set_local(std::string_view sql) noexcept {
   return sql_scanner::same(at.word(), "local") && sql.find(';') == std::string_view::npos;
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - server text made fit for logs, and secrets taken out of it.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
@@ -10,8 +11,9 @@
 #include <string_view>
 
 #include "../../time.hpp"
+#include "../../version.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or who poses as one,
 /// must not write lines or colours into a log.
@@ -69,6 +71,6 @@ inline void wipe(std::string& secret) noexcept {
   secret.clear();
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - how long an operation may wait for the server, since when it does, and how it is stopped.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TIME_LIMITS_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TIME_LIMITS_HPP
@@ -8,11 +9,12 @@
 #include <optional>
 #include <utility>
 
+#include "../../version.hpp"
 #include "../cancel.hpp"
 #include "../options.hpp"
 #include "real_time.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// An operation that is being stopped: cancelled on the server, then read to its end, so that the connection can go on. Libpq and the
 /// verbs go on as if nothing had happened; only their waits are bounded by `until`, when the socket is shut.
@@ -91,6 +93,6 @@ class time_limits {
   std::optional<stopping> stop_;
 };
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

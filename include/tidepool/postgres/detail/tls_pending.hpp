@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - bytes that OpenSSL has decrypted and no poll of the socket shows.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TLS_PENDING_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TLS_PENDING_HPP
@@ -7,6 +8,8 @@
 
 #include <string>
 
+#include "../../version.hpp"
+
 // OpenSSL is there when libpq uses it, so it is referred to rather than linked: weakly, which finds it where libpq was linked statically.
 // Under another name, because a program may include OpenSSL's own declaration as well.
 #if defined(__APPLE__)
@@ -15,7 +18,7 @@ extern "C" int tidepool_ssl_pending(const void* tls) __asm__("_SSL_pending") __a
 extern "C" int tidepool_ssl_pending(const void* tls) __asm__("SSL_pending") __attribute__((weak));
 #endif
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using ssl_pending_function = int (*)(const void*);
 
@@ -64,6 +67,6 @@ inline std::string blind_to_tls(PGconn* connection) {
   return blind_to_tls(PQlibVersion(), can_look);
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - the server's built-in types: their names in errors, the elements of their arrays, what separates those.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TYPES_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TYPES_HPP
@@ -6,7 +7,9 @@
 
 #include <string>
 
-namespace tidepool::postgres::detail {
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 struct type_entry {
   Oid oid;
@@ -61,6 +64,6 @@ inline bool braces_without_array(Oid type) noexcept {
   return type == type_oid::json || type == type_oid::jsonb || type == 4451 || (type >= 4532 && type <= 4536);
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

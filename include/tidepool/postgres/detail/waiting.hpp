@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // tidepool - waiting for the server: within its limits, and what happens when they pass or the coroutine is cancelled.
 //
 // A statement whose time is up, or whose coroutine was cancelled, is cancelled on the server and read to its end. Its connection is then as
@@ -14,9 +15,10 @@
 #include <string>
 #include <utility>
 
+#include "../../version.hpp"
 #include "session.hpp"
 
-namespace tidepool::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using wait_type = asio::posix::stream_descriptor::wait_type;
 
@@ -256,6 +258,6 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
   co_return result_handle(PQgetResult(s->pg()));
 }
 
-}  // namespace tidepool::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 
 #endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - when the pool may connect, and for whom waiting is pointless: one back-off for the whole pool, and the breaker.
+//
+// How soon the pool looks again and how long a caller may hope are two questions. What a failed connect means for both:
+//
+//   kind         next look                  breaker  max_retries  callers               open()
+//   transient    back-off                   counts   counts       until either says no  until max_retries
+//   permanent    back-off, 5 s at least     counts   counts       refused until then    closes the pool
+//   server_full  back-off                   closes   starts over  their own timeout     its own timeout
+//   starting     100-200 ms, never longer   closes   starts over  their own timeout     its own timeout
+//   wrong_role   100-200 ms, never longer   closes   starts over  their own timeout     its own timeout
+//
+// Back-off: `retry_delay`, doubled up to `max_retry_delay`, half of it at random. In the last three rows a server has answered, so that
+// there is nothing to protect by a breaker, and the reason passes by itself. After any failure one connect at a time is made.
+//
+// Attempts in flight together fail together when the server is away. They count as one failure (a wave), or four connects
+// against a dead host would use up four retries in one instant.
+//
+// A connection that is lost before it served anybody counts as a transient failure (`died_unserved`). From then on a connect that
+// succeeds proves nothing: only a connection that serves (`proved`), or that lasts, ends the row of failures.
+#ifndef TIDEPOOL_DETAIL_CORE_CONNECT_GATE_HPP
+#define TIDEPOOL_DETAIL_CORE_CONNECT_GATE_HPP
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "../../config.hpp"
+#include "../../error.hpp"
+#include "../../policy/breaker.hpp"
+#include "../../version.hpp"
+#include "../util/random.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// Whether the reason of a failed connect passes by itself: callers wait for that as long as they like.
+constexpr bool passes_by_itself(failure_kind kind) noexcept {
+  return kind == failure_kind::server_full || kind == failure_kind::starting || kind == failure_kind::wrong_role;
+}
+
+template <class Breaker>
+class connect_gate {
+ public:
+  explicit connect_gate(const pool_config& config) : breaker_(config), first_(config.retry_delay), longest_(config.max_retry_delay) {}
+
+  bool may_start(tick now, std::size_t connecting) const noexcept {
+    if (now < permanent_until_ || (doubtful_ && now < not_before_)) return false;
+    if constexpr (Breaker::enabled) {
+      if (breaker_.state() != breaker_state::closed) return breaker_.allows(now, connecting);
+    }
+    return now >= not_before_;
+  }
+  /// When time alone will let a connect start; `never` while that hangs on an attempt in flight.
+  tick opens_at(std::size_t connecting) const noexcept {
+    if constexpr (Breaker::enabled) {
+      if (breaker_.state() != breaker_state::closed) {
+        return connecting ? never : std::max({breaker_.retry_at(), permanent_until_, doubtful_ ? not_before_ : tick{}});
+      }
+    }
+    return std::max(not_before_, permanent_until_);
+  }
+  /// Why a caller who depends on a connect has nothing to wait for, or zero.
+  errc refusal(tick now) const noexcept {
+    if (now < permanent_until_) return errc::connect_failed;
+    if constexpr (Breaker::enabled) {
+      if (!breaker_.allows(now, 0)) return errc::circuit_open;
+    }
+    return errc{};
+  }
+
+  void started() noexcept {
+    if constexpr (Breaker::enabled) breaker_.started();
+  }
+  /// The wave an attempt that starts now belongs to.
+  std::uint32_t wave() const noexcept { return wave_; }
+  void succeeded(tick now) noexcept {
+    permanent_until_ = tick{};
+    if (!doubtful_) return start_over();
+    not_before_ = later(now, pause_);  // the next one has to wait for what becomes of this one
+    if (calm_from_ == never) calm_from_ = later(now, longest_);
+  }
+  void failed(std::uint32_t wave, failure_kind kind, tick now, splitmix& random) noexcept {
+    if (kind == failure_kind::permanent) permanent_until_ = later(now, std::max<duration>(std::chrono::seconds(5), first_));
+    if (wave != wave_) return;
+    ++wave_;
+    if (streak_++ == 0) since_ = now;
+    kind_ = kind;
+    calm_from_ = never;
+    duration delay = std::min<duration>(first_, look_);
+    if (kind == failure_kind::starting || kind == failure_kind::wrong_role) {
+      steps_ = 0;
+    } else {
+      delay = first_;
+      for (std::size_t i = 0; i < steps_ && delay < longest_; ++i) delay = std::min(longest_, delay * 2);
+      ++steps_;
+    }
+    // Equal jitter: half of the delay is certain, half is random, so that many pools do not retry in step.
+    pause_ = delay / 2 + duration(static_cast<duration::rep>(static_cast<double>(delay.count()) / 2 * random.unit()));
+    not_before_ = later(now, pause_);
+    if (passes_by_itself(kind)) {
+      futile_ = 0;
+      if constexpr (Breaker::enabled) breaker_.succeeded();
+    } else {
+      ++futile_;
+      ++total_;
+      if constexpr (Breaker::enabled) breaker_.failed(now);
+    }
+  }
+  /// A connection of this wave was lost before it served anybody. False: the wave has been counted.
+  bool died_unserved(std::uint32_t wave, tick now, splitmix& random) noexcept {
+    if (wave != wave_) return false;
+    doubtful_ = true;
+    failed(wave, failure_kind::transient, now, random);
+    return true;
+  }
+  /// A connection served.
+  void proved() noexcept {
+    if (std::exchange(doubtful_, false)) start_over();
+  }
+  bool doubtful() const noexcept { return doubtful_; }
+  /// When the doubt ends although nobody has been served: nothing was lost for so long after a connect.
+  tick doubt_ends() const noexcept { return doubtful_ ? calm_from_ : never; }
+  /// An attempt the pool itself gave up.
+  void abandoned([[maybe_unused]] tick now) noexcept {
+    if constexpr (Breaker::enabled) breaker_.undecided(now);
+  }
+
+  /// Failures ever that callers count, one a wave.
+  std::uint64_t total() const noexcept { return total_; }
+  /// Of these, in a row: since the last success, or since a server last answered.
+  std::size_t futile() const noexcept { return futile_; }
+  /// Failures of any kind since the last success.
+  std::size_t streak() const noexcept { return streak_; }
+  /// Means something while there is a streak.
+  failure_kind kind() const noexcept { return kind_; }
+  tick failing_since() const noexcept { return since_; }
+  bool passes() const noexcept { return streak_ > 0 && passes_by_itself(kind_); }
+  breaker_state state() const noexcept {
+    if constexpr (Breaker::enabled) return breaker_.state();
+    return breaker_state::closed;
+  }
+
+ private:
+  void start_over() noexcept {
+    streak_ = 0;
+    not_before_ = permanent_until_ = tick{};
+    steps_ = futile_ = 0;
+    if constexpr (Breaker::enabled) breaker_.succeeded();
+  }
+
+  static constexpr duration look_ = std::chrono::milliseconds(200);  ///< longest pause where servers answer and none fits yet
+
+  [[no_unique_address]] Breaker breaker_;
+  duration first_;
+  duration longest_;
+  duration pause_{};  ///< the latest
+  tick not_before_{};
+  tick permanent_until_{};
+  tick since_{};
+  tick calm_from_ = never;
+  std::uint64_t total_ = 0;
+  std::size_t streak_ = 0;
+  std::size_t futile_ = 0;
+  std::size_t steps_ = 0;  ///< of the back-off
+  std::uint32_t wave_ = 1;
+  failure_kind kind_{};
+  bool doubtful_ = false;  ///< connections were lost before they served, and none has served since
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

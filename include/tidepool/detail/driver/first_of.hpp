@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - a coroutine waits for the first of several events, wherever they come from.
+//
+// Asio's own `||` and parallel_group wait for the losers as well; a name server that never answers, or a blocking call on
+// another thread, would hold the coroutine for ever.
+#ifndef TIDEPOOL_DETAIL_DRIVER_FIRST_OF_HPP
+#define TIDEPOOL_DETAIL_DRIVER_FIRST_OF_HPP
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "../../version.hpp"
+#include "asio_io.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// One coroutine waits, anybody opens, from any thread, once or often.
+///
+/// Ownership: whoever will open the gate for sure, a timer's pending handler above all, holds a `shared_ptr`; threads that
+/// the execution context does not own hold a `weak_ptr`. So a context that is destroyed destroys the waiting coroutine as well.
+class gate {
+ public:
+  gate() = default;
+  gate(const gate&) = delete;
+  gate& operator=(const gate&) = delete;
+  ~gate() { delete waiter_; }
+
+  /// Resumes the coroutine on its own executor, never inside this call.
+  void open() noexcept {
+    waiter* ready = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      open_ = true;
+      ready = std::exchange(waiter_, nullptr);
+    }
+    if (ready != nullptr) ready->resume();
+  }
+
+  /// Returns when the gate is open, or at once when the coroutine is cancelled; the caller finds out which. At most one waits.
+  static asio::awaitable<void> wait(std::weak_ptr<gate> self) {
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto handler, std::weak_ptr<gate> target) {
+          auto slot = asio::get_associated_cancellation_slot(handler);
+          auto parked = std::make_unique<typed_waiter<decltype(handler)>>(std::move(handler));
+          const auto locked = target.lock();
+          if (!locked) return parked.release()->resume();
+          if (slot.is_connected()) {
+            slot.assign([target](asio::cancellation_type) {
+              if (const auto alive = target.lock()) alive->open();
+            });
+          }
+          locked->park(std::move(parked));
+        },
+        asio::use_awaitable, std::move(self));
+  }
+
+ private:
+  struct waiter {
+    virtual ~waiter() = default;
+    virtual void resume() noexcept = 0;  // deletes itself
+  };
+
+  template <class Handler>
+  struct typed_waiter final : waiter {
+    explicit typed_waiter(Handler&& h)
+        : handler(std::move(h)),
+          executor(asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked)) {}
+    void resume() noexcept override {
+      const auto target = std::move(executor);
+      auto ready = std::move(handler);
+      delete this;
+      asio::post(target, [ready = std::move(ready)]() mutable { std::move(ready)(); });
+    }
+    Handler handler;
+    std::decay_t<decltype(asio::prefer(asio::get_associated_executor(std::declval<const Handler&>()),
+                                       asio::execution::outstanding_work.tracked))>
+        executor;
+  };
+
+  void park(std::unique_ptr<waiter> parked) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!open_) {
+        waiter_ = parked.release();
+        return;
+      }
+    }
+    parked.release()->resume();
+  }
+
+  std::mutex mutex_;
+  bool open_ = false;
+  waiter* waiter_ = nullptr;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the pool at the moment a wait failed: what its error tells, however much later the caller comes to read it.
+#ifndef TIDEPOOL_DETAIL_SHELL_FAILURE_HPP
+#define TIDEPOOL_DETAIL_SHELL_FAILURE_HPP
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "../../pool_error.hpp"
+#include "../../version.hpp"
+#include "../core/core_types.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// Of a fixed size, because it is filled under the lock. All who fail in one step of the pool share it.
+struct failure_picture {
+  tick at{};
+  bounded_string<63> pool{};
+  pool_gauges gauges{};
+  std::array<lease_report, 8> holders{};
+  std::size_t held = 0;
+  bounded_string<512> last_connect_error{};
+  duration last_connect_error_age{};
+  std::size_t silent = 0;
+  duration longest_silence{};
+  bounded_string<160> silent_server{};
+};
+using failure_ptr = std::shared_ptr<const failure_picture>;
+
+/// A waiter whose failure is explained.
+struct explained_waiter : core_waiter {
+  explained_waiter() { explain = true; }
+  failure_ptr seen;
+};
+
+/// What one step of the pool asks of the shell.
+struct pool_actions : core_actions {
+  std::optional<failure_picture> picture;
+  failure_ptr seen;
+
+  /// Without the lock. Null when there is no memory for it. Keeps the pool as well: until its coroutine runs, a caller may be cancelled,
+  /// and asks the pool for it.
+  const failure_ptr& share(std::shared_ptr<const void> pool) noexcept {
+    if (picture) {
+      try {
+        auto made = std::make_shared<const kept_picture>(kept_picture{*picture, pool});
+        seen = failure_ptr(made, &made->picture);
+      } catch (...) {
+        seen.reset();
+      }
+      picture.reset();
+    }
+    if (!seen) seen = failure_ptr(std::move(pool), nullptr);
+    return seen;
+  }
+
+ private:
+  struct kept_picture {
+    failure_picture picture;
+    std::shared_ptr<const void> pool;
+  };
+};
+
+/// The whole story, put into words by the caller's own thread.
+inline pool_error error_of(const explained_waiter& w) {
+  error_report out;
+  out.why = w.error;
+  if (w.seen) {
+    const failure_picture& seen = *w.seen;
+    out.pool = seen.pool.view();
+    out.waited = seen.at - w.since;
+    out.state = seen.gauges.state;
+    out.breaker = seen.gauges.breaker;
+    out.active = seen.gauges.active;
+    out.idle = seen.gauges.idle;
+    out.connecting = seen.gauges.connecting;
+    out.validating = seen.gauges.validating;
+    out.resetting = seen.gauges.resetting;
+    out.closing = seen.gauges.closing;
+    out.max_size = seen.gauges.max_size;
+    out.waiting = seen.gauges.waiting;
+    out.holders.assign(seen.holders.begin(), seen.holders.begin() + static_cast<std::ptrdiff_t>(seen.held));
+    out.last_connect_error = seen.last_connect_error.view();
+    out.last_connect_error_age = seen.last_connect_error_age;
+    out.silent = seen.silent;
+    out.longest_silence = seen.longest_silence;
+    out.silent_server = seen.silent_server.view();
+  }
+  return pool_error(w.error, std::move(out));
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

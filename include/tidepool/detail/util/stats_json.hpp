@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - pool_stats as JSON, without a JSON library.
+#ifndef TIDEPOOL_DETAIL_UTIL_STATS_JSON_HPP
+#define TIDEPOOL_DETAIL_UTIL_STATS_JSON_HPP
+
+#include <charconv>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "../../stats.hpp"
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+namespace detail {
+
+class json_writer {
+ public:
+  void open(const char* key = nullptr) {
+    name(key);
+    text_ += '{';
+    first_ = true;
+  }
+  void close() {
+    text_ += '}';
+    first_ = false;
+  }
+  void add(const char* key, std::uint64_t value) {
+    name(key);
+    text_ += std::to_string(value);
+  }
+  void add(const char* key, double value) {
+    char digits[40];
+    // Not printf: a locale may want a decimal comma.
+    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 9);
+    name(key);
+    text_.append(digits, written.ptr);
+  }
+  void add(const char* key, duration value) { add(key, std::chrono::duration<double>(value).count()); }
+  void add(const char* key, std::string_view value) {
+    name(key);
+    quote(value);
+  }
+  void add(const char* key, const histogram& h) {
+    open(key);
+    add("count", h.count());
+    add("mean", h.mean());
+    add("p50", h.quantile(0.5));
+    add("p90", h.quantile(0.9));
+    add("p95", h.quantile(0.95));
+    add("p99", h.quantile(0.99));
+    add("p999", h.quantile(0.999));
+    add("max", h.max());
+    close();
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void name(const char* key) {
+    if (!first_) text_ += ',';
+    first_ = false;
+    if (key) {
+      quote(key);
+      text_ += ':';
+    }
+  }
+  void quote(std::string_view value) {
+    text_ += '"';
+    for (const char c : value) {
+      if (c == '"' || c == '\\') {
+        text_ += '\\';
+        text_ += c;
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+        text_ += escape;
+      } else {
+        text_ += c;
+      }
+    }
+    text_ += '"';
+  }
+
+  std::string text_;
+  bool first_ = true;
+};
+
+}  // namespace detail
+
+inline std::string pool_stats::to_json() const {
+  detail::json_writer out;
+  out.open();
+  out.add("name", name.view());
+  out.add("state", std::string_view(to_string(state)));
+  out.add("breaker", std::string_view(to_string(breaker)));
+  out.add("total_connections", total_connections);
+  out.add("active_connections", active_connections);
+  out.add("idle_connections", idle_connections);
+  out.add("connecting", connecting);
+  out.add("validating", validating);
+  out.add("resetting", resetting);
+  out.add("closing", closing);
+  out.add("waiting", waiting);
+  out.add("leaked", leaked);
+  out.add("silent", silent);
+  out.add("longest_silence", longest_silence);
+  out.add("min_size", min_size);
+  out.add("max_size", max_size);
+  out.add("target_size", target_size);
+  out.add("min_idle", min_idle);
+  out.add("utilization", utilization());
+  out.add("saturation", saturation());
+  out.add("total_checkouts", total_checkouts);
+  out.add("total_checkins", total_checkins);
+  out.add("failed_checkouts", failed_checkouts);
+  out.add("avg_checkout_time", avg_checkout_time);
+  out.add("max_checkout_time", max_checkout_time);
+  out.open("acquires");
+  out.add("direct", direct);
+  out.add("waited", waited);
+  out.add("timeout", timeouts);
+  out.add("queue_full", rejected_full);
+  out.add("cancelled", cancelled);
+  out.add("circuit_open", refused_open);
+  out.add("connect_failed", refused_connect);
+  out.add("closed", refused_closed);
+  out.close();
+  out.add("connects_started", connects_started);
+  out.add("connections_created", connections_created);
+  out.add("connection_errors", connection_errors);
+  out.add("connections_closed", connections_closed);
+  out.open("closed_by_reason");
+  for (std::size_t i = 0; i < close_reasons; ++i) out.add(to_string(static_cast<close_reason>(i)), closed_by_reason[i]);
+  out.close();
+  out.add("validations", validations);
+  out.add("validation_failures", validation_failures);
+  out.add("resets", resets);
+  out.add("leaks_detected", leaks_detected);
+  out.add("leaks_returned", leaks_returned);
+  out.add("leaks_reclaimed", leaks_reclaimed);
+  out.add("generation", generation);
+  out.add("wait_time", wait_time);
+  out.add("hold_time", hold_time);
+  out.add("connect_time", connect_time);
+  out.close();
+  return out.take();
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - a fixed histogram of durations: eight buckets per power of two, so a quantile is off by 12.5 % at most.
+// Source: the log-linear buckets of HdrHistogram (G. Tene). No lock and no allocation: whoever records owns it.
+#ifndef TIDEPOOL_HISTOGRAM_HPP
+#define TIDEPOOL_HISTOGRAM_HPP
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "detail/util/wide.hpp"
+#include "time.hpp"
+#include "version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+/// Counts durations from nanoseconds to hours in 2.4 kB.
+class histogram {
+ public:
+  void record(duration value) noexcept { record(value, 1); }
+  void record(duration value, std::uint64_t times) noexcept {
+    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    buckets_[index(ns)] += times;
+    count_ += times;
+    sum_ += detail::wide::product(ns, times);
+    max_ = std::max(max_, ns);
+  }
+
+  /// Takes back a recorded value; `max()` keeps it.
+  void forget(duration value, std::uint64_t times = 1) noexcept {
+    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    buckets_[index(ns)] -= times;
+    count_ -= times;
+    sum_ -= detail::wide::product(ns, times);
+  }
+  std::uint64_t count() const noexcept { return count_; }
+  /// Stops at `duration::max()`, which is 292 years: a thousand leases that are always out get there in 107 days.
+  duration sum() const noexcept { return length(sum_.capped()); }
+  /// The same without that limit.
+  double sum_seconds() const noexcept { return sum_.number() * 1e-9; }
+  duration max() const noexcept { return length(max_); }
+  duration mean() const noexcept { return count_ ? length(sum_.over(count_)) : duration::zero(); }
+
+  /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
+  duration quantile(double q) const noexcept {
+    if (count_ == 0) return duration::zero();
+    const double share = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_));
+    const auto rank = std::max<std::uint64_t>(static_cast<std::uint64_t>(share), 1);
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < buckets_.size(); ++i) {
+      seen += buckets_[i];
+      if (seen >= rank) return length(std::min(upper(i), max_));
+    }
+    return max();
+  }
+  /// How many values are at most `bound`, to the resolution of the buckets.
+  std::uint64_t at_most(duration bound) const noexcept {
+    const std::size_t last = index(static_cast<std::uint64_t>(std::max<duration::rep>(bound.count(), 0)));
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i <= last; ++i) seen += buckets_[i];
+    return seen;
+  }
+
+  histogram& operator+=(const histogram& other) noexcept {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    count_ += other.count_;
+    sum_ += other.sum_;
+    max_ = std::max(max_, other.max_);
+    return *this;
+  }
+
+ private:
+  static constexpr unsigned sub_bits = 3;  // eight buckets per octave
+  static constexpr unsigned octaves = 37;  // 2^(3+37) ns is 18 minutes; the last bucket takes what is longer
+  static constexpr std::size_t size = (octaves + 1) << sub_bits;
+
+  static duration length(std::uint64_t ns) noexcept {
+    return duration(static_cast<duration::rep>(std::min(ns, static_cast<std::uint64_t>(duration::max().count()))));
+  }
+
+  static std::size_t index(std::uint64_t ns) noexcept {
+    if (ns < (1u << sub_bits)) return static_cast<std::size_t>(ns);
+    const unsigned octave = static_cast<unsigned>(std::bit_width(ns)) - 1 - sub_bits;
+    const std::size_t i = ((std::size_t{octave} + 1) << sub_bits) + ((ns >> octave) & ((1u << sub_bits) - 1));
+    return std::min(i, size - 1);
+  }
+  static std::uint64_t upper(std::size_t i) noexcept {
+    if (i < (1u << sub_bits)) return i;
+    if (i == size - 1) return ~std::uint64_t{0};
+    const unsigned octave = static_cast<unsigned>(i >> sub_bits) - 1;
+    return ((std::uint64_t{(1u << sub_bits) + (i & ((1u << sub_bits) - 1))} + 1) << octave) - 1;
+  }
+
+  std::array<std::uint64_t, size> buckets_{};
+  std::uint64_t count_ = 0;
+  detail::wide sum_;
+  std::uint64_t max_ = 0;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - making a connection: one address at a time, each with its own deadline.
+//
+// libpq blocks while it looks up names, knows no deadline in its asynchronous calls, and waits for ever for a silent host.
+// So names are looked up here, libpq gets one numeric address at a time, and the choice between servers is made here.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CONNECT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CONNECT_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../../version.hpp"
+#include "dial.hpp"
+#include "dial_memory.hpp"
+#include "lookup.hpp"
+#include "perform.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
+
+/// A function that the libpq of compile time has and the one of run time has not ends the program at its first call.
+inline void check_libpq(int version) {
+#ifndef LIBPQ_HAS_PIPELINING
+#error "tidepool::postgres needs libpq 14 or newer"
+#elif defined(LIBPQ_HAS_ASYNC_CANCEL) || defined(LIBPQ_HAS_CHUNK_MODE)
+  constexpr int needed = 17;
+#else
+  constexpr int needed = 14;
+#endif
+  if (version >= needed * 10000) return;
+  throw connect_error(
+      errc::connect_failed,
+      "this program was compiled for libpq " + std::to_string(needed) + " or newer, and runs with libpq " + std::to_string(version / 10000),
+      {}, true);
+}
+
+/// What all attempts at one connect came to.
+class dial_report {
+ public:
+  void add(connect_error failure) { failures_.push_back(std::move(failure)); }
+  void add_untried(std::size_t addresses) noexcept { untried_ += addresses; }
+
+  /// The most telling failure decides what a pool makes of all: that a server is full says more than that another is down. Its SQLSTATE
+  /// is told, and each server with its own reason.
+  connect_error summary(std::size_t servers) const {
+    if (failures_.empty()) return {errc::connect_timeout, "the time was over before any server could be tried"};
+    const connect_error* best = &failures_.front();
+    for (const auto& failure : failures_) {
+      if (weight(failure) >= weight(*best)) best = &failure;
+    }
+    if (failures_.size() == 1 && untried_ == 0) return *best;
+    std::string text = "no server of " + std::to_string(servers) + " can be used";
+    for (std::size_t i = 0; i < failures_.size() && i < most_told; ++i) text += "; " + printable(failures_[i].explanation(), 120);
+    if (failures_.size() > most_told) text += "; and " + std::to_string(failures_.size() - most_told) + " more";
+    if (untried_ > 0) text += "; no time was left for " + std::to_string(untried_) + " more";
+    diagnosis said;
+    said.sqlstate = best->sqlstate();
+    said.severity = best->severity();
+    return {best->reason(), text, std::move(said), best->kind()};
+  }
+
+ private:
+  static constexpr std::size_t most_told = 5;  // what() is to stay readable
+
+  int weight(const connect_error& failure) const {
+    switch (failure.kind()) {
+      case failure_kind::permanent: {
+        // A refusal of TLS is about one server alone: another, that is only down, may serve the next time.
+        const auto same = [](const auto& other) { return other.kind() == failure_kind::permanent; };
+        return std::all_of(failures_.begin(), failures_.end(), same) ? 5 : 0;
+      }
+      case failure_kind::server_full: return 4;
+      case failure_kind::starting: return 3;
+      case failure_kind::wrong_role: return 2;
+      default: return 1;
+    }
+  }
+
+  std::vector<connect_error> failures_;
+  std::size_t untried_ = 0;
+};
+
+/// One search for a server: what it needs, and how it has gone so far.
+struct dial_search {
+  dial_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<dial_memory> known, dial_plan with,
+              clock::time_point end)
+      : executor(std::move(where)), settings(std::move(how)), memory(std::move(known)), plan(std::move(with)), until(end) {}
+
+  /// The time for one of so many addresses and names that are left: an equal part, so that the last one has its chance too.
+  duration share(std::size_t left) const {
+    if (until == clock::time_point::max()) return settings->address_timeout;
+    const auto rest = std::max<duration>(until - clock::now(), std::chrono::milliseconds(1));
+    return std::min<duration>(settings->address_timeout, rest / static_cast<duration::rep>(std::max<std::size_t>(left, 1)));
+  }
+  bool time_is_over() const { return clock::now() >= until; }
+
+  asio::any_io_executor executor;
+  std::shared_ptr<const options> settings;
+  std::shared_ptr<dial_memory> memory;
+  dial_plan plan;
+  clock::time_point until;
+  std::function<asio::awaitable<void>(session_ptr)> greet = {};
+  dial_report report = {};
+  session_ptr second_choice = {};  ///< alive, and not a standby where one is preferred
+};
+
+/// A refusal that every server would repeat.
+inline bool ends_search(const connect_error& failure) {
+  return failure.kind() == failure_kind::permanent && failure.reason() != errc::tls_refused;
+}
+
+/// The connect hook, within a time.
+inline asio::awaitable<void> greet_within(dial_search& search, session_ptr s, duration limit) {
+  if (!search.greet) co_return;
+  deadline_guard guard(search.executor, limit, s->killer);
+  std::unique_ptr<error> lost;
+  try {
+    co_await search.greet(s);
+  } catch (const error& failure) {
+    if (!failure.connection_lost()) throw;
+    lost = std::make_unique<error>(failure);
+  }
+  if (!guard.disarm() || s->killer->reason() == kill_reason::deadline) {
+    throw connect_error(errc::connect_timeout, s->peer + ": on_connect did not end within " + seconds_text(limit));
+  }
+  if (lost) throw connect_error(errc::connect_failed, s->peer + ": on_connect: " + std::string(lost->explanation()));
+}
+
+/// One address, to its end: the session, or null and a line in the report. What became of it is remembered, also when this is cancelled.
+inline asio::awaitable<session_ptr> try_address(dial_search& search, const target& where, duration limit) {
+  const auto wanted = search.settings->target();
+  attempt_note note(search.memory, where.text(), search.settings->bad_host_memory);
+  std::unique_ptr<connect_error> failed;
+  session_ptr made;
+  const auto until = deadline_of(limit);
+  try {
+    made = co_await dial_one(search.executor, search.settings, search.plan, where, limit);
+    if (wanted == session_attrs::prefer_standby && !made->standby) {
+      note.settle(dial_memory::mark::wrong_role, search.settings->bad_host_memory);
+      if (search.second_choice == nullptr) search.second_choice = std::move(made);
+      co_return nullptr;
+    }
+    if (!made->wrong_role) co_await greet_within(search, made, std::max<duration>(until - clock::now(), std::chrono::milliseconds(1)));
+  } catch (const connect_error& failure) {
+    failed = std::make_unique<connect_error>(failure);
+  }
+  if (!failed && made->wrong_role) {
+    // Not a bad server: it is alive, only of the wrong kind. There is one primary, so that this one is asked after others until it has
+    // changed; of standbys there may be many, and each is to have its share.
+    const bool one = wanted == session_attrs::read_write || wanted == session_attrs::primary;
+    note.settle(dial_memory::mark::wrong_role, one ? duration(no_limit) : search.settings->bad_host_memory);
+    failed = std::make_unique<connect_error>(errc::connect_failed,
+                                             where.text() + ": the server is not what target_session_attrs asks for (" +
+                                                 std::string(search.settings->get("target_session_attrs")) + ")",
+                                             diagnosis{}, failure_kind::wrong_role);
+  } else if (!failed) {
+    note.settle(dial_memory::mark::good);
+    made->touched = false;
+    co_return made;
+  } else if (failed->kind() == failure_kind::server_full || ends_search(*failed)) {
+    note.settle(dial_memory::mark::good);  // alive
+  }
+  if (ends_search(*failed) && search.second_choice == nullptr) throw connect_error(*failed);
+  search.report.add(std::move(*failed));
+  co_return nullptr;
+}
+
+/// All addresses of one host that are not known to be of no use; those go to `later`.
+inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint& host, std::size_t hosts_left,
+                                             std::vector<target>& later) {
+  const auto& memory = *search.memory;
+  std::vector<std::string> addresses;
+  {
+    attempt_note note(search.memory, lookup_key(host), search.settings->bad_host_memory);
+    std::unique_ptr<connect_error> failed;
+    try {
+      addresses = co_await resolve(search.executor, host, search.share(1 + hosts_left + later.size()));
+    } catch (const connect_error& failure) {
+      failed = std::make_unique<connect_error>(failure);
+    }
+    if (failed) {
+      if (ends_search(*failed)) throw connect_error(*failed);
+      search.report.add(std::move(*failed));
+      co_return nullptr;
+    }
+    note.settle(dial_memory::mark::good);
+  }
+  if (search.settings->load_balance()) {
+    auto random = seeded_random();
+    std::shuffle(addresses.begin(), addresses.end(), random);
+  } else {
+    interleave_families(addresses);
+  }
+  std::vector<target> now;
+  for (auto& address : addresses) {
+    target where{host, std::move(address)};
+    auto& list = memory.recall(where.text()) == dial_memory::mark::good ? now : later;
+    list.push_back(std::move(where));
+  }
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (search.time_is_over()) {
+      search.report.add_untried(now.size() - i);
+      co_return nullptr;
+    }
+    auto made = co_await try_address(search, now[i], search.share(now.size() - i + hosts_left + later.size()));
+    if (made != nullptr) co_return made;
+  }
+  co_return nullptr;
+}
+
+/// Connects to the first server that answers and fits; before `until` in any case, `time_point::max()` being no bound but that of each
+/// address. Throws `connect_error`; a refusal that every server would repeat (wrong password, no such database) ends the search; one
+/// of TLS, which is about this server alone, does not.
+inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
+                                         std::shared_ptr<dial_memory> memory, clock::time_point until,
+                                         std::function<asio::awaitable<void>(session_ptr)> greet) {
+  check_libpq(PQlibVersion());
+  try {
+    settings->check();
+  } catch (const error& wrong) {
+    throw connect_error(errc::bad_options, wrong.explanation());
+  }
+  auto hosts = dial_order(*settings, *memory);
+  auto plan = co_await dial_plan::make(settings);
+  dial_search search(std::move(executor), settings, std::move(memory), std::move(plan), until);
+  search.greet = std::move(greet);
+  std::vector<target> later;
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    if (search.time_is_over()) {
+      search.report.add_untried(hosts.size() - i);
+      break;
+    }
+    auto made = co_await try_host(search, hosts[i], hosts.size() - i - 1, later);
+    if (made != nullptr) co_return made;
+  }
+  // Of the wrong kind when last seen, and then what failed.
+  std::stable_sort(later.begin(), later.end(),
+                   [&](const auto& a, const auto& b) { return search.memory->recall(a.text()) < search.memory->recall(b.text()); });
+  for (std::size_t i = 0; i < later.size(); ++i) {
+    if (search.time_is_over()) {
+      search.report.add_untried(later.size() - i);
+      break;
+    }
+    auto made = co_await try_address(search, later[i], search.share(later.size() - i));
+    if (made != nullptr) co_return made;
+  }
+  if (search.second_choice != nullptr) {
+    auto made = std::move(search.second_choice);
+    co_await greet_within(search, made, search.share(1));
+    made->touched = false;
+    co_return made;
+  }
+  throw search.report.summary(hosts.size());
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+
+#endif

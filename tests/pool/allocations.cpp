@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the un-contended way allocates nothing.
+#include <tidepool/pool.hpp>
+
+#include <cstdlib>
+#include <new>
+
+#include "support/catch.hpp"
+
+namespace {
+thread_local std::size_t allocations = 0;
+
+void* counted(std::size_t size, std::size_t alignment = 0) noexcept {
+  ++allocations;
+  if (size == 0) size = 1;
+  return alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
+}
+void* or_throw(void* p) {
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+}  // namespace
+
+// The whole program's, so that nothing escapes the count, and all forms of them, so that none is mixed with a library's.
+void* operator new(std::size_t n) { return or_throw(counted(n)); }
+void* operator new[](std::size_t n) { return or_throw(counted(n)); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+void* operator new(std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
+void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = tidepool::asio;
+
+struct bare {};
+struct bare_of_one_thread : tidepool::default_traits<bare> {
+  using mutex_type = tidepool::null_mutex;
+};
+
+template <class Pool>
+void check() {
+  asio::io_context context;
+  auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
+  Pool pool(context, connect);
+  std::size_t awaited = 1;
+  std::size_t tried = 1;
+  std::size_t leases = 0;
+  auto body = [&]() -> asio::awaitable<void> {
+    co_await pool.open();
+    for (int round = 0; round < 2; ++round) {  // the first one warms Asio's cache of frames
+      const std::size_t before = allocations;
+      for (int i = 0; i < 1000; ++i) {
+        auto lease = co_await pool.acquire();
+        leases += static_cast<bool>(lease);
+      }
+      awaited = allocations - before;
+    }
+    const std::size_t before = allocations;
+    for (int i = 0; i < 1000; ++i) {
+      auto lease = pool.try_acquire();
+      leases += static_cast<bool>(lease);
+      lease.label("somebody");
+    }
+    tried = allocations - before;
+    co_await pool.close();
+  };
+  asio::co_spawn(context, body, asio::detached);
+  context.run();
+  CHECK(leases == 3000);
+  CHECK(awaited == 0);
+  CHECK(tried == 0);
+}
+
+TEST_CASE("given an idle connection and the default policies, when it is acquired and given back, then nothing is allocated") {
+  SECTION("with a mutex") { check<tidepool::basic_pool<bare>>(); }
+  SECTION("on one thread") { check<tidepool::basic_pool<bare, bare_of_one_thread>>(); }
+}
+
+TEST_CASE("[INV-16][B116] given callers that wait in vain, when a hundred thousand have come and gone, then no memory is kept for them") {
+  asio::io_context context;
+  auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
+  tidepool::basic_pool<bare> pool(context, connect);
+  tidepool::basic_pool<bare>::lease held;
+  std::size_t failed = 0;
+  std::size_t of_second_half = 1;
+  auto body = [&]() -> asio::awaitable<void> {
+    pool.resize(1, 1);
+    held = co_await pool.acquire();
+    for (int half = 0; half < 2; ++half) {
+      const std::size_t before = allocations;
+      for (int i = 0; i < 500; ++i) {
+        for (int n = 0; n < 100; ++n) {
+          pool.async_acquire(0s, [&](tidepool::error_code ec, tidepool::basic_pool<bare>::lease) { failed += ec ? 1u : 0u; });
+        }
+        co_await asio::post(asio::use_awaitable);
+      }
+      of_second_half = allocations - before;
+    }
+    held.release();
+    co_await pool.close();
+  };
+  asio::co_spawn(context, body, asio::detached);
+  context.run();
+  CHECK(failed == 100'000);
+  CHECK(pool.stats().waiting == 0);
+  CHECK(pool.stats().timeouts == 100'000);
+  CHECK(of_second_half <= 200'000);  // those of the calls themselves; nothing grows
+}
+
+}  // namespace

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - seams between threads: what the pool does to a connection while its holder or its operation lets go of it.
+#include <tidepool/pool.hpp>
+
+#include <asio/thread_pool.hpp>
+#include <asio/use_future.hpp>
+#include <atomic>
+#include <thread>
+
+#include "support/catch.hpp"
+#include "support/parking_traits.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = tidepool::asio;
+
+/// Its state is plain memory, so that a sanitizer sees two who touch it at once; only `shut` may be touched by others.
+struct session {
+  struct state {
+    std::atomic<bool> shut{false};
+    int uses = 0;
+  };
+  explicit session(std::chrono::microseconds g) : own(std::make_shared<state>()), goodbye(g) {}
+  asio::awaitable<void> close() {
+    asio::basic_waitable_timer<std::chrono::steady_clock> timer(co_await asio::this_coro::executor);
+    timer.expires_after(goodbye);
+    co_await timer.async_wait(asio::use_awaitable);
+    ++own->uses;
+  }
+  void abort() noexcept { own->shut = true; }
+  bool usable() const noexcept { return !own->shut; }
+
+  std::shared_ptr<state> own;
+  std::chrono::microseconds goodbye;
+};
+using pool_type = tidepool::basic_pool<session, tidepool_tests::parking<tidepool::default_traits<session>>>;
+
+tidepool::pool_config quiet(std::size_t max) {
+  tidepool::pool_config c;
+  c.min_size = 0;
+  c.max_size = max;
+  c.pre_ping = c.test_on_borrow = false;
+  return c;
+}
+
+TEST_CASE(
+    "given goodbyes as long as their bound, when both end in one moment on two threads, then the connection is destroyed once, in peace") {
+  asio::thread_pool context(3);
+  auto config = quiet(8);
+  config.close_timeout = 2ms;
+  auto connect = []() -> asio::awaitable<session> { co_return session(2000us); };
+  pool_type pool(context, connect, config);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<std::future<pool_type::lease>> asked;
+    for (int i = 0; i < 8; ++i) asked.push_back(pool.async_acquire(10s, asio::use_future));
+    for (auto& one : asked) {
+      pool_type::lease lease = one.get();
+      ++lease->own->uses;
+    }
+    pool.recycle();
+  }
+  std::future<void> closed = asio::co_spawn(context, pool.close(0s), asio::use_future);
+  REQUIRE(closed.wait_for(30s) == std::future_status::ready);
+  closed.get();
+  CHECK(pool.stats().total_connections == 0);
+  CHECK(pool.stats().connections_closed == pool.stats().connections_created);
+}
+
+TEST_CASE("[R12] given leases that are aborted, when their holders let go of them in that moment, then each connection ends once") {
+  enum class how { release, discard, detach, keep };
+  asio::thread_pool context(2);
+  std::size_t detached = 0;
+  std::size_t refused = 0;
+  for (int round = 0; round < 150; ++round) {
+    auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+    auto pool = std::make_unique<pool_type>(context, connect, quiet(4));
+    std::vector<pool_type::lease> held;
+    for (int i = 0; i < 4; ++i) held.push_back(pool->async_acquire(10s, asio::use_future).get());
+    std::future<void> closed = asio::co_spawn(context, pool->close(0s), asio::use_future);
+    for (std::size_t i = 0; i < 4; ++i) {
+      switch (static_cast<how>(i)) {
+        case how::release: held[i].release(); break;
+        case how::discard: held[i].discard(); break;
+        case how::detach:
+          try {
+            session mine = held[i].detach();
+            ++mine.own->uses;
+            ++detached;
+          } catch (const std::system_error&) {  // the pool was first
+            ++refused;
+          }
+          break;
+        case how::keep: break;
+      }
+    }
+    closed.get();
+    pool.reset();
+  }
+  CHECK(detached + refused == 150);
+}
+
+TEST_CASE("[INV-18] given a lease parked while the pool dies, when both happen on two threads, then the last of them cleans up") {
+  asio::thread_pool context(1);
+  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+  std::weak_ptr<session::state> left;
+  for (int round = 0; round < 300; ++round) {
+    auto pool = std::make_unique<pool_type>(context, connect, quiet(1));
+    pool_type::lease lease = pool->async_acquire(10s, asio::use_future).get();
+    lease.release();  // now the lane is open to it
+    lease = pool->try_acquire();
+    left = lease->own;
+    std::atomic<int> ready{0};
+    std::thread other([&, held = std::move(lease)]() mutable {
+      ++ready;
+      while (ready < 2) {
+      }
+      held.release();
+    });
+    ++ready;
+    while (ready < 2) {
+    }
+    pool.reset();
+    other.join();
+    INFO("round " << round);
+    for (int i = 0; i < 5000 && !left.expired(); ++i) std::this_thread::sleep_for(1ms);
+    REQUIRE(left.expired());
+  }
+}
+
+TEST_CASE("[M3] given callers of many threads, when they acquire, leave, discard and wait, then each connection has one user at a time") {
+  asio::thread_pool context(4);
+  auto config = quiet(3);
+  config.max_uses = 50;
+  auto connect = []() -> asio::awaitable<session> { co_return session(10us); };
+  pool_type pool(context, connect, config);
+  std::atomic<int> served{0};
+  std::atomic<int> failed{0};
+  auto body = [&](int seed) -> asio::awaitable<void> {
+    for (int i = 0; i < 300; ++i) {
+      try {
+        auto lease = co_await pool.acquire(std::chrono::microseconds((seed + i) % 7 == 0 ? 50 : 10'000'000));
+        ++lease->own->uses;
+        ++served;
+        if (i % 5 == 0) co_await asio::post(asio::use_awaitable);
+        if (i % 31 == 0) lease.discard();
+      } catch (const std::system_error&) {
+        ++failed;
+      }
+    }
+  };
+  std::vector<std::future<void>> all;
+  for (int i = 0; i < 16; ++i) all.push_back(asio::co_spawn(context, body(i), asio::use_future));
+  for (int i = 0; i < 40; ++i) {
+    pool.resize(0, 1 + static_cast<std::size_t>(i % 3));
+    if (i % 10 == 0) pool.recycle();
+    (void)pool.stats();
+    std::this_thread::sleep_for(1ms);
+  }
+  pool.resize(0, 3);
+  for (auto& one : all) one.get();
+  CHECK(served + failed == 16 * 300);
+  asio::co_spawn(context, pool.close(5s), asio::use_future).get();
+  const auto last = pool.stats();
+  CHECK(last.total_checkouts == last.total_checkins);
+  CHECK(last.total_checkouts == static_cast<std::uint64_t>(served.load()));
+  CHECK(last.failed_checkouts == static_cast<std::uint64_t>(failed.load()));
+  CHECK(last.total_connections == 0);
+}
+
+TEST_CASE("given a lease parked by another thread, when one asks who will not wait, then he gets it") {
+  asio::thread_pool context(1);
+  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+  pool_type pool(context, connect, quiet(1));
+  pool.async_acquire(10s, asio::use_future).get().release();  // a connection's first lease is timed
+  std::thread([&] {
+    auto lease = pool.try_acquire();
+    CHECK(lease);
+  }).join();
+  CHECK(pool.try_acquire());
+  asio::co_spawn(context, pool.close(1s), asio::use_future).get();
+}
+
+}  // namespace
