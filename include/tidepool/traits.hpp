@@ -58,7 +58,7 @@ struct default_traits {
   /// The first leases of a connection are timed for `pool_stats::hold_time`, later one in so many, which then counts for as many. Timing
   /// costs two reads of the clock.
   static constexpr std::uint64_t hold_sampling = 64;
-  /// How soon: after n leases one in n / `hold_sampling_ramp`; 0: at once. A timed lease comes back under the lock, see `fast_lane.hpp`.
+  /// How soon: after n leases one in n / `hold_sampling_ramp`; 0: at once. A timed lease comes back under the lock, see `stash.hpp`.
   static constexpr std::uint64_t hold_sampling_ramp = 16;
 
   /// The most that `coarse_now()` is behind.

@@ -150,9 +150,9 @@ class core_rig {
   void give_back_fast(entry& s, lease_end end = lease_end::clean, tick last_ok = tick{}) {
     if (end == lease_end::clean) {
       if (!core.anybody_waits()) {
-        s.held = !core.put_back(s, now, last_ok, held_for);
+        s.held = !core.returned_to_idle(s, now, last_ok, held_for);
         if (!s.held) return check();
-      } else if (core_waiter* next = core.hand_over(s, now, last_ok, held_for)) {
+      } else if (core_waiter* next = core.returned_to_waiter(s, now, last_ok, held_for)) {
         ++static_cast<caller*>(next)->completions;
         return check();
       }

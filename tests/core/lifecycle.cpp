@@ -301,17 +301,17 @@ TEST_CASE("given no connection at all, when the pool closes in any state, then i
   r.finish();
 }
 
-TEST_CASE("[INV-11] given a lease on its way into the lane, when the pool closes before it arrives, then it is closed like any other") {
+TEST_CASE("[INV-11] given a lease on its way into the stash, when the pool closes before it arrives, then it is closed like any other") {
   rig r(calm(0, 1));
   r.fill(1);
   auto* s = r.try_take();
   REQUIRE(s);
-  REQUIRE(r.core.park(*s, r.now, tick{}));
+  REQUIRE(r.core.stash(*s, r.now, tick{}));
   s->held = false;
   auto& closer = r.close(10s);
   CHECK(closer.waiting());
-  r.core.unpark(*s, r.now, false);
-  r.core.catch_up(r.now, r.acts);
+  r.core.collect(*s, r.now, false);
+  r.core.reconcile(r.now, r.acts);
   r.pump();
   CHECK(r.stats().closing == 1);
   r.close_all();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - growth in a running pool: bursts, queues without room, and what lies in the fast lane.
+// tidepool - growth in a running pool: bursts, queues without room, and what lies in the stash.
 #include "rig.hpp"
 
-#include "../support/parking_traits.hpp"
+#include "../support/stashing_traits.hpp"
 
 namespace {
 
@@ -50,12 +50,12 @@ TEST_CASE("given no place in the queue and nothing leased, when somebody asks, t
   r.close_and_check();
 }
 
-// --- surplus that lies in the fast lane -------------------------------------------------------------------------------------
+// --- surplus that lies in the stash -------------------------------------------------------------------------------------
 
-using parking_traits = parking<testing::simulated_traits<fake_connection>>;
+using stashing_traits = stashing<testing::simulated_traits<fake_connection>>;
 
-TEST_CASE("given surplus that lies in the fast lane, when nobody asks for idle_timeout, then it is closed", "[field-survivor]") {
-  struct lone : parking_traits {
+TEST_CASE("given surplus that lies in the stash, when nobody asks for idle_timeout, then it is closed", "[field-survivor]") {
+  struct lone : stashing_traits {
     using mutex_type = tidepool::null_mutex;
   };
   const auto check = [](auto& r) {
@@ -65,7 +65,7 @@ TEST_CASE("given surplus that lies in the fast lane, when nobody asks for idle_t
       auto held = r.take();
       r.sim.run_for(15s);  // whatever time the pool wanted to look at it has passed
     }
-    // From here on the pool is not asked for anything, which would take it out of the lane.
+    // From here on the pool is not asked for anything, which would take it out of the stash.
     r.sim.run_for(9s);
     CHECK(r.server.counts().open == 1);
     r.sim.run_for(20s);
@@ -74,7 +74,7 @@ TEST_CASE("given surplus that lies in the fast lane, when nobody asks for idle_t
   auto config = calm(0, 4);
   config.idle_timeout = 10s;
   {
-    rig<fake_connection, parking_traits> r(config);
+    rig<fake_connection, stashing_traits> r(config);
     check(r);
   }
   {
@@ -83,11 +83,11 @@ TEST_CASE("given surplus that lies in the fast lane, when nobody asks for idle_t
   }
 }
 
-TEST_CASE("given a lease in the fast lane, when its time is over, then it is retired though nobody asks", "[field-survivor]") {
+TEST_CASE("given a lease in the stash, when its time is over, then it is retired though nobody asks", "[field-survivor]") {
   auto config = calm(1, 4);
   config.max_lifetime = config.idle_timeout = 1min;
   config.lifetime_jitter = 0;
-  rig<fake_connection, parking_traits> r(config);
+  rig<fake_connection, stashing_traits> r(config);
   for (int i = 0; i < 20; ++i) r.take().release();
   CHECK(r.server.counts().connects == 1);
   r.sim.run_for(59s);

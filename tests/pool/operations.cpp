@@ -4,7 +4,7 @@
 #include <map>
 
 #include "rig.hpp"
-#include "support/parking_traits.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace {
 
@@ -504,7 +504,7 @@ TEST_CASE("[A6] given callers who are granted connections in one moment, when so
   r.close_and_check();
 }
 
-/// One whose peer hangs up just when its pool has found it alive and is about to park it.
+/// One whose peer hangs up just when its pool has found it alive and is about to stash it.
 struct dying : ringing {
   using ringing::ringing;
   static std::function<void()>& being_parked() {
@@ -517,10 +517,10 @@ struct dying : ringing {
   }
 };
 
-TEST_CASE("[H5] given a lease on its way into the fast lane, when its peer hangs up and the pool looks around, then it is found dead too") {
+TEST_CASE("[H5] given a lease on its way into the stash, when its peer hangs up and the pool looks around, then it is found dead too") {
   ringing::bells().clear();
-  // Without an observer, which would have every lease timed, and none parked.
-  rig<dying, parking<testing::simulated_traits<dying>>> r(calm(1, 1));
+  // Without an observer, which would have every lease timed, and none stashed.
+  rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
   r.open();
   for (std::uint64_t i = 1; i <= 3; ++i) {
     r.take().release();  // a connection's first lease is timed
@@ -539,13 +539,13 @@ TEST_CASE("[H5] given a lease on its way into the fast lane, when its peer hangs
   r.close_and_check();
 }
 
-TEST_CASE("[INV-5][B003] given a lease on its way into the fast lane, when a caller queues before it arrives, then he gets it") {
+TEST_CASE("[INV-5][B003] given a lease on its way into the stash, when a caller queues before it arrives, then he gets it") {
   ringing::bells().clear();
-  rig<dying, parking<testing::simulated_traits<dying>>> r(calm(1, 1));
+  rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
   r.open();
   r.take().release();  // a connection's first lease is timed
   auto held = r.take();
-  rig<dying, parking<testing::simulated_traits<dying>>>::request_ptr late;
+  rig<dying, stashing<testing::simulated_traits<dying>>>::request_ptr late;
   dying::being_parked() = [&] { late = r.ask(1h); };
   held.release();
   REQUIRE(late);

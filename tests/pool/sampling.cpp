@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what is timed by sample: waits in a long queue, and leases of a connection that is used over and over.
 #include "rig.hpp"
-#include "support/parking_traits.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace {
 
@@ -88,11 +88,11 @@ TEST_CASE(
   r.close_and_check();
 }
 
-/// Whose leases are parked from the second on.
-using parking_rig = rig<fake_connection, tidepool_tests::parking<usual_traits>>;
+/// Whose leases are stashed from the second on.
+using stashing_rig = rig<fake_connection, tidepool_tests::stashing<usual_traits>>;
 
-TEST_CASE("[INV-19] given a lease that would be parked, when the pool is recycled under its holder, then nobody gets it again") {
-  parking_rig r(calm(0, 2));
+TEST_CASE("[INV-19] given a lease that would be stashed, when the pool is recycled under its holder, then nobody gets it again") {
+  stashing_rig r(calm(0, 2));
   r.open();
   r.take().release();
   auto held = r.take();
@@ -108,11 +108,11 @@ TEST_CASE("[INV-19] given a lease that would be parked, when the pool is recycle
 }
 
 TEST_CASE(
-    "[H1] given a parked lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out") {
+    "[H1] given a stashed lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out") {
   auto config = calm(0, 1);
   config.pre_ping = config.test_on_borrow = true;
   config.alive_bypass = 1s;
-  parking_rig r(config);
+  stashing_rig r(config);
   r.open();
   r.take().release();
   r.take().release();
@@ -124,9 +124,9 @@ TEST_CASE(
   r.close_and_check();
 }
 
-// --- time works on what is parked, whether or not anybody asks for it ----------------------------------------------------
+// --- time works on what is stashed, whether or not anybody asks for it ----------------------------------------------------
 
-TEST_CASE("given a parked lease that nobody asks for, when its time is up, then it is closed as one that lies idle", "[field-S5]") {
+TEST_CASE("given a stashed lease that nobody asks for, when its time is up, then it is closed as one that lies idle", "[field-S5]") {
   auto config = calm(0, 2);
   auto reason = close_reason::idle;
   SECTION("idle for too long") { config.idle_timeout = 10s; }
@@ -135,21 +135,21 @@ TEST_CASE("given a parked lease that nobody asks for, when its time is up, then 
     config.lifetime_jitter = 0;
     reason = close_reason::lifetime;
   }
-  parking_rig r(config);
+  stashing_rig r(config);
   r.open();
   r.take().release();
   r.take().release();
   REQUIRE(r.server.counts().open == 1);
   r.sim.run_for(60s);
-  CHECK(r.server.counts().open == 0);  // seen without a look at the pool, which would collect what is parked
+  CHECK(r.server.counts().open == 0);  // seen without a look at the pool, which would collect what is stashed
   CHECK(r.stats().closed(reason) == 1);
   r.close_and_check();
 }
 
-TEST_CASE("given a parked lease that nobody asks for, when checks are due, then it is validated as one that lies idle", "[field-S5]") {
+TEST_CASE("given a stashed lease that nobody asks for, when checks are due, then it is validated as one that lies idle", "[field-S5]") {
   auto config = calm(0, 1);
   config.health_check_interval = 5s;
-  parking_rig r(config);
+  stashing_rig r(config);
   r.open();
   r.take().release();
   r.take().release();
@@ -163,8 +163,8 @@ TEST_CASE("given a parked lease that nobody asks for, when checks are due, then 
   CHECK(r.stats().closed(close_reason::invalid) == 1);
 }
 
-TEST_CASE("given parked leases above a new bound, when nobody asks for them, then the surplus is closed at once", "[field-S5]") {
-  parking_rig r(calm(0, 4));
+TEST_CASE("given stashed leases above a new bound, when nobody asks for them, then the surplus is closed at once", "[field-S5]") {
+  stashing_rig r(calm(0, 4));
   r.open();
   {
     auto a = r.take();

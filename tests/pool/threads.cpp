@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "support/catch.hpp"
-#include "support/parking_traits.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace {
 
@@ -34,7 +34,7 @@ struct session {
   std::shared_ptr<state> own;
   std::chrono::microseconds goodbye;
 };
-using pool_type = tidepool::basic_pool<session, tidepool_tests::parking<tidepool::default_traits<session>>>;
+using pool_type = tidepool::basic_pool<session, tidepool_tests::stashing<tidepool::default_traits<session>>>;
 
 tidepool::pool_config quiet(std::size_t max) {
   tidepool::pool_config c;
@@ -100,14 +100,14 @@ TEST_CASE("[R12] given leases that are aborted, when their holders let go of the
   CHECK(detached + refused == 150);
 }
 
-TEST_CASE("[INV-18] given a lease parked while the pool dies, when both happen on two threads, then the last of them cleans up") {
+TEST_CASE("[INV-18] given a lease stashed while the pool dies, when both happen on two threads, then the last of them cleans up") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
   std::weak_ptr<session::state> left;
   for (int round = 0; round < 300; ++round) {
     auto pool = std::make_unique<pool_type>(context, connect, quiet(1));
     pool_type::lease lease = pool->async_acquire(10s, asio::use_future).get();
-    lease.release();  // now the lane is open to it
+    lease.release();  // now the stash is open to it
     lease = pool->try_acquire();
     left = lease->own;
     std::atomic<int> ready{0};
@@ -168,7 +168,7 @@ TEST_CASE("[M3] given callers of many threads, when they acquire, leave, discard
   CHECK(last.total_connections == 0);
 }
 
-TEST_CASE("given a lease parked by another thread, when one asks who will not wait, then he gets it") {
+TEST_CASE("given a lease stashed by another thread, when one asks who will not wait, then he gets it") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
   pool_type pool(context, connect, quiet(1));

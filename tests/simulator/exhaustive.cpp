@@ -155,7 +155,7 @@ std::optional<failure> run(const small_case<Kind>& what, choice_source& c) {
   config.retry_delay = 1ms;
   c.pause(true);  // no choice is spent on preparations
   bench<Kind> b(c, config);
-  inspector<Kind> look(b, Kind::parks ? 5 : 1);
+  inspector<Kind> look(b, Kind::stashes ? 5 : 1);
   if (what.warm) {
     auto warm_up = [](bench<Kind>& at) -> asio::awaitable<void> { co_await use(at, 1s, 0s); };
     asio::co_spawn(b.sim->get_executor(), warm_up(b), asio::detached);
@@ -181,7 +181,7 @@ std::optional<failure> run(const small_case<Kind>& what, choice_source& c) {
 template <class Kind>
 void run_all() {
   for (const small_case<Kind>& what : cases<Kind>) {
-    auto c = choice_source::exhaustive(Kind::parks ? what.depth - 2 : what.depth);  // each return may be on either thread
+    auto c = choice_source::exhaustive(Kind::stashes ? what.depth - 2 : what.depth);  // each return may be on either thread
     std::size_t runs = 0;
     std::optional<failure> broken;
     record values;
@@ -204,7 +204,7 @@ TEST_CASE("given up to three tasks, when the first ten or twelve decisions take 
 }
 
 #if !defined(__SANITIZE_ADDRESS__)  // GCC's: two threads that wait for each other at each step take minutes there
-TEST_CASE("given up to three tasks and two threads that park leases, when the first decisions take every combination, then none breaks") {
+TEST_CASE("given up to three tasks and two threads that stash leases, when the first decisions take every combination, then none breaks") {
   run_all<quick_kind>();
 }
 #endif

@@ -147,11 +147,11 @@ inline std::string to_text(const tally& t, double seconds) {
   char out[256];
   std::snprintf(
       out, sizeof out,
-      "%llu schedules, %llu steps (%.0f/s), %llu checks, %llu faults, %llu acquires, %llu grants, %llu cancellations, %llu parked",
+      "%llu schedules, %llu steps (%.0f/s), %llu checks, %llu faults, %llu acquires, %llu grants, %llu cancellations, %llu stashed",
       static_cast<unsigned long long>(t.runs), static_cast<unsigned long long>(t.steps),
       seconds > 0 ? static_cast<double>(t.steps) / seconds : 0.0, static_cast<unsigned long long>(t.checks),
       static_cast<unsigned long long>(t.faults), static_cast<unsigned long long>(t.acquires), static_cast<unsigned long long>(t.grants),
-      static_cast<unsigned long long>(t.cancels), static_cast<unsigned long long>(t.parked));
+      static_cast<unsigned long long>(t.cancels), static_cast<unsigned long long>(t.stashed));
   return out;
 }
 

@@ -48,7 +48,7 @@ struct tally {
   std::uint64_t acquires = 0;
   std::uint64_t grants = 0;
   std::uint64_t cancels = 0;
-  std::uint64_t parked = 0;  ///< leases given back past the lock
+  std::uint64_t stashed = 0;  ///< leases given back past the lock
   tally& operator+=(const tally& o) {
     runs += o.runs;
     steps += o.steps;
@@ -57,7 +57,7 @@ struct tally {
     acquires += o.acquires;
     grants += o.grants;
     cancels += o.cancels;
-    parked += o.parked;
+    stashed += o.stashed;
     return *this;
   }
 };
@@ -106,7 +106,7 @@ class bench_base {
   bool lost_unserved = false;          ///< ever: a connect that then succeeded proves nothing
 };
 
-/// Notes what it is told, and now and then calls the pool from inside. A pool parks no lease whose return somebody wants to hear of.
+/// Notes what it is told, and now and then calls the pool from inside. A pool stashes no lease whose return somebody wants to hear of.
 template <bool Returns>
 class basic_watcher {
  public:
@@ -161,7 +161,7 @@ class basic_watcher {
 using watcher = basic_watcher<true>;
 using quiet_watcher = basic_watcher<false>;
 
-/// A real second thread, which does one thing at a time while the caller waits for it: what depends on the thread, as the fast lane does,
+/// A real second thread, which does one thing at a time while the caller waits for it: what depends on the thread, as the stash does,
 /// has two of them, and the run depends on its choices alone all the same.
 class second_thread {
  public:
@@ -245,7 +245,7 @@ class bench : public bench_base {
       const bool leased = static_cast<bool>(held);
       const std::uint64_t before = bench_.lockings();
       bench_.on_some_thread([&] { spoilt ? held.discard() : held.release(); });
-      if (Kind::two_threads && leased && bench_.lockings() == before) ++bench_.sums.parked;
+      if (Kind::two_threads && leased && bench_.lockings() == before) ++bench_.sums.stashed;
     }
     /// To be called before it is given back otherwise.
     void ends() { bench_.end(*this); }
@@ -260,7 +260,7 @@ class bench : public bench_base {
   };
 
   static pool_config suited(pool_config drawn) {
-    if constexpr (Kind::parks) {  // what keeps a pool from parking
+    if constexpr (Kind::stashes) {  // what keeps a pool from stashing
       drawn.max_uses = no_limit;
       drawn.abandon_timeout = no_limit;
       drawn.min_idle = 0;
@@ -270,8 +270,8 @@ class bench : public bench_base {
   /// Everything is drawn.
   explicit bench(choice_source& c) : bench(c, suited(draw_config(c))) {
     sim->coarse_lag(c.pick<duration>({0s, 4ms, 1ms}));
-    // Faults end connections before their leases are parked: half of the runs do without.
-    if (!Kind::parks || c.choose(2) == 1) world->plan() = draw_faults(c, config);
+    // Faults end connections before their leases are stashed: half of the runs do without.
+    if (!Kind::stashes || c.choose(2) == 1) world->plan() = draw_faults(c, config);
     permanent_failures = world->plan().permanent > 0;
     calls_back = c.pick({0.0, 0.0, 0.05, 0.3});
   }

@@ -13,7 +13,7 @@ namespace tidepool_sim {
 template <class Kind>
 class inspector {
  public:
-  /// Whoever asks a pool for its figures empties its fast lane, so a pool that has one is asked once in `every` looks.
+  /// Whoever asks a pool for its figures empties its stash, so a pool that has one is asked once in `every` looks.
   explicit inspector(bench<Kind>& b, std::uint32_t every = 1) : b_(b), every_(every) {}
 
   /// What happened before is not looked at.

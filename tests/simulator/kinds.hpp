@@ -18,7 +18,7 @@ struct full_kind {
   static constexpr tidepool::testing::fake_features features{};
   static constexpr bool ages = true;
   static constexpr bool two_threads = false;
-  static constexpr bool parks = false;  ///< for a pool parks no lease whose return is watched
+  static constexpr bool stashes = false;  ///< for a pool stashes no lease whose return is watched
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
   using traits = watched_traits<connection>;
@@ -41,10 +41,10 @@ struct counting_mutex : tidepool::testing::checked_mutex {
   static inline std::uint64_t times = 0;  // of all threads: they take turns
 };
 
-/// One whose leases are parked in the fast lane.
+/// One whose leases are stashed in the stash.
 struct quick_kind : full_kind {
   static constexpr const char* name = "quick";
-  static constexpr bool parks = true;
+  static constexpr bool stashes = true;
   static constexpr bool two_threads = true;
   struct traits : tidepool::testing::simulated_traits<connection> {
     using observer = quiet_watcher;
@@ -54,7 +54,7 @@ struct quick_kind : full_kind {
   };
 };
 
-/// The same in the mode for one thread, whose lane has a single place.
+/// The same in the mode for one thread, whose stash has a single place.
 struct quick_lone_kind : quick_kind {
   static constexpr const char* name = "quick lone";
   static constexpr bool two_threads = false;
@@ -68,7 +68,7 @@ struct bare_kind {
   static constexpr const char* name = "bare";
   static constexpr tidepool::testing::fake_features features{false, false, false, false, false, false, false};
   static constexpr bool ages = false;
-  static constexpr bool parks = false;
+  static constexpr bool stashes = false;
   static constexpr bool two_threads = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;
@@ -86,7 +86,7 @@ struct plain_kind {
   static constexpr const char* name = "plain";
   static constexpr tidepool::testing::fake_features features{true, true, false, true, false, false, false};
   static constexpr bool ages = true;
-  static constexpr bool parks = false;
+  static constexpr bool stashes = false;
   static constexpr bool two_threads = false;
   using connection = tidepool::testing::basic_fake_connection<features>;
   using connector = tidepool::testing::basic_fake_connector<connection>;

@@ -29,7 +29,7 @@ class scenario {
       : c_(c),
         b_(c),
         w_(b_, size.most_tasks - c.choose(size.most_tasks), size.most_rounds - c.choose(size.most_rounds)),
-        look_(b_, Kind::parks ? c.pick<std::uint32_t>({3, 1, 20, 200}) : 1),
+        look_(b_, Kind::stashes ? c.pick<std::uint32_t>({3, 1, 20, 200}) : 1),
         trouble_left_(size.trouble ? c.pick({0, 4, 12, 40}) : 0) {
     b_.say("config: ", b_.describe());
     b_.on_observed = [this] { called_back(); };

@@ -17,7 +17,7 @@ TEST_CASE("given 1000 fixed seeds a mode, when the pool is simulated, then no in
   CHECK_FALSE(broken);
   CHECK(sums.grants > 1000);
   // Only where the place of a lease can be changed without the lock.
-  if (tidepool::detail::relaxed<tidepool::source_location>::free) CHECK(sums.parked > 10);
+  if (tidepool::detail::relaxed<tidepool::source_location>::free) CHECK(sums.stashed > 10);
 }
 
 TEST_CASE("given a seed, when it is run twice, then both runs are the same, and so is the replay of its record") {

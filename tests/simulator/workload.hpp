@@ -131,8 +131,8 @@ class workload {
   void take_without_waiting() {
     if (!b_.pool) return;
     const auto inside = b_.calling();
-    if (Kind::parks) use_over_and_over();
-    const bool asks = !b_.in_observer && (!Kind::parks || b_.choices.choose(3) == 2);
+    if (Kind::stashes) use_over_and_over();
+    const bool asks = !b_.in_observer && (!Kind::stashes || b_.choices.choose(3) == 2);
     const std::size_t waiting = asks ? b_.pool->stats().waiting : 0;
     lease taken = take();
     if (!taken) return;
@@ -149,7 +149,7 @@ class workload {
     }
     return taken;
   }
-  /// Leases are parked from the second use of a connection on.
+  /// Leases are stashed from the second use of a connection on.
   void use_over_and_over() {
     for (std::uint32_t times = b_.choices.choose(8); times > 0 && b_.pool; --times) {
       lease taken = take();

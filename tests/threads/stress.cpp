@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/parking_traits.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace tidepool_tests {
 namespace {
@@ -86,7 +86,7 @@ class wire {
   unsigned uses_ = 0;
 };
 
-using pool_type = tidepool::basic_pool<wire, parking<tidepool::default_traits<wire>>>;
+using pool_type = tidepool::basic_pool<wire, stashing<tidepool::default_traits<wire>>>;
 
 asio::awaitable<void> pause(duration time) {
   auto executor = co_await asio::this_coro::executor;

@@ -9,9 +9,9 @@
 #include "../../error.hpp"
 #include "../../events.hpp"
 #include "../../version.hpp"
-#include "../shell/fast_lane.hpp"
 #include "../util/deadline_queue.hpp"
 #include "../util/intrusive_list.hpp"
+#include "../util/relaxed.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -31,7 +31,7 @@ enum class slot_action : std::uint8_t {
   none,
   validate,
   reset,
-  close,        ///< say goodbye within its bound
+  close,        ///< say close gracefully, within its bound
   destroy,      ///< no goodbye
   cancel_op,    ///< its operation overran: shut the socket and cancel
   abort_lease,  ///< its lease overran: shut the socket
@@ -49,24 +49,24 @@ struct core_slot : list_hook {
   close_reason reason = close_reason::broken;
   bool background_check = false;  ///< validating in its place in the idle list
   bool leak_reported = false;
-  bool returns_slowly = false;  ///< its return is to be seen by `returned()`
-  bool on_trial = false;        ///< made while it was in doubt whether new connections live
-  bool died_unserved = false;   ///< lost soon after its connect, before it served anybody: a failed connect
-  bool answered = false;        ///< its server did since the connect; kept only with a validation of the policy's own
-  bool overran = false;         ///< its operation took too long
-  bool cancel_wanted = false;   ///< its operation is to end before it began
-  bool aborting = false;        ///< the shell is shutting its socket
-  bool left_behind = false;     ///< whoever held it is through; who aborts it, or was going to, frees it
-  std::uint32_t wave = 0;       ///< of connect attempts, see connect_gate
-  relaxed<bool> by_the_book;    ///< not to be parked, and if it is, not to be handed out from there
+  bool needs_full_return = false;     ///< its return is to be seen by `returned()`
+  bool on_trial = false;              ///< made while it was in doubt whether new connections live
+  bool died_unserved = false;         ///< lost soon after its connect, before it served anybody: a failed connect
+  bool answered = false;              ///< its server did since the connect; kept only with a validation of the policy's own
+  bool overran = false;               ///< its operation took too long
+  bool cancel_wanted = false;         ///< its operation is to end before it began
+  bool aborting = false;              ///< the shell is shutting its socket
+  bool left_behind = false;           ///< whoever held it is through; who aborts it, or was going to, frees it
+  std::uint32_t wave = 0;             ///< of connect attempts, see connect_gate
+  relaxed<bool> must_take_slow_path;  ///< not to be stashed, and if it is, not to be handed out from there
   std::uint64_t generation = 0;
   std::uint64_t uses = 0;
-  relaxed<tick> checked_out;       ///< `never` while it is parked
-  relaxed<std::uint64_t> relends;  ///< checkouts from the fast lane ever
-  relaxed<duration> unused;        ///< time parked ever
-  std::uint64_t relends_seen = 0;  ///< of these, accounted for
+  relaxed<tick> checked_out;      ///< `never` while it is stashed
+  relaxed<std::uint64_t> reuses;  ///< checkouts from the stash ever
+  relaxed<duration> unused;       ///< time stashed ever
+  std::uint64_t reuses_seen = 0;  ///< of these, accounted for
   duration unused_seen{};
-  tick parked_at{};
+  tick stashed_at{};
   tick listed{};       ///< `checked_out` as the order of checkouts knows it
   tick fresh_until{};  ///< may be handed out without a look until then
   tick idle_since{};
@@ -130,8 +130,8 @@ struct connect_outlook {
 struct core_actions {
   intrusive_list<core_waiter> done;
   std::size_t connects = 0;
-  bool orders = false;   ///< `next_action()` has something
-  bool explain = false;  ///< one in `done` failed, and wants to know why
+  bool pending_actions = false;  ///< `next_action()` has something
+  bool explain = false;          ///< one in `done` failed, and wants to know why
   tick arm_at = never;
   bool connect_timed_out = false;
   bool disarm = false;  ///< closed: no timer is needed ever again

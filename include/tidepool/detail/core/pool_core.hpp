@@ -71,8 +71,8 @@ class pool_core {
 
   /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
   /// `last_ok`: the server's last answer if that is known, else zero. `held`: negative when this lease was not sampled.
-  bool put_back(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
-    if (!waiters_.empty() || !admits_ || slot.state != slot_state::leased || slot.returns_slowly || slot.generation != generation_ ||
+  bool returned_to_idle(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+    if (!waiters_.empty() || !admits_ || slot.state != slot_state::leased || slot.needs_full_return || slot.generation != generation_ ||
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return false;
     if (live() > min_ && later(now, config_.idle_timeout) < armed_at_) return false;
@@ -86,46 +86,46 @@ class pool_core {
     return true;
   }
 
-  // --- the fast lane (see fast_lane.hpp): slots parked there are leased, and the thread that parks or takes one has it to itself ---
+  // --- the stash (see stash.hpp): slots stashed there are leased, and the thread that stashes or takes one has it to itself ---
 
-  /// Whether leases may be parked at all in a pool of this configuration; what depends on each return being seen has them by the book.
-  bool may_park() const noexcept {
+  /// Whether leases may be stashed at all in a pool of this configuration; what depends on each return being seen has them by the book.
+  bool may_stash() const noexcept {
     return relaxed<source_location>::free && queue_policy::newest_first && config_.max_uses == no_limit && config_.min_idle == 0 &&
            config_.abandon_timeout == no_limit && !config_.track_stack_trace;
   }
-  /// Whether they may be parked now.
-  bool parking() const noexcept { return admits_ && waiters_.empty() && open_count() <= max_; }
+  /// Whether they may be stashed now.
+  bool stashing() const noexcept { return admits_ && waiters_.empty() && open_count() <= max_; }
   /// By the holder: false when this lease is to come back by the book.
-  bool park(core_slot& slot, tick now, tick last_ok) noexcept {
-    if (now >= slot.retire.at || slot.by_the_book || !slot.label.empty()) return false;
+  bool stash(core_slot& slot, tick now, tick last_ok) noexcept {
+    if (now >= slot.retire.at || slot.must_take_slow_path || !slot.label.empty()) return false;
     note_answer(slot, last_ok);
-    slot.parked_at = now;
+    slot.stashed_at = now;
     slot.checked_out = never;
     return true;
   }
-  /// By whoever took it out of the lane: false when it is not for handing out unseen.
-  bool relend(core_slot& slot, tick now, const source_location& from) noexcept {
-    if (now >= slot.fresh_until || slot.by_the_book) return false;
+  /// By whoever took it out of the stash: false when it is not for handing out unseen.
+  bool take_stashed(core_slot& slot, tick now, const source_location& from) noexcept {
+    if (now >= slot.fresh_until || slot.must_take_slow_path) return false;
     slot.checked_out = now;
     slot.where = from;
-    slot.relends = std::uint64_t(slot.relends) + 1;
-    slot.unused = duration(slot.unused) + (now - slot.parked_at);
+    slot.reuses = std::uint64_t(slot.reuses) + 1;
+    slot.unused = duration(slot.unused) + (now - slot.stashed_at);
     ++slot.uses;
     return true;
   }
-  /// Back into the idle list, or away; what is queued by that has to be performed. `suspect`: it may be dead, and is looked at.
-  void unpark(core_slot& slot, tick now, bool suspect) noexcept;
-  bool has_orders() const noexcept { return first_action_ != nullptr; }
-  /// Nothing happened but what `has_orders()` says.
-  void catch_up(tick now, core_actions& a) noexcept { settle(now, a); }
+  /// Back into the idle list, or away; what is queued by that has to be performed. `suspected`: it may be dead, and is looked at.
+  void collect(core_slot& slot, tick now, bool suspected) noexcept;
+  bool has_pending_actions() const noexcept { return first_action_ != nullptr; }
+  /// Nothing happened but what `has_pending_actions()` says.
+  void reconcile(tick now, core_actions& a) noexcept { settle(now, a); }
   /// The timer could not be set.
   void not_armed() noexcept { armed_at_ = never; }
 
   bool anybody_waits() const noexcept { return !waiters_.empty(); }
   /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.
-  core_waiter* hand_over(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+  core_waiter* returned_to_waiter(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     core_waiter* head = waiters_.front();
-    if (!head || !admits_ || slot.state != slot_state::leased || slot.returns_slowly || slot.generation != generation_ ||
+    if (!head || !admits_ || slot.state != slot_state::leased || slot.needs_full_return || slot.generation != generation_ ||
         now >= slot.retire.at || worn_out(slot) || open_count() > max_)
       return nullptr;
     if constexpr (OwnValidation) {
@@ -184,12 +184,12 @@ class pool_core {
   void closed(core_slot& slot, tick now, core_actions& a) noexcept;
   void detach(core_slot& slot, tick now, core_actions& a) noexcept;
 
-  struct order {
+  struct pending_action {
     core_slot* slot = nullptr;
     slot_action what = slot_action::none;
   };
   /// The next thing to do for a slot; `none` when all is done.
-  order next_action() noexcept;
+  pending_action next_action() noexcept;
   /// The coroutine of an operation is ready to run. False: it must not, and the caller frees the slot.
   bool op_started(core_slot& slot) noexcept;
   /// From here on it cannot be cancelled any more. False: it is being cancelled already.
@@ -313,7 +313,7 @@ class pool_core {
   /// The same when its holder has let go of it.
   void end_lease(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     strike_off(slot, now);
-    slot.by_the_book = false;
+    slot.must_take_slow_path = false;
     if (held >= duration::zero()) {
       totals_.hold_time.record(held, slot.sample_weight);
       learn(usual_hold_, held);
@@ -333,13 +333,13 @@ class pool_core {
     if constexpr (OwnValidation) return slot.answered;
     return slot.last_ok > slot.born;
   }
-  /// Takes into account what happened to a leased slot in the fast lane.
+  /// Takes into account what happened to a leased slot in the stash.
   void fold(core_slot& slot) noexcept {
-    const std::uint64_t relends = slot.relends;
+    const std::uint64_t reuses = slot.reuses;
     const duration unused = slot.unused;
-    totals_.direct += relends - slot.relends_seen;
+    totals_.direct += reuses - slot.reuses_seen;
     if constexpr (scaling_policy::enabled) busy_.absent(unused - slot.unused_seen);
-    slot.relends_seen = relends;
+    slot.reuses_seen = reuses;
     slot.unused_seen = unused;
   }
   /// It is lost. Soon after its connect, and before it served anybody, that is a failed connect, or connecting to something that takes
@@ -353,7 +353,7 @@ class pool_core {
   void note_service(const core_slot& slot, tick answered) noexcept {
     if (slot.on_trial && (answered == tick{} || has_served(slot))) gate_.proved();
   }
-  void unreport(core_slot& slot) noexcept { slot.leak_reported = slot.returns_slowly = slot.on_trial = false; }
+  void unreport(core_slot& slot) noexcept { slot.leak_reported = slot.needs_full_return = slot.on_trial = false; }
   bool worn_out(const core_slot& slot) const noexcept {
     if constexpr (lifetime_policy::enabled) return lifetime_.worn_out(slot.uses);
     return false;
@@ -376,7 +376,7 @@ class pool_core {
 
   void deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept;
   void grant(core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept;
-  void unlink(core_waiter& w) noexcept;
+  void remove(core_waiter& w) noexcept;
   void finish(core_waiter& w, errc error, core_actions& a) noexcept;
   void fail(core_waiter& w, errc error, core_actions& a) noexcept;
   void swap_grants(core_waiter& one, core_waiter& other) noexcept;
@@ -387,7 +387,7 @@ class pool_core {
   void run_op(core_slot& slot, slot_state during, slot_action what, duration limit, tick now) noexcept;
   void end_op(core_slot& slot) noexcept;
   void make_available(core_slot& slot, tick now, bool validated, core_actions& a) noexcept;
-  void say_goodbye(core_slot& slot, close_reason reason, tick now) noexcept;
+  void close_gracefully(core_slot& slot, close_reason reason, tick now) noexcept;
   void destroy(core_slot& slot, close_reason reason, tick now) noexcept;
   void leave(core_slot& slot, close_reason reason, tick now) noexcept;
   void close_idle(core_slot& slot, close_reason reason, tick now) noexcept;
@@ -403,7 +403,7 @@ class pool_core {
   void trim(tick now) noexcept;
   void sweep(tick now) noexcept;
   void check_in_place(core_slot& slot, tick now) noexcept;
-  void doubt(tick now) noexcept;
+  void suspect(tick now) noexcept;
   void finish_closing(tick now, core_actions& a) noexcept;
   void note_changes(core_actions& a) noexcept;
   tick next_deadline(tick now) const noexcept;
@@ -455,8 +455,8 @@ class pool_core {
   tick put_off_until_ = never;
   tick last_retirement_{};
   tick next_sweep_ = never;
-  tick doubted_{};     ///< when a connection last proved dead: what was fine before that is looked at again
-  tick last_round_{};  ///< when it last began to look for that
+  tick suspected_at_{};  ///< when a connection last proved dead: what was fine before that is looked at again
+  tick last_round_{};    ///< when it last began to look for that
   tick next_scale_ = never;
   tick close_deadline_ = never;
   pool_state seen_state_ = pool_state::starting;

@@ -131,7 +131,7 @@ TIDEPOOL_CORE(void)::undo_checkout(core_slot& slot, tick now) noexcept {
 /// Makes `slot`, which is in no list, the lease of `w`.
 TIDEPOOL_CORE(void)::deliver(core_waiter& w, core_slot& slot, tick now, bool from_idle) noexcept {
   w.direct = w.at == core_waiter::stage::fresh;
-  unlink(w);
+  remove(w);
   check_out(slot, now, w.where);
   w.slot = &slot;
   w.from_idle = from_idle;
@@ -150,7 +150,7 @@ TIDEPOOL_CORE(void)::grant(core_waiter& w, core_slot& slot, tick now, bool from_
   a.done.push_back(w);
 }
 
-TIDEPOOL_CORE(void)::unlink(core_waiter& w) noexcept {
+TIDEPOOL_CORE(void)::remove(core_waiter& w) noexcept {
   if (w.at != core_waiter::stage::waiting) return;
   switch (w.in) {
     case core_waiter::queue::acquire:
@@ -166,7 +166,7 @@ TIDEPOOL_CORE(void)::unlink(core_waiter& w) noexcept {
 }
 
 TIDEPOOL_CORE(void)::finish(core_waiter& w, errc error, core_actions& a) noexcept {
-  unlink(w);
+  remove(w);
   w.at = core_waiter::stage::done;
   w.error = error;
   a.explain |= w.explain && error != errc{};

@@ -120,7 +120,7 @@ TIDEPOOL_CORE(void)::recycle(tick now, core_actions& a) noexcept {
 TIDEPOOL_CORE(void)::outdate_all(close_reason why, tick now) noexcept {
   ++generation_;
   generation_ended_ = why;
-  for (core_slot* slot = leased_.front(); slot; slot = leased_.after(*slot)) slot->by_the_book = true;
+  for (core_slot* slot = leased_.front(); slot; slot = leased_.after(*slot)) slot->must_take_slow_path = true;
   while (core_slot* slot = idle_.oldest()) close_idle(*slot, why, now);
 }
 
@@ -198,8 +198,8 @@ TIDEPOOL_CORE(void)::snapshot(pool_stats& out) const noexcept {
   out.max_size = max_;
   out.target_size = target_;
   out.min_idle = config_.min_idle;
-  for (const core_slot* s = leased_.front(); s; s = leased_.after(*s)) out.direct += s->relends - s->relends_seen;
-  for (const core_slot* s = reported_.front(); s; s = reported_.after(*s)) out.direct += s->relends - s->relends_seen;
+  for (const core_slot* s = leased_.front(); s; s = leased_.after(*s)) out.direct += s->reuses - s->reuses_seen;
+  for (const core_slot* s = reported_.front(); s; s = reported_.after(*s)) out.direct += s->reuses - s->reuses_seen;
   out.total_checkouts = out.direct + out.waited;
   out.total_checkins = out.total_checkouts - out.active_connections;
   out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;

@@ -50,7 +50,7 @@ TIDEPOOL_CORE(void)::connected(core_slot& slot, tick now, core_actions& a) noexc
   set(slot, slot_state::validating);  // alive from here on; make_available moves it on at once
   if constexpr (scaling_policy::enabled) opened_.came(now);
   refresh(slot);
-  if (gate_.doubtful()) slot.on_trial = slot.returns_slowly = slot.by_the_book = true;
+  if (gate_.doubtful()) slot.on_trial = slot.needs_full_return = slot.must_take_slow_path = true;
   make_available(slot, now, true, a);
   settle(now, a);
 }
@@ -106,15 +106,15 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, ti
   if (end == lease_end::broken) {
     destroy(slot, close_reason::broken, now);
   } else if (end == lease_end::unfinished) {
-    say_goodbye(slot, close_reason::broken, now);
+    close_gracefully(slot, close_reason::broken, now);
   } else if (phase_ != phase::running) {
-    say_goodbye(slot, close_reason::shutdown, now);
+    close_gracefully(slot, close_reason::shutdown, now);
   } else if (end == lease_end::outdated) {
-    say_goodbye(slot, close_reason::outdated, now);
+    close_gracefully(slot, close_reason::outdated, now);
   } else if (end == lease_end::retired) {
-    say_goodbye(slot, close_reason::retired, now);
+    close_gracefully(slot, close_reason::retired, now);
   } else if (worn_out(slot)) {
-    say_goodbye(slot, close_reason::max_uses, now);
+    close_gracefully(slot, close_reason::max_uses, now);
   } else if (end == lease_end::needs_reset && slot.generation == generation_ && open_count() <= max_) {
     run_op(slot, slot_state::resetting, slot_action::reset, config_.reset_timeout, now);
   } else {
@@ -124,15 +124,15 @@ TIDEPOOL_CORE(void)::returned(core_slot& slot, lease_end end, bool discarded, ti
   settle(now, a);
 }
 
-TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now, bool suspect) noexcept {
+TIDEPOOL_CORE(void)::collect(core_slot& slot, tick now, bool suspected) noexcept {
   if (slot.state == slot_state::gone) {
     if (let_go(slot)) queue_action(slot, slot_action::discard);
     return;
   }
-  end_lease(slot, slot.parked_at, tick{}, duration(-1));
+  end_lease(slot, slot.stashed_at, tick{}, duration(-1));
   if (slot.leak_reported) ++totals_.leaks_returned;
   unreport(slot);
-  slot.idle_since = slot.parked_at;
+  slot.idle_since = slot.stashed_at;
   set(slot, slot_state::idle);
   idle_.insert(slot);
   if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
@@ -140,7 +140,7 @@ TIDEPOOL_CORE(void)::unpark(core_slot& slot, tick now, bool suspect) noexcept {
     close_idle(slot, close_reason::shutdown, now);
   } else if (slot.generation != generation_) {
     close_idle(slot, generation_ended_, now);
-  } else if (CanCheck && suspect) {
+  } else if (CanCheck && suspected) {
     check_in_place(slot, now);
   }
 }
@@ -162,9 +162,9 @@ TIDEPOOL_CORE(void)::reset_done(core_slot& slot, bool ok, tick now, core_actions
 
 // For a slot in no list: to the head waiter, else to the idle ones, or away.
 TIDEPOOL_CORE(void)::make_available(core_slot& slot, tick now, bool validated, core_actions& a) noexcept {
-  if (slot.generation != generation_) return say_goodbye(slot, generation_ended_, now);
-  if (open_count() > max_) return say_goodbye(slot, close_reason::shrunk, now);
-  if (outlived(slot, now)) return say_goodbye(slot, close_reason::lifetime, now);
+  if (slot.generation != generation_) return close_gracefully(slot, generation_ended_, now);
+  if (open_count() > max_) return close_gracefully(slot, close_reason::shrunk, now);
+  if (outlived(slot, now)) return close_gracefully(slot, close_reason::lifetime, now);
   if (!slot.retire.linked) ages_.insert(slot.retire, slot.retire.at);
   core_waiter* head = admits_ ? waiters_.front() : nullptr;
   if (head && (validated || now < slot.fresh_until)) return grant(*head, slot, now, false, a);
@@ -206,7 +206,7 @@ TIDEPOOL_CORE(void)::closed(core_slot& slot, tick now, core_actions& a) noexcept
 }
 
 /// For a slot in no list.
-TIDEPOOL_CORE(void)::say_goodbye(core_slot& slot, close_reason reason, tick now) noexcept {
+TIDEPOOL_CORE(void)::close_gracefully(core_slot& slot, close_reason reason, tick now) noexcept {
   if (orphan_) return destroy(slot, reason, now);
   slot.reason = reason;
   ages_.erase(slot.retire);
@@ -216,7 +216,7 @@ TIDEPOOL_CORE(void)::say_goodbye(core_slot& slot, close_reason reason, tick now)
 
 /// For a slot in no list.
 TIDEPOOL_CORE(void)::destroy(core_slot& slot, close_reason reason, tick now) noexcept {
-  if (reason == close_reason::broken || reason == close_reason::invalid || reason == close_reason::reset_failed) doubt(now);
+  if (reason == close_reason::broken || reason == close_reason::invalid || reason == close_reason::reset_failed) suspect(now);
   slot.reason = reason;
   ages_.erase(slot.retire);
   if constexpr (scaling_policy::enabled) opened_.left(now);
@@ -225,7 +225,7 @@ TIDEPOOL_CORE(void)::destroy(core_slot& slot, close_reason reason, tick now) noe
 
 TIDEPOOL_CORE(void)::close_idle(core_slot& slot, close_reason reason, tick now) noexcept {
   idle_.erase(slot);
-  say_goodbye(slot, reason, now);
+  close_gracefully(slot, reason, now);
 }
 
 /// It is not the pool's any more. For a slot in no list; whoever uses it at the moment frees it.
@@ -257,7 +257,7 @@ TIDEPOOL_CORE(void)::give_up_op(core_slot& slot, close_reason reason, tick now) 
 /// The holder keeps a lease of a connection whose socket is shut, and frees it in the end.
 TIDEPOOL_CORE(void)::take_from_holder(core_slot& slot, close_reason reason, tick now) noexcept {
   strike_off(slot, now);
-  slot.by_the_book = true;
+  slot.must_take_slow_path = true;
   leave(slot, reason, now);
   taken_back_.push_back(slot);
   queue_action(slot, slot_action::abort_lease);
@@ -292,7 +292,7 @@ TIDEPOOL_CORE(void)::queue_action(core_slot& slot, slot_action what) noexcept {
   last_action_ = &slot;
 }
 
-TIDEPOOL_CORE(auto)::next_action() noexcept -> order {
+TIDEPOOL_CORE(auto)::next_action() noexcept -> pending_action {
   while (core_slot* slot = first_action_) {
     first_action_ = slot->next_action;
     if (!first_action_) last_action_ = nullptr;

@@ -20,7 +20,7 @@ TIDEPOOL_CORE(void)::settle(tick now, core_actions& a) noexcept {
   }
   if (stopped()) finish_closing(now, a);
   a.disarm = phase_ == phase::closed;
-  a.orders = first_action_ != nullptr;
+  a.pending_actions = first_action_ != nullptr;
   note_changes(a);
   const tick next = next_deadline(now);
   if (next < armed_at_) armed_at_ = a.arm_at = next;
@@ -187,7 +187,7 @@ TIDEPOOL_CORE(void)::sweep(tick now) noexcept {
   if constexpr (CanCheck) {
     while (idle_.sweeping() && waiters_.empty() && background_ < background_checks) {
       core_slot* slot = idle_.sweep_next();
-      const bool checked = slot->last_ok > doubted_ && now < later(slot->last_ok, health_.interval() / 2);
+      const bool checked = slot->last_ok > suspected_at_ && now < later(slot->last_ok, health_.interval() / 2);
       if (slot->state == slot_state::idle && !checked) check_in_place(*slot, now);
     }
   }
@@ -213,11 +213,11 @@ TIDEPOOL_CORE(void)::check_in_place(core_slot& slot, tick now) noexcept {
 
 /// Connections die together: one dead connection makes the sweep look at the others now, once per `validation_timeout` at most; a death in
 /// between has its round when that is over.
-TIDEPOOL_CORE(void)::doubt(tick now) noexcept {
+TIDEPOOL_CORE(void)::suspect(tick now) noexcept {
   if constexpr (CanCheck) {
     if (health_.interval() == no_limit) return;
-    const tick again = doubted_ == tick{} ? now : later(last_round_, config_.validation_timeout);
-    doubted_ = now;
+    const tick again = suspected_at_ == tick{} ? now : later(last_round_, config_.validation_timeout);
+    suspected_at_ = now;
     if (now < again) {
       next_sweep_ = std::min(next_sweep_, again);
     } else {
@@ -272,16 +272,16 @@ TIDEPOOL_CORE(void)::find_leaks(tick now, leak_findings& leaks) noexcept {
       core_slot& slot = *leased_.front();
       leased_.erase(slot);
       const tick actual = slot.checked_out;
-      if (actual > slot.listed) {  // given back and taken again in the fast lane: to its proper place
+      if (actual > slot.listed) {  // given back and taken again in the stash: to its proper place
         slot.listed = std::min(actual, now);
         core_slot* older = leased_.back();
         while (older && older->listed > slot.listed) older = leased_.before(*older);
         older ? leased_.insert_after(*older, slot) : leased_.push_front(slot);
         continue;
       }
-      slot.by_the_book = true;
+      slot.must_take_slow_path = true;
       reported_.push_back(slot);
-      slot.leak_reported = slot.returns_slowly = true;
+      slot.leak_reported = slot.needs_full_return = true;
       ++totals_.leaks_detected;
       leaks.items[leaks.count++] = {&slot, leak_event::kind::detected, report_of(slot, now)};
     }
@@ -315,7 +315,7 @@ TIDEPOOL_CORE(void)::tick_at(tick now, core_actions& a, leak_findings& leaks) no
     scale(now, a);
     if (now >= next_sweep_) {
       if constexpr (CanCheck) next_sweep_ = later(now, health_.interval());
-      if (doubted_ > last_round_) {
+      if (suspected_at_ > last_round_) {
         last_round_ = now;
         idle_.start_sweep();
       }
@@ -334,7 +334,7 @@ TIDEPOOL_CORE(tick)::next_deadline(tick now) const noexcept {
   if (live() > min_ && count(slot_state::idle) > config_.min_idle) {
     next = std::min(next, later(idle_.oldest()->idle_since, config_.idle_timeout));
   }
-  // A lease may have ended in the fast lane, where its idleness is seen when the lane is next collected.
+  // A lease may have ended in the stash, where its idleness is seen when the stash is next collected.
   if (!leased_.empty() && live() > min_) next = std::min(next, later(now, config_.idle_timeout));
   if constexpr (leak_policy::enabled) {
     if (const core_slot* slot = leased_.front()) next = std::min(next, later(slot->listed, leak_.report_after()));

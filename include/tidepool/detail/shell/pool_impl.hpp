@@ -16,6 +16,7 @@
 #include "failure.hpp"
 #include "pool_entry.hpp"
 #include "silence.hpp"
+#include "stash.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -72,14 +73,15 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   /// An idle connection if there is one and nobody waits; null otherwise.
   entry* take(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) {
-    if (entry* e = take_parked(where)) return e;
+    if (entry* e = take_stashed(where)) return e;
     return take_idle(where, stale_ok, trace);
   }
   void release(entry& e) noexcept {
-    // Of before the look at the connection, so that it is not parked when the pool has looked at the idle ones meanwhile.
-    const auto seen = lane_.now();
+    // Of before the look at the connection, so that it is not stashed when the pool has looked at the idle ones meanwhile.
+    const auto seen = stash_.now();
     // A timed lease comes back by the book.
-    if (e.sampled_at == tick{} && lane_.is_open(seen) && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean && park(e, seen))
+    if (e.sampled_at == tick{} && stash_.was_open(seen) && unless_hung_up(e, after_lease(*e.connection)) == lease_end::clean &&
+        stash_lease(e, seen))
       return;
     release_locked(e);
   }
@@ -109,8 +111,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     tick arm_at = never;
     {
       const lock_type lock(mutex_);
-      shut();
-      if (!core_.has_orders()) {
+      close_stash();
+      if (!core_.has_pending_actions()) {
         bool timed = true;
         tick now{};
         tick deadline{};
@@ -189,7 +191,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
       const lock_type lock(mutex_);
       collect();
       core_.snapshot(out);
-      owed = core_.has_orders();
+      owed = core_.has_pending_actions();
       if constexpr (can::tells_waiting) {
         const silence_report& found = silence();
         out.silent = found.leases;
@@ -197,7 +199,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         out.state = seen(out.state);
       }
     }
-    if (owed) catch_up();
+    if (owed) reconcile();
     return out;
   }
   pool_state state() const noexcept {
@@ -229,11 +231,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void event(pool_actions& a, Event what) noexcept {
     {
       const lock_type lock(mutex_);
-      shut();
+      close_stash();
       what(precise_now<Traits>());
-      a.orders |= core_.has_orders();  // of what `shut()` found, where the event itself settled nothing
+      a.pending_actions |= core_.has_pending_actions();  // of what `close_stash()` found, where the event itself settled nothing
       if (a.explain) look(a);
-      admit();
+      open_stash();
     }
     perform(a);
   }
@@ -299,47 +301,46 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     }
   }
 
-  // --- the fast lane ----------------------------------------------------------------------------------------------
+  // --- the stash ----------------------------------------------------------------------------------------------
 
-  using lane_type =
-      std::conditional_t<std::is_same_v<typename Traits::mutex_type, null_mutex>, single_lane<core_slot>, fast_lane<core_slot>>;
+  using stash_type = std::conditional_t<std::is_same_v<typename Traits::mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
 
-  entry* take_parked(const source_location& where) noexcept {
-    if (!lane_.open()) return nullptr;
-    entry* e = static_cast<entry*>(lane_.take());
+  entry* take_stashed(const source_location& where) noexcept {
+    if (!stash_.is_open()) return nullptr;
+    entry* e = static_cast<entry*>(stash_.take());
     if (!e) return nullptr;
-    if (usable(*e->connection) && core_.relend(*e, coarse_now<Traits>(), where)) {
+    if (usable(*e->connection) && core_.take_stashed(*e, coarse_now<Traits>(), where)) {
       checked_out(*e, duration::zero());
       return e;
     }
-    unpark(*e);
+    take_back(*e);
     return nullptr;
   }
-  bool park(entry& e, lane_epoch::epoch seen) noexcept {
-    auto* const room = lane_.room();
-    if (!room || !core_.park(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
-    if (!lane_.park(*room, e, seen)) unpark(e);
+  bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept {
+    auto* const place = stash_.place();
+    if (!place || !core_.stash(e, coarse_now<Traits>(), last_round_trip(*e.connection))) return false;
+    if (!stash_.put(*place, e, seen)) take_back(e);
     return true;
   }
-  void unpark(entry& e) noexcept;
+  void take_back(entry& e) noexcept;
   entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace);
   void release_locked(entry& e) noexcept;
-  /// All under the lock. `collect()` shows the core what is parked; `shut()` also keeps it so until `admit()`. A lane that is shut has
-  /// nothing to collect: who is about to park there takes it back, and tells the core, which then looks for somebody who waits.
+  /// All under the lock. `collect()` shows the core what is stashed; `close_stash()` also keeps it so until `open_stash()`. A stash that is
+  /// closed has nothing to collect: who is about to stash there takes it back, and tells the core, which then looks for somebody who waits.
   void collect() noexcept {
-    if (lane_.open()) unpark_all();
+    if (stash_.is_open()) collect_all();
   }
-  void unpark_all() noexcept {
-    // Its bell may have rung when it was neither idle nor in the lane, unseen by `look_at_hung_up()`.
-    lane_.collect([this](core_slot& slot) { core_.unpark(slot, precise_now<Traits>(), hung_up(static_cast<entry&>(slot))); });
+  void collect_all() noexcept {
+    // Its bell may have rung when it was neither idle nor in the stash, unseen by `look_at_hung_up()`.
+    stash_.collect([this](core_slot& slot) { core_.collect(slot, precise_now<Traits>(), hung_up(static_cast<entry&>(slot))); });
   }
   /// Collecting may have left something to do.
-  void catch_up() noexcept {
+  void reconcile() noexcept {
     const auto self = this->shared_from_this();
     pool_actions a;
-    event(a, [&](tick now) { core_.catch_up(now, a); });
+    event(a, [&](tick now) { core_.reconcile(now, a); });
   }
-  /// At the end of each step, under the lock and with the lane shut: how the pool is when somebody fails.
+  /// At the end of each step, under the lock and with the stash closed: how the pool is when somebody fails.
   void look(pool_actions& a) noexcept;
   /// The first caller starts the pool, also one that does not wait.
   void begin() noexcept {
@@ -347,13 +348,13 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
     pool_actions a;
     event(a, [&](tick now) { core_.begin(now, a); });
   }
-  void shut() noexcept {
-    if (!lane_.open()) return;
-    lane_.shut();
-    unpark_all();
+  void close_stash() noexcept {
+    if (!stash_.is_open()) return;
+    stash_.close();
+    collect_all();
   }
-  void admit() noexcept {
-    if (may_park_ && !lane_.open() && core_.parking()) lane_.admit();
+  void open_stash() noexcept {
+    if (may_stash_ && !stash_.is_open() && core_.stashing()) stash_.open();
   }
   template <class Make>
   void tell(Make make) noexcept {
@@ -393,7 +394,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void complete(core_waiter& w, pool_actions& a) noexcept;
   void deliver(core_waiter& w) noexcept;
   void tell_changes(pool_actions& a) noexcept;
-  void carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op, pool_actions& a) noexcept;
+  void carry_out(typename core_type::pending_action todo, std::shared_ptr<op_state<Traits>> op, pool_actions& a) noexcept;
   void overran(entry& e) noexcept;
   void note_unserved(entry& e, std::string_view server, std::string_view cause) noexcept;
   static std::string_view cause_of(const entry& e) noexcept;
@@ -434,8 +435,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   mutable typename Traits::mutex_type mutex_;
   core_type core_;
-  lane_type lane_;
-  const bool may_park_ = core_.may_park();
+  stash_type stash_;
+  const bool may_stash_ = core_.may_stash();
   mutable silence_report silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};

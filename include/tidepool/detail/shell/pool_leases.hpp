@@ -25,10 +25,10 @@ template <class Connection, class Traits>
         e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
       }
       if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
-      owed = core_.has_orders();
+      owed = core_.has_pending_actions();
       fresh = !e && core_.fresh();
     }
-    if (owed) catch_up();
+    if (owed) reconcile();
     if (fresh && stale_ok) begin();  // who waits is about to
     if (!e) return nullptr;
     if (arm_at != never) arm(arm_at);
@@ -58,12 +58,12 @@ template <class Connection, class Traits>
     lock_type lock(mutex_);
     if (core_.anybody_waits()) {
       const tick now = core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
-      if (core_waiter* next = core_.hand_over(e, now, answered, held)) {
+      if (core_waiter* next = core_.returned_to_waiter(e, now, answered, held)) {
         lock.unlock();
         return deliver(*next);
       }
     } else if (!hung_up(e)) {  // again, because `look_at_hung_up()` may have found it still leased
-      if (core_.put_back(e, coarse_now<Traits>(), answered, held)) return admit();
+      if (core_.returned_to_idle(e, coarse_now<Traits>(), answered, held)) return open_stash();
     }
   }
   release_slowly(e, end, held);
@@ -93,14 +93,14 @@ void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, dura
   if (free) delete_entry(&e);
 }
 
-/// The lane did not keep it, or it is not for handing out from there.
+/// The stash did not keep it, or it is not for handing out from there.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::unpark(entry& e) noexcept {
+[[gnu::noinline]] void pool_impl<Connection, Traits>::take_back(entry& e) noexcept {
   const auto self = this->shared_from_this();
   pool_actions a;
   event(a, [&](tick now) {
-    core_.unpark(e, now, hung_up(e));
-    core_.catch_up(now, a);
+    core_.collect(e, now, hung_up(e));
+    core_.reconcile(now, a);
   });
 }
 

@@ -130,18 +130,18 @@ void pool_impl<Connection, Traits>::start_connect(pool_actions& a) noexcept {
     e->op = std::make_shared<op_state<Traits>>(executor_);
   } catch (...) {
     const lock_type lock(mutex_);
-    shut();
+    close_stash();
     core_.connect_not_started(precise_now<Traits>(), a);
     if (a.explain) look(a);
-    return admit();
+    return open_stash();
   }
   bool wanted = false;
   {
     const lock_type lock(mutex_);
-    shut();
+    close_stash();
     wanted = core_.register_connect(*e, precise_now<Traits>(), a);
     if (a.explain) look(a);
-    admit();
+    open_stash();
   }
   if (!wanted) return;
   spawn(*e.release(), slot_action::none);
@@ -358,7 +358,7 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
   std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
   {
     const lock_type lock(mutex_);
-    shut();
+    close_stash();
     ended.swap(e.op);
     cared = e.state != slot_state::gone;
     if (cared) {
@@ -367,9 +367,9 @@ void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) 
     } else {
       free = core_.let_go(e);
     }
-    a.orders |= core_.has_orders();
+    a.pending_actions |= core_.has_pending_actions();
     if (a.explain) look(a);
-    admit();
+    open_stash();
   }
   if (cared) report();
   if (free) delete_entry(&e);

@@ -18,11 +18,11 @@ void pool_impl<Connection, Traits>::perform(pool_actions& a) noexcept {
       --a.connects;
       start_connect(a);
     }
-    if (!a.orders) {
+    if (!a.pending_actions) {
       if (a.done.empty() && a.connects == 0) break;
       continue;
     }
-    typename core_type::order todo;
+    typename core_type::pending_action todo;
     std::shared_ptr<op_state<Traits>> op;
     {
       const lock_type lock(mutex_);
@@ -31,7 +31,7 @@ void pool_impl<Connection, Traits>::perform(pool_actions& a) noexcept {
       if (todo.what == slot_action::abort_lease) static_cast<entry*>(todo.slot)->keep = this->shared_from_this();
     }
     if (todo.what == slot_action::none) {
-      a.orders = false;
+      a.pending_actions = false;
     } else {
       carry_out(todo, std::move(op), a);
     }
@@ -52,7 +52,7 @@ void pool_impl<Connection, Traits>::complete(core_waiter& w, pool_actions& a) no
     loss lost(*this, e, "found broken before it was handed out");
     {
       const lock_type lock(mutex_);
-      shut();
+      close_stash();
       const tick now = precise_now<Traits>();
       lost.answer(e);
       core_.bounce(w, now, a);
@@ -85,7 +85,7 @@ void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::carry_out(typename core_type::order todo, std::shared_ptr<op_state<Traits>> op,
+void pool_impl<Connection, Traits>::carry_out(typename core_type::pending_action todo, std::shared_ptr<op_state<Traits>> op,
                                               pool_actions& a) noexcept {
   entry& e = static_cast<entry&>(*todo.slot);
   switch (todo.what) {
@@ -148,10 +148,10 @@ void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept 
     if (e.state == slot_state::gone) {
       free = core_.let_go(e);
     } else {
-      shut();
+      close_stash();
       core_.closed(e, precise_now<Traits>(), a);
       if (a.explain) look(a);
-      admit();
+      open_stash();
     }
   }
   if (free) delete_entry(&e);
@@ -234,7 +234,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   }
   {
     const lock_type lock(mutex_);
-    shut();
+    close_stash();
     const tick now = precise_now<Traits>();
     core_.tick_at(now, a, leaks);
     if (a.connect_timed_out) {
@@ -244,7 +244,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
       last_error_at_ = now;
     }
     if (a.explain) look(a);
-    admit();
+    open_stash();
     for (std::size_t i = 0; i < leaks.count; ++i) {
       const entry* e = static_cast<entry*>(leaks.items[i].slot);
       if (e->trace) traces[i] = *e->trace;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the lane past the lock: leases parked by their threads, against everything that needs to see them.
+// tidepool - the stash past the lock: leases stashed by their threads, against everything that needs to see them.
 #include <tidepool/pool.hpp>
 
 #include <asio/executor_work_guard.hpp>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/parking_traits.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace tidepool_tests {
 namespace {
@@ -33,7 +33,7 @@ struct tally {
   std::uint64_t uses = 0;
   bool bad = false;
 };
-using pool_type = tidepool::basic_pool<tally, parking<tidepool::default_traits<tally>>>;
+using pool_type = tidepool::basic_pool<tally, stashing<tidepool::default_traits<tally>>>;
 
 auto connector(std::atomic<std::uint64_t>& total) {
   return [&total](pool_type::connect_context) -> asio::awaitable<tally> { co_return tally(total); };
@@ -57,7 +57,7 @@ int times(int base) {
 
 }  // namespace
 
-TEST_CASE("given threads that park leases, when an operator interferes, then every use is counted once and every lease is exclusive") {
+TEST_CASE("given threads that stash leases, when an operator interferes, then every use is counted once and every lease is exclusive") {
   std::atomic<std::uint64_t> counted{0};
   std::atomic<std::uint64_t> used{0};
   tidepool::pool_stats last;
@@ -131,7 +131,7 @@ TEST_CASE("given threads that park leases, when an operator interferes, then eve
   CHECK(last.connections_created == last.connections_closed);
 }
 
-TEST_CASE("[INV-5][B003] given one connection and threads that park it, when each waits for it in turn, then nobody is forgotten") {
+TEST_CASE("[INV-5][B003] given one connection and threads that stash it, when each waits for it in turn, then nobody is forgotten") {
   std::atomic<std::uint64_t> counted{0};
   background loop;
   tidepool::pool_config config;
@@ -163,7 +163,7 @@ TEST_CASE("[INV-5][B003] given one connection and threads that park it, when eac
   CHECK(last.total_checkouts == last.total_checkins);
 }
 
-TEST_CASE("given a parked lease, when the pool is asked, then it counts as idle and as given back") {
+TEST_CASE("given a stashed lease, when the pool is asked, then it counts as idle and as given back") {
   std::atomic<std::uint64_t> counted{0};
   background loop;
   tidepool::pool_config config;
@@ -183,7 +183,7 @@ TEST_CASE("given a parked lease, when the pool is asked, then it counts as idle 
 
   auto held = pool.try_acquire();
   held.release();
-  pool.recycle();  // what was parked is retired as well
+  pool.recycle();  // what was stashed is retired as well
   for (int i = 0; i < 5000 && pool.stats().closed(tidepool::close_reason::recycled) < 2; ++i) std::this_thread::sleep_for(1ms);
   CHECK(pool.stats().closed(tidepool::close_reason::recycled) == 2);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - traits of a pool that parks leases from the second on: by default the early ones are timed, and come back under the lock.
+// tidepool - traits of a pool that stashes leases from the second on: by default the early ones are timed, and come back under the lock.
 #ifndef TIDEPOOL_TESTS_PARKING_TRAITS_HPP
 #define TIDEPOOL_TESTS_PARKING_TRAITS_HPP
 
@@ -10,7 +10,7 @@
 namespace tidepool_tests {
 
 template <class Base>
-struct parking : Base {
+struct stashing : Base {
   static constexpr std::uint64_t hold_sampling = 16;
   static constexpr std::uint64_t hold_sampling_ramp = 0;
 };

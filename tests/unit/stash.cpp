@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the stash's parts that need no pool: the numbers of threads, and the stash of one thread.
+#include <tidepool/detail/shell/stash.hpp>
+
+#include <thread>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using tidepool::detail::single_stash;
+using tidepool::detail::stash;
+using tidepool::detail::thread_number;
+
+TEST_CASE(
+    "given many threads one after the other, when each asks for its number, then there is one for each, as the dead give theirs back") {
+  for (unsigned i = 0; i < 3 * thread_number::most; ++i) {
+    unsigned mine = thread_number::none;
+    bool the_same = false;
+    std::thread([&] {
+      mine = thread_number::mine();
+      the_same = mine == thread_number::mine();
+    }).join();
+    REQUIRE(mine < thread_number::most);
+    CHECK(the_same);
+  }
+}
+
+TEST_CASE("given a stash of one thread, when it is closed between a look and the put, then it refuses; what it keeps is collected once") {
+  struct slot {
+  } one;
+  single_stash<slot> leases;
+  CHECK_FALSE(leases.is_open());
+  leases.open();
+  REQUIRE(leases.is_open());
+  const auto seen = leases.now();
+  leases.close();
+  CHECK_FALSE(leases.is_open());
+  leases.open();
+  REQUIRE(leases.place());
+  CHECK_FALSE(leases.put(*leases.place(), one, seen));
+  REQUIRE(leases.place());
+  REQUIRE(leases.put(*leases.place(), one, leases.now()));
+  CHECK_FALSE(leases.place());
+  int collected = 0;
+  leases.collect([&](slot& found) { collected += &found == &one; });
+  leases.collect([&](slot&) { ++collected; });
+  CHECK(collected == 1);
+  CHECK(leases.take() == nullptr);
+}
+
+TEST_CASE("given a full place in the stash, when another is put there all the same, then it is refused and none is lost", "[field-R05]") {
+  struct slot {
+  } first, second;
+  stash<slot> leases;
+  leases.open();
+  auto* const place = leases.place();
+  REQUIRE(place);
+  REQUIRE(leases.put(*place, first, leases.now()));
+  CHECK_FALSE(leases.place());
+  CHECK_FALSE(leases.put(*place, second, leases.now()));
+  CHECK(leases.take() == &first);
+  CHECK(leases.take() == nullptr);
+  CHECK(leases.put(*place, second, leases.now()));
+  CHECK(leases.take() == &second);
+}
+
+}  // namespace
