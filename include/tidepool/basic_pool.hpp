@@ -11,12 +11,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "connect_context.hpp"
 #include "detail/shell/async_acquire.hpp"
 #include "detail/shell/coroutine_wait.hpp"
 #include "lease.hpp"
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+namespace detail {
+template <class C>
+concept execution_context = std::convertible_to<C&, asio::execution_context&>;
+}  // namespace detail
 
 /// A pool of connections. Everything in it is safe to call from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
@@ -43,19 +49,15 @@ class basic_pool {
   using awaitable = asio::awaitable<T, executor_type>;
 
   /// `connect` is called as `connect(connect_context)`, or as `connect()`, for every new connection, and returns
-  /// `asio::awaitable<Connection, Traits::operation_executor>`; what it throws is a failed connect. It must be copyable; one call
-  /// may begin before another has ended, also on another thread. Nothing is opened yet.
+  /// `asio::awaitable<Connection, Traits::operation_executor>` (see `connector_for`); what it throws is a failed connect. It must be
+  /// copyable; one call may begin before another has ended, also on another thread. Nothing is opened yet.
   /// Throws std::invalid_argument with every fault of `config` in words.
-  template <class Connect>
-  requires std::invocable<Connect&, connect_context> || std::invocable<Connect&> basic_pool(executor_type executor, Connect connect,
-                                                                                            const pool_config& config = {},
-                                                                                            observer watcher = {})
+  template <connector_for<Connection, Traits> Connect>
+  basic_pool(executor_type executor, Connect connect, const pool_config& config = {}, observer watcher = {})
       : impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
   /// The same with an execution context, for example an `asio::io_context`.
-  template <class Context, class Connect>
-  requires std::convertible_to<Context&, asio::execution_context&> &&
-      (std::invocable<Connect&, connect_context> ||
-       std::invocable<Connect&>)basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = {})
+  template <detail::execution_context Context, connector_for<Connection, Traits> Connect>
+  basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = {})
       : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher)) {}
   basic_pool(const basic_pool&) = delete;
   basic_pool& operator=(const basic_pool&) = delete;
@@ -89,7 +91,7 @@ class basic_pool {
   auto async_acquire(time_limit timeout, Token&& token, source_location where = source_location::current()) {
     return asio::async_initiate<Token, void(error_code, lease)>(
         [](auto handler, std::shared_ptr<impl> pool, time_limit limit, source_location from) {
-          detail::acquire_op<Connection, Traits, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
+          detail::acquire_op<lease, impl, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
         },
         token, impl_, timeout, where);
   }
@@ -98,7 +100,7 @@ class basic_pool {
   /// `min_size`.
   lease try_acquire(source_location where = source_location::current()) noexcept {
     std::unique_ptr<detail::stack_trace> trace = impl_->capture();
-    return detail::make_lease::of<Connection, Traits>(impl_->take(where, true, trace));
+    return detail::make_lease::of<lease>(impl_->take(where, true, trace));
   }
 
   /// Admits nobody any more, fails those who wait, says goodbye to idle connections, waits up to `grace` for leases (default
@@ -151,7 +153,7 @@ class basic_pool {
             "pool_config: validation_query is set, but this connection type has no ping(std::string_view) to run it");
     }
     connector call;
-    if constexpr (std::invocable<Connect&, connect_context>) {
+    if constexpr (connector_with_context<Connect, Connection, Traits>) {
       call = std::move(connect);
     } else {
       call = [connect = std::move(connect)](connect_context) mutable { return connect(); };
@@ -172,7 +174,7 @@ class basic_pool {
       held = node.claim();
       if (trace) pool->keep_trace(*held, std::move(trace));
     }
-    co_return detail::make_lease::of<Connection, Traits>(held);
+    co_return detail::make_lease::of<lease>(held);
   }
   template <class Start>
   static awaitable<void> wait(std::shared_ptr<impl> pool, Start start) {

@@ -30,29 +30,6 @@ enum class lease_end {
   outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
 };
 
-/// What the pool tells a connector about the attempt it makes.
-template <class Executor, class Clock>
-class basic_connect_context {
- public:
-  basic_connect_context(Executor executor, typename Clock::time_point deadline, unsigned attempt, std::string_view pool_name)
-      : executor_(std::move(executor)), deadline_(deadline), attempt_(attempt), pool_name_(pool_name) {}
-
-  /// The pool's executor: give it to sockets and timers the connection keeps.
-  const Executor& executor() const noexcept { return executor_; }
-  /// When the pool gives up on this attempt (`connect_timeout` after its start) and cancels it (terminal).
-  typename Clock::time_point deadline() const noexcept { return deadline_; }
-  /// 1 for the first attempt since the last success, then counting up over the whole pool.
-  unsigned attempt() const noexcept { return attempt_; }
-  /// Lives as long as the attempt.
-  std::string_view pool_name() const noexcept { return pool_name_; }
-
- private:
-  Executor executor_;
-  typename Clock::time_point deadline_;
-  unsigned attempt_;
-  std::string_view pool_name_;
-};
-
 namespace detail {
 
 template <class T>

@@ -9,8 +9,8 @@
 
 #include "bounded_string.hpp"
 #include "error.hpp"
-#include "policy/breaker.hpp"
 #include "source_location.hpp"
+#include "states.hpp"
 #include "time.hpp"
 #include "version.hpp"
 
@@ -18,47 +18,6 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Counts up over a pool's life; never used twice.
 using connection_id = std::uint64_t;
-
-/// Life cycle of a pool.
-enum class pool_state {
-  starting,   ///< not opened, or `min_size` connections were never there yet; acquires are served as connections come
-  healthy,    ///< serving
-  degraded,   ///< serving, but the latest connect failed
-  critical,   ///< no connection is alive and connecting fails
-  suspended,  ///< acquires wait until `resume()`
-  closing,    ///< no more acquires; leases are awaited
-  closed      ///< nothing is left
-};
-
-inline const char* to_string(pool_state state) noexcept {
-  constexpr const char* names[] = {"starting", "healthy", "degraded", "critical", "suspended", "closing", "closed"};
-  return names[static_cast<int>(state)];
-}
-
-/// Why a connection left the pool; in `destroyed_event` and `pool_stats::closed()`.
-enum class close_reason {
-  idle,          ///< idle for `idle_timeout`
-  lifetime,      ///< older than `max_lifetime`
-  max_uses,      ///< leased `max_uses` times
-  retired,       ///< its connection said at return that it is not worth keeping (`lease_end::retired`)
-  broken,        ///< found dead at hand-out, at return or by the holder's `discard()`
-  invalid,       ///< validation failed
-  reset_failed,  ///< the reset at return failed
-  recycled,      ///< `recycle()`
-  outdated,      ///< the servers changed: it, or another of its age, leads to one of the wrong role, or to one that went down as a whole
-  shrunk,        ///< `resize()` or scaling
-  abandoned,     ///< taken from a leaked lease
-  detached,      ///< the holder took it with `detach()`
-  shutdown,      ///< the pool closed
-  count_         ///< not a reason: how many there are
-};
-inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
-
-inline const char* to_string(close_reason reason) noexcept {
-  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "retired",   "broken",   "invalid", "reset_failed",
-                                   "recycled", "outdated", "shrunk",   "abandoned", "detached", "shutdown"};
-  return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
-}
 
 /// One lease as reports show it.
 struct lease_report {

@@ -12,10 +12,6 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-namespace detail {
-struct make_lease;
-}
-
 /// Move-only; gives its connection back in its destructor. May outlive the pool object and the execution context, and may be given
 /// back on any thread; one lease is used by one thread at a time.
 ///
@@ -77,18 +73,6 @@ class basic_lease {
 
   entry* entry_ = nullptr;
 };
-
-namespace detail {
-
-/// Only the pool makes leases that hold something.
-struct make_lease {
-  template <class Connection, class Traits>
-  static basic_lease<Connection, Traits> of(pool_entry<Connection, Traits>* held) noexcept {
-    return basic_lease<Connection, Traits>(held);
-  }
-};
-
-}  // namespace detail
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -5,11 +5,13 @@
 
 #include "basic_pool.hpp"
 #include "config.hpp"
+#include "connect_context.hpp"
 #include "connection.hpp"
 #include "error.hpp"
 #include "events.hpp"
 #include "lease.hpp"
 #include "pool_error.hpp"
+#include "states.hpp"
 #include "stats.hpp"
 #include "time.hpp"
 #include "traits.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what the pool finds out about a connection type.
+#include <tidepool/connect_context.hpp>
 #include <tidepool/connection.hpp>
 #include <tidepool/detail/shell/traits_fit.hpp>
 
@@ -135,6 +136,19 @@ static_assert(detail::breaker_policy_form<circuit_breaker> && detail::breaker_po
 static_assert(detail::queue_policy_form<fifo_queue> && detail::queue_policy_form<fifo_queue_oldest_idle>);
 static_assert(!detail::health_policy_form<nothing> && !detail::leak_policy_form<nothing> && !detail::scaling_policy_form<nothing> &&
               !detail::lifetime_policy_form<nothing> && !detail::breaker_policy_form<nothing> && !detail::queue_policy_form<nothing>);
+
+using with_context = asio::awaitable<full> (*)(connect_context_of<default_traits<full>>);
+using without_context = asio::awaitable<full> (*)();
+using of_another_type = asio::awaitable<bare> (*)();
+using awaits_nothing = full (*)();
+using of_another_executor = asio::awaitable<full, other_executor> (*)();
+struct not_copyable {
+  std::unique_ptr<int> owned;
+  asio::awaitable<full> operator()();
+};
+static_assert(connector_for<with_context, full, default_traits<full>> && connector_for<without_context, full, default_traits<full>>);
+static_assert(!connector_for<of_another_type, full, default_traits<full>> && !connector_for<awaits_nothing, full, default_traits<full>> &&
+              !connector_for<of_another_executor, full, default_traits<full>> && !connector_for<not_copyable, full, default_traits<full>>);
 
 TEST_CASE("given an attempt to connect, when its context is read, then it tells what the pool put in") {
   asio::io_context io;

@@ -6,24 +6,10 @@
 #include <cstddef>
 
 #include "../config.hpp"
+#include "../states.hpp"
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-
-enum class breaker_state {
-  closed,    ///< connecting is allowed
-  open,      ///< it is not, until `retry_at`
-  half_open  ///< one probe is under way
-};
-
-inline const char* to_string(breaker_state state) noexcept {
-  switch (state) {
-    case breaker_state::closed: return "closed";
-    case breaker_state::open: return "open";
-    case breaker_state::half_open: return "half-open";
-  }
-  return "?";
-}
 
 /// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides. It protects a server
 /// that does not answer, and its callers' time; a server that answers that it is full, starting or of the wrong role closes it. Connections

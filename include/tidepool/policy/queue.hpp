@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - queue policies: which idle connection is handed out, and who is told that he will not be served.
+// tidepool - queue policies: which idle connection is handed out first. Callers are served first come, first served with each.
 #ifndef TIDEPOOL_POLICY_QUEUE_HPP
 #define TIDEPOOL_POLICY_QUEUE_HPP
 
@@ -7,13 +7,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Default: callers are served first come, first served; the connection used last is handed out first, so that idle ones can
-/// age out and the server's caches stay warm.
+/// Default: the connection used last is handed out first, so that idle ones can age out and the server's caches stay warm.
 struct fifo_queue {
   static constexpr bool newest_first = true;
 };
 
-/// Callers first come, first served; the connection idle longest is handed out first: even use, no shrinking under a trickle.
+/// The connection idle longest is handed out first: even use, no shrinking under a trickle.
 struct fifo_queue_oldest_idle {
   static constexpr bool newest_first = false;
 };

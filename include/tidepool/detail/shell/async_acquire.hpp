@@ -3,26 +3,25 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_ASYNC_ACQUIRE_HPP
 #define TIDEPOOL_DETAIL_SHELL_ASYNC_ACQUIRE_HPP
 
-#include "../../lease.hpp"
 #include "../../version.hpp"
+#include "pool_impl.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// One waiting call; made with the handler's allocator, freed on the handler's executor before the handler is called.
-template <class Connection, class Traits, class Handler>
+/// One waiting call, whose handler is called with a `Lease`; made with the handler's allocator, freed on the handler's executor before the
+/// handler is called.
+template <class Lease, class Impl, class Handler>
 class acquire_op : public core_waiter {
  public:
-  using impl = pool_impl<Connection, Traits>;
-  using entry = pool_entry<Connection, Traits>;
-  using lease = basic_lease<Connection, Traits>;
-  using executor_type = asio::associated_executor_t<Handler, typename Traits::executor_type>;
+  using entry = typename Impl::entry;
+  using executor_type = asio::associated_executor_t<Handler, typename Impl::executor_type>;
   using allocator_type = typename std::allocator_traits<
       asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_op>;
 
-  static void start(std::shared_ptr<impl> pool, duration timeout, const source_location& from, Handler handler) {
+  static void start(std::shared_ptr<Impl> pool, duration timeout, const source_location& from, Handler handler) {
     // As a context does that is going: what is posted to it is dropped.
     if constexpr (std::is_same_v<executor_type, asio::any_io_executor> &&
-                  std::is_same_v<typename Traits::executor_type, asio::any_io_executor>) {
+                  std::is_same_v<typename Impl::executor_type, asio::any_io_executor>) {
       if (!pool->executor() && !asio::get_associated_executor(handler, pool->executor())) return;
     }
     allocator_type allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
@@ -49,7 +48,7 @@ class acquire_op : public core_waiter {
   }
 
  private:
-  acquire_op(std::shared_ptr<impl> pool, Handler handler, const source_location& from, std::unique_ptr<stack_trace> trace)
+  acquire_op(std::shared_ptr<Impl> pool, Handler handler, const source_location& from, std::unique_ptr<stack_trace> trace)
       : pool_(std::move(pool)),
         handler_(std::move(handler)),
         work_(asio::prefer(asio::get_associated_executor(handler_, pool_->executor()), asio::execution::outstanding_work.tracked)),
@@ -78,7 +77,7 @@ class acquire_op : public core_waiter {
   };
   struct contents {
     Handler handler;
-    lease held;
+    Lease held;
   };
 
   static void finish(acquire_op* op) noexcept { asio::post(op->work_, delivery(op)); }
@@ -86,9 +85,9 @@ class acquire_op : public core_waiter {
   static contents unpack(acquire_op* op) {
     if (op->cancellation_.is_connected()) op->cancellation_.clear();
     entry* granted = static_cast<entry*>(std::exchange(op->slot, nullptr));
-    const std::shared_ptr<impl> pool = std::move(op->pool_);
+    const std::shared_ptr<Impl> pool = std::move(op->pool_);
     if (granted && op->trace_) pool->keep_trace(*granted, std::move(op->trace_));
-    contents out{std::move(op->handler_), make_lease::of<Connection, Traits>(granted)};
+    contents out{std::move(op->handler_), make_lease::of<Lease>(granted)};
     allocator_type allocator(asio::get_associated_allocator(out.handler, asio::recycling_allocator<void>()));
     op->~acquire_op();
     std::allocator_traits<allocator_type>::deallocate(allocator, op, 1);
@@ -98,7 +97,7 @@ class acquire_op : public core_waiter {
   using work_type = std::decay_t<decltype(asio::prefer(std::declval<executor_type>(), asio::execution::outstanding_work.tracked))>;
   using slot_type = asio::associated_cancellation_slot_t<Handler>;
 
-  std::shared_ptr<impl> pool_;
+  std::shared_ptr<Impl> pool_;
   Handler handler_;
   work_type work_;
   std::unique_ptr<stack_trace> trace_;

@@ -81,6 +81,14 @@ struct pool_entry : core_slot {
   const reached_t<Connection>* target() const noexcept { return reach(*connection); }
 };
 
+/// Only the pool makes leases that hold something.
+struct make_lease {
+  template <class Lease, class Connection, class Traits>
+  static Lease of(pool_entry<Connection, Traits>* held) noexcept {
+    return Lease(held);
+  }
+};
+
 /// What can be done with a connection of this type in this pool.
 template <class Connection, class Traits>
 struct abilities {

@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 
+#include "../../connect_context.hpp"
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
 #include "../core/pool_core.hpp"
@@ -31,8 +32,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   using op_executor = typename Traits::operation_executor;
   using clock = typename Traits::clock_type;
   using observer = typename Traits::observer;
-  using connect_context = basic_connect_context<executor_type, clock>;
-  using connector = std::function<asio::awaitable<Connection, op_executor>(connect_context)>;
+  using connect_context = connect_context_of<Traits>;
+  using connector = std::function<connect_result<Connection, Traits>(connect_context)>;
   using lock_type = std::unique_lock<typename Traits::mutex_type>;
 
   pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)

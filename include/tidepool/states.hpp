@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the states of a pool and of its breaker, and the reasons why a connection ends: for events, statistics, errors and policies.
+#ifndef TIDEPOOL_STATES_HPP
+#define TIDEPOOL_STATES_HPP
+
+#include <cstddef>
+
+#include "version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+/// Life cycle of a pool.
+enum class pool_state {
+  starting,   ///< not opened, or `min_size` connections were never there yet; acquires are served as connections come
+  healthy,    ///< serving
+  degraded,   ///< serving, but the latest connect failed
+  critical,   ///< no connection is alive and connecting fails
+  suspended,  ///< acquires wait until `resume()`
+  closing,    ///< no more acquires; leases are awaited
+  closed      ///< nothing is left
+};
+
+inline const char* to_string(pool_state state) noexcept {
+  constexpr const char* names[] = {"starting", "healthy", "degraded", "critical", "suspended", "closing", "closed"};
+  return names[static_cast<int>(state)];
+}
+
+/// State of a circuit breaker, see policy/breaker.hpp.
+enum class breaker_state {
+  closed,    ///< connecting is allowed
+  open,      ///< it is not, until `retry_at`
+  half_open  ///< one probe is under way
+};
+
+inline const char* to_string(breaker_state state) noexcept {
+  switch (state) {
+    case breaker_state::closed: return "closed";
+    case breaker_state::open: return "open";
+    case breaker_state::half_open: return "half-open";
+  }
+  return "?";
+}
+
+/// Why a connection left the pool; in `destroyed_event` and `pool_stats::closed()`.
+enum class close_reason {
+  idle,          ///< idle for `idle_timeout`
+  lifetime,      ///< older than `max_lifetime`
+  max_uses,      ///< leased `max_uses` times
+  retired,       ///< its connection said at return that it is not worth keeping (`lease_end::retired`)
+  broken,        ///< found dead at hand-out, at return or by the holder's `discard()`
+  invalid,       ///< validation failed
+  reset_failed,  ///< the reset at return failed
+  recycled,      ///< `recycle()`
+  outdated,      ///< the servers changed: it, or another of its age, leads to one of the wrong role, or to one that went down as a whole
+  shrunk,        ///< `resize()` or scaling
+  abandoned,     ///< taken from a leaked lease
+  detached,      ///< the holder took it with `detach()`
+  shutdown,      ///< the pool closed
+  count_         ///< not a reason: how many there are
+};
+inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
+
+inline const char* to_string(close_reason reason) noexcept {
+  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "retired",   "broken",   "invalid", "reset_failed",
+                                   "recycled", "outdated", "shrunk",   "abandoned", "detached", "shutdown"};
+  return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif
