@@ -3,14 +3,20 @@
 # tidepool - shows that the driver's tests notice bugs: applies each mutant of driver.txt to a copy of the headers, builds the one file of tests
 # that is to notice it, and expects it to fail.
 #
-#   driver.sh            all of them; starts a PostgreSQL of its own unless TIDEPOOL_TEST_PG names one
+#   driver.sh            all of them; which test noticed each goes into README.md beside this script
 #   driver.sh --check    only that each still applies (fast)
-#   driver.sh NAME...    some of them
+#   driver.sh NAME...    some of them; the rows of the others stay as they are
+#
+# It starts a PostgreSQL of its own unless TIDEPOOL_TEST_PG names one. $CXX: the compiler; default: clang++ where there is one, because it
+# needs half the time of g++.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-cxx=${CXX:-g++}
-mapfile -t names < <(sed -n 's/^== //p' "$here/driver.txt")
+cxx=${CXX:-$(command -v clang++ || echo g++)}
+mapfile -t all < <(sed -n 's/^== //p' "$here/driver.txt")
+names=("${all[@]}")
+twice=$(printf '%s\n' "${all[@]}" | sort | uniq -d)
+[ -z "$twice" ] || { echo "two mutants are called $twice"; exit 1; }
 check=no
 if [ "${1:-}" = --check ]; then
   check=yes
@@ -27,10 +33,28 @@ finish() {
 trap finish EXIT
 chmod 711 "$work"
 
+launcher=$(command -v ccache || true)
 flags=(-std=c++20 -O0 -w -pthread -I"$work/include" -I"$root/tests" -isystem "$(pg_config --includedir)" "-DTIDEPOOL_SOURCE_DIR=\"$root\"")
 case $cxx in *clang*) flags+=(-DASIO_HAS_CO_AWAIT=1 -DASIO_HAS_STD_COROUTINE=1) ;; esac
-build() { "$cxx" "${flags[@]}" "$root/tests/postgres/$1.cpp" "$work/main.o" -o "$work/test" -lpq -ldl >"$work/log" 2>&1; }
+build() {
+  $launcher "$cxx" "${flags[@]}" -c "$root/tests/postgres/$1.cpp" -o "$work/test.o" >"$work/log" 2>&1 &&
+    "$cxx" "$work/test.o" "$work/main.o" -o "$work/test" -lpq -ldl -pthread >>"$work/log" 2>&1
+}
 fresh() { rm -rf "$work/include" && cp -r "$root/include" "$work/include"; }
+file_of() { awk -v wanted="$1" '/^== / { inside = $2 == wanted } inside && /^\? / { print $2; exit }' "$here/driver.txt"; }
+# Who is stuck after three minutes waits for something that does not come.
+run() {
+  local status=0
+  timeout -k 5 200 "$work/test" --abort --use-colour no >"$work/run" 2>&1 || status=$?
+  case $status in
+    0) return 1 ;;
+    124 | 137) failed="(no end within minutes)" ;;
+    # The title of the case stands between two lines, and may go over several.
+    *) failed=$(awk '/^----------/ { if (inside) exit; inside = 1; next } inside { sub(/^ +/, ""); printf "%s%s", sep, $0; sep = " " }' \
+      "$work/run") ;;
+  esac
+  [ -n "$failed" ] || failed="(status $status: $(tail -n 1 "$work/run"))"
+}
 
 if [ $check = no ]; then
   fresh
@@ -41,28 +65,47 @@ if [ $check = no ]; then
     export TIDEPOOL_TEST_PG
   fi
   # What fails without a mutant would show nothing.
-  for file in $(sed -n 's/^? //p' "$here/driver.txt" | sort -u); do
+  for file in $(for name in "${names[@]}"; do file_of "$name"; done | sort -u); do
     build "$file" || { cat "$work/log"; exit 1; }
-    timeout 300 "$work/test" --abort >"$work/run" 2>&1 || { echo "$file fails without a mutant"; cat "$work/run"; exit 1; }
+    if run; then
+      echo "$file fails without a mutant: $failed"
+      cat "$work/run"
+      exit 1
+    fi
   done
 fi
+
+# The table of README.md that begins with `| mutant of the driver |`.
+declare -A row
+while IFS='|' read -r _ name by; do row[${name// /}]=${by% |}; done < <(grep -E '^\| [a-z0-9-]* \| (postgres/|nothing:)' "$here/README.md")
+write_table() {
+  local name
+  {
+    sed '/^| mutant of the driver |/,$d' "$here/README.md"
+    echo '| mutant of the driver | caught by |'
+    echo '|---|---|'
+    for name in "${all[@]}"; do echo "| $name |${row[$name]:- not run} |"; done
+    sed '1,/^| mutant of the driver |/d' "$here/README.md" | sed '1,/^$/{/^|/d}'
+  } >"$work/table"
+  cp "$work/table" "$here/README.md"
+}
 
 survivors=()
 for name in "${names[@]}"; do
   fresh
   perl "$here/apply.pl" "$here/driver.txt" "$name" "$work/include"
   if [ $check = yes ]; then continue; fi
-  file=$(awk -v wanted="$name" '/^== / { inside = $2 == wanted } inside && /^\? / { print $2; exit }' "$here/driver.txt")
+  file=$(file_of "$name")
+  caught="nothing: it survives"
   if ! build "$file"; then
-    caught="does not compile"
-  elif timeout 200 "$work/test" --abort >"$work/run" 2>&1; then
-    caught="survives"
-  else
-    echo "$name: caught by $file"
-    continue
+    caught="nothing: it does not compile"
+  elif run; then
+    caught="postgres/$file: $failed"
   fi
-  echo "$name: $caught"
-  survivors+=("$name")
+  case $caught in nothing*) survivors+=("$name") ;; esac
+  echo "$name | $caught"
+  row[$name]=" ${caught//|/\\|}"
+  write_table
 done
 if [ $check = yes ]; then
   echo "${#names[@]} mutants apply"
