@@ -56,4 +56,15 @@ TEST_CASE("given a connector's exception, when the pool looks at it, then it fin
   CHECK(failure->kind() == kind);
 }
 
+TEST_CASE("given the category of another shared object, when codes are compared, then equal values are equal", "[field-N3]") {
+  const tidepool::detail::pool_category other{};  // as a library that hides its symbols would have
+  const std::error_code theirs(static_cast<int>(errc::timeout), other);
+  REQUIRE(&theirs.category() != &pool_category());
+  CHECK(theirs == errc::timeout);
+  CHECK_FALSE(theirs == errc::closed);
+  CHECK(theirs == std::errc::timed_out);
+  CHECK(pool_category().equivalent(theirs, static_cast<int>(errc::timeout)));
+  CHECK_FALSE(pool_category().equivalent(theirs, static_cast<int>(errc::closed)));
+}
+
 }  // namespace
