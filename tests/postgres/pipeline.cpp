@@ -277,3 +277,88 @@ TEST_CASE("given COPY in a pipeline, when it runs, then it is refused before any
   };
   CHECK(run(task()) == 0);
 }
+
+TEST_CASE("given an atomic pipeline that is cancelled, then no answer of it can be read as done",
+          "[postgres][server][pipeline][field-F1]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::vector<std::string>> {
+    const asio::any_io_executor here = co_await asio::this_coro::executor;
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto batch = c.pipeline(pg::pipeline_mode::atomic);
+    const auto written = batch.exec("insert into t values (1)");
+    const auto slow = batch.exec("select pg_sleep(30)");
+    asio::cancellation_signal stop;
+    asio::steady_timer timer(here, 100ms);
+    timer.async_wait([&stop](asio::error_code) { stop.emit(asio::cancellation_type::terminal); });
+    auto running = [](pg::pipeline& all) -> asio::awaitable<void> { co_await all.run(); };
+    auto task_of = running(batch);
+    auto token = asio::bind_cancellation_slot(stop.slot(), asio::use_awaitable);
+    std::string ended = "fine";
+    try {
+      co_await asio::co_spawn(here, std::move(task_of), token);
+    } catch (const std::system_error& failure) {
+      ended = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
+    }
+    std::vector<std::string> said{ended, told(written), told(slow)};
+    said.push_back(std::to_string(co_await c.one<int>("select count(*)::int from t")));
+    co_return said;
+  };
+  const auto said = run(task());
+  CHECK(said == std::vector<std::string>{"aborted", "undone", "57014", "0"});
+}
+
+TEST_CASE("given an atomic pipeline that ends its transaction before its last statement, then nothing of it is sent",
+          "[postgres][server][pipeline][field-F1]") {
+  NEEDS_SERVER();
+  auto task = [](std::string end) -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_await c.script("create temp table t (i int)");
+    auto batch = c.pipeline(pg::pipeline_mode::atomic);
+    (void)batch.exec("insert into t values (1)");
+    (void)batch.exec(end);
+    (void)batch.exec("select 1 / 0");
+    std::string said;
+    try {
+      co_await batch.run();
+    } catch (const pg::error& failure) {
+      said = failure.what();
+    }
+    const int rows = co_await c.one<int>("select count(*)::int from t");
+    must(rows == 0, "it was sent");
+    // As the last one it is what it says.
+    auto other = c.pipeline(pg::pipeline_mode::atomic);
+    (void)other.exec("begin");
+    (void)other.exec("savepoint s");
+    (void)other.exec("insert into t values (2)");
+    (void)other.exec("rollback to s");
+    (void)other.exec("ROLLBACK work /* so far */ TO SAVEPOINT s");
+    (void)other.exec("insert into t values (3)");
+    (void)other.exec("commit");
+    co_await other.run();
+    const int kept = co_await c.one<int>("select i from t");
+    must(kept == 3 && !c.in_transaction(), "a whole transaction did not commit");
+    co_return said;
+  };
+  for (const char* end : {"commit", "/* so */ END", "rollback", "abort", "prepare transaction 'x'"}) {
+    INFO(end);
+    CHECK_THAT(run(task(end)), has_text("statement 2 of an atomic pipeline ends the transaction"));
+  }
+}
+
+TEST_CASE("given a large atomic pipeline whose end was not sent, when it is lost, then nothing of it is told as perhaps done",
+          "[postgres][pipeline][field-F1]") {
+  auto task = [](std::string conninfo) -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect(conninfo);
+    auto batch = c.pipeline(pg::pipeline_mode::atomic);
+    const std::string much(std::size_t{256} << 10U, 'x');
+    const auto one = batch.exec("insert 1", much);
+    for (int i = 0; i < 100; ++i) (void)batch.exec("insert 2", much);
+    const auto end = batch.exec("insert 3", much);
+    const std::string said = co_await outcome_of(batch);
+    co_return said + ", " + told(one) + ", " + told(end);
+  };
+  // It is gone when it has read some of it.
+  const fake_server server = dying_after("");
+  CHECK(run(task(server.conninfo())) == "lost, lost , lost ");
+}

@@ -80,9 +80,11 @@ class pipeline {
   std::size_t size() const noexcept { return entries_.size(); }
 
   /// Sends all and waits for all answers. `atomic` throws the first error, when nothing of the pipeline has happened;
-  /// `independent` throws only when the connection is lost: each answer has its own error. An error of the commit at the end (deferred
-  /// constraints, serialisation) is the statement's, `independent`, or everybody's, `atomic`. `outcome_unknown` when the connection was
-  /// lost while such a commit was under way; within an open transaction, which is gone then, `connection_lost`. Cancellation: as for a
+  /// `independent` throws only when the connection is lost: each answer has its own error. A statement that ends the transaction (COMMIT,
+  /// ROLLBACK, PREPARE TRANSACTION) can only be the last of an `atomic` one: else `bad_usage`, before anything is sent; a procedure that
+  /// commits by itself does so here too, which its CALL does not show. An error of the commit at the end (deferred constraints,
+  /// serialisation) is the statement's, `independent`, or everybody's, `atomic`. `outcome_unknown` when the connection was lost while
+  /// such a commit may have been under way; within an open transaction, which is gone then, `connection_lost`. Cancellation: as for a
   /// statement.
   asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), no_limit); }
   /// The same with a time limit for each answer; what was cancelled because of it has `errc::response_timeout`, each by itself.
@@ -94,6 +96,7 @@ class pipeline {
   static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit) {
     if (all.empty()) co_return;
     for (const auto& entry : all) detail::refuse_copy_text(entry->what.sql());
+    if (mode == pipeline_mode::atomic) refuse_early_end(all);
     std::exception_ptr first;
     std::exception_ptr aborted;
     std::optional<error> lost;
@@ -114,23 +117,26 @@ class pipeline {
       }
     }
     if (lost) {
+      if (s->limits.stop()) co_await asio::this_coro::throw_if_cancelled(s->limits.stop()->throws);
       const auto told = give_up(mode, all, how, first, *lost);
       if (aborted) std::rethrow_exception(aborted);
       throw error(told);
     }
     if (mode == pipeline_mode::independent || !first) co_return;
-    if (s->limits.stop() && s->limits.stop()->why == detail::stopping::cause::cancelled) throw_cancelled(*s, first);
     for (auto& entry : all) {
       // What had succeeded was undone with the rest.
       if (!entry->failure) entry->failure = undone();
     }
+    if (s->limits.stop() && s->limits.stop()->why == detail::stopping::cause::cancelled) throw_cancelled(*s, first);
     std::rethrow_exception(first);
   }
+
+  static constexpr std::size_t sent_at_once = std::size_t{32} << 10U;  ///< libpq sends nothing by itself below 64 KiB
 
   /// How far a pipeline has come.
   struct progress {
     bool commits = false;  ///< each Sync ends an implicit transaction
-    bool all_sent = false;
+    bool may_end = false;  ///< the Sync of an atomic one may have reached the server
   };
 
   /// Throws only what ends the connection.
@@ -141,13 +147,18 @@ class pipeline {
     for (const auto& entry : all) size += entry->what.size();
     s->weigh_sent(size);
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const bool sync = mode == pipeline_mode::independent || i + 1 == all.size();
+      const bool last = i + 1 == all.size();
       all[i]->sent = all[i]->what.send(s->pg());
-      const bool complete = all[i]->sent && (!sync || PQpipelineSync(s->pg()) == 1);
-      if (!complete) throw s->lost("while sending a pipeline");
+      if (!all[i]->sent) throw s->lost("while sending a pipeline");
+      if (mode == pipeline_mode::atomic) {
+        if (!last) continue;
+        // How much of a large one has left libpq, it does not tell: what comes before the end is sent first.
+        if (size > sent_at_once) co_await detail::flush(s);
+        how.may_end = true;
+      }
+      if (PQpipelineSync(s->pg()) != 1) throw s->lost("while sending a pipeline");
     }
     co_await detail::flush(s);
-    how.all_sent = true;
     for (std::size_t i = 0; i < all.size(); ++i) {
       auto& entry = *all[i];
       co_await collect(s, entry);
@@ -191,13 +202,16 @@ class pipeline {
 
   /// Tells each statement that has no answer yet what became of it, and returns what `run()` throws.
   static error give_up(pipeline_mode mode, const entries& all, const progress& how, const std::exception_ptr& first, const error& lost) {
-    bool commits = how.commits;
-    for (const auto& entry : all) commits = commits || ends_transaction(entry->what.sql());
+    bool ended = false;
+    for (const auto& entry : all) {
+      ended = ended || (entry->sent && detail::transaction_end_of(entry->what.sql()) == detail::transaction_end::commit);
+    }
+    const bool commits = how.commits || ended;
     const std::string why = lost.message().empty() ? std::string(lost.explanation()) : "the connection was lost";
     const error unknown(errc::outcome_unknown, why + " before the pipeline was answered: done or not, nobody knows", lost.diagnosis());
     const bool failed = mode == pipeline_mode::atomic && first;
-    // Of an atomic pipeline nothing is done before its end has reached the server.
-    const bool nothing = !commits || (mode == pipeline_mode::atomic && !how.all_sent);
+    // Of an atomic pipeline nothing is done before its end has reached the server: its Sync, or a COMMIT of its own just before that.
+    const bool nothing = !commits || (mode == pipeline_mode::atomic && !how.may_end && !ended);
     bool open = false;
     for (const auto& entry : all) {
       if (entry->settled || entry->failure) continue;
@@ -207,12 +221,14 @@ class pipeline {
     }
     return open ? unknown : lost;
   }
-  static bool ends_transaction(std::string_view sql) {
-    const auto word = detail::first_word(sql);
-    for (const std::string_view end : {"commit", "end", "prepare"}) {
-      if (detail::sql_scanner::same(word, end)) return true;
+  /// What stands before the end of a transaction would be done although something behind it fails.
+  static void refuse_early_end(const entries& all) {
+    for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+      if (detail::transaction_end_of(all[i]->what.sql()) == detail::transaction_end::none) continue;
+      throw error(errc::bad_usage, "statement " + std::to_string(i + 1) +
+                                       " of an atomic pipeline ends the transaction, and is not its last: nothing was sent; use two "
+                                       "pipelines, or pipeline_mode::independent");
     }
-    return false;
   }
 
   /// Up to the answer of one Sync. What is raised there comes after the statement was told as done.

@@ -139,6 +139,28 @@ inline std::string_view first_word(std::string_view sql) noexcept {
   return at.word();
 }
 
+/// How a statement ends the transaction it stands in. `ROLLBACK TO` a savepoint does not; `COMMIT PREPARED` is about another one, and is
+/// done at once.
+enum class transaction_end { none, commit, rollback };
+
+inline transaction_end transaction_end_of(std::string_view sql) noexcept {
+  sql_scanner at(sql);
+  at.skip_empty_statements();
+  const auto first = at.word();
+  const auto next = [&at] {
+    at.skip_blanks();
+    return at.word();
+  };
+  const auto is = [](std::string_view word, auto... lower) { return (sql_scanner::same(word, lower) || ...); };
+  if (is(first, "commit", "end")) return transaction_end::commit;
+  if (is(first, "prepare")) return is(next(), "transaction") ? transaction_end::commit : transaction_end::none;
+  if (is(first, "abort")) return transaction_end::rollback;
+  if (!is(first, "rollback")) return transaction_end::none;
+  auto word = next();
+  if (is(word, "work", "transaction")) word = next();
+  return is(word, "to") ? transaction_end::none : transaction_end::rollback;
+}
+
 /// Whether a text begins with a COPY, and which; `unclear` where the text alone does not tell.
 enum class copy_kind { none, from_client, to_client, server_file, unclear };
 
