@@ -441,3 +441,59 @@ TEST_CASE("given a cached statement with a limit, when it is prepared first, the
   };
   CHECK_NOTHROW(run(task()));
 }
+
+TEST_CASE("given a server process that dies when it is cancelled, when the call throws, then its coroutine can be cancelled as before",
+          "[postgres][server][field-R21]") {
+  NEEDS_SERVER();
+  using body = asio::awaitable<void> (*)(pg::connection&);
+  const std::vector<std::pair<const char*, body>> verbs = {
+      {"exec", [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec(pg::within(30ms), "select pg_temp.dies()"); }},
+      {"script", [](pg::connection& c) -> asio::awaitable<void> { co_await c.script(pg::within(30ms), "select pg_temp.dies()"); }},
+      {"stream",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto rows = co_await c.stream<int>(pg::within(30ms), "select pg_temp.dies()");
+         (void)co_await rows.next();
+       }},
+      {"close of a stream",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto rows = co_await c.stream<int>("select pg_temp.dies()");
+         co_await rows.close();
+       }},
+      {"copy out",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         (void)co_await c.copy_out(pg::within(30ms), "copy (select pg_temp.dies()) to stdout");
+       }},
+      {"copy in",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto in = co_await c.copy_in(pg::within(30ms), "copy deadly from stdin");
+         co_await in.row(1);
+         (void)co_await in.finish();
+       }},
+      {"pipeline", [](pg::connection& c) -> asio::awaitable<void> {
+         auto batch = c.pipeline(pg::pipeline_mode::atomic);
+         batch.exec("select 1");
+         batch.exec("select pg_temp.dies()");
+         co_await batch.run(pg::within(30ms));
+       }}};
+  auto task = [](body what) -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_await c.script(
+        "create function pg_temp.dies() returns int language plpgsql as $$ begin perform pg_sleep(60); return 1; exception when "
+        "query_canceled then perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); return 2; end $$; "
+        "create temp table deadly (i int); create function pg_temp.wait() returns trigger language plpgsql "
+        "as $$ begin perform pg_temp.dies(); return new; end $$; create trigger w before insert on deadly for each row execute function "
+        "pg_temp.wait()");
+    std::string said = "nothing";
+    try {
+      co_await what(c);
+    } catch (const pg::error& failure) {
+      said = std::string(failure.sqlstate()) + (failure.connection_lost() ? ", lost" : "");
+    }
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_return said + (throws ? "" : ", and its coroutine cannot be cancelled any more");
+  };
+  for (const auto& [name, what] : verbs) {
+    INFO(name);
+    CHECK(run(task(what)) == "57P01, lost");
+  }
+}

@@ -154,8 +154,8 @@ inline void refuse_copy_text(std::string_view sql) {
   if (kind == copy_kind::to_client) throw error(errc::bad_usage, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
 }
 
-/// The end of an operation that was stopped. What the server has answered is the answer; only where that is 57014 the operation was
-/// cancelled.
+/// What an operation that was stopped, and has ended, came to. What the server has answered is the answer; only where that is 57014 the
+/// operation was cancelled.
 inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
   co_await settle(s);
   diagnosis said;
@@ -181,6 +181,21 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
     s->weigh(static_cast<std::size_t>(size));
     if (size == 0) co_await receive(s);
   }
+}
+
+/// Reads an operation that is being stopped to its end, and tells what it came to.
+inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running, outcome& all) {
+  for (;;) {
+    result_handle got = co_await next_result(s);
+    if (!got) break;
+    const bool taken = all.take(*s, std::move(got));
+    if (!taken) {
+      all.refuse();
+      co_await refuse_copy(s);
+    }
+  }
+  running.finished();
+  co_return co_await conclude_stopped(s, all);
 }
 
 /// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
@@ -216,15 +231,20 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
   operation running(*s, when);
   if (what.limit != no_limit) s->limits.all_within(what.limit);
   put_request(*s, running, what);
+  bool stopped = false;
   const int unsent = PQflush(s->pg());
-  if (unsent != 0) co_await flush(s);
+  if (unsent != 0) {
+    co_await flush(s);
+    stopped = s->limits.stop().has_value();
+  }
   outcome all;
   error_code failure;
-  for (;;) {
+  while (!stopped) {
     // As next_result(), without a coroutine of its own: this is the path of every statement.
-    for (int busy = PQisBusy(s->pg()); busy == 1;) {
+    for (int busy = PQisBusy(s->pg()); busy == 1 && !stopped;) {
       if (s->limits.watched()) {
         co_await wait_for_input(s);
+        stopped = s->limits.stop().has_value();
       } else if (!tls_pending(s->pg())) {
         s->limits.waits();
         co_await s->async_wait(wait_type::wait_read, failure);
@@ -233,30 +253,33 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
       const bool read = PQconsumeInput(s->pg()) == 1;
       s->take_notifications();
       if (!read) {
-        if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
+        if (PQstatus(s->pg()) == CONNECTION_OK && !stopped) throw s->lost("while receiving");
         break;
       }
       busy = PQisBusy(s->pg());
-      if (busy == 1 && !s->limits.stop()) {
+      if (busy == 1 && !stopped) {
         // Before anything else is awaited.
         const auto state = co_await asio::this_coro::cancellation_state;
         if (failure || state.cancelled() != asio::cancellation_type::none) {
           const bool throws = co_await asio::this_coro::throw_if_cancelled();
           co_await asio::this_coro::throw_if_cancelled(false);
           co_await interrupted(s, std::exchange(failure, error_code()), throws);
+          stopped = s->limits.stop().has_value();
         }
       }
     }
+    if (stopped) break;
     result_handle got(PQgetResult(s->pg()));
     if (!got) break;
     const bool taken = all.take(*s, std::move(got));
     if (!taken) {
       all.refuse();
       co_await refuse_copy(s);
+      stopped = s->limits.stop().has_value();
     }
   }
+  if (stopped) co_return co_await finish_stopped(s, running, all);
   running.finished();
-  if (s->limits.stop()) co_return co_await conclude_stopped(s, all);
   co_return all.conclude(*s, what.sql());
 }
 

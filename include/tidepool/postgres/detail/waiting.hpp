@@ -211,12 +211,19 @@ inline asio::awaitable<void> wait_for_input(session_ptr s) {
   s->waited();
 }
 
+/// Where the session is lost while its operation is being stopped: what awaits later can be cancelled as before.
+inline asio::awaitable<void> stop_is_over(session_ptr s) {
+  if (s->limits.stop()) co_await asio::this_coro::throw_if_cancelled(s->limits.stop()->throws);
+}
+
 /// Waits until the socket can be read, and lets libpq read it.
 inline asio::awaitable<void> receive(session_ptr s) {
   co_await wait_for_input(s);
   const bool read = PQconsumeInput(s->pg()) == 1;
   s->take_notifications();
-  if (!read) throw s->lost("while receiving");
+  if (read) co_return;
+  co_await stop_is_over(s);
+  throw s->lost("while receiving");
 }
 
 /// A server that ends a session while we send has said why in what it has sent before.
@@ -236,6 +243,7 @@ inline asio::awaitable<void> flush(session_ptr s) {
     if (left == 0) co_return;
     if (left < 0 || PQconsumeInput(s->pg()) == 0) {
       hear_last_words(*s);
+      co_await stop_is_over(s);
       throw s->lost("while sending");
     }
     s->take_notifications();
@@ -251,11 +259,17 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
     s->take_notifications();
     if (!read) {
       // What was received before the end is still worth reading; unless libpq is out of memory, then it would block.
-      if (PQstatus(s->pg()) == CONNECTION_OK) throw s->lost("while receiving");
+      if (PQstatus(s->pg()) == CONNECTION_OK) {
+        co_await stop_is_over(s);
+        throw s->lost("while receiving");
+      }
       break;
     }
   }
-  co_return result_handle(PQgetResult(s->pg()));
+  result_handle got(PQgetResult(s->pg()));
+  // Nothing is awaited after it: whoever takes it throws.
+  if (s->limits.stop() && got && diagnosis::of(got.get()).fatal()) co_await stop_is_over(s);
+  co_return got;
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
