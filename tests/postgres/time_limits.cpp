@@ -497,3 +497,26 @@ TEST_CASE("given a server process that dies when it is cancelled, when the call 
     CHECK(run(task(what)) == "57P01, lost");
   }
 }
+
+TEST_CASE("given many statements to be forgotten by a slow server, when a call has a time limit, then all of them share it",
+          "[postgres][field-R02]") {
+  std::atomic<int> closed{0};
+  const fake_server slow(
+      [&](const std::string& said) {
+        if (asks_for_login(said)) return welcome();
+        closed += said[0] == 'X' ? 0 : 1;  // not the goodbye
+        std::this_thread::sleep_for(40ms);
+        return (said[0] == 'Q' ? done("DEALLOCATE") : protocol_message('3', "")) + ready();
+      },
+      true);
+  auto task = [](std::string conninfo) -> asio::awaitable<bool> {
+    auto c = co_await pg::connection::connect(conninfo);
+    for (unsigned i = 0; i < 50; ++i) c.session()->prepared.close_later(pg::detail::statement_id("select", {i}, {}, {}));
+    co_await pg::detail::close_dropped(c.session(), 500ms);
+    must(c.usable(), "the connection is as good as before");
+    co_return c.session()->prepared.has_closing();
+  };
+  CHECK(run(task(slow.conninfo())));
+  CHECK(closed > 0);
+  CHECK(closed < 30);
+}

@@ -69,12 +69,14 @@ inline bool can_close(const session& s) {
 #endif
 }
 
-/// Has the server forget what the cache has dropped. Nobody's failure: what was not closed is closed later.
+/// Has the server forget what the cache has dropped, all within `limit`. Nobody's failure: what was not closed is closed later.
 inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
+  const auto due = later(clock::now(), limit);
   while (s->prepared.has_closing() && can_close(*s)) {
     const auto id = s->prepared.next_closing();
     auto what = request::close(id.text().data());
-    what.limit = limit;
+    const auto begun = clock::now();
+    if (limit != no_limit) what.limit = due - begun;
     bool gone = false;
     try {
       co_await perform(s, std::move(what));
@@ -86,6 +88,9 @@ inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
     }
     if (!gone) co_return;
     s->prepared.closed(id);
+    // Where another one would take as long, none is begun: it would have to be cancelled.
+    const auto now = clock::now();
+    if (now + (now - begun) >= due) co_return;
   }
 }
 
@@ -146,7 +151,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   if (found != nullptr && found->outdated) {
     cache.drop(key.id);
     found = nullptr;
-    co_await close_dropped(s, what.limit);
+    co_await close_dropped(s, left());
   }
   const bool old = found != nullptr;
   result got;
@@ -211,7 +216,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   // A cancelled coroutine cannot await it, and has an answer to give.
   const auto state = co_await asio::this_coro::cancellation_state;
   const bool goes_on = state.cancelled() == asio::cancellation_type::none;
-  if (goes_on && cache.has_closing()) co_await close_dropped(s, what.limit);
+  if (goes_on && cache.has_closing()) co_await close_dropped(s, left());
   if (failed) throw error(*failed);
   co_return got;
 }
