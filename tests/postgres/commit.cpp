@@ -271,3 +271,21 @@ TEST_CASE("given bodies of all kinds, when they are handed over, then each is de
   CHECK_NOTHROW(run(task()));
   CHECK(shared.use_count() == 1);
 }
+
+TEST_CASE("given a read-only transaction, when a nested one ends, then a refused write is still the caller's own",
+          "[postgres][server][field-5]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    auto c = co_await connect();
+    auto inner = [](pg::transaction& t) -> asio::awaitable<void> { co_await t.exec("select 1"); };
+    auto body = [&](pg::transaction& t) -> asio::awaitable<void> {
+      co_await t.nested(inner);
+      must(c.session()->reads_only, "it is forgotten after the nested one");
+    };
+    pg::transaction_options wanted;
+    wanted.read_only = true;
+    co_await c.transaction(body, wanted);
+    must(!c.session()->reads_only, "it sticks after COMMIT");
+  };
+  run(task());
+}

@@ -98,10 +98,7 @@ class transaction_mark {
   ~transaction_mark() {
     if (!ended_) on_.needs_reset = true;
   }
-  void ended() noexcept {
-    ended_ = true;
-    on_.reads_only = false;
-  }
+  void ended() noexcept { ended_ = true; }
 
  private:
   session& on_;
@@ -127,6 +124,18 @@ inline request bounded(request what, duration limit) {
   return what;
 }
 
+/// While it lives: COMMIT answers soon after it was cancelled, or nobody knows when.
+class shorter_cancel {
+ public:
+  explicit shorter_cancel(session& of) noexcept : of_(of) { of.cancel_within = of.settings().cancel_timeout / 4; }
+  shorter_cancel(const shorter_cancel&) = delete;
+  shorter_cancel& operator=(const shorter_cancel&) = delete;
+  ~shorter_cancel() { of_.cancel_within = no_limit; }
+
+ private:
+  session& of_;
+};
+
 /// COMMIT, and what its answers mean.
 inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   if (PQtransactionStatus(s->pg()) == PQTRANS_IDLE) {
@@ -140,15 +149,12 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
     // What perform() would ask first is asked here: it may fail, and it is not COMMIT.
     if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
     before = s->requests_sent;
-    s->cancel_within = s->settings().cancel_timeout / 4;  // COMMIT answers soon, or nobody knows when
+    const shorter_cancel now(*s);
     answer = co_await perform(s, bounded(request::simple("commit"), limit));
-    s->cancel_within = no_limit;
   } catch (const error& failure) {
-    s->cancel_within = no_limit;
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
   } catch (const std::system_error&) {
     // Cancelled. When that was before anything was sent, or the server has cancelled COMMIT, it is all there is to tell.
-    s->cancel_within = no_limit;
     if (!sent() || (!s->broken && PQtransactionStatus(s->pg()) == PQTRANS_IDLE)) throw;
     failed = std::make_unique<error>(errc::outcome_unknown,
                                      "COMMIT was sent and cancelled before its answer came: committed or not, nobody knows");
@@ -251,6 +257,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
       co_await roll_back(s, "rollback", wanted.answer_within);
     }
     mark.ended();
+    s->reads_only = false;
     // Committed in the moment in which the coroutine was cancelled: there is nothing more to be awaited.
     const auto end = co_await asio::this_coro::cancellation_state;
     const bool goes_on = end.cancelled() == asio::cancellation_type::none;
