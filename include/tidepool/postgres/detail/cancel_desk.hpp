@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -73,32 +73,35 @@ class cancel_desk {
 
   /// False when it can be neither sent nor queued; the job is then dropped.
   bool submit(const std::shared_ptr<cancel_job>& job) noexcept {
+    jobs dropped;
+    bool taken = false;
     try {
+      jobs mine(1, job);
       bool start = false;
       {
         const std::lock_guard lock(mutex_);
+        if (waiting_.size() >= most_waiting) take_late(dropped);
         start = has_place(job->server());
-        if (waiting_.size() >= most_waiting) {
-          const auto now = clock::now();
-          std::erase_if(waiting_, [now](const auto& each) { return each->late(now); });
-        }
         if (start) {
           take_place(job->server());
         } else if (waiting_.size() < most_waiting) {
-          waiting_.push_back(job);
-          return true;
+          waiting_.splice(waiting_.end(), mine);
+          taken = true;
         }
       }
       if (start) {
-        const bool started = on_side_thread([this, job]() noexcept { work(job); });
-        if (started) return true;
-        const std::lock_guard lock(mutex_);
-        leave_place(job->server());
+        taken = on_side_thread([this, job]() noexcept { work(job); });
+        if (!taken) {
+          const std::lock_guard lock(mutex_);
+          leave_place(job->server());
+          drop_the_stranded(dropped);
+        }
       }
     } catch (...) {  // no memory
     }
-    job->give_up();
-    return false;
+    give_up(dropped);
+    if (!taken) job->give_up();
+    return taken;
   }
   std::size_t threads() const {
     const std::lock_guard lock(mutex_);
@@ -110,6 +113,8 @@ class cancel_desk {
   }
 
  private:
+  using jobs = std::list<std::shared_ptr<cancel_job>>;  // moved from one to another without memory
+
   bool has_place(const std::string& server) const {
     const auto at = busy_.find(server);
     return running_ < most_threads && (at == busy_.end() || at->second < most_of_a_server);
@@ -126,41 +131,55 @@ class cancel_desk {
   void work(std::shared_ptr<cancel_job> job) noexcept {
     while (job) {
       job->run();
-      std::deque<std::shared_ptr<cancel_job>> late;
+      jobs dropped;
       std::shared_ptr<cancel_job> next;
       {
         const std::lock_guard lock(mutex_);
         leave_place(job->server());
-        next = take_next(late);
+        next = take_next(dropped);
       }
-      for (const auto& each : late) each->give_up();
+      give_up(dropped);
       job = std::move(next);
     }
   }
   /// The first that may be sent. What nobody waits for any more goes.
-  std::shared_ptr<cancel_job> take_next(std::deque<std::shared_ptr<cancel_job>>& late) noexcept {
+  std::shared_ptr<cancel_job> take_next(jobs& dropped) noexcept {
     const auto now = clock::now();
     try {
       for (auto at = waiting_.begin(); at != waiting_.end();) {
-        if ((*at)->late(now)) {
-          late.push_back(*at);
-          at = waiting_.erase(at);
-        } else if (has_place((*at)->server())) {
-          take_place((*at)->server());
-          auto next = std::move(*at);
-          waiting_.erase(at);
+        const auto each = at++;
+        if ((*each)->late(now)) {
+          dropped.splice(dropped.end(), waiting_, each);
+        } else if (has_place((*each)->server())) {
+          take_place((*each)->server());
+          auto next = std::move(*each);
+          waiting_.erase(each);
           return next;
-        } else {
-          ++at;
         }
       }
-    } catch (...) {  // no memory: the next thread goes on
+    } catch (...) {  // no memory: another thread goes on
     }
+    drop_the_stranded(dropped);
     return nullptr;
+  }
+  void take_late(jobs& dropped) noexcept {
+    const auto now = clock::now();
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+      const auto each = at++;
+      if ((*each)->late(now)) dropped.splice(dropped.end(), waiting_, each);
+    }
+  }
+  /// No thread that runs would come by for those who wait.
+  void drop_the_stranded(jobs& dropped) noexcept {
+    if (running_ == 0) dropped.splice(dropped.end(), waiting_);
+  }
+  /// Without the lock: it tells those who wait.
+  static void give_up(const jobs& dropped) noexcept {
+    for (const auto& each : dropped) each->give_up();
   }
 
   mutable std::mutex mutex_;
-  std::deque<std::shared_ptr<cancel_job>> waiting_;
+  jobs waiting_;
   std::map<std::string, std::size_t> busy_;
   std::size_t running_ = 0;
 };

@@ -9,7 +9,7 @@
 
 #include <array>
 #include <cerrno>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,8 +57,9 @@ class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
       const std::lock_guard lock(mutex_);
       auto& known = open_[name];
       if (known == nullptr) {
-        known = std::make_shared<lookup>(name);
-        queue_.push_back(known);
+        auto made = std::make_shared<lookup>(name);
+        queue_.push_back(made);
+        known = std::move(made);  // last: what is known here has to be in the queue
       }
       std::erase_if(known->waiting, [](const auto& gone) { return gone.expired(); });
       known->waiting.push_back(gate);
@@ -78,20 +79,20 @@ class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
 
  private:
   /// No thread was to be had. Those that run will take what waits; where there is none, all of it has failed.
-  void give_back_place() {
-    std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
+  void give_back_place() noexcept {
+    std::list<std::shared_ptr<lookup>> failed;
     {
       const std::lock_guard lock(mutex_);
       if (--running_ > 0) return;
-      for (const auto& entry : queue_) {
+      failed.swap(queue_);
+      for (const auto& entry : failed) {
         entry->done = true;
-        entry->failure = "no thread for it";
-        waiting.insert(waiting.end(), entry->waiting.begin(), entry->waiting.end());
+        entry->failure = "no thread left";  // short enough to need no memory
         open_.erase(entry->name);
       }
-      queue_.clear();
     }
-    open_all(waiting);
+    // Nobody joins them any more.
+    for (const auto& entry : failed) open_all(entry->waiting);
   }
   static void open_all(const std::vector<std::weak_ptr<tidepool::detail::gate>>& waiting) noexcept {
     for (const auto& each : waiting) {
@@ -122,7 +123,7 @@ class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
         failure = addresses_of(entry->name, addresses);
       } catch (...) {
         addresses.clear();
-        failure = "out of memory";  // short enough to need none
+        failure = "out of memory";  // as above
       }
       std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
       {
@@ -157,7 +158,7 @@ class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
 
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<lookup>> open_;  ///< waiting for a place, or under way
-  std::deque<std::shared_ptr<lookup>> queue_;            ///< waiting for a place
+  std::list<std::shared_ptr<lookup>> queue_;             ///< waiting for a place
   int running_ = 0;
 };
 

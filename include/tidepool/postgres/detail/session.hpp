@@ -128,7 +128,7 @@ class session {
     (void)PQisBusy(pg_);  // parses
     take_notifications();
     unread = false;
-    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && !out_of_step_) return true;
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && !out_of_step_ && !broken) return true;
     broken = true;
     return false;
   }
@@ -174,9 +174,14 @@ class session {
     if (bytes > settings_->retire_after_sent_bytes) retire = true;
   }
 
-  void take_notifications() {
+  /// Where there is no memory for one the session ends: a listener looks for what it has missed when it has made another.
+  void take_notifications() noexcept {
     while (PGnotify* got = PQnotifies(pg_)) {
-      if (listening) inbox.push_back({got->relname, got->extra == nullptr ? "" : got->extra, got->be_pid});
+      try {
+        if (listening) inbox.push_back({got->relname, got->extra == nullptr ? "" : got->extra, got->be_pid});
+      } catch (...) {
+        broken = true;
+      }
       PQfreemem(got);
     }
   }

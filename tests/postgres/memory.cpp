@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - no memory: what must go on without it does, nothing is held for ever, and nobody waits for what was dropped.
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+/// How many allocations of this thread succeed before one fails; negative: all do.
+thread_local long spare = -1;
+
+void* allocated(std::size_t size, std::size_t alignment = 0) noexcept {
+  if (spare == 0) return nullptr;
+  if (spare > 0) --spare;
+  if (size == 0) size = 1;
+  return alignment != 0 ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
+}
+void* or_throw(void* got) {
+  if (got == nullptr) throw std::bad_alloc();
+  return got;
+}
+
+/// While it lives, this thread has memory for so many allocations and no more.
+class short_of_memory {
+ public:
+  explicit short_of_memory(long left) { spare = left; }
+  short_of_memory(const short_of_memory&) = delete;
+  short_of_memory& operator=(const short_of_memory&) = delete;
+  ~short_of_memory() { spare = -1; }
+};
+
+}  // namespace
+
+void* operator new(std::size_t n) { return or_throw(allocated(n)); }
+void* operator new[](std::size_t n) { return or_throw(allocated(n)); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocated(n); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocated(n); }
+void* operator new(std::size_t n, std::align_val_t a) { return or_throw(allocated(n, static_cast<std::size_t>(a))); }
+void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(allocated(n, static_cast<std::size_t>(a))); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+TEST_CASE("given no memory for a notification, when it is read, then the session is of no more use and nothing ends the program",
+          "[postgres][server][field-5]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<bool> {
+    auto c = co_await connect();
+    auto other = co_await connect();
+    auto& s = *c.session();
+    s.listening = true;
+    const std::string channel(60, 'c');  // longer than what a string keeps in itself
+    co_await c.exec("listen " + channel);
+    co_await other.exec("notify " + channel);
+    while (s.readable() == 0) co_await pause(1ms);
+    bool usable = true;
+    {
+      const short_of_memory now(0);
+      usable = c.usable();
+    }
+    must(s.inbox.empty() && c.after_lease() == tidepool::lease_end::broken, "it is missed, and that is known");
+    co_return usable;
+  };
+  CHECK_FALSE(run(task()));
+}
+
+TEST_CASE("given no memory in the middle of asking for a name, when it is asked for again, then it is looked up", "[postgres][field-R03]") {
+  const auto desk = std::make_shared<pg::detail::lookup_desk>();
+  const auto gate = std::make_shared<tidepool::detail::gate>();
+  int failed = 0;
+  for (int round = 0; round < 40; ++round) {
+    const auto name = "127.0.0." + std::to_string(round + 1);
+    for (long left = 0; left < 8; ++left) {
+      try {
+        const short_of_memory now(left);
+        (void)desk->ask(name, gate);
+        break;
+      } catch (const std::bad_alloc&) {
+        ++failed;
+      }
+    }
+    const auto entry = desk->ask(name, gate);
+    const stopwatch time;
+    while (!desk->look(entry).done && time.seconds() < 10) std::this_thread::sleep_for(1ms);
+    const auto found = desk->look(entry);
+    CHECK(found.addresses == std::vector<std::string>{name});
+    if (!found.done) break;
+  }
+  CHECK(failed > 40);
+}
+
+TEST_CASE("given cancel requests that wait, when the threads find no memory, then they are dropped and those who wait are told",
+          "[postgres][field-L12]") {
+  using pg::detail::cancel_desk;
+  using pg::detail::cancel_job;
+  auto& desk = cancel_desk::instance();
+  REQUIRE(desk.threads() == 0);
+  std::atomic<bool> let_go{false};
+  std::atomic<std::size_t> told{0};
+  const auto until = pg::detail::clock::now() + 50s;
+  const auto starve = [&] {
+    while (!let_go) std::this_thread::sleep_for(1ms);
+    spare = 0;  // for the rest of this thread
+    return true;
+  };
+  const auto hear = [&](bool) { ++told; };
+  for (std::size_t i = 0; i < cancel_desk::most_threads; ++i) {
+    CHECK(desk.submit(std::make_shared<cancel_job>("server " + std::to_string(i), until, starve, hear)));
+  }
+  for (int i = 0; i < 5; ++i)
+    CHECK(desk.submit(std::make_shared<cancel_job>(
+        "one more", until, [] { return true; }, hear)));
+  CHECK(desk.waiting() == 5);
+  let_go = true;
+  const stopwatch time;
+  while ((desk.threads() > 0 || told < cancel_desk::most_threads + 5) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(told == cancel_desk::most_threads + 5);
+  CHECK(desk.waiting() == 0);
+  CHECK(desk.threads() == 0);
+}
+
+TEST_CASE("given a desk full of cancel requests whose time is over, when another one comes, then those who wait are told",
+          "[postgres][field-L12]") {
+  using pg::detail::cancel_desk;
+  using pg::detail::cancel_job;
+  auto& desk = cancel_desk::instance();
+  REQUIRE(desk.threads() == 0);
+  std::atomic<bool> let_go{false};
+  std::atomic<std::size_t> told{0};
+  std::size_t told_at_once = 0;
+  const auto stuck = [&] {
+    while (!let_go) std::this_thread::sleep_for(1ms);
+    return false;
+  };
+  const auto now = pg::detail::clock::now();
+  const auto hear = [&](bool) { ++told; };
+  for (std::size_t i = 0; i < cancel_desk::most_of_a_server; ++i) {
+    CHECK(desk.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
+  }
+  for (std::size_t i = 0; i < cancel_desk::most_waiting; ++i) {
+    (void)desk.submit(std::make_shared<cancel_job>("silent", now, stuck, hear));
+  }
+  CHECK(desk.waiting() == cancel_desk::most_waiting);
+  CHECK(desk.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
+  told_at_once = told;
+  CHECK(desk.waiting() == 1);
+  let_go = true;
+  const stopwatch time;
+  while (desk.threads() > 0 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(told_at_once == cancel_desk::most_waiting);
+  CHECK(told == cancel_desk::most_waiting + cancel_desk::most_of_a_server + 1);
+}
