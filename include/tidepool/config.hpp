@@ -15,9 +15,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What `open()` does when the first connections fail.
 enum class start_mode {
-  /// It waits for `min_size` connections. A permanent failure, more than `max_retries` in a row, or a server that is full, starting or of
-  /// the
-  /// wrong role for as long as the call's patience, closes the pool and throws.
+  /// It waits for `min_size` connections. A permanent failure, more than `max_retries` in a row, or a server that is full, starting, of
+  /// the wrong role or not listening for as long as the call's patience, closes the pool and throws.
   fail_fast,
   lazy  ///< it returns at once and the pool keeps trying in the background
 };
@@ -71,8 +70,12 @@ struct pool_config {
 
   // --- connect failure ------------------------------------------------------------------------------------------
   /// Failed connects a caller sits through after the first, with no connection alive. Failures that pass by themselves (a server that is
-  /// full, starting or of the wrong role) do not count: those are waited out.
+  /// full, starting or of the wrong role, and a refused connection) do not count: those are waited out.
   std::size_t max_retries = 3;
+  /// A refused connection means a server that is about to be there, as in a restart or a failover: it is looked for every 100 to 200 ms,
+  /// and callers wait as long as their own timeouts allow. Off: it is a failure like others, for `max_retries`, the breaker and the
+  /// back-off.
+  bool wait_when_refused = true;
   duration retry_delay = std::chrono::seconds(1);        ///< first pause of the back-off, which the whole pool shares; doubles; finite
   duration max_retry_delay = std::chrono::seconds(10);   ///< longest pause of the back-off; finite
   std::size_t breaker_threshold = 5;                     ///< failures in a row that open the breaker, 1 or more; `no_limit`: never

@@ -95,18 +95,19 @@ inline bool operator==(const std::error_code& code, errc value) noexcept {
 
 /// What kind of failure a connect attempt met; decides how soon the pool looks again, and whether callers may hope.
 ///
-/// `server_full`, `starting` and `wrong_role` pass by themselves: with no connection alive callers then wait as long as their own timeout
-/// allows, `open()` too, whatever `max_retries` and the breaker say. After any failure one connect at a time is made.
+/// `server_full`, `starting`, `wrong_role` and `refused` pass by themselves: with no connection alive callers then wait as long as their
+/// own timeout allows, `open()` too, whatever `max_retries` and the breaker say. After any failure one connect at a time is made.
 enum class failure_kind {
-  transient,    ///< refused, unreachable, timed out: back-off; counts for the breaker and for `max_retries`
+  transient,    ///< unreachable, timed out, cut off: back-off; counts for the breaker and for `max_retries`
   permanent,    ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
   server_full,  ///< the server is alive but has no room: back-off
   starting,     ///< the server is alive and not ready yet: looked at every 100 to 200 ms (`retry_delay` if that is less)
-  wrong_role    ///< servers are alive and none is of the kind asked for, no primary at the moment: looked at as often
+  wrong_role,   ///< servers are alive and none is of the kind asked for, no primary at the moment: looked at as often
+  refused       ///< a host is alive and no server listens there, between two of them: as often; `pool_config::wait_when_refused`
 };
 
 /// Mixin for a connector's exceptions: derive from `std::exception` and from this to say which kind a failure is.
-/// A thrown exception without it counts as transient.
+/// Without it a `std::system_error` that compares with `std::errc::connection_refused` counts as refused, everything else as transient.
 class connect_failure {
  public:
   virtual failure_kind kind() const noexcept = 0;

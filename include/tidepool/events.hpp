@@ -62,6 +62,7 @@ struct connect_failed_event {
   std::string_view error;         ///< what the connector's exception said
   std::size_t failures_in_a_row;  ///< attempts in flight together that fail together count as one
   failure_kind kind = failure_kind::transient;
+  std::size_t alike = 1;  ///< of these failures in a row, the latest ones that were all of one kind
 };
 /// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {

@@ -239,7 +239,7 @@ TEST_CASE("given a server without room, when connects fail, then there is a back
 }
 
 TEST_CASE("given a reason that passes by itself, when it lasts, then callers wait their own time and are served after it", "[field-L4]") {
-  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role);
+  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
   auto config = calm(0, 4);
   config.max_retries = 0;
   config.breaker_threshold = 1;
@@ -289,10 +289,11 @@ TEST_CASE("given the reason of an outage, when the state changes, then its words
   CHECK(said(failure_kind::server_full) == "no connection is alive and the server has no room");
   CHECK(said(failure_kind::starting) == "no connection is alive and the server is starting up");
   CHECK(said(failure_kind::wrong_role) == "no connection is alive and no server has the wanted role");
+  CHECK(said(failure_kind::refused) == "no connection is alive and no server listens");
 }
 
 TEST_CASE("given open() and a server without room, when it gets room in time, then it succeeds; else the pool closes", "[field-L13]") {
-  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role);
+  const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
   auto config = calm(1, 4);
   config.max_retries = 0;
   rig r(config);
@@ -321,6 +322,50 @@ TEST_CASE("given open() and a server without room, when it gets room in time, th
     CHECK(patient.failed_with(errc::connect_failed));
     CHECK(r.stats().state == pool_state::closed);
   }
+  r.finish();
+}
+
+TEST_CASE("given wait_when_refused off, when connects are refused, then max_retries and the breaker end the wait", "[field-L4]") {
+  auto config = calm(1, 4);
+  config.wait_when_refused = false;
+  config.max_retries = 2;
+  config.breaker_threshold = 4;
+  rig r(config);
+  auto& opened = r.open(1h);
+  auto& a = r.acquire(1h);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(a.waiting());
+    r.connect_fails(failure_kind::refused);
+    if (i < 2) r.until_connecting();
+  }
+  CHECK(opened.failed_with(errc::connect_failed));
+  CHECK(a.failed_with(errc::closed));
+  r.finish();
+}
+
+TEST_CASE("given a server that timed out, when it refuses from then on, then the breaker closes and callers may hope", "[field-L4]") {
+  auto config = calm(0, 4);
+  config.max_retries = 100;
+  config.breaker_threshold = 2;
+  rig r(config);
+  auto& a = r.acquire(1h);
+  r.connect_fails(failure_kind::transient);
+  r.until_connecting();
+  r.connect_fails(failure_kind::transient);
+  CHECK(a.failed_with(errc::circuit_open));
+  CHECK(r.stats().breaker == breaker_state::open);
+  auto& early = r.acquire(1h);
+  CHECK(early.failed_with(errc::circuit_open));
+  r.advance(config.breaker_open_time);
+  auto& b = r.acquire(1h);
+  r.until_connecting();
+  r.connect_fails(failure_kind::refused);
+  CHECK(r.stats().breaker == breaker_state::closed);
+  CHECK(b.waiting());
+  CHECK(r.core.outlook(r.now).next_look <= 200ms);
+  r.until_connecting();
+  r.connect_ok();
+  CHECK(b.served());
   r.finish();
 }
 

@@ -32,12 +32,18 @@ struct model {
   };
 
   explicit model(const pool_config& c)
-      : min(c.min_size), max(c.max_size), max_waiting(c.max_waiting), max_connecting(c.max_connecting), max_retries(c.max_retries) {}
+      : min(c.min_size),
+        max(c.max_size),
+        max_waiting(c.max_waiting),
+        max_connecting(c.max_connecting),
+        max_retries(c.max_retries),
+        waits_when_refused(c.wait_when_refused) {}
 
   std::size_t min, max, max_waiting, max_connecting, max_retries;
+  bool waits_when_refused;
   bool started = false, suspended = false, closing_down = false;
   tick close_deadline = never;
-  std::size_t failures = 0, streak = 0;
+  std::size_t failures = 0, futile = 0, streak = 0;  // ever, of them in a row, and of any kind in a row
   std::uint64_t generation = 0;
   std::deque<waiter> waiters;
   std::vector<id> idle;  // the newest at the back
@@ -79,13 +85,18 @@ struct model {
   }
   void connected(id n) {
     connecting.erase(n);
-    streak = 0;
+    streak = futile = 0;
     available(n);
   }
-  void connect_failed(id n) {
+  void connect_failed(id n, failure_kind kind) {
     connecting.erase(n);
-    ++failures;
     ++streak;
+    if (kind == failure_kind::refused && waits_when_refused) {
+      futile = 0;
+    } else {
+      ++failures;
+      ++futile;
+    }
   }
   void returned(id n, lease_end end) {
     const bool surplus = open() > max;
@@ -132,7 +143,7 @@ struct model {
   void fail_hopeless() {
     if (closing_down) return;
     while (live() == 0 && connecting.empty() && !waiters.empty() &&
-           std::min(failures - waiters.front().failures_seen, streak) > max_retries) {
+           std::min(failures - waiters.front().failures_seen, futile) > max_retries) {
       tell(waiters.front().number, errc::connect_failed);
       waiters.pop_front();
     }
@@ -207,6 +218,7 @@ class duel {
     c.max_connecting = fails_ ? 1 : 1 + choose(3);
     c.max_waiting = choose(3) == 0 ? choose(4) : 1000;
     c.max_retries = choose(3);
+    c.wait_when_refused = choose(3) > 0;
     c.connect_timeout = c.reset_timeout = c.close_timeout = 10'000h;
     c.start = tidepool::start_mode::lazy;
     return c;
@@ -236,8 +248,9 @@ class duel {
     } else if (what < 65) {
       if (const auto n = any_of(m.connecting)) {
         if (fails_ && choose(3) > 0) {
-          m.connect_failed(*n);
-          r.connect_fails(slot(*n));
+          const auto kind = choose(3) == 0 ? failure_kind::refused : failure_kind::transient;
+          m.connect_failed(*n, kind);
+          r.connect_fails(slot(*n), kind);
         } else {
           m.connected(*n);
           r.connect_ok(slot(*n));

@@ -90,6 +90,7 @@ tidepool::pool_config read(reader in) {
   c.max_retry_delay = in.span();
   c.breaker_threshold = in.count();
   c.breaker_open_time = in.span();
+  c.wait_when_refused = in.flag();
   c.auto_scale = in.flag();
   c.scale_up_threshold = in.number<double>();
   c.scale_down_threshold = in.number<double>();

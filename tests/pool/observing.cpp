@@ -45,7 +45,7 @@ TEST_CASE("given connects that fail, when the breaker opens and closes, then fai
   config.breaker_threshold = 2;
   config.start = tidepool::start_mode::lazy;
   rig<> r(config);
-  r.server.state(server_state::down);
+  r.server.state(server_state::unreachable);
   r.open();
   r.sim.run_for(5s);
   r.server.state(server_state::up);
@@ -335,7 +335,7 @@ TEST_CASE("given the log observer, when things happen, then each is one line wit
       level::debug);
   using pool_type = tidepool::basic_pool<fake_connection, logging_traits>;
   pool_type pool(sim.get_executor(), server.connector(), config, log);
-  server.state(server_state::down);
+  server.state(server_state::unreachable);
   pool_type::lease lease;
   pool.async_acquire(1h, [&](error_code, pool_type::lease got) { lease = std::move(got); });
   sim.run_for(500ms);

@@ -37,6 +37,72 @@ TEST_CASE("given a server that starts up, when it is ready, then nobody was refu
   r.close_and_check();
 }
 
+TEST_CASE("given a server that does not listen, when it is back, then nobody was refused and callers are served at once", "[field-L4]") {
+  auto config = calm(2, 4);
+  config.max_retries = 0;
+  config.breaker_threshold = 1;
+  rig r(config);
+  r.open();
+  r.sim.run_for(2s);  // or they would be lost before they served anybody
+  r.server.state(server_state::down);
+  std::vector<rig<>::request_ptr> callers;
+  for (int i = 0; i < 40; ++i) {
+    callers.push_back(r.ask(5s, i % 2 ? way::callback : way::coroutine));
+    r.sim.run_for(100ms);
+  }
+  for (const auto& c : callers) CHECK(c->pending());
+  CHECK(r.stats().breaker == tidepool::breaker_state::closed);
+  CHECK(r.events->has("critical: no connection is alive and no server listens"));
+  const auto ready = virtual_clock::now();
+  r.server.state(server_state::up);
+  r.sim.run_while_not([&] { return !callers.front()->pending(); });
+  REQUIRE(callers.front()->served());
+  CHECK(callers.front()->ended - ready <= 300ms);
+  for (const auto& c : callers) {
+    r.sim.run_while_not([&] { return !c->pending(); });
+    REQUIRE(c->served());
+    c->held.release();
+  }
+  CHECK(r.stats().failed_checkouts == 0);
+  CHECK(r.server.counts().connects <= 60);  // one at a time, every 100 to 200 ms
+  r.close_and_check();
+}
+
+TEST_CASE("given a connector that throws a plain refusal, when the server listens, then open() and callers were waiting", "[field-L4]") {
+  const bool waits = GENERATE(true, false);
+  const auto code = GENERATE(std::make_error_code(std::errc::connection_refused), error_code(asio::error::connection_refused));
+  auto config = calm(1, 4);
+  config.max_retries = 1;
+  config.wait_when_refused = waits;
+  simulation sim(1);
+  testing::world server(sim);
+  bool listens = false;
+  const auto connector = [&, inner = server.connector()](const auto& context) {
+    if (!listens) throw std::system_error(code);
+    return inner(context);
+  };
+  tidepool::basic_pool<fake_connection, testing::simulated_traits<fake_connection>> pool(sim.get_executor(), connector, config);
+  std::optional<error_code> opened;
+  asio::co_spawn(
+      sim.get_executor(),
+      [](auto& it, auto& result) -> asio::awaitable<void> {
+        try {
+          co_await it.open();
+          result = error_code();
+        } catch (const std::system_error& e) {
+          result = e.code();
+        }
+      }(pool, opened),
+      asio::detached);
+  sim.run_for(9s);
+  INFO(code);
+  CHECK(opened.has_value() == !waits);
+  listens = true;
+  sim.run_for(300ms);
+  REQUIRE(opened.has_value());
+  CHECK(*opened == (waits ? error_code() : make_error_code(errc::connect_failed)));
+}
+
 TEST_CASE("given a full server, when open() is called, then it waits for room as long as it was told to", "[field-L13]") {
   auto config = calm(2, 4);
   config.max_retries = 0;

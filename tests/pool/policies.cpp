@@ -55,7 +55,7 @@ TEST_CASE("given no breaker, when connects fail without end, then it never opens
   auto config = calm(0, 2);
   config.max_retries = 12;
   rig<fake_connection, bare_traits<fake_connection>> r(config);
-  r.server.state(server_state::down);
+  r.server.state(server_state::unreachable);
   auto a = r.ask(1h);
   r.sim.run_for(30min);
   CHECK(a->failed_with(errc::connect_failed));
@@ -128,7 +128,7 @@ TEST_CASE("given policies of one's own, when the pool runs, then they decide, wi
   SECTION("breaker") {
     auto a = r.take();
     auto b = r.take();
-    r.server.state(server_state::down);
+    r.server.state(server_state::unreachable);
     a.discard();
     r.sim.run_for(1s);
     b.discard();

@@ -55,6 +55,7 @@ inline tidepool::pool_config draw_config(choice_source& c) {
     out.abandon_timeout = out.leak_timeout + c.pick<duration>({1s, 1ns});
   }
   out.track_stack_trace = false;
+  out.wait_when_refused = c.choose(2) == 0;
   return out;
 }
 
@@ -94,6 +95,7 @@ inline tidepool::testing::fault_plan draw_faults(choice_source& c, const tidepoo
   out.wrong_role = c.pick({0.0, 0.1, 0.5});
   out.unseen_death = c.pick({0.0, 0.5, 1.0});
   out.mute_death = c.pick({0.0, 0.3});
+  out.refused = c.pick({0.0, 0.1, 0.5});
   return out;
 }
 

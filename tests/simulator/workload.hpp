@@ -82,7 +82,7 @@ class workload {
       case 3:
         if (!b_.pool) return;  // the run is about to end, and its queries have to
         return world.state(c.pick({server_state::up, server_state::down, server_state::starting, server_state::hung, server_state::full,
-                                   server_state::read_only}));
+                                   server_state::read_only, server_state::unreachable}));
       case 4: return world.state(server_state::up);
       case 5: return world.kill_sessions(c.pick({1.0, 0.5}));
       case 6: {

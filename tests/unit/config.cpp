@@ -59,6 +59,7 @@ TEST_CASE("given a default configuration, when it is read, then what the guide d
   CHECK(c.min_idle == 0);
   CHECK(c.max_connecting == 4);
   CHECK(c.max_waiting == no_limit);
+  CHECK(c.wait_when_refused);
   CHECK(c.validation_timeout == 5s);
   CHECK(c.reset_timeout == 2s);
   CHECK(c.close_timeout == 2s);

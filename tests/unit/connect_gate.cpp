@@ -171,7 +171,8 @@ TEST_CASE("given failures up to the threshold, when the breaker opens, then call
     CHECK(gate.may_start(gate.opens_at(0), 0));
   }
   SECTION("the probe is answered, though not with a connection") {
-    gate.failed(gate.wave(), GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role), 41s, random);
+    gate.failed(gate.wave(), GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused),
+                41s, random);
     CHECK(gate.state() == breaker_state::closed);
     CHECK(gate.refusal(41s) == errc{});
     CHECK(gate.opens_at(0) > 41s);
@@ -193,6 +194,7 @@ TEST_CASE("given the kinds of failures, when each repeats, then pause, breaker a
       {failure_kind::server_full, 4s, 8s, breaker_state::closed, 0, errc{}},
       {failure_kind::starting, 100ms, 200ms, breaker_state::closed, 0, errc{}},
       {failure_kind::wrong_role, 100ms, 200ms, breaker_state::closed, 0, errc{}},
+      {failure_kind::refused, 100ms, 200ms, breaker_state::closed, 0, errc{}},
   };
   for (const row& t : table) {
     splitmix random(3);
@@ -215,8 +217,43 @@ TEST_CASE("given the kinds of failures, when each repeats, then pause, breaker a
     CHECK(gate.streak() == 10);
     CHECK(gate.refusal(now) == t.refusal);
     CHECK(gate.kind() == t.kind);
+    CHECK(gate.alike() == 10);
     CHECK(gate.failing_since() == 60s);
   }
+}
+
+TEST_CASE("given wait_when_refused off, when connects are refused, then each is a failure like a timeout", "[field-L4]") {
+  auto c = config();
+  c.wait_when_refused = false;
+  splitmix random(3);
+  splitmix same(3);
+  connect_gate<circuit_breaker> gate(c);
+  connect_gate<circuit_breaker> other(c);
+  for (int i = 0; i < 5; ++i) {
+    fail(gate, 60s * i, random, failure_kind::refused);
+    fail(other, 60s * i, same, failure_kind::transient);
+    CHECK(gate.opens_at(0) == other.opens_at(0));
+    CHECK(gate.state() == other.state());
+    CHECK(gate.futile() == other.futile());
+    CHECK_FALSE(gate.passes());
+    CHECK(gate.kind() == failure_kind::refused);  // for reports
+  }
+  CHECK(gate.state() == breaker_state::open);
+}
+
+TEST_CASE("given failures of several kinds in a row, when they are counted, then also how many of the latest kind", "[field-L4]") {
+  splitmix random(3);
+  connect_gate<circuit_breaker> gate(config());
+  const auto counts = [&](failure_kind kind) {
+    fail(gate, 0s, random, kind);
+    return std::pair(gate.streak(), gate.alike());
+  };
+  CHECK(counts(failure_kind::transient) == std::pair<std::size_t, std::size_t>(1, 1));
+  CHECK(counts(failure_kind::refused) == std::pair<std::size_t, std::size_t>(2, 1));
+  CHECK(counts(failure_kind::refused) == std::pair<std::size_t, std::size_t>(3, 2));
+  CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(4, 1));
+  gate.succeeded(0s);
+  CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(1, 1));
 }
 
 TEST_CASE("given a connection lost before it served, when connects succeed, then there is doubt until one serves or lasts", "[field-L7]") {
@@ -266,10 +303,11 @@ TEST_CASE("given a short retry_delay, when no server fits, then the looks are no
   auto c = config();
   c.retry_delay = 20ms;
   std::vector<duration> pauses;
+  const auto kind = GENERATE(failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     splitmix random(seed);
     connect_gate<circuit_breaker> gate(c);
-    fail(gate, 0s, random, failure_kind::wrong_role);
+    fail(gate, 0s, random, kind);
     pauses.push_back(gate.opens_at(0));
     CHECK(pauses.back() >= 10ms);
     CHECK(pauses.back() <= 20ms);
@@ -278,12 +316,12 @@ TEST_CASE("given a short retry_delay, when no server fits, then the looks are no
   CHECK(std::unique(pauses.begin(), pauses.end()) == pauses.end());
 }
 
-TEST_CASE("given refusals, when a server answers that it is starting, then refusals in a row and back-off start over", "[field-L4]") {
+TEST_CASE("given timeouts, when a host answers that no server is there yet, then failures in a row and back-off start over", "[field-L4]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 0s, random);
   fail(gate, 2s, random);
-  fail(gate, 10s, random, failure_kind::starting);
+  fail(gate, 10s, random, GENERATE(failure_kind::starting, failure_kind::refused));
   CHECK(gate.futile() == 0);
   CHECK(gate.streak() == 3);
   fail(gate, 20s, random);

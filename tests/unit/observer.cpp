@@ -115,6 +115,20 @@ TEST_CASE("given each event, when it is logged, then its line names the pool and
              "orders: state degraded -> critical: refused");
 }
 
+TEST_CASE("given looks that fail several times a second, when they are logged, then the lines get rarer", "[field-L4]") {
+  const auto kind = GENERATE(failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
+  const auto lines = [](failure_kind of, std::size_t from, std::size_t to) {
+    std::size_t out = 0;
+    for (std::size_t i = from; i <= to; ++i) out += logged(connect_failed_event{"no", 100 + i, of, i}).size();
+    return out;
+  };
+  CHECK(lines(kind, 1, 1) == 1);  // also when others failed before in another way
+  CHECK(lines(kind, 2, 2) == 1);
+  CHECK(lines(kind, 3, 3) == 0);
+  CHECK(lines(kind, 1, 600) == 10);                      // a minute and a half
+  CHECK(lines(failure_kind::transient, 1, 600) == 600);  // these come by the back-off
+}
+
 TEST_CASE("given a leak, when it is logged, then the line says who holds what since when and where it was acquired") {
   leak_event event{leak_event::kind::detected, {}, {}};
   event.lease.id = 4;

@@ -302,7 +302,7 @@ TEST_CASE("given a server that is up, when a connection is used, then everything
 
 TEST_CASE("given a server that does not take connects, when one is tried, then it fails in the kind that fits") {
   using testing::server_state;
-  const auto state = GENERATE(server_state::down, server_state::starting, server_state::full);
+  const auto state = GENERATE(server_state::down, server_state::starting, server_state::full, server_state::unreachable);
   simulation sim(1);
   testing::world server(sim);
   server.state(state);
@@ -319,6 +319,7 @@ TEST_CASE("given a server that does not take connects, when one is tried, then i
   using tidepool::failure_kind;
   const auto fits = state == server_state::full       ? failure_kind::server_full
                     : state == server_state::starting ? failure_kind::starting
+                    : state == server_state::down     ? failure_kind::refused
                                                       : failure_kind::transient;
   CHECK(seen == fits);
   CHECK(server.counts().open == 0);

@@ -30,9 +30,11 @@ concept observes = requires(Observer& o, std::string_view pool, const Event& e) 
   o.on_event(pool, e);
 };
 
-/// Turns events into lines of text for any logger: one each, control characters blanked; a leak with its stack is followed by the lines of
-/// that. Checkouts and check-ins are told at `level::debug`. The sink may be called by several threads at once. A class that derives from
-/// this to add an `on_event` says `using log_observer::on_event;`: without it, it would hide the others, and does not compile.
+/// Turns events into lines of text for any logger: one each, control characters blanked; of failed connects that come several a second
+/// (a server that does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; a leak with its stack is
+/// followed by the lines of that. Checkouts and check-ins are told at `level::debug`. The sink may be called by several threads at once. A
+/// class that derives from this to add an `on_event` says `using log_observer::on_event;`: without it, it would hide the others, and does
+/// not compile.
 class log_observer {
  public:
   enum class level { debug, info, warning, error };
@@ -57,6 +59,8 @@ class log_observer {
     say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
   }
   void on_event(std::string_view p, const connect_failed_event& e) {
+    const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
+    if (frequent && (e.alike & (e.alike - 1)) != 0) return;
     say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
   }
   void on_event(std::string_view p, const health_failed_event& e) {

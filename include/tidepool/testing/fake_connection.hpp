@@ -161,6 +161,7 @@ class basic_fake_connector {
     auto kind = failure_kind::transient;
     if (w.state == server_state::full || w.fault(w.plan.no_room)) kind = failure_kind::server_full;
     if (w.state == server_state::starting) kind = failure_kind::starting;
+    if (w.state == server_state::down || w.fault(w.plan.refused)) kind = failure_kind::refused;
     if (w.fault(w.plan.wrong_role)) kind = failure_kind::wrong_role;
     if (w.fault(w.plan.permanent)) kind = failure_kind::permanent;
     throw connect_error(kind, why.message());

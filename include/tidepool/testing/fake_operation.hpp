@@ -111,10 +111,11 @@ class fake_operation {
       return;
     }
     if (w.fault(b.throws)) throw_error(asio::error::no_descriptors);
-    if (w.fault(b.fails)) result_ = what_ == operation::connect ? asio::error::connection_refused : asio::error::fault;
+    if (w.fault(b.fails)) result_ = what_ == operation::connect ? asio::error::network_unreachable : asio::error::fault;
     if (what_ == operation::connect) {
       if (w.state == server_state::down || w.state == server_state::full) result_ = asio::error::connection_refused;
       if (w.state == server_state::starting) result_ = asio::error::try_again;
+      if (w.state == server_state::unreachable) result_ = asio::error::network_unreachable;
       session_->read_only = w.state == server_state::read_only;
     } else if (session_->dies_at < ends_at_) {
       result_ = asio::error::connection_reset;

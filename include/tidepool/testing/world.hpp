@@ -20,11 +20,12 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 /// What the server is doing.
 enum class server_state {
   up,
-  down,      ///< refuses connects; going down ends all sessions
-  starting,  ///< answers that it is starting up (`failure_kind::starting`); all sessions have ended
-  hung,      ///< accepts everything and answers nothing
-  full,      ///< refuses further connects because it has no room (`failure_kind::server_full`); sessions go on
-  read_only  ///< accepts connects, whose sessions say so
+  down,        ///< refuses connects (`failure_kind::refused`); going down ends all sessions
+  starting,    ///< answers that it is starting up (`failure_kind::starting`); all sessions have ended
+  hung,        ///< accepts everything and answers nothing
+  full,        ///< refuses further connects because it has no room (`failure_kind::server_full`); sessions go on
+  read_only,   ///< accepts connects, whose sessions say so
+  unreachable  ///< connects fail and nobody answers (`failure_kind::transient`); all sessions have ended
 };
 
 /// What a connection can be asked to do.
@@ -66,6 +67,7 @@ struct fault_plan {
   double permanent = 0;     ///< share of failed connects that are `failure_kind::permanent`
   double no_room = 0;       ///< share of failed connects that are `failure_kind::server_full`
   double wrong_role = 0;    ///< share of failed connects that are `failure_kind::wrong_role`
+  double refused = 0;       ///< share of failed connects that are `failure_kind::refused`
   double unseen_death = 0;  ///< share of deaths that `usable()` does not see
   double mute_death = 0;    ///< share of deaths at which a running operation gets no answer, not even an error
 
@@ -164,7 +166,7 @@ class world {
   server_state state() const noexcept { return core_->state; }
   void state(server_state next) {
     core_->state = next;
-    if (next == server_state::down || next == server_state::starting) kill_sessions();
+    if (next == server_state::down || next == server_state::starting || next == server_state::unreachable) kill_sessions();
   }
   fault_plan& plan() noexcept { return core_->plan; }
   /// Ends every session from the server's side.

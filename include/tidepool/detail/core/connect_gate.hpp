@@ -9,9 +9,11 @@
 //   server_full  back-off                   closes   starts over  their own timeout     its own timeout
 //   starting     100-200 ms, never longer   closes   starts over  their own timeout     its own timeout
 //   wrong_role   100-200 ms, never longer   closes   starts over  their own timeout     its own timeout
+//   refused      100-200 ms, never longer   closes   starts over  their own timeout     its own timeout
 //
-// Back-off: `retry_delay`, doubled up to `max_retry_delay`, half of it at random. In the last three rows a server has answered, so that
-// there is nothing to protect by a breaker, and the reason passes by itself. After any failure one connect at a time is made.
+// Back-off: `retry_delay`, doubled up to `max_retry_delay`, half of it at random. In the last four rows a host has answered, so that there
+// is nothing to protect by a breaker, and the reason passes by itself. With `wait_when_refused` off a refusal counts as transient. After
+// any failure one connect at a time is made.
 //
 // Attempts in flight together fail together when the server is away. They count as one failure (a wave), or four connects
 // against a dead host would use up four retries in one instant.
@@ -33,15 +35,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// Whether the reason of a failed connect passes by itself: callers wait for that as long as they like.
-constexpr bool passes_by_itself(failure_kind kind) noexcept {
-  return kind == failure_kind::server_full || kind == failure_kind::starting || kind == failure_kind::wrong_role;
-}
-
 template <class Breaker>
 class connect_gate {
  public:
-  explicit connect_gate(const pool_config& config) : breaker_(config), first_(config.retry_delay), longest_(config.max_retry_delay) {}
+  explicit connect_gate(const pool_config& config)
+      : breaker_(config), first_(config.retry_delay), longest_(config.max_retry_delay), waits_when_refused_(config.wait_when_refused) {}
 
   bool may_start(tick now, std::size_t connecting) const noexcept {
     if (now < permanent_until_ || (doubtful_ && now < not_before_)) return false;
@@ -84,10 +82,11 @@ class connect_gate {
     if (wave != wave_) return;
     ++wave_;
     if (streak_++ == 0) since_ = now;
+    alike_ = streak_ > 1 && kind == kind_ ? alike_ + 1 : 1;
     kind_ = kind;
     calm_from_ = never;
     duration delay = std::min<duration>(first_, look_);
-    if (kind == failure_kind::starting || kind == failure_kind::wrong_role) {
+    if (passes_by_itself(kind) && kind != failure_kind::server_full) {
       steps_ = 0;
     } else {
       delay = first_;
@@ -131,8 +130,10 @@ class connect_gate {
   std::size_t futile() const noexcept { return futile_; }
   /// Failures of any kind since the last success.
   std::size_t streak() const noexcept { return streak_; }
-  /// Means something while there is a streak.
+  /// Means something while there is a streak, as does the next.
   failure_kind kind() const noexcept { return kind_; }
+  /// Of the streak, the latest that were all of this kind.
+  std::size_t alike() const noexcept { return alike_; }
   tick failing_since() const noexcept { return since_; }
   bool passes() const noexcept { return streak_ > 0 && passes_by_itself(kind_); }
   breaker_state state() const noexcept {
@@ -148,7 +149,13 @@ class connect_gate {
     if constexpr (Breaker::enabled) breaker_.succeeded();
   }
 
-  static constexpr duration look_ = std::chrono::milliseconds(200);  ///< longest pause where servers answer and none fits yet
+  /// Whether the reason of a failed connect passes by itself: callers wait for that as long as they like.
+  bool passes_by_itself(failure_kind kind) const noexcept {
+    if (kind == failure_kind::refused) return waits_when_refused_;
+    return kind == failure_kind::server_full || kind == failure_kind::starting || kind == failure_kind::wrong_role;
+  }
+
+  static constexpr duration look_ = std::chrono::milliseconds(200);  ///< longest pause where hosts answer and none fits yet
 
   [[no_unique_address]] Breaker breaker_;
   duration first_;
@@ -160,10 +167,12 @@ class connect_gate {
   tick calm_from_ = never;
   std::uint64_t total_ = 0;
   std::size_t streak_ = 0;
+  std::size_t alike_ = 0;
   std::size_t futile_ = 0;
   std::size_t steps_ = 0;  ///< of the back-off
   std::uint32_t wave_ = 1;
   failure_kind kind_{};
+  bool waits_when_refused_;
   bool doubtful_ = false;  ///< connections were lost before they served, and none has served since
 };
 

@@ -235,6 +235,8 @@ class pool_core {
     return n;
   }
   std::size_t failures_in_a_row() const noexcept { return gate_.streak(); }
+  /// Of these, the latest that were all of one kind.
+  std::size_t failures_alike() const noexcept { return gate_.alike(); }
   connect_outlook outlook(tick now) const noexcept;
   /// The first lease out for which `test` holds, one whose connection was taken back included, or null.
   template <class Test>

@@ -152,6 +152,7 @@ TIDEPOOL_CORE(const char*)::state_reason() const noexcept {
     case failure_kind::starting: return alive ? "the server is starting up" : "no connection is alive and the server is starting up";
     case failure_kind::wrong_role:
       return alive ? "no further server has the wanted role" : "no connection is alive and no server has the wanted role";
+    case failure_kind::refused: return alive ? "no server listens" : "no connection is alive and no server listens";
     default: return alive ? "connecting fails" : "no connection is alive and connecting fails";
   }
 }

@@ -96,6 +96,12 @@ class pool_impl<Connection, Traits>::loss {
   std::size_t in_a_row_ = 0;
 };
 
+/// Asio's own category compares with `std::errc` in newer versions only.
+inline bool is_refusal(const error_code& code) noexcept {
+  return code == std::errc::connection_refused || (code.value() == static_cast<int>(asio::error::connection_refused) &&
+                                                   same_category(code.category(), asio::error::get_system_category()));
+}
+
 /// What a caught exception says, for reports.
 struct caught {
   std::string text = "unknown exception";
@@ -114,6 +120,8 @@ struct caught {
       throw;
     } catch (const connect_failure& e) {
       out.kind = e.kind();
+    } catch (const std::system_error& e) {
+      if (is_refusal(e.code())) out.kind = failure_kind::refused;
     } catch (...) {
     }
     return out;
@@ -436,6 +444,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
     default: {
       std::string kept = error.substr(0, 512);
       std::size_t in_a_row = 0;
+      std::size_t alike = 1;
       end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -443,9 +452,10 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
             last_error_at_ = now;
             core.connect_failed(slot, kind, now, a);
             in_a_row = core.failures_in_a_row();
+            alike = core.failures_alike();
           },
           [&] { tell([&] {
-                  return connect_failed_event{error, in_a_row, kind};
+                  return connect_failed_event{error, in_a_row, kind, alike};
                 }); });
     }
   }
