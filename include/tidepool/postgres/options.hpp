@@ -78,14 +78,15 @@ class options {
   session_attrs target() const;
   bool load_balance() const;
 
-  /// Throws `error(errc::bad_options)` for what only shows when all is set: lists of different lengths, times that are not above zero.
+  /// Throws `error(errc::bad_options)` for what only shows when all is set: lists of different lengths, times that are not above zero
+  /// (`bad_host_memory` may be zero).
   void check() const;
 
   /// How long one address may take from connecting to the first query. Names are looked up within the same bound. libpq's
   /// `connect_timeout`, where that is given, else 5 s; whichever of the two was set last counts. A pool's own `connect_timeout` bounds
   /// the search through all addresses.
   duration address_timeout = std::chrono::seconds(5);
-  /// How long an address that failed is tried after all others.
+  /// How long an address that failed is tried after all others; 0: it keeps its place.
   duration bad_host_memory = std::chrono::seconds(10);
   /// See `connection::reset()` and `connection::after_lease()`.
   reset_level reset = reset_level::rollback;
@@ -212,8 +213,10 @@ inline void options::check() const {
   positive(address_timeout, "address_timeout");
   positive(response_timeout, "response_timeout");
   positive(cancel_timeout, "cancel_timeout");
+  positive(close_timeout, "close_timeout");
   positive(peer_timeout, "peer_timeout");
   positive(idle_in_transaction_timeout, "idle_in_transaction_timeout");
+  if (bad_host_memory < duration::zero()) throw error(errc::bad_options, "bad_host_memory is below zero");
 }
 
 inline bool options::load_balance() const { return get("load_balance_hosts") == "random"; }

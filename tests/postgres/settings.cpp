@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what the driver's options are checked for, and by which name the server shows a pool's connections.
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+TEST_CASE("given options with a time that cannot be, when they are checked, then the error names it", "[postgres][connect]") {
+  using member = tidepool::duration pg::options::*;
+  const std::vector<std::pair<const char*, member>> times = {{"address_timeout", &pg::options::address_timeout},
+                                                             {"response_timeout", &pg::options::response_timeout},
+                                                             {"cancel_timeout", &pg::options::cancel_timeout},
+                                                             {"close_timeout", &pg::options::close_timeout},
+                                                             {"bad_host_memory", &pg::options::bad_host_memory},
+                                                             {"peer_timeout", &pg::options::peer_timeout},
+                                                             {"idle_in_transaction_timeout", &pg::options::idle_in_transaction_timeout}};
+  for (const auto& [name, time] : times) {
+    const std::string field(name);
+    INFO(field);
+    pg::options settings("host=db");
+    CHECK_NOTHROW(settings.check());
+    for (const tidepool::duration wrong : {tidepool::duration(-1), tidepool::duration(0)}) {
+      settings.*time = wrong;
+      // Nothing is remembered then.
+      if (field == "bad_host_memory" && wrong == 0s) {
+        CHECK_NOTHROW(settings.check());
+        continue;
+      }
+      std::string said;
+      try {
+        const pg::connector from(settings);
+      } catch (const pg::error& failure) {
+        said = failure.reason() == pg::errc::bad_options ? failure.what() : "another error";
+      }
+      CHECK_THAT(said, has_text(field + (field == "bad_host_memory" ? " is below zero" : " has to be above zero")));
+    }
+    settings.*time = tidepool::no_limit;
+    CHECK_NOTHROW(settings.check());
+  }
+}
+
+TEST_CASE("given a pool with a name, when it connects, then the server shows it by that unless it was told another",
+          "[postgres][pool][server][field-U10]") {
+  NEEDS_SERVER();
+  auto shown = [](std::string more, std::string name, bool with_config) -> asio::awaitable<std::string> {
+    tidepool::pool_config config;
+    if (!name.empty()) config.name = name;
+    config.min_size = 1;
+    const pg::connector plain(server() + " " + more);
+    const pg::connector adapted(pg::options(server() + " " + more), config);
+    pg::pool pool(co_await asio::this_coro::executor, with_config ? adapted : plain, config);
+    std::string said;
+    {
+      auto lease = co_await pool.acquire();
+      said = co_await lease->one<std::string>("select application_name from pg_stat_activity where pid = pg_backend_pid()");
+    }
+    co_await pool.close();
+    co_return said;
+  };
+  for (const bool with_config : {false, true}) {
+    INFO(with_config);
+    CHECK(run(shown("", "orders", with_config)) == "orders");
+    CHECK(run(shown("", "", with_config)) == "tidepool");
+    CHECK(run(shown("application_name=shop", "orders", with_config)) == "shop");
+    CHECK(run(shown("fallback_application_name=shop", "orders", with_config)) == "shop");
+    ::setenv("PGAPPNAME", "by the environment", 1);
+    CHECK(run(shown("", "orders", with_config)) == "by the environment");
+    ::unsetenv("PGAPPNAME");
+  }
+  // Connections of no pool.
+  auto alone = []() -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    co_return co_await c.one<std::string>("show application_name");
+  };
+  CHECK(run(alone()) == "tidepool");
+}
