@@ -216,7 +216,7 @@ TEST_CASE("given no sslmode, when a server is not on this machine, then TLS is r
           "[postgres][connect]") {
   const auto sslmode = [](const std::string& conninfo, const std::string& address) {
     const auto settings = std::make_shared<const pg::options>(conninfo);
-    const auto plan = run(pg::detail::dial_plan::make(settings));
+    const auto plan = run(pg::detail::dial_plan::make(settings, ""));
     std::string said = "unset";
     for (const auto& [name, value] : plan.parameters(settings->endpoints()[0], address)) {
       if (std::string(name) == "sslmode") said = value;
@@ -655,7 +655,7 @@ TEST_CASE("given a null pointer for a string, when a connector or option is made
           "[postgres][connect][field-N6]") {
   const char* const unset = std::getenv("TIDEPOOL_THIS_IS_NOT_SET");
   const pg::connector from(unset);
-  CHECK(from.settings().get("fallback_application_name") == "tidepool");
+  CHECK(from.settings().get("client_encoding") == "UTF8");
   pg::options settings("user=app");
   settings.set("user", unset);
   CHECK(settings.get("user").empty());
@@ -688,11 +688,11 @@ TEST_CASE("given an encoding whose characters hide commas and braces, when a ses
 
 TEST_CASE("given TLS that is refused, when only our default asks for it, then the error says so", "[postgres][connect][field-U10]") {
   const auto settings = std::make_shared<const pg::options>("host=db");
-  const auto plan = run(pg::detail::dial_plan::make(settings));
+  const auto plan = run(pg::detail::dial_plan::make(settings, ""));
   CHECK(plan.tls_advice("192.0.2.1").find("sslmode") != std::string::npos);
   CHECK(plan.tls_advice("127.0.0.1").empty());
   const auto named = std::make_shared<const pg::options>("host=db sslmode=require");
-  CHECK(run(pg::detail::dial_plan::make(named)).tls_advice("192.0.2.1").empty());
+  CHECK(run(pg::detail::dial_plan::make(named, "")).tls_advice("192.0.2.1").empty());
 }
 
 TEST_CASE("given a connect that is cancelled at any moment, when it ends, then nothing is left open", "[postgres][connect][server]") {

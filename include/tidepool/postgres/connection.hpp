@@ -44,14 +44,13 @@ class connection : public queries<connection> {
     return connect_here(std::make_shared<const options>(std::move(settings)));
   }
   /// The same on another executor, with options and the memory of servers shared between connects, all before `until`: what is left of the
-  /// time is shared equally among what is left of the addresses.
+  /// time is shared equally among what is left of the addresses. `application` is what the server shows as `application_name` where the
+  /// options say none; empty: "tidepool".
   static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                              std::shared_ptr<detail::dial_memory> memory,
-                                             std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max()) {
-    std::function<asio::awaitable<void>(detail::session_ptr)> greet;
-    if (settings->on_connect) greet = &connection::greet;
-    auto made = co_await detail::dial(std::move(executor), std::move(settings), std::move(memory), until, std::move(greet));
-    co_return connection(std::move(made));
+                                             std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(),
+                                             std::string_view application = {}) {
+    return connect_as(std::move(executor), std::move(settings), std::move(memory), until, std::string(application));
   }
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
@@ -201,6 +200,15 @@ class connection : public queries<connection> {
   explicit connection(detail::session_ptr s) : session_(std::move(s)) {}
 
  private:
+  static asio::awaitable<connection> connect_as(asio::any_io_executor executor, std::shared_ptr<const options> settings,
+                                                std::shared_ptr<detail::dial_memory> memory, std::chrono::steady_clock::time_point until,
+                                                std::string application) {
+    std::function<asio::awaitable<void>(detail::session_ptr)> greet;
+    if (settings->on_connect) greet = &connection::greet;
+    auto made =
+        co_await detail::dial(std::move(executor), std::move(settings), std::move(memory), until, std::move(greet), std::move(application));
+    co_return connection(std::move(made));
+  }
   static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings) {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
     auto memory = std::make_shared<detail::dial_memory>();

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "../config.hpp"
@@ -19,13 +20,14 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// options, which no longer change, and the memory of what became of each server. Thread safe.
 ///
 /// The pool bounds an attempt by `connect_timeout`, and the connector shares what is left of that among the servers and addresses that
-/// are left, each at most `options::address_timeout`: a silent one does not take it all.
+/// are left, each at most `options::address_timeout`: a silent one does not take it all. The server shows a pool that has a name by that,
+/// as `application_name`, unless the options or `PGAPPNAME` say another.
 /// Errors: `error(errc::bad_options)`, at construction.
 class connector {
  public:
   connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) { settings_->check(); }
-  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, answers come within
-  /// `response_timeout`, and the server sees the pool's name as `application_name` unless there is one.
+  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, and answers come within
+  /// `response_timeout`.
   connector(options settings, const pool_config& config) : connector(adapted(std::move(settings), config)) {}
   /// A null pointer is an empty string, here as for `options`: what an unset environment variable gives.
   connector(const char* conninfo) : connector(options(conninfo)) {}
@@ -34,7 +36,7 @@ class connector {
   /// Called by the pool. The connection's socket lives on the pool's executor.
   template <class Context>
   asio::awaitable<connection> operator()(const Context& context) const {
-    return connection::connect(context.executor(), settings_, memory_, end_of(context));
+    return connection::connect(context.executor(), settings_, memory_, end_of(context), name_in(context));
   }
   const options& settings() const noexcept { return *settings_; }
 
@@ -42,8 +44,19 @@ class connector {
   static options adapted(options settings, const pool_config& config) {
     settings.close_timeout = std::min(settings.close_timeout, config.close_timeout);
     settings.response_timeout = std::min(settings.response_timeout, config.response_timeout);
-    if (settings.get("application_name").empty()) settings.set("fallback_application_name", config.name.view());
+    if (settings.get("fallback_application_name").empty()) settings.set("fallback_application_name", own_name(config.name.view()));
     return settings;
+  }
+
+  /// Empty where a pool was given none: "pool" tells an operator nothing.
+  static std::string_view own_name(std::string_view name) { return name == pool_config().name.view() ? std::string_view() : name; }
+  template <class Context>
+  static std::string_view name_in(const Context& context) {
+    if constexpr (requires { context.pool_name(); }) {
+      return own_name(context.pool_name());
+    } else {
+      return {};
+    }
   }
 
   /// A little before the pool gives up, who would only say that the time is over. In real time, whatever clock the pool has.

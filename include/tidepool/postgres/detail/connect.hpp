@@ -215,10 +215,10 @@ inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint
 
 /// Connects to the first server that answers and fits; before `until` in any case, `time_point::max()` being no bound but that of each
 /// address. Throws `connect_error`; a refusal that every server would repeat (wrong password, no such database) ends the search; one
-/// of TLS, which is about this server alone, does not.
+/// of TLS, which is about this server alone, does not. `application`: see `dial_plan`.
 inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                          std::shared_ptr<dial_memory> memory, clock::time_point until,
-                                         std::function<asio::awaitable<void>(session_ptr)> greet) {
+                                         std::function<asio::awaitable<void>(session_ptr)> greet, std::string application) {
   check_libpq(PQlibVersion());
   try {
     settings->check();
@@ -226,7 +226,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     throw connect_error(errc::bad_options, wrong.explanation());
   }
   auto hosts = dial_order(*settings, *memory);
-  auto plan = co_await dial_plan::make(settings);
+  auto plan = co_await dial_plan::make(settings, std::move(application));
   dial_search search(std::move(executor), settings, std::move(memory), std::move(plan), until);
   search.greet = std::move(greet);
   std::vector<target> later;

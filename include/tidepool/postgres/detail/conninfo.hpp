@@ -129,7 +129,6 @@ inline void add_defaults(option_map& values) {
   }
   values.emplace("client_encoding", "UTF8");
   values.emplace("gssencmode", "disable");
-  values.emplace("fallback_application_name", "tidepool");
   values.emplace("keepalives_idle", "15");
   values.emplace("keepalives_interval", "5");
   values.emplace("keepalives_count", "3");

@@ -29,8 +29,10 @@ class dial_plan {
     }
   }
 
-  static asio::awaitable<dial_plan> make(std::shared_ptr<const options> settings) {
+  /// `application`: what the server is to know this as, where the options do not say.
+  static asio::awaitable<dial_plan> make(std::shared_ptr<const options> settings, std::string application) {
     dial_plan plan(settings->values_);
+    plan.values_.emplace("fallback_application_name", application.empty() ? std::string("tidepool") : std::move(application));
     if (settings->credential_provider) {
       const credentials now = co_await settings->credential_provider();
       if (now.user.find('\0') != std::string::npos || now.password.find('\0') != std::string::npos) {
