@@ -66,11 +66,13 @@ def ours(case, metric="ns"):
 
 
 def number(x, digits=3):
-    """As many digits as mean something on a noisy machine."""
+    """As many digits as mean something on a noisy machine; 0: a whole number."""
     if x is None:
         return "–"
     if x == 0:
         return "0"
+    if digits == 0:
+        return f"{x:,.0f}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
     return f"{round(x, digits - 1 - math.floor(math.log10(abs(x)))):,.{min(decimals, 3)}f}"
 
@@ -202,6 +204,8 @@ def machine():
         except (OSError, subprocess.CalledProcessError, IndexError):
             return "none"
     rounds = len(values.get((OURS, "handoff/handoff<defaults>/1000", "ns"), []))
+    if rounds == 0:
+        return ""
     day = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True).stdout.strip()
     return (f"{day}: {os.cpu_count()} × {cpu}, Linux {platform.release()}; {first_line('g++', '--version')}; "
             f"{first_line('psql', '--version')}. Medians of {rounds} rounds.")
@@ -364,6 +368,8 @@ def ahead():
             theirs = get(peer, case, metric)
             if theirs and mine and theirs < mine:
                 found.append(f"* {NAMES[peer]}: {label}, {number(theirs)} against {number(mine)}")
+    if not any(mine for _, _, _, mine in comparisons):
+        return ""
     return "Peers that are ahead of us in this run:\n\n" + ("\n".join(found) if found else "* none")
 
 
@@ -394,6 +400,24 @@ def headers():
                                                               "asio_io": "Asio's and libpq's headers alone"}[floor], f"{base:.2f}", ratio(time, base),
                              number(bytes_ / 1024), number(base_bytes / 1024)))
     return table(["`-O2`", "file", "s", "against", "s", "ratio", "object kB", "against kB"], rows)
+
+
+def headline():
+    def three(metric):
+        return " / ".join(number((ours(f"checkout/{load}", metric) or 0) / 1000) for load in ("0.50", "0.80", "0.90")) + " ms"
+
+    if not ours("checkout/0.50", "p95_us"):
+        return ""
+    rows = [("checkout, p95, at 50 / 80 / 90 % load", "below 1 ms", three("p95_us")), ("checkout, p99", "below 5 ms", three("p99_us")),
+            ("memory of a connection, on the heap", "below 500 kB",
+             f"{number(ours('memory/plain', 'kb_a_connection'))} kB, with TLS {number(ours('memory/tls', 'kb_a_connection'))} kB"),
+            ("leaks under load", "0", f"{number(ours('leaks', 'leases_lost'))} leases, {number(ours('leaks', 'sessions_too_many'))} sessions, "
+             f"{number(ours('leaks', 'heap_kb_grown'))} kB of heap in {number(ours('leaks', 'checkouts'), 0)} checkouts")]
+    if ours("many", "connections"):
+        rows.append(("connections in one pool", "10,000", f"{number(ours('many', 'connections'), 0)}, all leased and asked at once in "
+                     f"{number(ours('many', 'all_leased_and_asked_ms') / 1000)} s, {number(ours('many', 'failed'))} failed, "
+                     f"{number(ours('many', 'kb_a_connection'))} kB each"))
+    return table(["", "asked for", "here"], rows)
 
 
 def split():
@@ -475,7 +499,7 @@ def main():
     load(results)
     sections = {"machine": machine, "uncontended": uncontended, "policies": policies, "handoff": handoff, "crowd": crowd, "threads": threads,
                 "size": size, "peers": peers, "server": server, "server peers": server_peers, "ahead": ahead, "bouncer": bouncer, "headers": headers,
-                "split": split, "fleet": fleet}
+                "split": split, "fleet": fleet, "headline": headline}
     os.makedirs(folder, exist_ok=True)
     with open(readme) as file:
         text = file.read()
