@@ -312,6 +312,8 @@ def size():
 def peers():
     two = "threads/coroutines_on_one_pool/real_time/threads:2"
     mine = {"pair": ours("acquire/acquire<any_executor>"), "handoff": ours("handoff/handoff<any_executor>/1000"), "threads": ours(two)}
+    if not mine["pair"]:
+        return ""
     rows = [("**tidepool**, `any_io_executor`", number(mine["pair"]), "1", number(mine["handoff"]), "1",
              number(ours("handoff/handoff<any_executor>/1000", "overtakings")), number(mine["threads"]), "1", number(ours(two, "mpairs")))]
     for peer in PEERS:
