@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what works through PgBouncer in transaction mode, the installed one and the newest: statement cache, settings,
-// LISTEN. README's chapter "Behind PgBouncer" says the same in words; PAUSE, RECONNECT and failover are rows of bouncer.cpp and
+// LISTEN. The driver's page, "Behind PgBouncer", says the same in words; PAUSE, RECONNECT and failover are rows of bouncer.cpp and
 // failover.cpp.
 #include <map>
 #include <memory>

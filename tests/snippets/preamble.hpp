@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what README.md's snippets take for granted.
+// tidepool - what the snippets of README.md and its like take for granted.
 #ifndef TIDEPOOL_TESTS_PREAMBLE_HPP
 #define TIDEPOOL_TESTS_PREAMBLE_HPP
 
 #include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
+#include <tidepool/testing.hpp>
 
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
@@ -13,6 +14,7 @@
 #include <asio/use_future.hpp>
 #include <asio/write.hpp>
 
+#include <cassert>
 #include <chrono>
 #include <csignal>
 #include <future>
@@ -24,6 +26,7 @@
 namespace postgres = tidepool::postgres;
 
 /// What a snippet that is the body of a coroutine may use without saying so.
-#define SNIPPET_PARAMETERS [[maybe_unused]] asio::io_context &io, [[maybe_unused]] postgres::pool &pool
+#define SNIPPET_PARAMETERS \
+  [[maybe_unused]] asio::io_context &io, [[maybe_unused]] postgres::pool &pool, [[maybe_unused]] postgres::connection &db
 
 #endif
