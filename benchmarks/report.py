@@ -485,6 +485,10 @@ def plots(folder):
                             ("stats()", "#7a4d9e", [(n, ours(f"size/stats_of/{n}")) for n in (10, 1000, 10000)]),
                             ("hand-off", "#b5432e", [(n, ours(f"handoff/handoff<defaults>/{n}")) for n in (100, 1000, 10000)]),
                             ("a caller timing out", "#4c8a3a", [(n, ours(f"crowd/timing_out/{n}")) for n in (1000, 10000, 100000)])])
+    loads = [float(load) for load in ("0.30", "0.50", "0.70", "0.80", "0.90")]
+    made["checkout"] = lines("Checkout under load, with PostgreSQL", "20 connections, a statement of 1 ms, random arrivals; milliseconds from when a caller was due",
+                             "load", "ms", [(label, shade, [(load, (ours(f"checkout/{load:.2f}", f"{label}_us") or 0) / 1000) for load in loads])
+                                            for label, shade in (("p999", "#b5432e"), ("p99", "#7a4d9e"), ("p95", MINE), ("p50", "#4c8a3a"))], log_x=False)
     if get("fleet", "split/1x16/0.50", "mean") is not None:
         made["split"] = lines("Sixteen connections in one pool, or in several", "p99 of the wait, in mean hold times; zero is off the scale",
                               "load", "p99 wait", [(f"{into} × {16 // into}", shade, [(float(load), get("fleet", f"split/{into}x{16 // into}/{load}", "p99"))

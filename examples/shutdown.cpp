@@ -17,10 +17,10 @@
 
 using namespace std::chrono_literals;
 
-/// A connection that connects to nothing, and says goodbye all the same.
+/// A connection that connects to nothing, and is closed gracefully all the same.
 struct session {
   asio::awaitable<void> close() {
-    std::printf("goodbye\n");
+    std::printf("closed gracefully\n");
     co_return;
   }
 };
@@ -43,7 +43,7 @@ asio::awaitable<void> run(session_pool& pool, std::string how) {
     failed = std::current_exception();  // kept: a handler must not contain a co_await
   }
   co_await asio::this_coro::reset_cancellation_state();  // one that was cancelled may not await anything else
-  co_await pool.close(5s);  // goodbye to idle connections, five seconds for leases, then their sockets are shut
+  co_await pool.close(5s);  // idle connections gracefully, five seconds for leases, then their sockets are shut
   if (failed) std::rethrow_exception(failed);
 }
 
