@@ -31,4 +31,4 @@ exec "${enter[@]}" bash -euc '
     cd /build/tree && ctest -j ${JOBS:-2} --output-on-failure --no-tests=error
   " _ "$@"
 ' _ "$root" "$repo" "$folder" "$compiler" "-DTIDEPOOL_TEST_PREFIX=$suite-$compiler." -DTIDEPOOL_BUILD_EXAMPLES=OFF \
-  -DTIDEPOOL_BUILD_BENCHMARKS=OFF "-DTIDEPOOL_TEST_AREAS=unit;core;shell;simulator;threads;postgres;headers" "$@"
+  -DTIDEPOOL_BUILD_BENCHMARKS=OFF "-DTIDEPOOL_TEST_AREAS=unit;core;pool;simulator;threads;postgres;headers" "$@"
