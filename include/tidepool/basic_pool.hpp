@@ -13,7 +13,9 @@
 
 #include "connect_context.hpp"
 #include "detail/shell/async_acquire.hpp"
+#include "detail/shell/checkout.hpp"
 #include "detail/shell/coroutine_wait.hpp"
+#include "detail/shell/pool_impl.hpp"
 #include "lease.hpp"
 #include "version.hpp"
 
@@ -78,12 +80,12 @@ class basic_pool {
   /// Cancellation (any type) ends the wait and loses nothing. Cost with an idle connection there: one small coroutine frame, one lock;
   /// no allocation, no system call.
   awaitable<lease> acquire(source_location where = source_location::current()) {
-    return acquire_within(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
+    return detail::acquire_within<lease>(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits, takes a connection
   /// due for validation as it is, and opens none for this caller.
   awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
-    return acquire_within(impl_.get(), timeout, where, impl_->capture());
+    return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
   }
   /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
   /// this call.
@@ -163,19 +165,6 @@ class basic_pool {
     return out;
   }
 
-  // One frame for both ways: the node of the slow one is only made when it is needed.
-  static awaitable<lease> acquire_within(impl* pool, duration timeout, source_location where, std::unique_ptr<detail::stack_trace> trace) {
-    auto* held = pool->take(where, false, trace);
-    if (!held) {
-      detail::coroutine_wait<impl> node(*pool, where);
-      const auto enqueue = [timeout](impl& to, core_waiter& w) { to.enqueue(w, timeout); };
-      co_await node.template async_wait<executor_type>(enqueue);
-      if (node.error != errc{}) throw detail::error_of(node);
-      held = node.claim();
-      if (trace) pool->keep_trace(*held, std::move(trace));
-    }
-    co_return detail::make_lease::of<lease>(held);
-  }
   template <class Start>
   static awaitable<void> wait(std::shared_ptr<impl> pool, Start start) {
     detail::coroutine_wait<impl> node(*pool, source_location{});

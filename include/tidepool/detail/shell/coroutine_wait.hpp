@@ -5,9 +5,12 @@
 
 #include <cstddef>
 #include <new>
+#include <type_traits>
+#include <utility>
 
 #include "../../version.hpp"
-#include "pool_impl.hpp"
+#include "../util/asio.hpp"
+#include "failure.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

@@ -16,7 +16,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// Of a fixed size, because it is filled under the lock. All who fail in one step of the pool share it.
-struct failure_picture {
+struct failure_snapshot {
   tick at{};
   bounded_string<63> pool{};
   pool_gauges gauges{};
@@ -28,7 +28,7 @@ struct failure_picture {
   duration longest_silence{};
   bounded_string<160> silent_server{};
 };
-using failure_ptr = std::shared_ptr<const failure_picture>;
+using failure_ptr = std::shared_ptr<const failure_snapshot>;
 
 /// A waiter whose failure is explained.
 struct explained_waiter : core_waiter {
@@ -38,28 +38,28 @@ struct explained_waiter : core_waiter {
 
 /// What one step of the pool asks of the shell.
 struct pool_actions : core_actions {
-  std::optional<failure_picture> picture;
+  std::optional<failure_snapshot> snapshot;
   failure_ptr seen;
 
   /// Without the lock. Null when there is no memory for it. Keeps the pool as well: until its coroutine runs, a caller may be cancelled,
   /// and asks the pool for it.
   const failure_ptr& share(std::shared_ptr<const void> pool) noexcept {
-    if (picture) {
+    if (snapshot) {
       try {
-        auto made = std::make_shared<const kept_picture>(kept_picture{*picture, pool});
-        seen = failure_ptr(made, &made->picture);
+        auto made = std::make_shared<const kept_snapshot>(kept_snapshot{*snapshot, pool});
+        seen = failure_ptr(made, &made->snapshot);
       } catch (...) {
         seen.reset();
       }
-      picture.reset();
+      snapshot.reset();
     }
     if (!seen) seen = failure_ptr(std::move(pool), nullptr);
     return seen;
   }
 
  private:
-  struct kept_picture {
-    failure_picture picture;
+  struct kept_snapshot {
+    failure_snapshot snapshot;
     std::shared_ptr<const void> pool;
   };
 };
@@ -69,7 +69,7 @@ inline pool_error error_of(const explained_waiter& w) {
   error_report out;
   out.why = w.error;
   if (w.seen) {
-    const failure_picture& seen = *w.seen;
+    const failure_snapshot& seen = *w.seen;
     out.pool = seen.pool.view();
     out.waited = seen.at - w.since;
     out.state = seen.gauges.state;

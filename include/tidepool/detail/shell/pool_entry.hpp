@@ -3,22 +3,25 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "../../traits.hpp"
 #include "../../version.hpp"
 #include "../core/core_types.hpp"
+#include "../util/asio.hpp"
 #include "../util/stack_trace.hpp"
-#include "traits_fit.hpp"
+#include "peer_closed.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+template <class Connection, class Traits>
+class pool_impl;
 
 /// Where an operation runs and how it is cancelled. A signal must be emitted where its slot is used, hence the strand. Shared with the
 /// coroutine, which may outlive the entry.
@@ -41,19 +44,14 @@ struct op_state {
   asio::cancellation_signal signal;
 };
 
-/// Rung when the peer of a connection has hung up. Shared with the connection, which may ring when its entry is gone.
-using hangup_bell = std::shared_ptr<std::atomic<bool>>;
-struct no_bell {};
-
-template <class Connection, class Traits>
-class pool_impl;
-
-/// What is told of a connection; made where somebody is told.
+/// Texts for events about a connection; made when there is something to keep.
 struct entry_words {
   std::string server;  ///< what the connection says of itself
   std::string cause;   ///< why it is destroyed
 };
 
+/// A slot of the core with the connection in it. Who may touch it is told at core_slot; `connection` goes with the slot: the holder of the
+/// lease, else the operation that runs, else who has the lock.
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
@@ -73,10 +71,10 @@ struct pool_entry : core_slot {
     if (!words) words.reset(new (std::nothrow) entry_words);
     if (words) (*words).*which = std::move(text);
   }
-  [[no_unique_address]] std::conditional_t<has_watch<reached_t<Connection>>, hangup_bell, no_bell> bell;
+  [[no_unique_address]] peer_closed_flag_for<reached_t<Connection>> peer_closed;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
 
-  /// Whose members are called; may be null.
+  /// The object whose members are called; null where a pointer is pooled and is null.
   reached_t<Connection>* target() noexcept { return reach(*connection); }
   const reached_t<Connection>* target() const noexcept { return reach(*connection); }
 };
@@ -88,64 +86,6 @@ struct make_lease {
     return Lease(held);
   }
 };
-
-/// What can be done with a connection of this type in this pool.
-template <class Connection, class Traits>
-struct abilities {
-  using health_policy = typename Traits::health_policy;
-  using clock = typename Traits::clock_type;
-  using target = reached_t<Connection>;
-  static constexpr bool custom_validation = validates<health_policy, Connection> || validates<health_policy, target>;
-  static constexpr bool query = has_ping_query<target>;
-  static constexpr bool validate = health_policy::enabled && (custom_validation || has_ping<target> || query);
-  static constexpr bool check = health_policy::enabled && (validate || has_usable<target>);
-  static constexpr bool watch = check && has_watch<target>;
-  static constexpr bool tells_waiting = has_waiting_since<target, typename clock::time_point>;
-};
-
-template <class Connection>
-bool usable(const Connection& connection) noexcept {
-  const auto* peer = reach(connection);
-  if (!peer) return false;
-  if constexpr (has_usable<reached_t<Connection>>) return std::as_const(*peer).usable();
-  return true;
-}
-/// Empty where it does not say.
-template <class Connection>
-std::string server_of(const Connection& connection) noexcept {
-  try {
-    if constexpr (has_peer<reached_t<Connection>>) {
-      if (const auto* target = reach(connection)) return std::string(target->peer());
-    }
-  } catch (...) {  // an empty text is all there is room for
-  }
-  return {};
-}
-template <class Connection>
-std::string why_broken(const Connection& connection, const char* otherwise) noexcept {
-  try {
-    if constexpr (has_why_broken<reached_t<Connection>>) {
-      const auto* target = reach(connection);
-      std::string said;
-      if (target) said = std::string(target->why_broken());
-      if (!said.empty()) return said;
-    }
-    return otherwise;
-  } catch (...) {
-  }
-  return {};
-}
-template <class Connection>
-lease_end after_lease(const Connection& connection) noexcept {
-  using peer_type = reached_t<Connection>;
-  if constexpr (has_after_lease<peer_type>) {
-    const peer_type* peer = reach(connection);
-    return peer ? peer->after_lease() : lease_end::broken;
-  } else {
-    if (!usable(connection)) return lease_end::broken;
-    return has_reset<peer_type> ? lease_end::needs_reset : lease_end::clean;
-  }
-}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

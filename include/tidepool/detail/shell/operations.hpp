@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the coroutines that work on connections: connect, validate, reset, close. Included by pool_impl.hpp.
+// tidepool - the coroutines that work on connections: connect, validate, reset, close.
 //
 // Each runs on a strand of its own, started by a post and never inside a caller; its frame owns the entry once the core has let go
 // of it, and a frame destroyed half-way (the context is going) counts as a failed operation.
-#ifndef TIDEPOOL_DETAIL_SHELL_POOL_OPS_HPP
-#define TIDEPOOL_DETAIL_SHELL_POOL_OPS_HPP
+#ifndef TIDEPOOL_DETAIL_SHELL_OPERATIONS_HPP
+#define TIDEPOOL_DETAIL_SHELL_OPERATIONS_HPP
+
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
 
 #include "../../version.hpp"
 #include "pool_impl.hpp"
@@ -48,54 +55,6 @@ class pool_impl<Connection, Traits>::running_op {
   slot_action what_;
 };
 
-/// A connection that proves lost: why, for reports, and as the latest failed connect if it never served. Made without the lock, by whoever
-/// has the entry.
-template <class Connection, class Traits>
-class pool_impl<Connection, Traits>::loss {
- public:
-  loss(pool_impl& pool, const core_slot& slot, std::string_view server, std::string_view cause) noexcept : pool_(pool) {
-    try {
-      text_ = "connection " + std::to_string(slot.id) + (server.empty() ? "" : " to ") + std::string(server) +
-              " was lost before it served anybody: ";
-      text_ += cause;
-      kept_ = text_.substr(0, 512);
-    } catch (...) {  // an empty text is all there is room for
-    }
-  }
-  loss(pool_impl& pool, entry& e, std::string cause) noexcept : loss(pool, e, server_of(*e.connection), cause) {
-    e.keep_words(&entry_words::cause, std::move(cause));
-    answered_ = last_round_trip(*e.connection);
-  }
-  loss(pool_impl& pool, entry& e, const char* found) noexcept : loss(pool, e, why_broken(*e.connection, found)) {}
-  loss(const loss&) = delete;
-  loss& operator=(const loss&) = delete;
-
-  /// Under the lock, before the core hears of it: the server may have answered since, with the reason for ending the session.
-  void answer(core_slot& slot) const noexcept {
-    if (answered_ <= slot.last_ok) return;
-    slot.last_ok = answered_;
-    slot.answered = true;
-  }
-  /// Under the lock, after the core has heard of it.
-  void note(core_slot& slot, tick now) noexcept {
-    if (!std::exchange(slot.died_unserved, false)) return;
-    pool_.last_error_.swap(kept_);
-    pool_.last_error_at_ = now;
-    in_a_row_ = pool_.core_.failures_in_a_row();
-  }
-  /// Without it.
-  void tell() noexcept {
-    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient}; });
-  }
-
- private:
-  pool_impl& pool_;
-  std::string text_;
-  std::string kept_;
-  tick answered_{};
-  std::size_t in_a_row_ = 0;
-};
-
 /// Asio's own category compares with `std::errc` in newer versions only.
 inline bool is_refusal(const error_code& code) noexcept {
   return code == std::errc::connection_refused || (code.value() == static_cast<int>(asio::error::connection_refused) &&
@@ -128,7 +87,7 @@ struct caught {
   }
 };
 
-// --- starting -------------------------------------------------------------------------------------------------------
+// --- starting ---------------------------------------------------------------------------------------------------------
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::start_connect(pool_actions& a) noexcept {
@@ -136,22 +95,16 @@ void pool_impl<Connection, Traits>::start_connect(pool_actions& a) noexcept {
   try {
     e = std::make_unique<entry>(*this);
     e->op = std::make_shared<op_state<Traits>>(executor_);
-  } catch (...) {
-    const lock_type lock(mutex_);
-    close_stash();
-    core_.connect_not_started(precise_now<Traits>(), a);
-    if (a.explain) look(a);
-    return open_stash();
+  } catch (...) {  // out of memory: a failed connect
+    const guard held(*this, a);
+    return core_.connect_not_started(precise_now<Traits>(), a);
   }
   bool wanted = false;
   {
-    const lock_type lock(mutex_);
-    close_stash();
+    const guard held(*this, a);
     wanted = core_.register_connect(*e, precise_now<Traits>(), a);
-    if (a.explain) look(a);
-    open_stash();
   }
-  if (!wanted) return;
+  if (!wanted) return;  // the pool was closed meanwhile
   spawn(*e.release(), slot_action::none);
 }
 
@@ -168,7 +121,7 @@ void pool_impl<Connection, Traits>::start_op(entry& e, slot_action what) noexcep
     wanted = core_.op_started(e);
     if (wanted) e.op = op;
   }
-  if (!wanted) return delete_entry(&e);
+  if (!wanted) return free_entry(&e);  // cancelled before it began
   if (!op) return op_failed(e, what, failure_kind::transient, "out of memory");
   spawn(e, what);
 }
@@ -193,7 +146,7 @@ void pool_impl<Connection, Traits>::spawn(entry& e, slot_action what) noexcept {
   }
 }
 
-// --- the operations -------------------------------------------------------------------------------------------------
+// --- the operations ---------------------------------------------------------------------------------------------------
 
 template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_connect(running_op op) {
@@ -221,7 +174,7 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
       }
     }
     if (!ok) error.text = e.target() ? "the new connection is not usable" : "the connector returned a null pointer";
-    if (ok) self.watch(e);
+    if (ok) self.watch_peer(e);
   } catch (...) {
     error = caught::current();
   }
@@ -241,22 +194,23 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   bool ok = false;
   try {
     if (!usable(connection)) throw std::runtime_error("not usable any more");
-    [[maybe_unused]] target_type& peer = *op.slot().target();
+    [[maybe_unused]] target_type& target = *op.slot().target();
+    // The policy's own way, else the pool's `validation_query`, else the connection's own ping.
     if constexpr (can::custom_validation) {
       co_await self.validate_by_policy(op.slot());
     } else if constexpr (can::query) {
       const bool by_query = self.config_.test_on_borrow && !self.config_.validation_query.empty();
       if constexpr (has_ping<target_type>) {
         if (by_query) {
-          co_await peer.ping(self.config_.validation_query.view());
+          co_await target.ping(self.config_.validation_query.view());
         } else {
-          co_await peer.ping();
+          co_await target.ping();
         }
       } else {
-        co_await peer.ping(self.config_.validation_query.view());
+        co_await target.ping(self.config_.validation_query.view());
       }
     } else if constexpr (has_ping<target_type>) {
-      co_await peer.ping();
+      co_await target.ping();
     }
     ok = usable(connection);
     if (!ok) error.text = "not usable any more";
@@ -301,12 +255,12 @@ template <class Connection, class Traits>
 asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::run_close(running_op op) {
   try {
     if constexpr (has_close<target_type>) {
-      target_type* const peer = op.slot().target();
-      if (peer) co_await peer->close();
+      target_type* const target = op.slot().target();
+      if (target) co_await target->close();
     }
   } catch (...) {  // it is going either way
   }
-  // Destroyed before the core hears of it, because it counts against `max_size` until then; but not under the hands of `abort()`.
+  // Destroyed before the core hears of it, because it counts against `max_size` until then; but not while `abort()` uses it.
   entry& e = op.slot();
   bool mine = false;
   {
@@ -315,150 +269,6 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   }
   if (mine) e.connection.reset();
   op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); });
-}
-
-// --- peers that hang up ---------------------------------------------------------------------------------------------
-
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::watch(entry& e) noexcept {
-  if constexpr (can::watch) {
-    try {
-      const auto bell = std::make_shared<std::atomic<bool>>(false);
-      e.target()->watch([bell, weak = this->weak_from_this()] {
-        bell->store(true, std::memory_order_release);
-        if (const auto self = weak.lock()) self->peer_hung_up();
-      });
-      e.bell = bell;
-    } catch (...) {  // it is looked at when it is asked for, and by the sweep
-    }
-  }
-}
-
-/// Connections die together: one look at all whose bell has rung.
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::peer_hung_up() noexcept {
-  if (look_posted_.exchange(true)) return;
-  try {
-    asio::post(executor_, [weak = this->weak_from_this()] {
-      if (const auto self = weak.lock()) self->look_at_hung_up();
-    });
-  } catch (...) {
-    look_posted_ = false;
-  }
-}
-
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::look_at_hung_up() noexcept {
-  look_posted_.exchange(false);  // and so after the bells of those who found it set
-  pool_actions a;
-  event(a, [&](tick now) { core_.look_at([](core_slot& slot) { return hung_up(static_cast<entry&>(slot)); }, now, a); });
-}
-
-// --- ending ---------------------------------------------------------------------------------------------------------
-
-/// `what` is for the core, under the lock; `report` is told afterwards, and only if the pool still cared.
-template <class Connection, class Traits>
-template <class Event, class Report>
-void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) noexcept {
-  pool_actions a;
-  bool cared = false;
-  bool free = false;
-  std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
-  {
-    const lock_type lock(mutex_);
-    close_stash();
-    ended.swap(e.op);
-    cared = e.state != slot_state::gone;
-    if (cared) {
-      what(core_, e, precise_now<Traits>(), a);
-      free = e.state == slot_state::gone;
-    } else {
-      free = core_.let_go(e);
-    }
-    a.pending_actions |= core_.has_pending_actions();
-    if (a.explain) look(a);
-    open_stash();
-  }
-  if (cared) report();
-  if (free) delete_entry(&e);
-  perform(a);
-}
-
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
-  std::string stale;
-  std::string server;
-  if constexpr (names_servers) {
-    server = server_of(*e.connection);
-    e.keep_words(&entry_words::server, server);
-  }
-  created_event created{e.id, {}, server};
-  end_op(
-      e,
-      [&](core_type& core, entry& slot, tick now, core_actions& a) {
-        last_error_.swap(stale);
-        created.connect_time = now - slot.born;
-        slot.ready = true;
-        core.connected(slot, now, a);
-      },
-      [&] { tell([&] { return created; }); });
-}
-
-template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept {
-  const connection_id id = e.id;
-  const auto nothing = [] {};
-  switch (what) {
-    case slot_action::validate: {
-      loss lost(*this, e, error);
-      const std::string server(e.server());
-      end_op(
-          e,
-          [&](core_type& core, entry& slot, tick now, core_actions& a) {
-            lost.answer(slot);
-            core.validated(slot, false, now, a);
-            lost.note(slot, now);
-          },
-          [&] {
-            tell([&] { return health_failed_event{id, error, server}; });
-            lost.tell();
-          });
-      break;
-    }
-    case slot_action::reset: {
-      loss lost(*this, e, error);
-      end_op(
-          e,
-          [&](core_type& core, entry& slot, tick now, core_actions& a) {
-            lost.answer(slot);
-            core.reset_done(slot, false, now, a);
-            lost.note(slot, now);
-          },
-          [&] { lost.tell(); });
-      break;
-    }
-    case slot_action::close:
-      end_op(
-          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); }, nothing);
-      break;
-    default: {
-      std::string kept = error.substr(0, 512);
-      std::size_t in_a_row = 0;
-      std::size_t alike = 1;
-      end_op(
-          e,
-          [&](core_type& core, entry& slot, tick now, core_actions& a) {
-            last_error_.swap(kept);
-            last_error_at_ = now;
-            core.connect_failed(slot, kind, now, a);
-            in_a_row = core.failures_in_a_row();
-            alike = core.failures_alike();
-          },
-          [&] { tell([&] {
-                  return connect_failed_event{error, in_a_row, kind, alike};
-                }); });
-    }
-  }
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

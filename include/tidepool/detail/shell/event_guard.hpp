@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - holds the pool's lock with the stash closed: what surrounds every event of the core.
+#ifndef TIDEPOOL_DETAIL_SHELL_EVENT_GUARD_HPP
+#define TIDEPOOL_DETAIL_SHELL_EVENT_GUARD_HPP
+
+#include <mutex>
+
+#include "../../version.hpp"
+#include "failure.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// From its construction to its end (`end()`, at the latest its destructor) the lock is held and the stash is closed and empty: the core
+/// sees every idle connection, and none is stashed beside a caller who waits. At its end the stash is opened again if the core allows it,
+/// and the lock is let go of.
+template <class Pool>
+class event_guard {
+ public:
+  explicit event_guard(Pool& pool) noexcept : pool_(pool), lock_(pool.mutex_) { pool_.close_stash(); }
+  /// The same for an event that asks for actions: its end also notes in `a` what closing the stash has queued, and the state of the pool
+  /// if a caller failed who wants to know why.
+  event_guard(Pool& pool, pool_actions& a) noexcept : event_guard(pool) { notes_in(a); }
+  event_guard(const event_guard&) = delete;
+  event_guard& operator=(const event_guard&) = delete;
+  ~event_guard() { end(); }
+
+  void notes_in(pool_actions& a) noexcept { actions_ = &a; }
+  /// The pool may be gone when this returns, unless somebody holds it.
+  void end() noexcept {
+    if (!lock_.owns_lock()) return;
+    if (actions_) pool_.note_event(*actions_);
+    pool_.open_stash();
+    lock_.unlock();
+  }
+
+ private:
+  Pool& pool_;
+  std::unique_lock<typename Pool::mutex_type> lock_;
+  pool_actions* actions_ = nullptr;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - how an operation on a connection ends: what the core and the observer are told of it.
+#ifndef TIDEPOOL_DETAIL_SHELL_OPERATION_END_HPP
+#define TIDEPOOL_DETAIL_SHELL_OPERATION_END_HPP
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "../../version.hpp"
+#include "operations.hpp"
+#include "pool_impl.hpp"
+#include "reports.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// The event at the end of every operation: `what` tells the core, `report` is called afterwards without the lock. Neither is if the pool
+/// has given the operation up; then only the entry is left to be freed.
+template <class Connection, class Traits>
+template <class Event, class Report>
+void pool_impl<Connection, Traits>::end_op(entry& e, Event what, Report report) noexcept {
+  pool_actions a;
+  bool cared = false;
+  bool free = false;
+  std::shared_ptr<op_state<Traits>> ended;  // a strand must not outlive the context, as an entry may
+  {
+    const guard held(*this, a);
+    ended.swap(e.op);
+    cared = e.state != slot_state::gone;
+    if (cared) {
+      what(core_, e, precise_now<Traits>(), a);
+      free = e.state == slot_state::gone;
+    } else {
+      free = core_.let_go(e);
+    }
+  }
+  if (cared) report();
+  if (free) free_entry(&e);
+  perform(a);
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
+  std::string stale;
+  std::string server;
+  if constexpr (names_servers) {
+    server = server_of(*e.connection);
+    e.keep_words(&entry_words::server, server);
+  }
+  created_event created{e.id, {}, server};
+  end_op(
+      e,
+      [&](core_type& core, entry& slot, tick now, core_actions& a) {
+        last_error_.swap(stale);  // and freed without the lock
+        created.connect_time = now - slot.born;
+        slot.ready = true;
+        core.connected(slot, now, a);
+      },
+      [&] { tell([&] { return created; }); });
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept {
+  switch (what) {
+    case slot_action::validate: {
+      lost_connection lost(*this, e, error);
+      const connection_id id = e.id;
+      const std::string server(e.server());
+      return end_op(
+          e,
+          [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            lost.note_answer_locked(slot);
+            core.validated(slot, false, now, a);
+            lost.record_locked(slot, now);
+          },
+          [&] {
+            tell([&] { return health_failed_event{id, error, server}; });
+            lost.tell();
+          });
+    }
+    case slot_action::reset: {
+      lost_connection lost(*this, e, error);
+      return end_op(
+          e,
+          [&](core_type& core, entry& slot, tick now, core_actions& a) {
+            lost.note_answer_locked(slot);
+            core.reset_done(slot, false, now, a);
+            lost.record_locked(slot, now);
+          },
+          [&] { lost.tell(); });
+    }
+    case slot_action::close:  // it is closed all the same
+      return end_op(
+          e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); }, [] {});
+    default: return connect_failed(e, kind, std::move(error));
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, std::string error) noexcept {
+  std::string kept = error.substr(0, most_error_text);
+  std::size_t in_a_row = 0;
+  std::size_t alike = 1;
+  end_op(
+      e,
+      [&](core_type& core, entry& slot, tick now, core_actions& a) {
+        last_error_.swap(kept);
+        last_error_at_ = now;
+        core.connect_failed(slot, kind, now, a);
+        in_a_row = core.failures_in_a_row();
+        alike = core.failures_alike();
+      },
+      [&] { tell([&] {
+              return connect_failed_event{error, in_a_row, kind, alike};
+            }); });
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

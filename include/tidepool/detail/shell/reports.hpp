@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what observers, errors and `stats()` are told, and where their words come from.
+#ifndef TIDEPOOL_DETAIL_SHELL_REPORTS_HPP
+#define TIDEPOOL_DETAIL_SHELL_REPORTS_HPP
+
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../../version.hpp"
+#include "pool_impl.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// A connection found dead: the words for that, made without the lock by whoever has the entry. Where it never served anybody, the core
+/// counts a failed connect, and these words become the latest connect error.
+template <class Connection, class Traits>
+class pool_impl<Connection, Traits>::lost_connection {
+ public:
+  lost_connection(pool_impl& pool, const core_slot& slot, std::string_view server, std::string_view cause) noexcept : pool_(pool) {
+    try {
+      text_ = "connection " + std::to_string(slot.id) + (server.empty() ? "" : " to ") + std::string(server) +
+              " was lost before it served anybody: ";
+      text_ += cause;
+      kept_ = text_.substr(0, most_error_text);
+    } catch (...) {  // out of memory: there is room for an empty text only
+    }
+  }
+  lost_connection(pool_impl& pool, entry& e, std::string cause) noexcept : lost_connection(pool, e, server_of(*e.connection), cause) {
+    e.keep_words(&entry_words::cause, std::move(cause));
+    answered_ = last_round_trip<clock>(*e.connection);
+  }
+  lost_connection(pool_impl& pool, entry& e, const char* found) noexcept : lost_connection(pool, e, why_broken(*e.connection, found)) {}
+  lost_connection(const lost_connection&) = delete;
+  lost_connection& operator=(const lost_connection&) = delete;
+
+  /// Before the core hears of it: the server may have answered since, with the reason for ending the session.
+  void note_answer_locked(core_slot& slot) const noexcept {
+    if (answered_ <= slot.last_ok) return;
+    slot.last_ok = answered_;
+    slot.answered = true;
+  }
+  /// After the core has heard of it.
+  void record_locked(core_slot& slot, tick now) noexcept {
+    if (!std::exchange(slot.died_unserved, false)) return;
+    pool_.last_error_.swap(kept_);
+    pool_.last_error_at_ = now;
+    in_a_row_ = pool_.core_.failures_in_a_row();
+  }
+  /// Without the lock.
+  void tell() noexcept {
+    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient}; });
+  }
+
+ private:
+  pool_impl& pool_;
+  std::string text_;
+  std::string kept_;
+  tick answered_{};
+  std::size_t in_a_row_ = 0;
+};
+
+// --- observers --------------------------------------------------------------------------------------------------------
+
+/// Never under the lock: an observer may call the pool.
+template <class Connection, class Traits>
+template <class Make>
+inline void pool_impl<Connection, Traits>::tell(Make make) noexcept {
+  using event_type = decltype(make());
+  if constexpr (observes<observer, event_type>) {
+    try {
+      observer_.on_event(config_.name.view(), make());
+    } catch (...) {  // an observer's trouble is not the pool's
+    }
+  }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
+  if (std::exchange(a.breaker_changed, false)) tell([&] { return breaker_event{a.breaker_from, a.breaker_to}; });
+  if (std::exchange(a.state_changed, false)) tell([&] { return state_event{a.state_from, a.state_to, a.state_why}; });
+  if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
+  if (std::exchange(a.leak_returned, false)) tell([&] { return leak_event{leak_event::kind::returned, a.leak, {}}; });
+}
+
+/// An operation on a connection took too long.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::report_overrun(entry& e) noexcept {
+  if (e.reason == close_reason::invalid) {
+    tell([&] { return health_failed_event{e.id, cause_of(e), e.server()}; });
+  }
+  report_unserved(e, e.server(), cause_of(e));
+}
+
+/// As a failed connect, if the core counted it as one.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::report_unserved(entry& e, std::string_view server, std::string_view cause) noexcept {
+  lost_connection lost(*this, e, server, cause);
+  {
+    const lock_type lock(mutex_);
+    lost.record_locked(e, precise_now<Traits>());
+  }
+  lost.tell();
+}
+
+/// Why a connection is destroyed. Empty where its reason says it all.
+template <class Connection, class Traits>
+std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcept {
+  switch (e.reason) {
+    case close_reason::invalid: return e.overran ? std::string_view("no answer within the validation timeout") : e.cause();
+    case close_reason::reset_failed: return e.overran ? std::string_view("no answer within the reset timeout") : e.cause();
+    case close_reason::broken: return e.cause();
+    case close_reason::outdated:
+      return e.cause().empty() ? std::string_view("another connection found that the servers changed") : e.cause();
+    default: return {};
+  }
+}
+
+// --- errors -----------------------------------------------------------------------------------------------------------
+
+/// At the end of an event, with the lock held and the stash closed: how the pool is when a caller fails.
+template <class Connection, class Traits>
+[[gnu::noinline]] void pool_impl<Connection, Traits>::explain_failures(pool_actions& a) noexcept {
+  a.explain = false;
+  failure_snapshot& out = a.snapshot.emplace();
+  const tick now = precise_now<Traits>();
+  out.at = now;
+  out.pool = config_.name;
+  out.gauges = core_.gauges();
+  out.held = core_.holders(out.holders, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
+  if constexpr (can::tells_waiting) {
+    const auto& found = silence_.look(core_);
+    out.silent = found.silent;
+    out.longest_silence = found.longest;
+    if (found.silent > 0) out.silent_server.assign(found.server);
+    out.gauges.state = silence_.seen(out.gauges.state);
+  }
+  out.last_connect_error.assign(std::string_view(last_error_).substr(0, out.last_connect_error.capacity()));
+  out.last_connect_error_age = now - last_error_at_;
+  if (last_error_.empty() && core_.failures_in_a_row() > 0) {
+    // Counted under this lock; which connection it was, and why, is known when the event is told.
+    out.last_connect_error.assign("a connection was lost before it served anybody");
+    out.last_connect_error_age = {};
+  }
+}
+
+/// To be called by what the user calls: inside a coroutine of the pool's the stack shows the event loop alone.
+template <class Connection, class Traits>
+inline std::unique_ptr<stack_trace> pool_impl<Connection, Traits>::capture() const noexcept {
+  if (!config_.track_stack_trace) return nullptr;
+  std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
+  if (out) out->capture();
+  return out;
+}
+
+// --- statistics -------------------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+pool_stats pool_impl<Connection, Traits>::stats() {
+  pool_stats out;
+  bool owed = false;
+  {
+    const lock_type lock(mutex_);
+    if (stash_.is_open()) collect_stash();  // what is stashed is idle, not leased
+    core_.snapshot(out);
+    owed = core_.has_pending_actions();
+    if constexpr (can::tells_waiting) {
+      const auto& found = silence_.look(core_);
+      out.silent = found.silent;
+      out.longest_silence = found.longest;
+      out.state = silence_.seen(out.state);
+    }
+  }
+  if (owed) reconcile();
+  return out;
+}
+
+template <class Connection, class Traits>
+pool_state pool_impl<Connection, Traits>::state() const noexcept {
+  const lock_type lock(mutex_);
+  if constexpr (can::tells_waiting) silence_.look(core_);
+  return silence_.seen(core_.state());
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif
