@@ -2,7 +2,8 @@
 # tidepool - perl check_reference.pl PROJECT_FOLDER: the pages that users read know what the headers have.
 #
 # Each field of `pool_config` and `postgres::options`, each value of both `errc`, of `failure_kind`, `close_reason` and `lease_end`, each
-# event and each member of `pool_stats` is named in a table of its page. Links between pages lead somewhere. README.md has 250 lines at most.
+# event and each member of `pool_stats` is named in a table of its page; the defaults of the first two are those of the headers. README.md
+# shows every member function of pool and lease, and has 250 lines at most. Links between pages lead somewhere.
 use strict;
 use warnings;
 
@@ -15,6 +16,12 @@ sub text_of {
   local $/;
   return scalar <$in>;
 }
+
+# --- headers ------------------------------------------------------------------------------------------------------------------------
+sub headers_of {
+  my ($folder) = @_;
+  return map { substr($_, length("$root/")) } glob "$root/$folder/*.hpp";
+}
 # What stands between the braces of a type, without comments; in whichever header of a folder it is.
 sub body_of {
   my ($folder, $head) = @_;
@@ -23,62 +30,109 @@ sub body_of {
   $found[0] =~ s{//.*}{}g;
   return $found[0];
 }
-sub headers_of {
-  my ($folder) = @_;
-  return map { substr($_, length("$root/")) } glob "$root/$folder/*.hpp";
-}
-# Names of an enumeration's values.
+# The names of an enumeration's values.
 sub values_of { return grep { !/_$/ } body_of(@_) =~ /\b([a-z]\w*)\s*(?:=\s*\d+\s*)?(?:,|$)/gm; }
-# Names of the public data members: what has no parentheses before its initializer.
-sub fields_of {
+# The public data members of a class with their initializers: what has no parentheses before that.
+sub members_of {
   my $body = body_of(@_);
   $body =~ s/^ *(?:private|protected):.*//ms;
-  $body =~ s/(\{(?:[^{}]|(?1))*\})(\s*;)?/ = {};/g;  # bodies of functions too
-  my @names;
+  $body =~ s/\)[^;{]*\K(\{(?:[^{}]|(?1))*\})/;/g;  # bodies of functions
+  my %members;
   for my $statement (split(/;/, $body)) {
     $statement =~ s/^\s*public://;
-    $statement =~ s/<[^=]*>/ /g;
-    $statement =~ s/=.*//s;
-    push @names, $1 if $statement !~ /\(|^\s*(?:using|static|friend)\b/ && $statement =~ /[\w>\]]\s+(\w+)\s*$/;
+    my ($what, $value) = $statement =~ /^(.*?)(?:=(.*)|(\{.*))?$/s;
+    $value = '{}' unless defined $value;
+    $what =~ s/<.*>/ /s;
+    next if $what =~ /\(|^\s*(?:using|static|friend)\b/ || $what !~ /[\w>\]]\s+(\w+)\s*$/;
+    $members{$1} = $value;
   }
-  return @names;
+  return %members;
 }
-# What the tables below a heading (to the next one of its level) have between backticks, and what of that is in a first column.
-sub named_in {
+sub fields_of { my %members = members_of(@_); return sort keys %members; }
+# An initializer as tables say it; undefined for what they may say in their own words.
+sub in_words {
+  my ($value) = @_;
+  $value =~ s/^\s+|\s+$//g;
+  return undef if $value eq '' || $value eq '{}';
+  return "$1 s" if $value =~ /^std::chrono::seconds\((\d+)\)$/;
+  return "$1 ms" if $value =~ /^std::chrono::milliseconds\((\d+)\)$/;
+  return 'on' if $value eq 'true';
+  return 'off' if $value eq 'false';
+  return '1 MiB' if $value =~ /^std::size_t\{1\} << 20U?$/;
+  return $1 if $value =~ /^\w+::(\w+)$/;
+  return $value;
+}
+
+# --- tables -------------------------------------------------------------------------------------------------------------------------
+# The rows of all tables below a heading, to the next one of its level.
+sub rows_of {
   my ($page, $heading) = @_;
   text_of($page) =~ /^(#+) \Q$heading\E\n(.*?)(?=^\g1 |\z)/ms or die "$page: no chapter \"$heading\"\n";
-  my %named;
-  for my $row (grep { /^ *\|/ } split(/\n/, $2)) { $named{$_} = 1 for map { /(\w+)/g } $row =~ /`([^`]*)`/g; }
-  return \%named;
+  return grep { /^ *\|/ } split(/\n/, $2);
 }
 sub expect {
   my ($page, $heading, $what, @names) = @_;
   push @wrong, "$what: only " . scalar(@names) . " found in the header" if @names < 5;
-  my $named = named_in($page, $heading);
+  my %named;
+  for my $row (rows_of($page, $heading)) { $named{$_} = 1 for map { /(\w+)/g } $row =~ /`([^`]*)`/g; }
   for my $name (@names) {
     ++$looked;
-    push @wrong, "$page, \"$heading\": nothing of $what $name" unless $named->{$name};
+    push @wrong, "$page, \"$heading\": nothing of $what $name" unless $named{$name};
+  }
+}
+sub expect_defaults {
+  my ($page, $heading, $what, %members) = @_;
+  expect($page, $heading, $what, sort keys %members);
+  for my $row (rows_of($page, $heading)) {
+    my (undef, $names, $defaults) = split(/\s*\|\s*/, $row);
+    my @names = $names =~ /`(\w+)`/g;
+    my @defaults = split(m{ / }, $defaults);
+    next if !@names || @names != @defaults || grep { !exists $members{$_} } @names;
+    for my $i (0 .. $#names) {
+      my $said = $defaults[$i];
+      $said =~ s/`//g;
+      $said = {true => 'on', false => 'off'}->{$said} || $said;
+      my $meant = in_words($members{$names[$i]});
+      ++$looked;
+      push @wrong, "$page, \"$heading\": $names[$i] is $meant by default" if defined $meant && $said ne $meant;
+    }
   }
 }
 
 my $include = 'include/tidepool';
-expect("$include/README.md", 'Options', 'pool_config', fields_of($include, 'struct pool_config'));
+my $driver = "$include/postgres";
+expect_defaults("$include/README.md", 'Options', 'pool_config', members_of($include, 'struct pool_config'));
 expect("$include/README.md", 'Errors', 'errc', values_of($include, 'enum class errc'));
+expect("$include/README.md", 'What the pool does by itself', 'failure_kind', values_of($include, 'enum class failure_kind'));
 expect("$include/README.md", 'Figures', 'pool_stats', grep { $_ ne 'closed_by_reason' } fields_of($include, 'struct pool_stats'));
 expect("$include/README.md", 'Events', 'events', map { text_of($_) =~ /^struct (\w+_event)\b/gm } headers_of($include));
 expect("$include/README.md", 'Events', 'close_reason', values_of($include, 'enum class close_reason'));
-expect("$include/README.md", 'What the pool does by itself', 'failure_kind', values_of($include, 'enum class failure_kind'));
 expect("$include/README.md", 'A connection type of your own', 'lease_end', values_of($include, 'enum class lease_end'));
-expect("$include/postgres/README.md", 'Options', 'options', fields_of("$include/postgres", 'class options'));
-expect("$include/postgres/README.md", 'Errors', 'postgres::errc', values_of("$include/postgres", 'enum class errc'));
+expect_defaults("$driver/README.md", 'Options', 'options', members_of($driver, 'class options'));
+expect("$driver/README.md", 'Errors', 'postgres::errc', values_of($driver, 'enum class errc'));
 
-# --- links ------------------------------------------------------------------------------------------------------------------------
+# --- all members on one screen ------------------------------------------------------------------------------------------------------
+text_of('README.md') =~ /^## All members on one screen\n\n```cpp\n(.*?)^```/ms or die "README.md: no chapter of all members\n";
+my $screen = $1;
+for my $header ("$include/basic_pool.hpp", "$include/lease.hpp") {
+  my ($public) = text_of($header) =~ /^ public:\n(.*?)^ private:/ms or die "$header: no public part\n";
+  my @names = $public =~ /^  (?:\w[\w:<>&]* )+(\w+)\(/gm;
+  push @wrong, "$header: only " . scalar(@names) . " members found" if @names < 5;
+  for my $name (@names) {
+    ++$looked;
+    push @wrong, "README.md: not all members: $name() of $header" unless $screen =~ /\b$name\b/;
+  }
+}
+
+# --- links --------------------------------------------------------------------------------------------------------------------------
 my %anchors;
 sub anchors_of {
   my ($page) = @_;
-  return $anchors{$page} ||= { map { my $a = lc; $a =~ s/[`*]//g; $a =~ s/[^\w -]//g; $a =~ s/ /-/g; ($a => 1) } text_of($page) =~ /^#+ (.*)$/gm };
+  return $anchors{$page} ||= {
+    map { my $anchor = lc; $anchor =~ s/[^\w -]//g; $anchor =~ s/ /-/g; ($anchor => 1) } text_of($page) =~ /^#+ (.*)$/gm
+  };
 }
-for my $page ('README.md', "$include/README.md", "$include/postgres/README.md", "$include/testing/README.md", 'examples/README.md',
+for my $page ('README.md', "$include/README.md", "$driver/README.md", "$include/testing/README.md", 'examples/README.md',
               'benchmarks/README.md', 'tests/README.md') {
   my $text = text_of($page);
   $text =~ s/^ *```.*?^ *```//gms;
@@ -101,4 +155,4 @@ push @wrong, "README.md has $lines lines" if $lines > 250;
 
 print "$_\n" for @wrong;
 exit 1 if @wrong;
-print "$looked names and links\n";
+print "$looked names, defaults and links\n";
