@@ -10,10 +10,10 @@
 
 namespace tidepool_tests {
 
-/// Waits for their end, a minute at most.
+/// Waits for their end, three minutes at most.
 inline bool side_threads_end() {
   const auto running = [] { return tidepool::postgres::detail::side_threads_running().load(); };
-  for (int i = 0; i < 6000 && running() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 18'000 && running() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   return running() == 0;
 }
 
