@@ -215,7 +215,7 @@ std::vector<fault> faults_of(const std::vector<std::string>& honest, int number,
   const bool login = number == 0;
   const bool answers_follow = of != nullptr && of->run == independent;
   // libpq forgets to free results that a Sync cuts off, and what it had when one of three messages comes at the wrong time.
-  const bool leaks_at_sync = sanitized && of != nullptr && (of->run == independent || of->run == atomic);
+  const bool leaks_at_sync = sanitized && of != nullptr && (of->run == independent || of->run == atomic || of->run == prepare);
   std::vector<fault> out;
   const auto n = honest.size();
   const bool whole = n > 0 && honest.back()[0] == 'Z';

@@ -255,7 +255,10 @@ class scripted_server {
         if (on.skip) break;
         bind(on, said);
         break;
-      case 'D': break;  // rows are described with their execution
+      case 'D':
+        // Rows are described with their execution; a prepared statement takes nothing.
+        if (!on.skip && said[0] == 'S') on.out += protocol_message('t', std::string(2, '\0')) + protocol_message('n', "");
+        break;
       case 'E':
         if (on.skip) break;
         on.executed = true;

@@ -22,6 +22,8 @@ enum class pipeline_mode {
   independent  ///< each statement by itself
 };
 
+class statement;
+
 namespace detail {
 
 struct pipeline_entry {
@@ -31,8 +33,13 @@ struct pipeline_entry {
   std::exception_ptr failure;
   bool sent = false;     ///< it may have reached the server
   bool settled = false;  ///< its Sync was answered: what it got is final
+
+  bool executes() const { return what.kind() == request::verb::parameters; }
+  transaction_end ends() const { return executes() ? transaction_end_of(what.sql()) : transaction_end::none; }
 };
 using pipeline_entry_ptr = std::shared_ptr<pipeline_entry>;
+
+asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit);
 
 }  // namespace detail
 
@@ -91,6 +98,7 @@ class pipeline {
   asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), limit.limit()); }
 
  private:
+  friend asio::awaitable<statement> detail::prepare(detail::session_ptr s, std::string sql, duration limit);
   using entries = std::vector<detail::pipeline_entry_ptr>;
 
   static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit) {
@@ -202,16 +210,18 @@ class pipeline {
 
   /// Tells each statement that has no answer yet what became of it, and returns what `run()` throws.
   static error give_up(pipeline_mode mode, const entries& all, const progress& how, const std::exception_ptr& first, const error& lost) {
+    bool executes = false;
     bool ended = false;
     for (const auto& entry : all) {
-      ended = ended || (entry->sent && detail::transaction_end_of(entry->what.sql()) == detail::transaction_end::commit);
+      executes = executes || entry->executes();
+      ended = ended || (entry->sent && entry->ends() == detail::transaction_end::commit);
     }
     const bool commits = how.commits || ended;
     const std::string why = lost.message().empty() ? std::string(lost.explanation()) : "the connection was lost";
     const error unknown(errc::outcome_unknown, why + " before the pipeline was answered: done or not, nobody knows", lost.diagnosis());
     const bool failed = mode == pipeline_mode::atomic && first;
     // Of an atomic pipeline nothing is done before its end has reached the server: its Sync, or a COMMIT of its own just before that.
-    const bool nothing = !commits || (mode == pipeline_mode::atomic && !how.may_end && !ended);
+    const bool nothing = !executes || !commits || (mode == pipeline_mode::atomic && !how.may_end && !ended);
     bool open = false;
     for (const auto& entry : all) {
       if (entry->settled || entry->failure) continue;
@@ -224,7 +234,7 @@ class pipeline {
   /// What stands before the end of a transaction would be done although something behind it fails.
   static void refuse_early_end(const entries& all) {
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
-      if (detail::transaction_end_of(all[i]->what.sql()) == detail::transaction_end::none) continue;
+      if (all[i]->ends() == detail::transaction_end::none) continue;
       throw error(errc::bad_usage, "statement " + std::to_string(i + 1) +
                                        " of an atomic pipeline ends the transaction, and is not its last: nothing was sent; use two "
                                        "pipelines, or pipeline_mode::independent");

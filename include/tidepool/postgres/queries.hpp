@@ -63,14 +63,17 @@ class queries {
   asio::awaitable<result> exec(within limit, std::string_view sql, const Args&... args) {
     return detail::execute(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
   }
-  /// The same for a statement prepared on this connection.
+  /// The same for a statement prepared on this connection. A value that is sent in binary form (bytes) where the statement takes another
+  /// type is `errc::bad_parameter`, before anything is sent.
   template <encodable... Args>
   asio::awaitable<result> exec(const statement& prepared, const Args&... args) {
+    detail::check_types(prepared, args...);
     return detail::perform(self().session(), detail::request::prepared(prepared.name(), args...));
   }
 
   template <encodable... Args>
   asio::awaitable<result> exec(within limit, const statement& prepared, const Args&... args) {
+    detail::check_types(prepared, args...);
     return detail::perform(self().session(), bounded(limit, detail::request::prepared(prepared.name(), args...)));
   }
 

@@ -17,20 +17,25 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "../version.hpp"
 #include "detail/perform.hpp"
+#include "pipeline.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// Names a statement that one connection has prepared. It lives as long as that connection, or until `reset_level::full`.
 class statement {
  public:
-  explicit statement(std::string name) : name_(std::move(name)) {}
+  explicit statement(std::string name, std::vector<Oid> types = {}) : name_(std::move(name)), types_(std::move(types)) {}
   std::string_view name() const noexcept { return name_; }
+  /// The types the server has found for `$1`, `$2`, ..., by their OIDs; empty where nobody has asked for them.
+  const std::vector<Oid>& types() const noexcept { return types_; }
 
  private:
   std::string name_;
+  std::vector<Oid> types_;
 };
 
 namespace detail {
@@ -228,6 +233,7 @@ inline asio::awaitable<result> execute(session_ptr s, request what) {
 
 /// By hand, under a name of its own: the same text may be prepared twice. With the text's hash in it, what runs under this name is this
 /// text.
+/// The types of its parameters are asked for in the same round trip.
 inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit) {
   if (!may_name(*s)) {
     throw error(
@@ -237,11 +243,48 @@ inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, durati
         "options.session_pooler");
   }
   const statement_id id(sql, {}, {}, {});
-  statement made(std::string(id.text().data()) + "_" + std::to_string(++s->statements_named));
-  auto what = request::prepare(made.name(), sql);
-  what.limit = limit;
-  co_await perform(s, std::move(what));
-  co_return made;
+  std::string name = std::string(id.text().data()) + "_" + std::to_string(++s->statements_named);
+  pipeline::entries both;
+  both.push_back(std::make_shared<pipeline_entry>(request::prepare(name, sql)));
+  both.push_back(std::make_shared<pipeline_entry>(request::describe(name)));
+  const auto told = both.back();
+  co_await pipeline::run(std::move(s), pipeline_mode::atomic, std::move(both), limit);
+  const PGresult* const parameters = told->got->native();
+  std::vector<Oid> types(static_cast<std::size_t>(PQnparams(parameters)));
+  for (std::size_t i = 0; i < types.size(); ++i) types[i] = PQparamtype(parameters, static_cast<int>(i));
+  co_return statement(std::move(name), std::move(types));
+}
+
+/// Whether values of two types are sent in the same binary form: texts, and what is an OID.
+inline bool same_binary_form(Oid given, Oid taken) noexcept {
+  const auto in = [](Oid type, auto... all) { return ((type == static_cast<Oid>(all)) || ...); };
+  const auto text = [&](Oid type) { return in(type, 19, 25, 114, 142, 1042, 1043); };
+  const auto number = [&](Oid type) { return in(type, 23, 24, 26, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096); };
+  return given == taken || (text(given) && text(taken)) || (number(given) && number(taken));
+}
+
+/// A value in binary form is taken for what the statement has in its place: the bytes of a bytea for an int4. What is sent as text is
+/// parsed, or refused, by the server; and of types of users an OID does not say what they are.
+template <class T>
+void check_type(const std::vector<Oid>& wanted, std::size_t at, const T& value) {
+  using C = codec_for<T>;
+  if constexpr (codec_binary<C>() && codec_oid<C>() != 0) {
+    constexpr Oid given = codec_oid<C>();
+    if (at >= wanted.size() || is_null(value)) return;
+    const Oid taken = wanted[at];
+    if (given >= type_oid::first_of_users || taken >= type_oid::first_of_users || same_binary_form(given, taken)) return;
+    const std::string place = "$" + std::to_string(at + 1);
+    throw error(errc::bad_parameter, "parameter " + place + " is of type " + type_name(given) + ", and the prepared statement takes " +
+                                         type_name(taken) + " there: give it that, or prepare it with " + place + "::" + type_name(given));
+  }
+}
+/// Nothing at run time where no value is sent in binary form.
+template <class... Args>
+void check_types(const statement& prepared, const Args&... args) {
+  if constexpr ((codec_binary<codec_for<Args>>() || ...)) {
+    std::size_t at = 0;
+    (check_type(prepared.types(), at++, args), ...);
+  }
 }
 
 }  // namespace detail

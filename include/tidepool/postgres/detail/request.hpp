@@ -24,7 +24,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 class request {
  public:
-  enum class verb { simple, parameters, prepare, prepared, close };
+  enum class verb { simple, parameters, prepare, describe, prepared, close };
 
   /// Many statements in one text, without parameters.
   static request simple(std::string_view sql) { return request(verb::simple, sql, {}); }
@@ -39,6 +39,8 @@ class request {
     made.types_ = std::move(types);
     return made;
   }
+  /// Asks what a prepared statement takes and gives.
+  static request describe(std::string_view name) { return request(verb::describe, {}, name); }
   template <class... Args>
   static request prepared(std::string_view name, const Args&... args) {
     request made(verb::prepared, {}, name);
@@ -88,6 +90,7 @@ class request {
       case verb::simple: return PQsendQuery(connection, arena_.c_str()) == 1;
       case verb::prepare:
         return PQsendPrepare(connection, name_.c_str(), arena_.c_str(), static_cast<int>(types_.size()), types_.data()) == 1;
+      case verb::describe: return PQsendDescribePrepared(connection, name_.c_str()) == 1;
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
       case verb::close: return PQsendClosePrepared(connection, name_.c_str()) == 1;
 #endif
