@@ -304,7 +304,26 @@ TEST_CASE(
     "given a connection that has to be writable, when its server was silent for long, then it is asked for its role before anything else",
     "[postgres][server][field-L3]") {
   NEEDS_SERVER();
-  auto task = [](bool demoted) -> asio::awaitable<std::optional<pg::error>> {
+  using body = asio::awaitable<void> (*)(pg::connection&);
+  const std::vector<std::pair<const char*, body>> verbs = {
+      {"exec", [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec("select 1"); }},
+      {"stream",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto rows = co_await c.stream<int>("select 1");
+         for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
+       }},
+      {"copy out",
+       [](pg::connection& c) -> asio::awaitable<void> {
+         auto out = co_await c.copy_out("copy (select 1) to stdout");
+         for (auto row = co_await out.next(); row; row = co_await out.next()) continue;
+       }},
+      {"prepare", [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.prepare("select 1"); }},
+      {"pipeline", [](pg::connection& c) -> asio::awaitable<void> {
+         auto batch = c.pipeline(pg::pipeline_mode::independent);
+         batch.exec("select 1");
+         co_await batch.run();
+       }}};
+  auto task = [](bool demoted, body next) -> asio::awaitable<std::optional<pg::error>> {
     pg::options settings(server() + " target_session_attrs=read-write");
     settings.response_timeout = 50ms;
     settings.cancel_timeout = 20s;
@@ -318,17 +337,20 @@ TEST_CASE(
       co_await c.reset();
       must(c.usable() && c.after_lease() == lease_end::clean, "asked at the end of the lease");
       (void)co_await error_of(c.exec("select pg_sleep(60)"));
-      const auto one = co_await c.one<int>("select 1");
-      must(one == 1 && c.usable(), "asked before the next statement");
+      co_await next(c);
+      must(c.usable(), "asked before the next statement");
       co_return std::nullopt;
     }
-    co_return co_await error_of(c.exec("select 1"));
+    co_return co_await error_of(next(c));
   };
-  CHECK_FALSE(run(task(false)));
-  const auto failure = run(task(true));
-  REQUIRE(failure);
-  CHECK(failure->connection_lost());
-  CHECK(std::string(failure->what()).find("target_session_attrs") != std::string::npos);
+  for (const auto& [name, verb] : verbs) {
+    INFO(name);
+    CHECK_FALSE(run(task(false, verb)));
+    const auto failure = run(task(true, verb));
+    REQUIRE(failure);
+    CHECK(failure->connection_lost());
+    CHECK(std::string(failure->what()).find("target_session_attrs") != std::string::npos);
+  }
 }
 
 TEST_CASE("given leases whose server is silent, when others ask, then state, errors and leak reports say so and blame no holder",

@@ -250,6 +250,7 @@ inline void require_copy_text(std::string_view sql, ExecStatusType wanted) {
 template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
   require_copy_text(what.sql(), wanted);
+  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
   auto running = std::make_unique<operation>(*s);
   put_request(*s, *running, what);
   const int unsent = PQflush(s->pg());

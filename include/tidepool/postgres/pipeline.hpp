@@ -105,6 +105,7 @@ class pipeline {
     if (all.empty()) co_return;
     for (const auto& entry : all) detail::refuse_copy_text(entry->what.sql());
     if (mode == pipeline_mode::atomic) refuse_early_end(all);
+    if (detail::is_to_be_asked(*s)) co_await detail::ask_after_silence(s);
     std::exception_ptr first;
     std::exception_ptr aborted;
     std::optional<error> lost;

@@ -102,6 +102,7 @@ inline constexpr int stream_chunk = 128;
 template <class T>
 asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
   refuse_copy_text(what.sql());
+  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
   auto running = std::make_unique<operation>(*s);
   put_request(*s, *running, what);
 #ifdef LIBPQ_HAS_CHUNK_MODE

@@ -215,7 +215,11 @@ inline void put_request(session& s, operation& running, const request& what) {
 /// See setup.hpp.
 inline asio::awaitable<void> ask_role(session_ptr s);
 
-/// A server that was silent for long may have been replaced meanwhile: it is asked for its kind before it is given more to do.
+/// A server that was silent for long may have been replaced meanwhile: it is asked for its kind before it is given more to do. Before every
+/// operation of a caller's.
+inline bool is_to_be_asked(const session& s) noexcept {
+  return s.limits.was_silent() && !s.busy && PQtransactionStatus(s.pg()) != PQTRANS_INERROR;
+}
 inline asio::awaitable<void> ask_after_silence(session_ptr s) {
   if (!s->limits.take_long_silence()) co_return;
   co_await ask_role(s);
@@ -227,7 +231,7 @@ inline asio::awaitable<void> ask_after_silence(session_ptr s) {
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(what.sql());
-  if (s->limits.was_silent() && !s->busy && PQtransactionStatus(s->pg()) != PQTRANS_INERROR) co_await ask_after_silence(s);
+  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
   operation running(*s, when);
   if (what.limit != no_limit) s->limits.all_within(what.limit);
   put_request(*s, running, what);
