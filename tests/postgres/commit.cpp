@@ -219,11 +219,11 @@ TEST_CASE("given a read-only transaction, when it is over, then a refused write 
       const auto failure = co_await error_of(std::move(operation));
       must(failure.is("25006"), "refused");
       must(!c.session()->reads_only, "after an error");
-      must(!c.session()->role_doubted && c.usable(), "the caller's own transaction says nothing of the server");
+      must(!c.session()->role_unconfirmed && c.usable(), "the caller's own transaction says nothing of the server");
     }
     co_await c.script("set default_transaction_read_only = on");
     const auto failure = co_await error_of(c.exec("insert into commit_rows values (1)"));
-    must(failure.is("25006") && c.session()->role_doubted, "a refused write of a server that has to take them");
+    must(failure.is("25006") && c.session()->role_unconfirmed, "a refused write of a server that has to take them");
   };
   CHECK_NOTHROW(run(task()));
 }

@@ -165,7 +165,7 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
   settings.address_timeout = 300ms;
   auto task = [&]() -> asio::awaitable<int> {
     const auto shared = std::make_shared<const pg::options>(settings);
-    const auto bad = std::make_shared<pg::detail::dial_memory>();
+    const auto bad = std::make_shared<pg::detail::address_memory>();
     const asio::any_io_executor here = co_await asio::this_coro::executor;
     auto first = co_await pg::connection::connect(here, shared, bad);
     // What failed is tried last from now on.
@@ -180,12 +180,12 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
 TEST_CASE("given servers to share the load, when connects are many, then each is first at times, and one that was not found last",
           "[postgres][connect]") {
   const pg::options settings("host=a,b,c,d user=u dbname=d load_balance_hosts=random");
-  pg::detail::dial_memory memory;
-  using mark = pg::detail::dial_memory::mark;
+  pg::detail::address_memory memory;
+  using mark = pg::detail::address_memory::mark;
   memory.remember(pg::detail::lookup_key(settings.endpoints()[2]), mark::failed, 1h);
   std::map<std::string, int> first;
   for (int i = 0; i < 300; ++i) {
-    const auto order = pg::detail::dial_order(settings, memory);
+    const auto order = pg::detail::host_order(settings, memory);
     REQUIRE(order.size() == 4);
     ++first[order.front().host];
     CHECK(order.back().host == "c");
@@ -194,7 +194,7 @@ TEST_CASE("given servers to share the load, when connects are many, then each is
   CHECK(first["b"] > 30);
   CHECK(first["d"] > 30);
   const pg::options in_order("host=a,b,c,d user=u dbname=d");
-  CHECK(pg::detail::dial_order(in_order, memory).front().host == "a");
+  CHECK(pg::detail::host_order(in_order, memory).front().host == "a");
   memory.remember("here", mark::failed, -1s);  // long ago
   CHECK(memory.recall("here") == mark::good);
 }
@@ -231,9 +231,9 @@ TEST_CASE("given no sslmode, when a server is not on this machine, then TLS is r
           "[postgres][connect]") {
   const auto sslmode = [](const std::string& conninfo, const std::string& address) {
     const auto settings = std::make_shared<const pg::options>(conninfo);
-    const auto plan = run(pg::detail::dial_plan::make(settings, ""));
+    const auto login = run(pg::detail::login_parameters::make(settings, ""));
     std::string said = "unset";
-    for (const auto& [name, value] : plan.parameters(settings->endpoints()[0], address)) {
+    for (const auto& [name, value] : login.parameters(settings->endpoints()[0], address)) {
       if (std::string(name) == "sslmode") said = value;
     }
     return said;
@@ -457,7 +457,7 @@ TEST_CASE("given a login that costs absurdly many iterations, when connecting, t
     if (*longest > 250ms) throw std::runtime_error("the loop stood still for " + std::to_string(longest->count()) + " ms");
   };
   CHECK_NOTHROW(run(task()));
-  CHECK(pg::detail::stray_logins().load() == 1);
+  CHECK(pg::detail::abandoned_logins().load() == 1);
 
   // Cancelled, and with the context gone, it is no different.
   fake_server less_greedy(costly_login(iterations_of(2s)), true);
@@ -478,16 +478,16 @@ TEST_CASE("given a login that costs absurdly many iterations, when connecting, t
     asio::co_spawn(context, pg::connection::connect(less_greedy.conninfo() + " password=x"), asio::detached);
     context.run_for(100ms);
   }
-  CHECK(pg::detail::stray_logins().load() == 3);
+  CHECK(pg::detail::abandoned_logins().load() == 3);
   // There is an end to what a hostile server can have computed at once.
-  pg::detail::stray_logins() += 1;
+  pg::detail::abandoned_logins() += 1;
   const auto enough = refused(greedy.conninfo() + " password=x");
   INFO(enough.what());
   CHECK(enough.kind() == tidepool::failure_kind::transient);
   CHECK(std::string(enough.what()).find("too many") != std::string::npos);
-  pg::detail::stray_logins() -= 1;
+  pg::detail::abandoned_logins() -= 1;
   CHECK(side_threads_end());
-  CHECK(pg::detail::stray_logins().load() == 0);
+  CHECK(pg::detail::abandoned_logins().load() == 0);
 }
 
 TEST_CASE("given no such database, when connecting, then it is permanent", "[postgres][connect][server]") {
@@ -703,11 +703,11 @@ TEST_CASE("given an encoding whose characters hide commas and braces, when a ses
 
 TEST_CASE("given TLS that is refused, when only our default asks for it, then the error says so", "[postgres][connect][field-U10]") {
   const auto settings = std::make_shared<const pg::options>("host=db");
-  const auto plan = run(pg::detail::dial_plan::make(settings, ""));
-  CHECK(plan.tls_advice("192.0.2.1").find("sslmode") != std::string::npos);
-  CHECK(plan.tls_advice("127.0.0.1").empty());
+  const auto login = run(pg::detail::login_parameters::make(settings, ""));
+  CHECK(login.tls_advice("192.0.2.1").find("sslmode") != std::string::npos);
+  CHECK(login.tls_advice("127.0.0.1").empty());
   const auto named = std::make_shared<const pg::options>("host=db sslmode=require");
-  CHECK(run(pg::detail::dial_plan::make(named, "")).tls_advice("192.0.2.1").empty());
+  CHECK(run(pg::detail::login_parameters::make(named, "")).tls_advice("192.0.2.1").empty());
 }
 
 TEST_CASE("given a connect that is cancelled at any moment, when it ends, then nothing is left open", "[postgres][connect][server]") {

@@ -311,7 +311,7 @@ TEST_CASE("given a connection of one context, when it is used from threads of an
   std::thread::id here;
   auto user = [&]() -> asio::awaitable<void> {
     auto shared = std::make_shared<const pg::options>(server());
-    auto bad = std::make_shared<pg::detail::dial_memory>();
+    auto bad = std::make_shared<pg::detail::address_memory>();
     auto c = co_await pg::connection::connect(home.get_executor(), shared, bad);
     for (int i = 0; i < 50; ++i) {
       sum += co_await c.one<int>("select 1");

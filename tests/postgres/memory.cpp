@@ -80,7 +80,7 @@ TEST_CASE("given no memory for a notification, when it is read, then the session
 }
 
 TEST_CASE("given no memory in the middle of asking for a name, when it is asked for again, then it is looked up", "[postgres][field-R03]") {
-  const auto desk = std::make_shared<pg::detail::lookup_desk>();
+  const auto resolver = std::make_shared<pg::detail::host_resolver>();
   const auto gate = std::make_shared<tidepool::detail::gate>();
   int failed = 0;
   for (int round = 0; round < 40; ++round) {
@@ -88,16 +88,16 @@ TEST_CASE("given no memory in the middle of asking for a name, when it is asked 
     for (long left = 0; left < 8; ++left) {
       try {
         const short_of_memory now(left);
-        (void)desk->ask(name, gate);
+        (void)resolver->ask(name, gate);
         break;
       } catch (const std::bad_alloc&) {
         ++failed;
       }
     }
-    const auto entry = desk->ask(name, gate);
+    const auto entry = resolver->ask(name, gate);
     const stopwatch time;
-    while (!desk->look(entry).done && time.seconds() < 10) std::this_thread::sleep_for(1ms);
-    const auto found = desk->look(entry);
+    while (!resolver->look(entry).done && time.seconds() < 10) std::this_thread::sleep_for(1ms);
+    const auto found = resolver->look(entry);
     CHECK(found.addresses == std::vector<std::string>{name});
     if (!found.done) break;
   }
@@ -106,10 +106,10 @@ TEST_CASE("given no memory in the middle of asking for a name, when it is asked 
 
 TEST_CASE("given cancel requests that wait, when the threads find no memory, then they are dropped and those who wait are told",
           "[postgres][field-L12]") {
-  using pg::detail::cancel_desk;
+  using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
-  auto& desk = cancel_desk::instance();
-  REQUIRE(desk.threads() == 0);
+  auto& dispatcher = cancel_dispatcher::instance();
+  REQUIRE(dispatcher.threads() == 0);
   std::atomic<bool> let_go{false};
   std::atomic<std::size_t> told{0};
   const auto until = pg::detail::clock::now() + 50s;
@@ -119,27 +119,27 @@ TEST_CASE("given cancel requests that wait, when the threads find no memory, the
     return true;
   };
   const auto hear = [&](bool) { ++told; };
-  for (std::size_t i = 0; i < cancel_desk::most_threads; ++i) {
-    CHECK(desk.submit(std::make_shared<cancel_job>("server " + std::to_string(i), until, starve, hear)));
+  for (std::size_t i = 0; i < cancel_dispatcher::most_threads; ++i) {
+    CHECK(dispatcher.submit(std::make_shared<cancel_job>("server " + std::to_string(i), until, starve, hear)));
   }
   for (int i = 0; i < 5; ++i)
-    CHECK(desk.submit(std::make_shared<cancel_job>(
+    CHECK(dispatcher.submit(std::make_shared<cancel_job>(
         "one more", until, [] { return true; }, hear)));
-  CHECK(desk.waiting() == 5);
+  CHECK(dispatcher.waiting() == 5);
   let_go = true;
   const stopwatch time;
-  while ((desk.threads() > 0 || told < cancel_desk::most_threads + 5) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
-  CHECK(told == cancel_desk::most_threads + 5);
-  CHECK(desk.waiting() == 0);
-  CHECK(desk.threads() == 0);
+  while ((dispatcher.threads() > 0 || told < cancel_dispatcher::most_threads + 5) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(told == cancel_dispatcher::most_threads + 5);
+  CHECK(dispatcher.waiting() == 0);
+  CHECK(dispatcher.threads() == 0);
 }
 
-TEST_CASE("given a desk full of cancel requests whose time is over, when another one comes, then those who wait are told",
+TEST_CASE("given a dispatcher full of cancel requests whose time is over, when another one comes, then those who wait are told",
           "[postgres][field-L12]") {
-  using pg::detail::cancel_desk;
+  using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
-  auto& desk = cancel_desk::instance();
-  REQUIRE(desk.threads() == 0);
+  auto& dispatcher = cancel_dispatcher::instance();
+  REQUIRE(dispatcher.threads() == 0);
   std::atomic<bool> let_go{false};
   std::atomic<std::size_t> told{0};
   std::size_t told_at_once = 0;
@@ -149,19 +149,19 @@ TEST_CASE("given a desk full of cancel requests whose time is over, when another
   };
   const auto now = pg::detail::clock::now();
   const auto hear = [&](bool) { ++told; };
-  for (std::size_t i = 0; i < cancel_desk::most_of_a_server; ++i) {
-    CHECK(desk.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
+  for (std::size_t i = 0; i < cancel_dispatcher::most_per_server; ++i) {
+    CHECK(dispatcher.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
   }
-  for (std::size_t i = 0; i < cancel_desk::most_waiting; ++i) {
-    (void)desk.submit(std::make_shared<cancel_job>("silent", now, stuck, hear));
+  for (std::size_t i = 0; i < cancel_dispatcher::most_waiting; ++i) {
+    (void)dispatcher.submit(std::make_shared<cancel_job>("silent", now, stuck, hear));
   }
-  CHECK(desk.waiting() == cancel_desk::most_waiting);
-  CHECK(desk.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
+  CHECK(dispatcher.waiting() == cancel_dispatcher::most_waiting);
+  CHECK(dispatcher.submit(std::make_shared<cancel_job>("silent", now + 50s, stuck, hear)));
   told_at_once = told;
-  CHECK(desk.waiting() == 1);
+  CHECK(dispatcher.waiting() == 1);
   let_go = true;
   const stopwatch time;
-  while (desk.threads() > 0 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
-  CHECK(told_at_once == cancel_desk::most_waiting);
-  CHECK(told == cancel_desk::most_waiting + cancel_desk::most_of_a_server + 1);
+  while (dispatcher.threads() > 0 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  CHECK(told_at_once == cancel_dispatcher::most_waiting);
+  CHECK(told == cancel_dispatcher::most_waiting + cancel_dispatcher::most_per_server + 1);
 }

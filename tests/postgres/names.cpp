@@ -355,35 +355,35 @@ TEST_CASE("given a list of hosts that fail in different ways, when connecting, t
   CHECK(refused(pg::options(bouncer.conninfo())).kind() == failure_kind::server_full);
 }
 
-TEST_CASE("given standbys before the primary, when connecting again, then they are not dialled again", "[postgres][field-L12]") {
+TEST_CASE("given standbys before the primary, when connecting again, then they are not tried again", "[postgres][field-L12]") {
   fake_server standby(replica(), true, false);
   fake_server writable(primary(), true, false);
-  int greeted = 0;
+  int hook_calls = 0;
   pg::options settings(at(hosts_of(3), ports_of({&standby, &standby, &writable})) + " target_session_attrs=read-write");
   settings.on_connect = [&](pg::connection&) -> asio::awaitable<void> {
-    ++greeted;
+    ++hook_calls;
     co_return;
   };
   const pg::connector from(settings);
   auto task = [&]() -> asio::awaitable<void> {
     auto one = co_await connect_by(from);
-    const int dialled = standby.accepted();
-    must(dialled > 0, "asked once");
+    const int tried = standby.accepted();
+    must(tried > 0, "asked once");
     auto two = co_await connect_by(from);
-    must(standby.accepted() == dialled && writable.accepted() == 2, "known");
-    must(greeted == 2, "only what is taken is greeted");
+    must(standby.accepted() == tried && writable.accepted() == 2, "known");
+    must(hook_calls == 2, "on_connect runs only on the session that is kept");
   };
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given prefer-standby and no standby, when connecting, then each server is dialled once and the primary taken",
+TEST_CASE("given prefer-standby and no standby, when connecting, then each server is tried once and the primary taken",
           "[postgres][field-L12]") {
   fake_server writable(primary(), true, false);
   fake_server other(primary(), true, false);
-  int greeted = 0;
+  int hook_calls = 0;
   pg::options settings(at(hosts_of(2), ports_of({&writable, &other})) + " target_session_attrs=prefer-standby");
   settings.on_connect = [&](pg::connection&) -> asio::awaitable<void> {
-    ++greeted;
+    ++hook_calls;
     co_return;
   };
   auto task = [&]() -> asio::awaitable<void> {
@@ -392,7 +392,7 @@ TEST_CASE("given prefer-standby and no standby, when connecting, then each serve
   };
   CHECK_NOTHROW(run(task()));
   CHECK(writable.accepted() + other.accepted() == 2);
-  CHECK(greeted == 1);
+  CHECK(hook_calls == 1);
   fake_server replies(replica(), true, false);
   settings.set("port", ports_of({&writable, &replies}));
   auto rather = [&]() -> asio::awaitable<void> {

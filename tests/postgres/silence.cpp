@@ -246,7 +246,7 @@ TEST_CASE("given a crowd of statements, when all are cancelled at once, then a f
     co_await pause(50ms);
     for (auto& signal : signals) signal->emit(asio::cancellation_type::terminal);
     while (kept < crowd && !over) {
-      most = std::max(most, pg::detail::cancel_desk::instance().threads());
+      most = std::max(most, pg::detail::cancel_dispatcher::instance().threads());
       co_await pause(1ms);
     }
   };
@@ -255,12 +255,12 @@ TEST_CASE("given a crowd of statements, when all are cancelled at once, then a f
   context.run_for(hang);
   over = true;
   CHECK(kept == crowd);
-  CHECK(most <= pg::detail::cancel_desk::most_of_a_server);
+  CHECK(most <= pg::detail::cancel_dispatcher::most_per_server);
 }
 
 TEST_CASE("given requests to a server that holds its threads, when another server's come, then they do not wait for it",
           "[postgres][field-L12]") {
-  using pg::detail::cancel_desk;
+  using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
   std::atomic<bool> let_go{false};
   std::atomic<int> sent{0};
@@ -268,7 +268,7 @@ TEST_CASE("given requests to a server that holds its threads, when another serve
   std::atomic<std::size_t> begun{0};
   const auto now = pg::detail::clock::now();
   std::vector<std::shared_ptr<cancel_job>> stuck;
-  auto& desk = cancel_desk::instance();
+  auto& dispatcher = cancel_dispatcher::instance();
   for (int i = 0; i < 10; ++i) {
     stuck.push_back(std::make_shared<cancel_job>(
         "silent", now + 50s,
@@ -278,26 +278,26 @@ TEST_CASE("given requests to a server that holds its threads, when another serve
           return false;
         },
         [&](bool) { ++refused; }));
-    CHECK(desk.submit(stuck.back()));
+    CHECK(dispatcher.submit(stuck.back()));
   }
-  CHECK(desk.threads() == cancel_desk::most_of_a_server);
-  CHECK(desk.waiting() == 8);
+  CHECK(dispatcher.threads() == cancel_dispatcher::most_per_server);
+  CHECK(dispatcher.waiting() == 8);
   for (int i = 0; i < 5; ++i) {
-    CHECK(desk.submit(std::make_shared<cancel_job>(
+    CHECK(dispatcher.submit(std::make_shared<cancel_job>(
         "well", now + 50s, [] { return true; }, [&](bool taken) { sent += taken ? 1 : 0; })));
   }
   const stopwatch time;
-  while ((sent < 5 || begun < cancel_desk::most_of_a_server) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  while ((sent < 5 || begun < cancel_dispatcher::most_per_server) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
   CHECK(sent == 5);
   // Whoever gives up one that waits knows that it is never sent.
   CHECK(stuck.back()->give_up());
   CHECK(refused == 1);
   CHECK_FALSE(stuck.front()->give_up());
   let_go = true;
-  while ((desk.threads() > 0 || refused < 10) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
+  while ((dispatcher.threads() > 0 || refused < 10) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
   CHECK(refused == 10);
-  CHECK(desk.threads() == 0);
-  CHECK(desk.waiting() == 0);
+  CHECK(dispatcher.threads() == 0);
+  CHECK(dispatcher.waiting() == 0);
 }
 
 TEST_CASE(

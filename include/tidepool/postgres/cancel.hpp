@@ -2,7 +2,7 @@
 // tidepool - asking the server to stop a statement.
 //
 // libpq 17 and newer can do that asynchronously. The blocking call of older ones, and of a connection that is destroyed, which has no event
-// loop to cancel on, is made by a few threads (see cancel_desk), and nobody waits for it for longer than the limit: it can hang for
+// loop to cancel on, is made by a few threads (see cancel_dispatcher), and nobody waits for it for longer than the limit: it can hang for
 // minutes.
 #ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
@@ -24,10 +24,10 @@
 #include "../detail/driver/first_of.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
-#include "detail/cancel_desk.hpp"
-#include "detail/kill_switch.hpp"
+#include "detail/cancel_dispatcher.hpp"
 #include "detail/real_time.hpp"
 #include "detail/socket_copy.hpp"
+#include "detail/socket_shutdown.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
@@ -132,7 +132,7 @@ std::shared_ptr<cancel_job> cancel_on_thread(cancel_handle what, cancel_mark mar
     return taken;
   };
   auto job = std::make_shared<cancel_job>(server, until, send, std::move(done));
-  if (!cancel_desk::instance().submit(job)) job.reset();
+  if (!cancel_dispatcher::instance().submit(job)) job.reset();
   return job;
 }
 
@@ -146,7 +146,7 @@ class cancel_attempt {
   cancel_attempt& operator=(const cancel_attempt&) = delete;
   ~cancel_attempt() {
     if (raw_ == nullptr) return;
-    socket.drop(*killer);
+    socket.drop(*shutdown);
     what_->end();
     if (!settled_) mark_.keep();
   }
@@ -154,7 +154,7 @@ class cancel_attempt {
   /// The server has seen it, or never will.
   void settled() noexcept { settled_ = true; }
 
-  std::shared_ptr<kill_switch> killer = std::make_shared<kill_switch>();
+  std::shared_ptr<socket_shutdown> shutdown = std::make_shared<socket_shutdown>();
   socket_copy socket;
 
  private:
@@ -169,11 +169,11 @@ inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, d
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   cancel_attempt attempt(std::move(what), std::move(mark));
   if (attempt.raw() == nullptr) co_return false;
-  deadline_guard guard(executor, limit, attempt.killer);
+  deadline_guard guard(executor, limit, attempt.shutdown);
   bool going = PQcancelStart(attempt.raw()) == 1;
   auto step = PGRES_POLLING_WRITING;
   while (going) {
-    const int unwatched = attempt.socket.follow(PQcancelSocket(attempt.raw()), executor, *attempt.killer);
+    const int unwatched = attempt.socket.follow(PQcancelSocket(attempt.raw()), executor, *attempt.shutdown);
     if (unwatched != 0 || !attempt.socket) break;
     const auto direction =
         step == PGRES_POLLING_WRITING ? asio::posix::stream_descriptor::wait_write : asio::posix::stream_descriptor::wait_read;

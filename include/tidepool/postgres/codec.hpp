@@ -158,7 +158,7 @@ template <class T>
 concept byte = std::same_as<T, std::byte> || std::same_as<T, unsigned char>;
 /// Text, numbers or bytes: which, only the user knows.
 template <class T>
-concept doubtful_byte = std::same_as<T, char> || std::same_as<T, signed char>;
+concept ambiguous_byte = std::same_as<T, char> || std::same_as<T, signed char>;
 
 template <class T>
 concept character =

@@ -60,7 +60,7 @@ struct array_parameter<T> {
 /// their delimiter need not be the comma: select them `::text[]`, give them a C++ type with a codec, or name the delimiter, as in
 /// `bounded_array<std::string, ','>`. In COPY, where the server names no types, it is taken to be the comma.
 template <class T>
-requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<std::vector<T>> : detail::array_parameter<T> {
+requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<std::vector<T>> : detail::array_parameter<T> {
   static void encode(std::string& out, const std::vector<T>& values) requires detail::sendable_element<T> {
     detail::append_array(out, values, detail::sent_delimiter<T>('\0'));
   }
@@ -69,7 +69,7 @@ requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<std::vector
   }
 };
 template <class T, char Delimiter>
-requires(!detail::byte<T> && !detail::doubtful_byte<T>) struct codec<bounded_array<T, Delimiter>> : detail::array_parameter<T> {
+requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<bounded_array<T, Delimiter>> : detail::array_parameter<T> {
   using type = bounded_array<T, Delimiter>;
   static void encode(std::string& out, const type& value) requires detail::sendable_element<T> {
     if (!value.values.empty()) detail::append_bounds(out, value.values, value.lower_bounds);

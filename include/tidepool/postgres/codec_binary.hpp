@@ -94,7 +94,7 @@ struct bytea_parameter {
 
 /// `char` may be text, a number or a byte, `signed char` a number or a byte.
 template <class T>
-struct doubtful_bytes {
+struct ambiguous_bytes {
   static_assert(sizeof(T) == 0,
                 "a sequence of char or signed char is text, numbers or bytes, and only you know which: use std::string for text, "
                 "std::byte or unsigned char for bytea, std::int16_t for an array of small numbers");
@@ -123,13 +123,13 @@ requires detail::byte<std::remove_const_t<B>>
 struct codec<std::span<B, N>> : detail::bytea_parameter {
 };
 
-template <detail::doubtful_byte T>
-struct codec<std::vector<T>> : detail::doubtful_bytes<T> {};
-template <detail::doubtful_byte T, std::size_t N>
-struct codec<std::array<T, N>> : detail::doubtful_bytes<T> {};
+template <detail::ambiguous_byte T>
+struct codec<std::vector<T>> : detail::ambiguous_bytes<T> {};
+template <detail::ambiguous_byte T, std::size_t N>
+struct codec<std::array<T, N>> : detail::ambiguous_bytes<T> {};
 template <class T, std::size_t N>
-requires detail::doubtful_byte<std::remove_const_t<T>>
-struct codec<std::span<T, N>> : detail::doubtful_bytes<T> {
+requires detail::ambiguous_byte<std::remove_const_t<T>>
+struct codec<std::span<T, N>> : detail::ambiguous_bytes<T> {
 };
 
 /// uuid. Names its type: as text, into a bytea column its digits would go.

@@ -14,7 +14,7 @@
 #include "../version.hpp"
 #include "cancel.hpp"
 #include "detail/connect.hpp"
-#include "detail/goodbye.hpp"
+#include "detail/graceful_close.hpp"
 #include "queries.hpp"
 #include "transaction.hpp"
 
@@ -47,7 +47,7 @@ class connection : public queries<connection> {
   /// time is shared equally among what is left of the addresses. `application` is what the server shows as `application_name` where the
   /// options say none; empty: "tidepool".
   static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                             std::shared_ptr<detail::dial_memory> memory,
+                                             std::shared_ptr<detail::address_memory> memory,
                                              std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(),
                                              std::string_view application = {}) {
     return connect_as(std::move(executor), std::move(settings), std::move(memory), until, std::string(application));
@@ -87,7 +87,7 @@ class connection : public queries<connection> {
   /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
   bool usable() const noexcept {
     return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
-           !session_->role_doubted && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
+           !session_->role_unconfirmed && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
@@ -102,7 +102,7 @@ class connection : public queries<connection> {
     if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
     if (session_->outdated) return lease_end::outdated;
     if (detail::runs_on(*session_)) return lease_end::unfinished;
-    if (session_->broken || session_->busy || session_->wrong_role || session_->killer->reason() != detail::kill_reason::none ||
+    if (session_->broken || session_->busy || session_->wrong_role || session_->shutdown->reason() != detail::shutdown_reason::none ||
         session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
       return lease_end::broken;
     }
@@ -111,7 +111,7 @@ class connection : public queries<connection> {
     if (session_->retire && state != PQTRANS_ACTIVE && state != PQTRANS_UNKNOWN) return lease_end::retired;
     switch (state) {
       case PQTRANS_IDLE: {
-        if (session_->role_doubted || session_->limits.was_silent()) return lease_end::needs_reset;
+        if (session_->role_unconfirmed || session_->limits.was_silent()) return lease_end::needs_reset;
         const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
         return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
       }
@@ -131,11 +131,11 @@ class connection : public queries<connection> {
 
   /// Ends the session and waits, at most `close_timeout`, until the server has: its slot is free then. A statement that still runs is
   /// cancelled. Never throws but when cancelled.
-  asio::awaitable<void> close() { return detail::say_goodbye(session_); }
+  asio::awaitable<void> close() { return detail::close_gracefully(session_); }
 
   /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.
   void abort() noexcept {
-    if (session_) session_->killer->fire(detail::kill_reason::aborted);
+    if (session_) session_->shutdown->request(detail::shutdown_reason::aborted);
   }
 
   /// Has `gone` called once, when the server hangs up while nothing reads from the connection, on the executor it was made on; an
@@ -201,20 +201,20 @@ class connection : public queries<connection> {
 
  private:
   static asio::awaitable<connection> connect_as(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                                std::shared_ptr<detail::dial_memory> memory, std::chrono::steady_clock::time_point until,
+                                                std::shared_ptr<detail::address_memory> memory, std::chrono::steady_clock::time_point until,
                                                 std::string application) {
-    std::function<asio::awaitable<void>(detail::session_ptr)> greet;
-    if (settings->on_connect) greet = &connection::greet;
-    auto made =
-        co_await detail::dial(std::move(executor), std::move(settings), std::move(memory), until, std::move(greet), std::move(application));
+    std::function<asio::awaitable<void>(detail::session_ptr)> hook;
+    if (settings->on_connect) hook = &connection::run_hook;
+    auto made = co_await detail::connect_to_server(std::move(executor), std::move(settings), std::move(memory), until, std::move(hook),
+                                                   std::move(application));
     co_return connection(std::move(made));
   }
   static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings) {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
-    auto memory = std::make_shared<detail::dial_memory>();
+    auto memory = std::make_shared<detail::address_memory>();
     co_return co_await connect(here, std::move(settings), std::move(memory));
   }
-  static asio::awaitable<void> greet(detail::session_ptr s) {
+  static asio::awaitable<void> run_hook(detail::session_ptr s) {
     connection same(s);
     co_await s->settings().on_connect(same);
   }
@@ -229,7 +229,7 @@ class connection : public queries<connection> {
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
     const bool silent = s->limits.take_long_silence();
-    if (s->role_doubted || silent) co_await detail::ask_role(s);
+    if (s->role_unconfirmed || silent) co_await detail::ask_role(s);
     if (s->wrong_role) co_return;
     connection same(s);
     if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);
@@ -239,7 +239,7 @@ class connection : public queries<connection> {
 
   void let_go() noexcept {
     // An operation that still runs holds the session: it shall not run on for nobody.
-    if (session_ && session_->busy) session_->killer->fire(detail::kill_reason::aborted);
+    if (session_ && session_->busy) session_->shutdown->request(detail::shutdown_reason::aborted);
     session_.reset();
   }
 

@@ -73,7 +73,7 @@ class connector {
   }
 
   std::shared_ptr<const options> settings_;
-  std::shared_ptr<detail::dial_memory> memory_ = std::make_shared<detail::dial_memory>();
+  std::shared_ptr<detail::address_memory> memory_ = std::make_shared<detail::address_memory>();
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -89,7 +89,7 @@ class copy_writer {
         left = PQflush(session_->pg());
       }
       if (left < 0) {
-        detail::hear_last_words(*session_);
+        detail::read_final_error(*session_);
         throw session_->lost("while copying");
       }
       rest.remove_prefix(piece.size());
@@ -174,7 +174,7 @@ class copy_reader {
       char* raw = nullptr;
       const int size = PQgetCopyData(session_->pg(), &raw, 1);
       data_.reset(raw);
-      if (size > 0) session_->weigh(static_cast<std::size_t>(size));
+      if (size > 0) session_->note_size(static_cast<std::size_t>(size));
       if (size > 0 && session_->limits.stop()) continue;  // nobody takes them any more
       if (size > 0) co_return std::string_view(raw, static_cast<std::size_t>(size));
       if (size == 0) {

@@ -136,7 +136,7 @@ class options {
  private:
   static duration address_timeout_of(std::string_view seconds);
 
-  friend class detail::dial_plan;
+  friend class detail::login_parameters;
   std::map<std::string, std::string, std::less<>> values_;
 };
 

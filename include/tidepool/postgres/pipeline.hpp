@@ -154,7 +154,7 @@ class pipeline {
     if (PQenterPipelineMode(s->pg()) != 1) throw s->lost("while starting a pipeline");
     std::size_t size = 0;
     for (const auto& entry : all) size += entry->what.size();
-    s->weigh_sent(size);
+    s->note_sent_size(size);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const bool last = i + 1 == all.size();
       all[i]->sent = all[i]->what.send(s->pg());

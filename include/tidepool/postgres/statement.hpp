@@ -53,7 +53,7 @@ inline asio::awaitable<void> learn_settings(session_ptr s, duration limit) {
   question.limit = limit;
   try {
     const auto answer = co_await perform(s, std::move(question));
-    s->means.learn(std::string(answer[0][0].text()));
+    s->parsing.learn(std::string(answer[0][0].text()));
   } catch (const error&) {
     // Not known, so nothing is prepared. A lost connection is told by the statement itself.
   }
@@ -130,8 +130,8 @@ inline error as_stale(const error& failure) {
 /// Before a statement or a transaction, while the session rests.
 inline asio::awaitable<void> ready_cache(session_ptr s, duration limit) {
   if (s->prepared.capacity() == 0 || !at_rest(*s)) co_return;
-  s->means.transaction_ended();
-  if (!s->means.known() && may_name(*s)) co_await learn_settings(s, limit);
+  s->parsing.transaction_ended();
+  if (!s->parsing.known() && may_name(*s)) co_await learn_settings(s, limit);
 }
 
 /// Runs a statement through the cache: prepared at its first use. What cannot be prepared now, for whatever reason, is sent with its text,
@@ -142,16 +142,16 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   const auto left = [&what, due] {
     return what.limit == no_limit ? what.limit : std::max<duration>(due - clock::now(), std::chrono::milliseconds(1));
   };
-  if (!s->means.known()) co_await ready_cache(s, what.limit);
+  if (!s->parsing.known()) co_await ready_cache(s, what.limit);
   what.limit = left();
   const bool idle = at_rest(*s);
   const bool within = !s->busy && !s->needs_reset && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS;
-  if ((!idle && !within) || !may_name(*s) || !s->means.known()) co_return co_await perform(s, std::move(what));
+  if ((!idle && !within) || !may_name(*s) || !s->parsing.known()) co_return co_await perform(s, std::move(what));
 
   auto& cache = s->prepared;
   if (!s->reports_path) s->reports_path = PQparameterStatus(s->pg(), "search_path") != nullptr;
   const char* const path = *s->reports_path ? PQparameterStatus(s->pg(), "search_path") : nullptr;
-  const statement_key key(what.sql(), what.types(), s->means.text(), path == nullptr ? "" : path);
+  const statement_key key(what.sql(), what.types(), s->parsing.text(), path == nullptr ? "" : path);
   const auto* found = cache.find(key);
   if (found != nullptr && found->outdated) {
     cache.drop(key.id);
@@ -217,7 +217,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
       failed = std::make_unique<error>(failure);
     }
   }
-  if (sets) s->means.changed(false);
+  if (sets) s->parsing.changed(false);
   // A cancelled coroutine cannot await it, and has an answer to give.
   const auto state = co_await asio::this_coro::cancellation_state;
   const bool goes_on = state.cancelled() == asio::cancellation_type::none;

@@ -67,7 +67,7 @@ class row_stream {
 #else
       const bool rows = status == PGRES_SINGLE_TUPLE;
 #endif
-      if (rows) session_->weigh(got.get());
+      if (rows) session_->note_size(got.get());
       if (rows && session_->limits.stop()) continue;  // nobody takes them any more
       if (rows) {
         rows_ = result(std::move(got));

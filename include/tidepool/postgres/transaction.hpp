@@ -112,7 +112,7 @@ inline error commit_failure(const session& s, const error& failure, bool sent) {
   diagnosis said = failure.diagnosis();
   if (said.message.empty() && failure.reason() != errc::connection_lost) said.message = failure.explanation();
   if (sent) return {errc::outcome_unknown, "COMMIT was sent and its answer is missing: committed or not, nobody knows", std::move(said)};
-  const bool aborted = s.killer->reason() == kill_reason::aborted;
+  const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
   return {errc::connection_lost,
           aborted ? "the connection was aborted before COMMIT was sent: nothing is committed"
                   : "the connection was lost before COMMIT was sent: nothing is committed",
@@ -236,7 +236,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
       throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
     }
-    if (s->prepared.capacity() != 0 && !s->means.known()) co_await ready_cache(s, wanted.answer_within);
+    if (s->prepared.capacity() != 0 && !s->parsing.known()) co_await ready_cache(s, wanted.answer_within);
     co_await perform(s, bounded(request::simple(begin_statement(wanted)), wanted.answer_within));
     transaction_mark mark(*s);
     attempt<T> tried;

@@ -25,7 +25,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 template <class T>
 struct is_nested : std::false_type {};
 template <class T>
-struct is_nested<std::vector<T>> : std::bool_constant<!byte<T> && !doubtful_byte<T>> {};
+struct is_nested<std::vector<T>> : std::bool_constant<!byte<T> && !ambiguous_byte<T>> {};
 
 /// Of the array whose elements are T.
 template <class T>

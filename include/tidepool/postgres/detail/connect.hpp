@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "../../version.hpp"
-#include "dial.hpp"
-#include "dial_memory.hpp"
-#include "lookup.hpp"
+#include "address_memory.hpp"
+#include "connect_address.hpp"
+#include "host_resolver.hpp"
 #include "perform.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -40,7 +40,7 @@ inline void check_libpq(int version) {
 }
 
 /// What all attempts at one connect came to.
-class dial_report {
+class search_report {
  public:
   void add(connect_error failure) { failures_.push_back(std::move(failure)); }
   void add_untried(std::size_t addresses) noexcept { untried_ += addresses; }
@@ -86,10 +86,10 @@ class dial_report {
 };
 
 /// One search for a server: what it needs, and how it has gone so far.
-struct dial_search {
-  dial_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<dial_memory> known, dial_plan with,
-              clock::time_point end)
-      : executor(std::move(where)), settings(std::move(how)), memory(std::move(known)), plan(std::move(with)), until(end) {}
+struct server_search {
+  server_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<address_memory> known,
+                login_parameters with, clock::time_point end)
+      : executor(std::move(where)), settings(std::move(how)), memory(std::move(known)), login(std::move(with)), until(end) {}
 
   /// The time for one of so many addresses and names that are left: an equal part, so that the last one has its chance too.
   duration share(std::size_t left) const {
@@ -101,11 +101,11 @@ struct dial_search {
 
   asio::any_io_executor executor;
   std::shared_ptr<const options> settings;
-  std::shared_ptr<dial_memory> memory;
-  dial_plan plan;
+  std::shared_ptr<address_memory> memory;
+  login_parameters login;
   clock::time_point until;
-  std::function<asio::awaitable<void>(session_ptr)> greet = {};
-  dial_report report = {};
+  std::function<asio::awaitable<void>(session_ptr)> on_connect = {};
+  search_report report = {};
   session_ptr second_choice = {};  ///< alive, and not a standby where one is preferred
 };
 
@@ -115,37 +115,37 @@ inline bool ends_search(const connect_error& failure) {
 }
 
 /// The connect hook, within a time.
-inline asio::awaitable<void> greet_within(dial_search& search, session_ptr s, duration limit) {
-  if (!search.greet) co_return;
-  deadline_guard guard(search.executor, limit, s->killer);
+inline asio::awaitable<void> run_on_connect(server_search& search, session_ptr s, duration limit) {
+  if (!search.on_connect) co_return;
+  deadline_guard guard(search.executor, limit, s->shutdown);
   std::unique_ptr<error> lost;
   try {
-    co_await search.greet(s);
+    co_await search.on_connect(s);
   } catch (const error& failure) {
     if (!failure.connection_lost()) throw;
     lost = std::make_unique<error>(failure);
   }
-  if (!guard.disarm() || s->killer->reason() == kill_reason::deadline) {
+  if (!guard.disarm() || s->shutdown->reason() == shutdown_reason::deadline) {
     throw connect_error(errc::connect_timeout, s->peer + ": on_connect did not end within " + seconds_text(limit));
   }
   if (lost) throw connect_error(errc::connect_failed, s->peer + ": on_connect: " + std::string(lost->explanation()));
 }
 
 /// One address, to its end: the session, or null and a line in the report. What became of it is remembered, also when this is cancelled.
-inline asio::awaitable<session_ptr> try_address(dial_search& search, const target& where, duration limit) {
+inline asio::awaitable<session_ptr> try_address(server_search& search, const target& where, duration limit) {
   const auto wanted = search.settings->target();
   attempt_note note(search.memory, where.text(), search.settings->bad_host_memory);
   std::unique_ptr<connect_error> failed;
   session_ptr made;
   const auto until = deadline_of(limit);
   try {
-    made = co_await dial_one(search.executor, search.settings, search.plan, where, limit);
+    made = co_await connect_to_address(search.executor, search.settings, search.login, where, limit);
     if (wanted == session_attrs::prefer_standby && !made->standby) {
-      note.settle(dial_memory::mark::wrong_role, search.settings->bad_host_memory);
+      note.settle(address_memory::mark::wrong_role, search.settings->bad_host_memory);
       if (search.second_choice == nullptr) search.second_choice = std::move(made);
       co_return nullptr;
     }
-    if (!made->wrong_role) co_await greet_within(search, made, std::max<duration>(until - clock::now(), std::chrono::milliseconds(1)));
+    if (!made->wrong_role) co_await run_on_connect(search, made, std::max<duration>(until - clock::now(), std::chrono::milliseconds(1)));
   } catch (const connect_error& failure) {
     failed = std::make_unique<connect_error>(failure);
   }
@@ -153,17 +153,17 @@ inline asio::awaitable<session_ptr> try_address(dial_search& search, const targe
     // Not a bad server: it is alive, only of the wrong kind. There is one primary, so that this one is asked after others until it has
     // changed; of standbys there may be many, and each is to have its share.
     const bool one = wanted == session_attrs::read_write || wanted == session_attrs::primary;
-    note.settle(dial_memory::mark::wrong_role, one ? duration(no_limit) : search.settings->bad_host_memory);
+    note.settle(address_memory::mark::wrong_role, one ? duration(no_limit) : search.settings->bad_host_memory);
     failed = std::make_unique<connect_error>(errc::connect_failed,
                                              where.text() + ": the server is not what target_session_attrs asks for (" +
                                                  std::string(search.settings->get("target_session_attrs")) + ")",
                                              diagnosis{}, failure_kind::wrong_role);
   } else if (!failed) {
-    note.settle(dial_memory::mark::good);
+    note.settle(address_memory::mark::good);
     made->touched = false;
     co_return made;
   } else if (failed->kind() == failure_kind::server_full || ends_search(*failed)) {
-    note.settle(dial_memory::mark::good);  // alive
+    note.settle(address_memory::mark::good);  // alive
   }
   if (ends_search(*failed) && search.second_choice == nullptr) throw connect_error(*failed);
   search.report.add(std::move(*failed));
@@ -171,7 +171,7 @@ inline asio::awaitable<session_ptr> try_address(dial_search& search, const targe
 }
 
 /// All addresses of one host that are not known to be of no use; those go to `later`.
-inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint& host, std::size_t hosts_left,
+inline asio::awaitable<session_ptr> try_host(server_search& search, const endpoint& host, std::size_t hosts_left,
                                              std::vector<target>& later) {
   const auto& memory = *search.memory;
   std::vector<std::string> addresses;
@@ -188,7 +188,7 @@ inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint
       search.report.add(std::move(*failed));
       co_return nullptr;
     }
-    note.settle(dial_memory::mark::good);
+    note.settle(address_memory::mark::good);
   }
   if (search.settings->load_balance()) {
     auto random = seeded_random();
@@ -199,7 +199,7 @@ inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint
   std::vector<target> now;
   for (auto& address : addresses) {
     target where{host, std::move(address)};
-    auto& list = memory.recall(where.text()) == dial_memory::mark::good ? now : later;
+    auto& list = memory.recall(where.text()) == address_memory::mark::good ? now : later;
     list.push_back(std::move(where));
   }
   for (std::size_t i = 0; i < now.size(); ++i) {
@@ -215,20 +215,20 @@ inline asio::awaitable<session_ptr> try_host(dial_search& search, const endpoint
 
 /// Connects to the first server that answers and fits; before `until` in any case, `time_point::max()` being no bound but that of each
 /// address. Throws `connect_error`; a refusal that every server would repeat (wrong password, no such database) ends the search; one
-/// of TLS, which is about this server alone, does not. `application`: see `dial_plan`.
-inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                         std::shared_ptr<dial_memory> memory, clock::time_point until,
-                                         std::function<asio::awaitable<void>(session_ptr)> greet, std::string application) {
+/// of TLS, which is about this server alone, does not. `application`: see `login_parameters`.
+inline asio::awaitable<session_ptr> connect_to_server(asio::any_io_executor executor, std::shared_ptr<const options> settings,
+                                                      std::shared_ptr<address_memory> memory, clock::time_point until,
+                                                      std::function<asio::awaitable<void>(session_ptr)> hook, std::string application) {
   check_libpq(PQlibVersion());
   try {
     settings->check();
   } catch (const error& wrong) {
     throw connect_error(errc::bad_options, wrong.explanation());
   }
-  auto hosts = dial_order(*settings, *memory);
-  auto plan = co_await dial_plan::make(settings, std::move(application));
-  dial_search search(std::move(executor), settings, std::move(memory), std::move(plan), until);
-  search.greet = std::move(greet);
+  auto hosts = host_order(*settings, *memory);
+  auto login = co_await login_parameters::make(settings, std::move(application));
+  server_search search(std::move(executor), settings, std::move(memory), std::move(login), until);
+  search.on_connect = std::move(hook);
   std::vector<target> later;
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     if (search.time_is_over()) {
@@ -251,7 +251,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   }
   if (search.second_choice != nullptr) {
     auto made = std::move(search.second_choice);
-    co_await greet_within(search, made, search.share(1));
+    co_await run_on_connect(search, made, search.share(1));
     made->touched = false;
     co_return made;
   }

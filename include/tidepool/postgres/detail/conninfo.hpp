@@ -21,7 +21,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-class dial_plan;
+class login_parameters;
 
 using option_map = std::map<std::string, std::string, std::less<>>;
 
@@ -90,7 +90,7 @@ inline option_map parse_conninfo(std::string_view given) {
 }
 
 /// What a service file says. libpq has no call for reading one, but a connection object that cannot start has read it: one
-/// made impossible by an option that is checked before anything is dialled. Two of them, to see both spoiled options.
+/// made impossible by an option that is checked before anything is tried. Two of them, to see both spoiled options.
 inline void add_service(option_map& values, const std::string& service) {
   const auto probe = [&](const char* spoiled, auto take) {
     const char* names[] = {"service", spoiled, nullptr};

@@ -102,7 +102,7 @@ class copy_watch {
       const bool wait = answer == copy_answer::perhaps && piece.size() != undecided_;
       undecided_ = wait ? piece.size() : 0;
       if (!wait && PQconsumeInput(s.pg()) == 0) {
-        hear_last_words(s);
+        read_final_error(s);
         throw s.lost("while copying");
       }
       s.take_notifications();

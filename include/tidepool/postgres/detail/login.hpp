@@ -22,8 +22,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Logins that go on computing although nobody waits for them any more. A hostile server can make each last for many minutes, and
 /// nothing stops it: when there are so many, no new one that needs a password is begun.
-inline constexpr int most_stray_logins = 4;
-inline std::atomic<int>& stray_logins() noexcept {
+inline constexpr int most_abandoned_logins = 4;
+inline std::atomic<int>& abandoned_logins() noexcept {
   static std::atomic<int> count{0};
   return count;
 }
@@ -41,14 +41,14 @@ class login_step {
 
   void run(PGconn* connection) noexcept {
     next_ = PQconnectPoll(connection);
-    if (stage_.exchange(stage::finished, std::memory_order_acq_rel) == stage::abandoned) stray_logins().fetch_sub(1);
+    if (stage_.exchange(stage::finished, std::memory_order_acq_rel) == stage::abandoned) abandoned_logins().fetch_sub(1);
   }
   bool finished() const noexcept { return stage_.load(std::memory_order_acquire) == stage::finished; }
   PostgresPollingStatusType next() const noexcept { return next_; }
   void abandon() noexcept {
-    stray_logins().fetch_add(1);
+    abandoned_logins().fetch_add(1);
     auto expected = stage::running;
-    if (!stage_.compare_exchange_strong(expected, stage::abandoned, std::memory_order_acq_rel)) stray_logins().fetch_sub(1);
+    if (!stage_.compare_exchange_strong(expected, stage::abandoned, std::memory_order_acq_rel)) abandoned_logins().fetch_sub(1);
   }
 
  private:
@@ -58,12 +58,12 @@ class login_step {
 
 /// `PQconnectPoll` on a thread. A coroutine that leaves before it is done leaves the session to the thread, without the I/O object,
 /// which belongs to the context.
-class login_hold {
+class login_step_guard {
  public:
-  login_hold(session_ptr s, std::shared_ptr<login_step> step) noexcept : session_(std::move(s)), step_(std::move(step)) {}
-  login_hold(const login_hold&) = delete;
-  login_hold& operator=(const login_hold&) = delete;
-  ~login_hold() {
+  login_step_guard(session_ptr s, std::shared_ptr<login_step> step) noexcept : session_(std::move(s)), step_(std::move(step)) {}
+  login_step_guard(const login_step_guard&) = delete;
+  login_step_guard& operator=(const login_step_guard&) = delete;
+  ~login_step_guard() {
     if (step_->finished()) return;
     session_->leave_context();
     step_->abandon();
@@ -76,7 +76,7 @@ class login_hold {
 
 /// At most until `until`; then, and when cancelled, the session is of no more use.
 inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, asio::any_io_executor executor, clock::time_point until) {
-  if (stray_logins().load() >= most_stray_logins) {
+  if (abandoned_logins().load() >= most_abandoned_logins) {
     throw connect_error(errc::connect_failed,
                         s->peer + ": too many logins are still being computed that were given up: see the server's SCRAM iterations");
   }
@@ -96,7 +96,7 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
     if (const auto gate = waiting.lock()) gate->open();
   });
   if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread is to be had for the login");
-  const login_hold hold(s, step);
+  const login_step_guard hold(s, step);
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none)
@@ -110,7 +110,7 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
 /// Tells a refusal of TLS from a connection that is lost, or garbled, while TLS is negotiated: only what would be the same next time is a
 /// refusal. libpq has words for it, in the user's language; so this looks at the server's answer, at the words of OpenSSL, which are
 /// never translated, and at what libpq quotes.
-class tls_witness {
+class tls_refusal_check {
  public:
   /// Before each step.
   void look(session& s) noexcept {
@@ -136,7 +136,7 @@ class tls_witness {
       if (words.find(sign) != std::string_view::npos) return true;
     }
     if (!negotiating_) return false;
-    // The first thing quoted is the server that was dialled; the second its name, where the certificate has another one.
+    // The first thing quoted is the server that was tried; the second its name, where the certificate has another one.
     const auto opened = words.find('"');
     const auto closed = opened == std::string_view::npos ? opened : words.find('"', opened + 1);
     if (!host.empty() && closed != std::string_view::npos && words.find(quoted(host), closed + 1) != std::string_view::npos) return true;

@@ -23,7 +23,7 @@ inline std::string refused_write(session& s) {
   if (s.reads_only) return {};
   const auto wanted = s.settings().target();
   if (wanted == session_attrs::read_write || wanted == session_attrs::primary) {
-    s.role_doubted = true;
+    s.role_unconfirmed = true;
     return {};
   }
   const char* const standby = PQparameterStatus(s.pg(), "in_hot_standby");
@@ -57,7 +57,7 @@ class outcome {
  public:
   /// False for COPY, which libpq reports over and over until it is served. Throws when the server ends the session: nothing follows.
   bool take(session& s, result_handle got) {
-    s.weigh(got.get());
+    s.note_size(got.get());
     const auto status = PQresultStatus(got.get());
     switch (status) {
       case PGRES_COPY_IN:
@@ -75,7 +75,7 @@ class outcome {
       default: {
         const char* const tag = PQcmdStatus(got.get());
         // SET, and what begins as RESET, DISCARD, DEALLOCATE, DO, CREATE, ALTER and DROP do.
-        if (*tag == 'S' ? tag[1] == 'E' && tag[2] == 'T' : *tag == 'R' || (*tag <= 'D' && *tag != 'B')) heard_.take(tag);
+        if (*tag == 'S' ? tag[1] == 'E' && tag[2] == 'T' : *tag == 'R' || (*tag <= 'D' && *tag != 'B')) tags_.take(tag);
         good_ = std::move(got);
       }
     }
@@ -104,7 +104,7 @@ class outcome {
   }
   /// The same where no result has to come.
   void check(session& s, std::string_view sql = {}) {
-    if (heard_.any() || creates(sql)) s.heard(heard_, sql);
+    if (tags_.any() || creates(sql)) s.note_tags(tags_, sql);
     s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
@@ -120,7 +120,7 @@ class outcome {
     // A result without SQLSTATE is libpq's own: the socket is gone.
     const bool lost = failure_ && (said.sqlstate.empty() || said.fatal());
     if (lost || PQstatus(s.pg()) != CONNECTION_OK) {
-      if (failure_ && s.fatal.message.empty()) s.heard_fatal(std::move(said));
+      if (failure_ && s.fatal.message.empty()) s.note_fatal(std::move(said));
       throw s.lost("");
     }
     s.last_answer = clock::now();
@@ -140,7 +140,7 @@ class outcome {
 
   result_handle good_;
   result_handle failure_;
-  heard_tags heard_;
+  command_tags tags_;
   bool given_up_ = false;
   errc reason_ = errc::server;
   std::string text_;
@@ -178,7 +178,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
     const int size = PQgetCopyData(s->pg(), &data, 1);
     if (data != nullptr) PQfreemem(data);
     if (size < 0) co_return;
-    s->weigh(static_cast<std::size_t>(size));
+    s->note_size(static_cast<std::size_t>(size));
     if (size == 0) co_await receive(s);
   }
 }
@@ -201,7 +201,7 @@ inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running,
 /// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
-  s.weigh_sent(what.size());
+  s.note_sent_size(what.size());
   if (what.send(s.pg())) {
     ++s.requests_sent;
     return;

@@ -23,13 +23,13 @@
 #include "../error.hpp"
 #include "../options.hpp"
 #include "../result.hpp"
-#include "alarm.hpp"
-#include "kill_switch.hpp"
 #include "socket_copy.hpp"
+#include "socket_shutdown.hpp"
 #include "statement_cache.hpp"
 #include "statement_text.hpp"
 #include "time_limits.hpp"
 #include "tls_pending.hpp"
+#include "wait_timer.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
@@ -43,13 +43,13 @@ struct notification {
 namespace detail {
 
 /// Everything one connection is. Never moves: libpq holds its address for notices. One operation at a time uses it; only
-/// `killer` may be touched from elsewhere.
+/// `shutdown` may be touched from elsewhere.
 class session {
  public:
   session(asio::any_io_executor executor, std::shared_ptr<const options> settings)
       : executor_(std::move(executor)),
         settings_(std::move(settings)),
-        killer(std::make_shared<kill_switch>()),
+        shutdown(std::make_shared<socket_shutdown>()),
         limits(settings_->response_timeout, settings_->target()),
         prepared(settings_->statement_cache) {}
   session(const session&) = delete;
@@ -74,14 +74,14 @@ class session {
 
   /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
   void follow_socket() {
-    const int failure = socket_.follow(PQsocket(pg_), executor_, *killer);
+    const int failure = socket_.follow(PQsocket(pg_), executor_, *shutdown);
     if (failure == 0) return;
     throw connect_error(errc::connect_failed, "no file descriptor left: " + error_code(failure, std::system_category()).message());
   }
   void drop_socket() noexcept {
     hangup_.stop();
-    if (alarm_) alarm_->stop();
-    socket_.drop(*killer);
+    if (timer_) timer_->stop();
+    socket_.drop(*shutdown);
   }
   /// See `connection::watch()`.
   void watch(std::function<void()> gone) {
@@ -98,12 +98,12 @@ class session {
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
   /// What bounds a wait.
-  alarm& wake_up_call() {
-    if (!alarm_) alarm_ = std::make_shared<alarm>();
-    return *alarm_;
+  wait_timer& timer() {
+    if (!timer_) timer_ = std::make_shared<wait_timer>();
+    return *timer_;
   }
-  void forget_wake_up_call() noexcept {
-    if (alarm_) alarm_->forget();
+  void forget_timer() noexcept {
+    if (timer_) timer_->forget();
   }
   /// After every wait for the server that began with `limits.waits()`.
   void waited() noexcept { limits.waited(); }
@@ -140,7 +140,7 @@ class session {
   /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read. What comes in a burst
   /// (notifications) is read in parts: the event loop has others to serve, and what is left is there the next time.
   bool alive() noexcept {
-    if (pg_ == nullptr || broken || killer->reason() != kill_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
+    if (pg_ == nullptr || broken || shutdown->reason() != shutdown_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
     for (int reads = 0; sound(); ++reads) {
       const int ready = readable();
       if ((ready == 0 && !tls_pending(pg_)) || reads == most_reads) return true;
@@ -155,10 +155,10 @@ class session {
 
   /// libpq's buffers grow to the largest message and never shrink: a connection that has met one above the limit is not kept. Many small
   /// rows are no such message.
-  void weigh(std::size_t message) noexcept {
+  void note_size(std::size_t message) noexcept {
     if (message > settings_->retire_after_result_bytes) retire = true;
   }
-  void weigh(const PGresult* got) noexcept {
+  void note_size(const PGresult* got) noexcept {
     const auto limit = settings_->retire_after_result_bytes;
     if (retire || limit == no_limit || PQresultMemorySize(got) <= limit) return;
     const int rows = PQntuples(got);
@@ -167,10 +167,10 @@ class session {
     for (int row = 0; row < rows && !retire; ++row) {
       std::size_t message = 0;
       for (int column = 0; column < columns; ++column) message += 4U + static_cast<std::size_t>(PQgetlength(got, row, column));
-      weigh(message);
+      note_size(message);
     }
   }
-  void weigh_sent(std::size_t bytes) noexcept {
+  void note_sent_size(std::size_t bytes) noexcept {
     if (bytes > settings_->retire_after_sent_bytes) retire = true;
   }
 
@@ -187,27 +187,27 @@ class session {
   }
 
   /// After an answer: what the cache of statements has to know of it. `sql` is the text it is the answer to, where that is at hand.
-  void heard(const heard_tags& tags, std::string_view sql) noexcept {
+  void note_tags(const command_tags& tags, std::string_view sql) noexcept {
     if (tags.forgotten) prepared.clear();
     const bool within = PQtransactionStatus(pg_) != PQTRANS_IDLE;
     if (tags.defined || creates(sql)) {
       prepared.outdate();
-      if (within) means.changed(true);
+      if (within) parsing.changed(true);
     }
     if (tags.set) {
       const bool plans = may_change_plans(sql);
       const bool local = within && is_set_local(sql);
       if (plans && !local) prepared.outdate();
-      if (plans && within) means.changed(true);
-      if (may_change_meaning(sql, reports_path.value_or(false))) means.changed(local);
+      if (plans && within) parsing.changed(true);
+      if (may_change_meaning(sql, reports_path.value_or(false))) parsing.changed(local);
     }
   }
   void answered() noexcept {
-    if (means.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) means.transaction_ended();
+    if (parsing.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) parsing.transaction_ended();
   }
 
   /// Keeps the server's reason for ending the session. An operator's order is an answer like any other: the connection was good.
-  void heard_fatal(diagnosis said) {
+  void note_fatal(diagnosis said) {
     if (said.told_to_end()) last_answer = clock::now();
     fatal = std::move(said);
   }
@@ -217,9 +217,9 @@ class session {
     broken = true;
     auto said = fatal;  // kept: what is tried later fails for the same reason
     std::string text = "the connection was lost";
-    if (killer->reason() == kill_reason::aborted) text = "the connection was aborted";
+    if (shutdown->reason() == shutdown_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
-    if (said.message.empty() && pg_ != nullptr && killer->reason() == kill_reason::none) said.message = news(PQerrorMessage(pg_));
+    if (said.message.empty() && pg_ != nullptr && shutdown->reason() == shutdown_reason::none) said.message = news(PQerrorMessage(pg_));
     error out(errc::connection_lost, text, std::move(said));
     if (ended.empty()) ended = out.explanation();
     return out;
@@ -229,8 +229,8 @@ class session {
   std::string why_broken() const {
     if (!ended.empty()) return ended;
     if (!fatal.message.empty()) return printable(fatal.message, 200) + (fatal.sqlstate.empty() ? "" : " (" + fatal.sqlstate + ")");
-    if (killer->reason() != kill_reason::none) return "the connection was aborted";
-    if (wrong_role || role_doubted) return "the server is not, or no longer, what target_session_attrs asks for";
+    if (shutdown->reason() != shutdown_reason::none) return "the connection was aborted";
+    if (wrong_role || role_unconfirmed) return "the server is not, or no longer, what target_session_attrs asks for";
     if (busy) return "an operation was not finished";
     if (cancels->in_flight.load() != 0) return "a cancel request was under way";
     if (retire) return "a large result had grown its buffer";
@@ -271,13 +271,13 @@ class session {
     auto& here = *static_cast<session*>(self);
     try {
       const auto what = diagnosis::of(said);
-      here.weigh(said);
+      here.note_size(said);
       // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
       // whole, by a crash or an immediate stop: they are warnings.
       if (what.server_down()) here.outdated = true;
       // libpq's own: a message came that belongs to no statement.
       if (what.sqlstate.empty() && what.severity.empty()) here.out_of_step_ = true;
-      if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.heard_fatal(what);
+      if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.note_fatal(what);
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }
@@ -292,10 +292,10 @@ class session {
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
   bool out_of_step_ = false;
-  std::shared_ptr<alarm> alarm_;  ///< with the first limit
+  std::shared_ptr<wait_timer> timer_;  ///< with the first limit
 
  public:
-  std::shared_ptr<kill_switch> killer;
+  std::shared_ptr<socket_shutdown> shutdown;
   time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ends the session
@@ -310,7 +310,7 @@ class session {
   bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
   bool wrong_role = false;          ///< its server is not, or no longer, what target_session_attrs asks for
   bool standby = false;             ///< its server was one when it was asked last
-  bool role_doubted = false;        ///< a write was refused where writes are wanted: the server is asked before anybody else gets this
+  bool role_unconfirmed = false;    ///< a write was refused where writes are wanted: the server is asked before anybody else gets this
   bool pooled = false;              ///< a pooler is in between: each statement may be run by another server process
   unsigned settings_given = 0;      ///< a bit for each of `settings_for()`
   int encoding = 0;                 ///< libpq's number of the client_encoding that was looked at last
@@ -318,7 +318,7 @@ class session {
   bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
-  meaning means = {};
+  parse_settings parsing = {};
   std::optional<bool> reports_path = {};  ///< whether the server tells when `search_path` changes; empty: nobody has looked
   std::uint64_t statements_named = 0;     ///< prepared so far
   duration cancel_within = no_limit;      ///< below `cancel_timeout`: where waiting longer for a cancelled caller tells nothing more
@@ -338,8 +338,8 @@ class operation {
     if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
     // What was left over would be taken for the answer of this one.
     if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
-    if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() || on.killer->reason() != kill_reason::none ||
-        PQstatus(on.pg()) != CONNECTION_OK) {
+    if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() ||
+        on.shutdown->reason() != shutdown_reason::none || PQstatus(on.pg()) != CONNECTION_OK) {
       throw on.lost("before this operation");
     }
     if (when == allow::clean && on.needs_reset) throw error(errc::needs_reset, "a cancelled transaction is still open: reset() first");

@@ -131,7 +131,7 @@ inline asio::awaitable<void> ask_role(session_ptr s) {
   const result answer = co_await perform(s, request::simple(role_query), operation::allow::always);
   const auto role = role_of(answer);
   const auto wanted = s->settings().target();
-  s->role_doubted = false;
+  s->role_unconfirmed = false;
   s->standby = role.standby;
   s->wrong_role = !role.fits(wanted);
   if (s->wrong_role && role.standby) s->outdated = true;

@@ -15,18 +15,18 @@
 
 #include "../../detail/driver/asio_io.hpp"
 #include "../../version.hpp"
-#include "kill_switch.hpp"
+#include "socket_shutdown.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 class socket_copy {
  public:
   /// Follows libpq to its present socket, and the switch with it; cheap when it is still the same. Returns errno, or 0.
-  int follow(int theirs, const asio::any_io_executor& executor, kill_switch& killer) {
+  int follow(int theirs, const asio::any_io_executor& executor, socket_shutdown& shutdown) {
     struct stat now {};
     if (theirs < 0 || ::fstat(theirs, &now) != 0) return 0;
     if (copy_ && now.st_ino == inode_) return 0;
-    drop(killer);
+    drop(shutdown);
     const int ours = ::fcntl(theirs, F_DUPFD_CLOEXEC, 0);
     if (ours < 0) return errno;
     try {
@@ -36,11 +36,11 @@ class socket_copy {
       throw;
     }
     inode_ = now.st_ino;
-    killer.watch(ours);
+    shutdown.watch(ours);
     return 0;
   }
-  void drop(kill_switch& killer) noexcept {
-    killer.watch(-1);
+  void drop(socket_shutdown& shutdown) noexcept {
+    shutdown.watch(-1);
     copy_.reset();
   }
   explicit operator bool() const noexcept { return copy_.has_value(); }

@@ -87,7 +87,7 @@ struct statement_key {
       : sql(text), types(&parameters), settings(in_force), path(search_path), id(text, parameters, in_force, search_path) {}
   std::string_view sql;
   const std::vector<Oid>* types;
-  std::string_view settings;  ///< see `meaning`
+  std::string_view settings;  ///< see `parse_settings`
   std::string_view path;      ///< `search_path`, where the server reports it
   statement_id id;
 };
@@ -191,7 +191,7 @@ class statement_cache {
 };
 
 /// What is known of the settings that decide what a statement's text means. Those of the session's start are the empty text.
-class meaning {
+class parse_settings {
  public:
   /// Whether `text()` is true now.
   bool known() const noexcept { return known_ && known_here_; }

@@ -51,7 +51,7 @@ inline bool names_a_moment(std::string_view sql) noexcept {
 }
 
 /// What command tags tell about statements that were prepared before.
-struct heard_tags {
+struct command_tags {
   bool forgotten = false;  ///< the server has none of them any more
   bool set = false;        ///< a setting was changed
   bool defined = false;    ///< something was defined or changed whose name they may have looked up, which the server does not notice

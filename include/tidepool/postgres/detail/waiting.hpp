@@ -76,8 +76,8 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
 
 /// The error of an operation that was stopped and did not end: the connection is of no more use.
 [[noreturn]] inline void throw_unstopped(session& s, const stopping& stop) {
-  const bool aborted = s.killer->reason() == kill_reason::aborted;
-  s.killer->fire(kill_reason::deadline);
+  const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
+  s.shutdown->request(shutdown_reason::deadline);
   s.broken = true;
   if (aborted) throw s.lost("");
   const std::string who = s.server_name();
@@ -164,17 +164,17 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
       };
       s->socket().async_wait(wait_type::wait_read, ready);
       if (sending) s->socket().async_wait(wait_type::wait_write, ready);
-      if (due != clock::time_point::max()) s->wake_up_call().expect(s->executor(), gate, due);
+      if (due != clock::time_point::max()) s->timer().expect(s->executor(), gate, due);
     }
     co_await tidepool::detail::gate::wait(open);
-    s->forget_wake_up_call();
+    s->forget_timer();
     bool ready = false;
     {
       const auto gate = open.lock();
       ready = gate == nullptr || gate->ready;  // where the last handler is gone, it has run
     }
     if (!ready || sending) s->socket().cancel();  // when sending: the slower of the two
-    ready = ready || s->killer->reason() != kill_reason::none;
+    ready = ready || s->shutdown->reason() != shutdown_reason::none;
     // A close() may be cancelled as well: the server may go on talking for ever.
     const bool closing = stop && stop->why == stopping::cause::closed;
     if (!stop || closing) {
@@ -227,12 +227,12 @@ inline asio::awaitable<void> receive(session_ptr s) {
 }
 
 /// A server that ends a session while we send has said why in what it has sent before.
-inline void hear_last_words(session& s) {
+inline void read_final_error(session& s) {
   for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
     const result_handle got(PQgetResult(s.pg()));
     if (!got) return;
     auto said = diagnosis::of(got.get());
-    if (said.fatal()) s.heard_fatal(std::move(said));
+    if (said.fatal()) s.note_fatal(std::move(said));
   }
 }
 
@@ -242,7 +242,7 @@ inline asio::awaitable<void> flush(session_ptr s) {
     const int left = PQflush(s->pg());
     if (left == 0) co_return;
     if (left < 0 || PQconsumeInput(s->pg()) == 0) {
-      hear_last_words(*s);
+      read_final_error(*s);
       co_await stop_is_over(s);
       throw s->lost("while sending");
     }

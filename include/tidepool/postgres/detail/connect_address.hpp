@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one address dialled: login, first query, and what went wrong where.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_DIAL_HPP
+// tidepool - one address tried: login, first query, and what went wrong where.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CONNECT_ADDRESS_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CONNECT_ADDRESS_HPP
 
 #include <algorithm>
 #include <memory>
@@ -17,31 +17,31 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Everything libpq is told for one connect besides the address, credentials included. Wiped when it goes.
-class dial_plan {
+class login_parameters {
  public:
-  dial_plan(const dial_plan&) = delete;
-  dial_plan(dial_plan&&) = default;
-  dial_plan& operator=(const dial_plan&) = delete;
-  dial_plan& operator=(dial_plan&&) = delete;
-  ~dial_plan() {
+  login_parameters(const login_parameters&) = delete;
+  login_parameters(login_parameters&&) = default;
+  login_parameters& operator=(const login_parameters&) = delete;
+  login_parameters& operator=(login_parameters&&) = delete;
+  ~login_parameters() {
     for (auto& [name, value] : values_) {
       if (is_secret(name)) wipe(value);
     }
   }
 
   /// `application`: what the server is to know this as, where the options do not say.
-  static asio::awaitable<dial_plan> make(std::shared_ptr<const options> settings, std::string application) {
-    dial_plan plan(settings->values_);
-    plan.values_.emplace("fallback_application_name", application.empty() ? std::string("tidepool") : std::move(application));
+  static asio::awaitable<login_parameters> make(std::shared_ptr<const options> settings, std::string application) {
+    login_parameters login(settings->values_);
+    login.values_.emplace("fallback_application_name", application.empty() ? std::string("tidepool") : std::move(application));
     if (settings->credential_provider) {
       const credentials now = co_await settings->credential_provider();
       if (now.user.find('\0') != std::string::npos || now.password.find('\0') != std::string::npos) {
         throw connect_error(errc::bad_options, "the credential provider returned a NUL byte");
       }
-      if (!now.user.empty()) plan.values_.insert_or_assign("user", now.user);
-      if (!now.password.empty()) plan.values_.insert_or_assign("password", now.password);
+      if (!now.user.empty()) login.values_.insert_or_assign("user", now.user);
+      if (!now.password.empty()) login.values_.insert_or_assign("password", now.password);
     }
-    co_return plan;
+    co_return login;
   }
 
   /// What libpq is told, for one server at one address; `address` is empty for a local socket.
@@ -88,7 +88,7 @@ class dial_plan {
   }
 
  private:
-  explicit dial_plan(option_map values) : values_(std::move(values)) {}
+  explicit login_parameters(option_map values) : values_(std::move(values)) {}
   /// libpq's default lets anybody on the way talk it out of encryption.
   bool asks_for_tls(const std::string& address) const {
     error_code unknown;
@@ -155,33 +155,33 @@ inline std::string_view without_address(std::string_view message) {
 }
 
 /// One attempt at one address, in whose time all must be done that makes a session. Whether its server is of the kind asked for is noted.
-inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std::shared_ptr<const options> settings, const dial_plan& plan,
-                                             const target& where, duration limit) {
+inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor executor, std::shared_ptr<const options> settings,
+                                                       const login_parameters& login, const target& where, duration limit) {
   auto s = std::make_shared<session>(executor, settings);
-  PGconn* const started = plan.start(where.host, where.address);
+  PGconn* const started = login.start(where.host, where.address);
   if (started == nullptr) throw std::bad_alloc();
   s->adopt(started);
   s->peer = where.text();
-  tls_witness tls;
+  tls_refusal_check tls;
   const char* owed = unanswered(started, where.host.local());
   const auto failed = [&](diagnosis said) {
-    if (s->killer->reason() == kill_reason::deadline) {
+    if (s->shutdown->reason() == shutdown_reason::deadline) {
       return connect_error(errc::connect_timeout, s->peer + ": " + owed + " within " + seconds_text(limit));
     }
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
     if (said.sqlstate.empty() && tls.refused(*s, where.host.host, said.message)) {
-      return connect_error(errc::tls_refused, s->peer + plan.tls_advice(where.address), std::move(said));
+      return connect_error(errc::tls_refused, s->peer + login.tls_advice(where.address), std::move(said));
     }
     return connect_error(errc::connect_failed, s->peer, std::move(said), PQconnectionNeedsPassword(started) == 1);
   };
   const auto login_failed = [&] {
-    auto said = diagnose_connect(plan.clean(PQerrorMessage(started)));
+    auto said = diagnose_connect(login.clean(PQerrorMessage(started)));
     said.message = std::string(without_address(said.message));
     return failed(std::move(said));
   };
   if (PQstatus(started) == CONNECTION_BAD) throw login_failed();
   const auto until = deadline_of(limit);
-  deadline_guard guard(executor, limit, s->killer);
+  deadline_guard guard(executor, limit, s->shutdown);
   s->follow_socket();
   // Not one poll before the socket is writable: libpq would take an unfinished connect for a failure.
   for (auto step = PGRES_POLLING_WRITING;;) {
@@ -198,7 +198,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     } else {
       step = PQconnectPoll(started);
     }
-    if (step == PGRES_POLLING_FAILED || s->killer->reason() != kill_reason::none) throw login_failed();
+    if (step == PGRES_POLLING_FAILED || s->shutdown->reason() != shutdown_reason::none) throw login_failed();
     s->follow_socket();
     if (step == PGRES_POLLING_OK) break;
   }
@@ -226,7 +226,7 @@ inline asio::awaitable<session_ptr> dial_one(asio::any_io_executor executor, std
     if (said.message.empty()) said.message = std::string(unserved->explanation());
     throw failed(std::move(said));
   }
-  if (!guard.disarm() || s->killer->reason() != kill_reason::none) throw failed({});
+  if (!guard.disarm() || s->shutdown->reason() != shutdown_reason::none) throw failed({});
   s->touched = false;
   co_return s;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - leaving a session clean, and leaving it for good.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_GOODBYE_HPP
+#ifndef TIDEPOOL_POSTGRES_DETAIL_GRACEFUL_CLOSE_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_GRACEFUL_CLOSE_HPP
 
 #include <sys/socket.h>
 
@@ -36,7 +36,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (full) s->prepared.clear();
   if (full && !again.empty()) co_await perform(s, request::simple(again));
   if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
-  s->means.as_at_start();
+  s->parsing.as_at_start();
   s->inbox.clear();
   s->touched = false;
   co_return true;
@@ -44,13 +44,13 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
 
 /// Whether the server is running something that nobody will read, and would go on although the socket is closed.
 inline bool runs_on(const session& s) noexcept {
-  return s.pg() != nullptr && !s.busy && s.has_socket() && s.killer->reason() == kill_reason::none && PQstatus(s.pg()) == CONNECTION_OK &&
-         s.fatal.message.empty() && PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
+  return s.pg() != nullptr && !s.busy && s.has_socket() && s.shutdown->reason() == shutdown_reason::none &&
+         PQstatus(s.pg()) == CONNECTION_OK && s.fatal.message.empty() && PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
 }
 
 /// Ends a session and waits until the server process has let go of the socket, which it does last of all. Only then has the
 /// server room for another.
-inline asio::awaitable<void> say_goodbye(session_ptr s) {
+inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
   const bool active = runs_on(*s);
   const bool idle = !s->busy && !s->broken && PQstatus(s->pg()) == CONNECTION_OK && PQtransactionStatus(s->pg()) != PQTRANS_ACTIVE;
@@ -60,7 +60,7 @@ inline asio::awaitable<void> say_goodbye(session_ptr s) {
   }
   s->busy = true;
   s->watch({});
-  deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->killer);
+  deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->shutdown);
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   if (active) {
     // As a statement that is cancelled, with requests until the server has heard one. What it sends is read here, so that a server that

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the one timer of a session that bounds its waits.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_ALARM_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_ALARM_HPP
+#ifndef TIDEPOOL_POSTGRES_DETAIL_WAIT_TIMER_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_WAIT_TIMER_HPP
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +20,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// Opens a gate when its time has come. The timer is left alone when an answer comes in time, as nearly all do, and looks anew when it
 /// fires: a statement sets no timer while one is pending. It fires once a second at least, and is not set again when nobody waits, so that
 /// a context with nothing else to do ends soon. Thread safe: the coroutine and the timer may be on two threads.
-class alarm : public std::enable_shared_from_this<alarm> {
+class wait_timer : public std::enable_shared_from_this<wait_timer> {
  public:
   using gate = tidepool::detail::gate;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what became of each address lately, and the order that follows.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_DIAL_MEMORY_HPP
+#ifndef TIDEPOOL_POSTGRES_DETAIL_ADDRESS_MEMORY_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_ADDRESS_MEMORY_HPP
 
 #include <algorithm>
 #include <chrono>
@@ -21,7 +21,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// What is known of addresses, and of names that could not be looked up, by their text. Shared by all connects of one connector; thread
 /// safe.
-class dial_memory {
+class address_memory {
  public:
   /// In the order in which they are tried. Unknown ones count as good.
   enum class mark { good, wrong_role, failed };
@@ -61,21 +61,21 @@ class dial_memory {
 /// Remembers one attempt as failed unless it is settled otherwise: also when it is cancelled, or its coroutine destroyed.
 class attempt_note {
  public:
-  attempt_note(std::shared_ptr<dial_memory> memory, std::string where, duration span)
+  attempt_note(std::shared_ptr<address_memory> memory, std::string where, duration span)
       : memory_(std::move(memory)), where_(std::move(where)), span_(span) {}
   attempt_note(const attempt_note&) = delete;
   attempt_note& operator=(const attempt_note&) = delete;
   ~attempt_note() {
     if (settled_) return;
     try {
-      memory_->remember(where_, dial_memory::mark::failed, span_);
+      memory_->remember(where_, address_memory::mark::failed, span_);
     } catch (...) {
       // No memory: it is tried again in its place.
     }
   }
-  void settle(dial_memory::mark what, duration span = {}) {
+  void settle(address_memory::mark what, duration span = {}) {
     settled_ = true;
-    if (what == dial_memory::mark::good) {
+    if (what == address_memory::mark::good) {
       memory_->forget(where_);
     } else {
       memory_->remember(where_, what, span);
@@ -83,7 +83,7 @@ class attempt_note {
   }
 
  private:
-  std::shared_ptr<dial_memory> memory_;
+  std::shared_ptr<address_memory> memory_;
   std::string where_;
   duration span_;
   bool settled_ = false;
@@ -93,14 +93,14 @@ class attempt_note {
 inline std::string lookup_key(const endpoint& host) { return "lookup of " + host.text(); }
 
 /// The order in which hosts are looked up: as given or shuffled, names that could not be looked up lately last.
-inline std::vector<endpoint> dial_order(const options& settings, const dial_memory& memory) {
+inline std::vector<endpoint> host_order(const options& settings, const address_memory& memory) {
   auto order = settings.endpoints();
   if (settings.load_balance()) {
     auto random = seeded_random();
     std::shuffle(order.begin(), order.end(), random);
   }
   std::stable_partition(order.begin(), order.end(),
-                        [&](const endpoint& e) { return memory.recall(lookup_key(e)) == dial_memory::mark::good; });
+                        [&](const endpoint& e) { return memory.recall(lookup_key(e)) == address_memory::mark::good; });
   return order;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - looking up a host name. getaddrinfo blocks for as long as the name servers like, so it runs on side threads: a few at
 // once, one for each name, and nobody waits longer than intended, or holds anything when the waiting has ended.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_LOOKUP_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_LOOKUP_HPP
+#ifndef TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
 
 #include <netdb.h>
 #include <sys/socket.h>
@@ -30,7 +30,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// place whoever asks for it, have to be this many before they delay another.
 inline constexpr int most_lookups = 16;
 
-/// A name being looked up. All of it is guarded by its desk's mutex.
+/// A name being looked up. All of it is guarded by its resolver's mutex.
 struct lookup {
   explicit lookup(std::string what) : name(std::move(what)) {}
   const std::string name;
@@ -42,12 +42,12 @@ struct lookup {
 };
 
 /// All lookups of the process.
-class lookup_desk : public std::enable_shared_from_this<lookup_desk> {
+class host_resolver : public std::enable_shared_from_this<host_resolver> {
  public:
   /// A thread may outlive the statics of the program: it has a share in this one.
-  static const std::shared_ptr<lookup_desk>& here() {
-    static const auto desk = std::make_shared<lookup_desk>();
-    return desk;
+  static const std::shared_ptr<host_resolver>& instance() {
+    static const auto resolver = std::make_shared<host_resolver>();
+    return resolver;
   }
 
   /// Has the gate opened once the name is looked up; joins a lookup of it that is under way.
@@ -169,7 +169,7 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
   if (!host.local()) (void)asio::ip::make_address(name, not_numeric);
   if (not_numeric && !host.hostaddr.empty()) throw connect_error(errc::bad_options, "hostaddr is not a numeric address");
   if (!not_numeric) co_return std::vector<std::string>(1, host.local() ? std::string() : name);
-  const auto desk = lookup_desk::here();
+  const auto resolver = host_resolver::instance();
   std::shared_ptr<lookup> entry;
   std::weak_ptr<tidepool::detail::gate> waiting;
   real_timer timer(executor);
@@ -179,13 +179,13 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
     waiting = gate;
     timer.expires_after(limit);
     timer.async_wait([gate](error_code) { gate->open(); });
-    entry = desk->ask(name, waiting);
+    entry = resolver->ask(name, waiting);
   }
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none)
     throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
-  lookup found = desk->look(entry);
+  lookup found = resolver->look(entry);
   const std::string doing = "looking up \"" + printable(name, 80) + "\": ";
   if (!found.done) {
     throw connect_error(errc::connect_timeout,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the few threads that send cancel requests, and the queue in front of them.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_CANCEL_DESK_HPP
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CANCEL_DISPATCHER_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CANCEL_DISPATCHER_HPP
 
 #include <algorithm>
 #include <atomic>
@@ -59,16 +59,16 @@ class cancel_job {
 /// Requests of all connections of the process. A call to a server that is silent holds its thread for as long as the kernel, or the
 /// server, likes; so no server has more than two, and others are not kept waiting by it. A hundred statements that are cancelled at once
 /// need two threads.
-class cancel_desk {
+class cancel_dispatcher {
  public:
   static constexpr std::size_t most_threads = 16;
-  static constexpr std::size_t most_of_a_server = 2;
+  static constexpr std::size_t most_per_server = 2;
   static constexpr std::size_t most_waiting = 4096;
 
   /// Never destroyed: threads may outlive main().
-  static cancel_desk& instance() {
-    static cancel_desk* const desk = new cancel_desk;
-    return *desk;
+  static cancel_dispatcher& instance() {
+    static cancel_dispatcher* const dispatcher = new cancel_dispatcher;
+    return *dispatcher;
   }
 
   /// False when it can be neither sent nor queued; the job is then dropped.
@@ -117,7 +117,7 @@ class cancel_desk {
 
   bool has_place(const std::string& server) const {
     const auto at = busy_.find(server);
-    return running_ < most_threads && (at == busy_.end() || at->second < most_of_a_server);
+    return running_ < most_threads && (at == busy_.end() || at->second < most_per_server);
   }
   void take_place(const std::string& server) {
     ++busy_[server];
