@@ -16,19 +16,10 @@
 #include <utility>
 
 #include "detail/util/asio.hpp"
+#include "states.hpp"
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-
-/// What a connection is found to be when its lease ends; see `after_lease`.
-enum class lease_end {
-  clean,        ///< nothing to do: it can be handed on at once
-  needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
-  broken,       ///< to be destroyed
-  retired,      ///< well, but to be closed: it has come to hold too much memory, say
-  unfinished,   ///< to be closed by `close()`, which ends what still runs on it: its slot is free when the server has let go of it
-  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
-};
 
 namespace detail {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the states of a pool and of its breaker, and the reasons why a connection ends: for events, statistics, errors and policies.
+// tidepool - the states of a pool and of its breaker, and how leases and connections end: for events, statistics, errors and policies.
 #ifndef TIDEPOOL_STATES_HPP
 #define TIDEPOOL_STATES_HPP
 
@@ -40,6 +40,16 @@ inline const char* to_string(breaker_state state) noexcept {
   }
   return "?";
 }
+
+/// What a connection is found to be when its lease ends; see `after_lease` in connection.hpp.
+enum class lease_end {
+  clean,        ///< nothing to do: it can be handed on at once
+  needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
+  broken,       ///< to be destroyed
+  retired,      ///< well, but to be closed: it has come to hold too much memory, say
+  unfinished,   ///< to be closed by `close()`, which ends what still runs on it: its slot is free when the server has let go of it
+  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
+};
 
 /// Why a connection left the pool; in `destroyed_event` and `pool_stats::closed()`.
 enum class close_reason {

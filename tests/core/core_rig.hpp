@@ -34,7 +34,7 @@ using tidepool::detail::core_slot;
 using tidepool::detail::core_waiter;
 using tidepool::detail::leak_findings;
 using tidepool::detail::never;
-using tidepool::detail::op_phase;
+using tidepool::detail::slot_operation;
 using tidepool::detail::slot_action;
 using tidepool::detail::slot_state;
 using tidepool::detail::tick;
@@ -179,11 +179,12 @@ class core_rig {
 
   // --- operations -----------------------------------------------------------------------------------------------------
 
-  /// Slots whose operation is wanted by the core, in order of id.
+  /// Slots in this state, in order of id; `validating` and `closing` stand for both kinds of it.
   std::vector<entry*> in(slot_state state) {
     std::vector<entry*> out;
+    const auto also = state == slot_state::validating ? slot_state::checking : state == slot_state::closing ? slot_state::destroying : state;
     for (auto& [id, s] : slots) {
-      if (s->state == state) out.push_back(s.get());
+      if (s->state == state || s->state == also) out.push_back(s.get());
     }
     return out;
   }
@@ -366,7 +367,7 @@ class core_rig {
         }
         break;
       case slot_action::cancel_op:
-        CHECK((s.op_running || s.phase != op_phase::none));
+        CHECK((s.op_running || s.operation.reached() != slot_operation::phase::absent));
         s.cancelled = s.shut = true;
         if (core.aborted(s)) free(s);
         break;
@@ -392,7 +393,7 @@ class core_rig {
     CHECK(s.state == slot_state::gone);
     CHECK_FALSE(s.held);
     CHECK_FALSE(s.op_running);
-    CHECK(s.action == slot_action::none);
+    CHECK(s.operation.asked() == slot_action::none);
     CHECK_FALSE(s.linked());
     CHECK_FALSE(s.bound.linked);
     CHECK_FALSE(s.retire.linked);
@@ -413,9 +414,9 @@ class core_rig {
     const std::size_t alive = s.active_connections + s.idle_connections + s.validating + s.resetting + s.closing;
     expect(s.active_connections == there(slot_state::leased), "leased");
     expect(s.idle_connections == there(slot_state::idle), "idle");
-    expect(s.validating == there(slot_state::validating), "validating");
+    expect(s.validating == there(slot_state::validating) + there(slot_state::checking), "validating");
     expect(s.resetting == there(slot_state::resetting), "resetting");
-    expect(s.closing == there(slot_state::closing), "closing");
+    expect(s.closing == there(slot_state::closing) + there(slot_state::destroying), "closing");
     expect(s.connecting == there(slot_state::connecting) + acts.connects, "connecting");
     expect(s.total_connections == alive + s.connecting, "INV-1: the gauges add up");
     expect(s.connections_created == s.connections_closed + alive, "INV-12: created = closed + alive");

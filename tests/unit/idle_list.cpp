@@ -76,10 +76,10 @@ TEST_CASE("given equal idle ages, when one more is inserted, then it counts as t
 
 TEST_CASE("given connections under a background check, when one is taken, then they are stepped over") {
   fixture f({10ns, 20ns, 30ns, 40ns});
-  f[4].state = f[1].state = slot_state::validating;
+  f[4].state = f[1].state = slot_state::checking;
   CHECK(f.list.newest()->id == 3);
   CHECK(f.list.oldest()->id == 2);
-  f[2].state = f[3].state = slot_state::validating;
+  f[2].state = f[3].state = slot_state::checking;
   CHECK(f.list.newest() == nullptr);
   CHECK(f.list.oldest() == nullptr);
   CHECK_FALSE(f.list.empty());

@@ -4,7 +4,7 @@
 #define TIDEPOOL_DETAIL_CORE_IDLE_LIST_HPP
 
 #include "../../version.hpp"
-#include "core_types.hpp"
+#include "slot.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

@@ -11,7 +11,7 @@
 
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
-#include "../core/core_types.hpp"
+#include "../core/core_actions.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

@@ -62,7 +62,7 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::pending_action
       return destroy(e, a);  // it has nothing to say to its server
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
-      if (e.ready && e.overran) report_overrun(e);
+      if (e.ready && e.operation.overran()) report_overrun(e);
       return abort(e, op);
     case slot_action::abort_lease: return abort(e, op);
     case slot_action::discard: return free_entry(&e);

@@ -13,7 +13,7 @@
 
 #include "../../traits.hpp"
 #include "../../version.hpp"
-#include "../core/core_types.hpp"
+#include "../core/core_actions.hpp"
 #include "../util/asio.hpp"
 #include "../util/stack_trace.hpp"
 #include "peer_closed.hpp"

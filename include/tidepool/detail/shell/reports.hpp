@@ -109,8 +109,8 @@ void pool_impl<Connection, Traits>::report_unserved(entry& e, std::string_view s
 template <class Connection, class Traits>
 std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcept {
   switch (e.reason) {
-    case close_reason::invalid: return e.overran ? std::string_view("no answer within the validation timeout") : e.cause();
-    case close_reason::reset_failed: return e.overran ? std::string_view("no answer within the reset timeout") : e.cause();
+    case close_reason::invalid: return e.operation.overran() ? std::string_view("no answer within the validation timeout") : e.cause();
+    case close_reason::reset_failed: return e.operation.overran() ? std::string_view("no answer within the reset timeout") : e.cause();
     case close_reason::broken: return e.cause();
     case close_reason::outdated:
       return e.cause().empty() ? std::string_view("another connection found that the servers changed") : e.cause();

@@ -12,7 +12,7 @@
 #include "../../config.hpp"
 #include "../../events.hpp"
 #include "../../version.hpp"
-#include "../core/core_types.hpp"
+#include "../core/core_actions.hpp"
 #include "connection_calls.hpp"
 #include "pool_entry.hpp"
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what the core hears of a connection: connected, validated, returned, reset, collected from the stash, closed.
+#ifndef TIDEPOOL_DETAIL_CORE_CONNECTION_EVENTS_HPP
+#define TIDEPOOL_DETAIL_CORE_CONNECTION_EVENTS_HPP
+
+#include <algorithm>
+
+#include "../../version.hpp"
+#include "callers.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// For a slot in no list: to the caller at the head of the queue, to the idle ones, or away.
+template <class Rules>
+void pass_on(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now, core_actions& a) noexcept {
+  const bool to_waiter = send_on(c, slot, end, validated, now);
+  if (to_waiter) grant(c, *c.waiters.front(), slot, now, false, a);
+}
+
+// --- connecting -------------------------------------------------------------------------------------------------------
+
+/// An attempt the shell was asked for begins. False: not wanted any more, and the slot is not the core's.
+template <class Rules>
+bool begin_connect(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+  c.slots.connect_answered();
+  if (!c.life.running()) {
+    c.gate.abandoned(now);
+    return false;
+  }
+  slot.id = ++c.last_id;
+  slot.generation = c.generation;
+  slot.wave = c.gate.wave();
+  slot.born = now;
+  slot.operation.begin();
+  c.slots.add(slot);
+  c.in_operation.push_back(slot);
+  c.bounds.insert(slot.bound, later(now, c.config.connect_timeout));
+  return true;
+}
+template <class Rules>
+void take_in(core_state<Rules>& c, core_slot& slot, tick now, core_actions& a) noexcept {
+  end_operation(c, slot);
+  c.gate.succeeded(now);
+  ++c.totals.connections_created;
+  c.totals.connect_time.record(now - slot.born);
+  c.returns.connect_took(now - slot.born);
+  slot.born = slot.last_ok = slot.idle_since = now;
+  if constexpr (Rules::lifetime_policy::enabled) {
+    slot.hard_limit = c.lifetime.hard_limit(now);
+    slot.retire.at = std::min(slot.hard_limit, c.lifetime.soft_limit(now, c.random.unit()));
+  }
+  if constexpr (Rules::scaling_policy::enabled) c.opened.came(now);
+  c.refresh(slot);
+  if (c.gate.doubtful()) slot.on_trial = slot.needs_full_return = slot.must_take_slow_path = true;
+  pass_on(c, slot, lease_end::clean, true, now, a);
+}
+
+// --- validation and reset -----------------------------------------------------------------------------------------------
+
+template <class Rules>
+void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
+  ++c.totals.validations;
+  if (!ok) ++c.totals.validation_failures;
+  const bool in_place = slot.state == slot_state::checking;
+  end_operation(c, slot);
+  if (!ok) {
+    note_loss(c, slot, slot.uses, tick{}, now);
+    if (in_place) c.idle.erase(slot);
+    return destroy(c, slot, close_reason::invalid, now);
+  }
+  slot.last_ok = now;
+  slot.answered = true;
+  c.refresh(slot);
+  note_service(c, slot, now);
+  if (!in_place) return pass_on(c, slot, lease_end::clean, true, now, a);
+  c.slots.transition(slot, slot_state::idle);
+  if (!slot.retire.linked) c.ages.insert(slot.retire, slot.retire.at);
+  if (slot.generation != c.generation) close_idle(c, slot, c.generation_ended, now);
+}
+template <class Rules>
+void end_reset(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
+  end_operation(c, slot);
+  ++c.totals.resets;
+  if (!ok) {
+    note_loss(c, slot, slot.uses - 1, tick{}, now);
+    return destroy(c, slot, close_reason::reset_failed, now);
+  }
+  slot.idle_since = now;
+  c.note_answer(slot, now);
+  note_service(c, slot, now);
+  pass_on(c, slot, lease_end::clean, true, now, a);
+}
+
+// --- leases come back -----------------------------------------------------------------------------------------------------
+
+inline void forget_report(core_slot& slot) noexcept { slot.leak_reported = slot.needs_full_return = slot.on_trial = false; }
+
+/// `discarded`: broken by the word of its holder alone.
+template <class Rules>
+void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool discarded, tick now, tick last_ok, duration held,
+                 core_actions& a) noexcept {
+  if (slot.leak_reported) {
+    a.leak_returned = true;
+    a.leak = report_of(slot, now);
+    ++c.totals.leaks_returned;
+  }
+  end_lease(c, slot, now, last_ok, held);
+  if (end == lease_end::broken && !discarded) note_loss(c, slot, slot.uses - 1, last_ok, now);
+  if (end == lease_end::clean || end == lease_end::outdated || end == lease_end::retired) note_service(c, slot, last_ok);
+  forget_report(slot);
+  if (end == lease_end::outdated && slot.generation == c.generation) outdate_all(c, close_reason::outdated, now);
+  slot.idle_since = now;
+  pass_on(c, slot, end, false, now, a);
+}
+template <class Rules>
+void let_holder_keep(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+  if (slot.leak_reported) ++c.totals.leaks_returned;
+  end_lease(c, slot, now, tick{}, not_timed);
+  forget_report(slot);
+  leave(c, slot, close_reason::detached, now);
+}
+/// From the stash into the idle list, or away. `suspected`: it may be dead, and is looked at.
+template <class Rules>
+void take_from_stash(core_state<Rules>& c, core_slot& slot, tick now, bool suspected) noexcept {
+  if (slot.state == slot_state::gone) {  // taken from its holder before it was stashed
+    if (slot.linked()) c.taken_back.erase(slot);
+    if (slot.operation.let_go()) c.pending.ask(slot, slot_action::discard);
+    return;
+  }
+  end_lease(c, slot, slot.stashed_at, tick{}, not_timed);
+  if (slot.leak_reported) ++c.totals.leaks_returned;
+  forget_report(slot);
+  slot.idle_since = slot.stashed_at;
+  c.slots.transition(slot, slot_state::idle);
+  c.idle.insert(slot);
+  if (!slot.retire.linked) c.ages.insert(slot.retire, slot.retire.at);
+  if (c.life.stopped()) {
+    close_idle(c, slot, close_reason::shutdown, now);
+  } else if (slot.generation != c.generation) {
+    close_idle(c, slot, c.generation_ended, now);
+  } else if (Rules::can_check && suspected) {
+    check_in_place(c, slot, now);
+  }
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

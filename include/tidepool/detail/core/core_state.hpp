@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - everything the core knows, and the questions it can be asked. What is done with it is in the headers beside this one.
+#ifndef TIDEPOOL_DETAIL_CORE_CORE_STATE_HPP
+#define TIDEPOOL_DETAIL_CORE_CORE_STATE_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "../../config.hpp"
+#include "../../policy/scaling.hpp"
+#include "../../stats.hpp"
+#include "../../version.hpp"
+#include "../util/integral.hpp"
+#include "../util/random.hpp"
+#include "census.hpp"
+#include "connect_gate.hpp"
+#include "core_actions.hpp"
+#include "growth.hpp"
+#include "idle_list.hpp"
+#include "life_cycle.hpp"
+#include "schedule.hpp"
+#include "wait_queue.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// How long a lease was held, where that was not measured.
+inline constexpr duration not_timed = duration(-1);
+
+/// Traits that want each change of a slot's state checked against the table, also where asserts are off.
+template <class Traits>
+concept checks_transitions = requires {
+  requires Traits::checks_transitions;
+};
+
+/// What is fixed for a kind of pool. `CanValidate`: a round trip can be made. `CanCheck`: a connection can at least be looked at.
+/// `OwnValidation`: the health policy brings its own, which an answer to a caller's statement does not replace.
+template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation>
+struct core_rules {
+  using health_policy = typename Traits::health_policy;
+  using leak_policy = typename Traits::leak_policy;
+  using scaling_policy = typename Traits::scaling_policy;
+  using lifetime_policy = typename Traits::lifetime_policy;
+  using queue_policy = typename Traits::queue_policy;
+  using breaker_policy = typename Traits::breaker_policy;
+  static constexpr bool can_validate = CanValidate;
+  static constexpr bool can_check = CanCheck;
+  static constexpr bool own_validation = OwnValidation;
+  static constexpr bool checked = checks_transitions<Traits>;
+};
+
+template <class Rules>
+struct core_state {
+  using queue_policy = typename Rules::queue_policy;
+
+  core_state(const pool_config& c, std::uint64_t seed)
+      : config(c),
+        min(c.min_size),
+        max(c.max_size),
+        target(c.min_size),
+        random(seed),
+        gate(c),
+        health(c),
+        leak(c),
+        scaling(c),
+        lifetime(c) {}
+
+  // --- questions ------------------------------------------------------------------------------------------------------
+
+  /// How many callers may wait: those for whom there is a place in the pool, or one on its way, do not count for `max_waiting`.
+  std::size_t queue_limit() const noexcept {
+    const std::size_t taken = slots.leased() + slots.closing();
+    const std::size_t room = life.admits() && max > taken ? max - taken : 0;
+    return config.max_waiting + std::min(room, std::size_t(no_limit) - config.max_waiting);
+  }
+  /// Idle connections that `min_idle` asks for and that are not there or on their way.
+  std::size_t spares_missing() const noexcept {
+    return missing(config.min_idle, slots.idle() + slots.count(slot_state::checking) + slots.connecting());
+  }
+  bool surplus() const noexcept { return slots.open() > max; }
+  /// The idle connection that is next, or null.
+  core_slot* next_idle() const noexcept {
+    if constexpr (queue_policy::newest_first) return idle.newest();
+    return idle.oldest();
+  }
+  bool worn_out(const core_slot& slot) const noexcept {
+    if constexpr (Rules::lifetime_policy::enabled) return lifetime.worn_out(slot.uses);
+    return false;
+  }
+  static bool has_served(const core_slot& slot) noexcept {
+    if constexpr (Rules::own_validation) return slot.answered;
+    return slot.last_ok > slot.born;
+  }
+  /// Until when a connection that answered at `last_ok` may be handed out without a look, its age aside.
+  tick fresh_until(tick last_ok) const noexcept {
+    if constexpr (Rules::own_validation) {
+      // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
+      return std::min(health.fresh_until(last_ok), later(last_ok, health.interval()));
+    } else if constexpr (Rules::can_validate) {
+      return health.fresh_until(last_ok);
+    }
+    return never;
+  }
+  void refresh(core_slot& slot) const noexcept { slot.fresh_until = std::min(slot.retire.at, fresh_until(slot.last_ok)); }
+  /// Its server answered at `at`, if that is known. By the holder, too.
+  void note_answer(core_slot& slot, tick at) const noexcept {
+    if constexpr (Rules::own_validation) {
+      slot.answered |= at > slot.born;
+    } else if (at > slot.last_ok) {
+      slot.last_ok = at;
+      refresh(slot);
+    }
+  }
+
+  // --- what there is, the hot path's first ------------------------------------------------------------------------------
+
+  life_cycle life;
+  bool warm = false;           ///< `min_size` connections were there once
+  bool wants_connect = false;  ///< only the gate, or an attempt in flight, holds it back
+  census<Rules::checked> slots;
+  schedule due;
+  idle_list idle;
+  wait_queue waiters;
+  intrusive_list<core_slot> leased;  ///< in order of checkout
+  std::uint64_t generation = 0;
+  close_reason generation_ended = close_reason::recycled;  ///< why the latest one did
+  const pool_config& config;
+  std::size_t min;
+  std::size_t max;
+  std::size_t target;
+  count_integral busy;    ///< leases times time, where scaling looks at it
+  count_integral opened;  ///< connections times time
+  pool_stats totals;      ///< its counters and histograms; the gauges are filled in by `snapshot()`
+
+  intrusive_list<core_slot> reported;      ///< leases known to the observer as leaked
+  intrusive_list<core_slot> taken_back;    ///< gone, and not let go of by their holders yet
+  intrusive_list<core_slot> in_operation;  ///< connecting, validating before a hand-out, resetting, closing
+  deadline_queue<core_slot> bounds;        ///< of operations
+  deadline_heap<core_slot> ages;
+  detail::pending_actions pending;
+  connection_id last_id = 0;
+  return_estimate returns;
+  pool_state seen_state = pool_state::starting;
+  breaker_state seen_breaker = breaker_state::closed;
+  splitmix random;
+  connect_gate<typename Rules::breaker_policy> gate;
+  [[no_unique_address]] typename Rules::health_policy health;
+  [[no_unique_address]] typename Rules::leak_policy leak;
+  [[no_unique_address]] typename Rules::scaling_policy scaling;
+  [[no_unique_address]] typename Rules::lifetime_policy lifetime;
+};
+
+// --- leases -----------------------------------------------------------------------------------------------------------
+
+/// Takes into account what happened to a leased slot in the stash.
+template <class Rules>
+void count_reuses(core_state<Rules>& c, core_slot& slot) noexcept {
+  const std::uint64_t reuses = slot.reuses;
+  const duration unused = slot.unused;
+  c.totals.direct += reuses - slot.reuses_seen;
+  if constexpr (Rules::scaling_policy::enabled) c.busy.absent(unused - slot.unused_seen);
+  slot.reuses_seen = reuses;
+  slot.unused_seen = unused;
+}
+/// A slot in no list becomes a lease.
+template <class Rules>
+void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_location& where) noexcept {
+  c.slots.transition(slot, slot_state::leased);
+  c.leased.push_back(slot);
+  ++slot.uses;
+  slot.checked_out = slot.listed = now;
+  slot.where = where;
+  if constexpr (Rules::scaling_policy::enabled) c.busy.came(now);
+}
+/// Takes a leased slot out of its list; the caller says what becomes of it. Touches nothing that its holder may touch without the lock.
+template <class Rules>
+void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+  (slot.leak_reported ? c.reported : c.leased).erase(slot);
+  count_reuses(c, slot);
+  if constexpr (Rules::scaling_policy::enabled) c.busy.left(now);
+}
+/// The same when its holder has let go of it. `held`: `not_timed`, or for how long.
+template <class Rules>
+void end_lease(core_state<Rules>& c, core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+  end_listing(c, slot, now);
+  slot.must_take_slow_path = false;
+  if (held >= duration::zero()) {
+    c.totals.hold_time.record(held, slot.sample_weight);
+    c.returns.lease_took(held);
+  }
+  if (!slot.label.empty()) slot.label.assign({});
+  c.note_answer(slot, last_ok);
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - one connection as the core sees it, and the table of its states.
+#ifndef TIDEPOOL_DETAIL_CORE_SLOT_HPP
+#define TIDEPOOL_DETAIL_CORE_SLOT_HPP
+
+// state       list            connection                          goes to
+// connecting  in_operation    a connector is at work              idle, leased; closing, destroying (too many, too old); gone (failed)
+// idle        idle            may be handed out                   leased; validating, checking; closing, destroying
+// validating  in_operation    validated before it is handed out   leased, idle; closing, destroying (refused); gone (took too long)
+// checking    idle, in place  validated, it keeps its idle age    idle; closing, destroying (refused); gone (took too long)
+// leased      leased or       a caller's; `held`, or `stashed`:   idle, leased (next waiter), resetting; closing, destroying;
+//             reported        given back past the lock            gone (detached, or taken from its holder)
+// resetting   in_operation    reset after its lease               idle, leased; closing, destroying; gone (took too long)
+// closing     in_operation    is closed gracefully               destroying (the pool object goes); gone
+// destroying  in_operation    ends at once                        gone
+// gone        taken_back, or  not the pool's any more             -
+//             none
+//
+// Everything is written under the pool's lock, but for what the holder of a lease writes: the group "the holder" below. Whether a lease is
+// held or stashed is such a thing: `checked_out` is `never` while it is stashed. The pool looks at that group under its lock meanwhile;
+// what it looks at is `relaxed`, the rest it touches when the lease has ended.
+#include <array>
+#include <cstdint>
+
+#include "../../bounded_string.hpp"
+#include "../../events.hpp"
+#include "../../source_location.hpp"
+#include "../../states.hpp"
+#include "../../time.hpp"
+#include "../../version.hpp"
+#include "../util/deadline_queue.hpp"
+#include "../util/intrusive_list.hpp"
+#include "../util/relaxed.hpp"
+#include "slot_operation.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+enum class slot_state : std::uint8_t { connecting, idle, validating, checking, leased, resetting, closing, destroying, gone };
+inline constexpr std::size_t slot_states = 9;
+
+/// The table above: bit `to` of entry `from`.
+inline constexpr std::array<std::uint16_t, slot_states> slot_transitions = [] {
+  using enum slot_state;
+  constexpr auto to = [](auto... states) { return static_cast<std::uint16_t>(((1u << static_cast<unsigned>(states)) | ...)); };
+  std::array<std::uint16_t, slot_states> out{};
+  const auto from = [&out](slot_state state) -> std::uint16_t& { return out[static_cast<std::size_t>(state)]; };
+  from(connecting) = to(idle, leased, closing, destroying, gone);
+  from(idle) = to(leased, validating, checking, closing, destroying);
+  from(validating) = to(leased, idle, closing, destroying, gone);
+  from(checking) = to(idle, closing, destroying, gone);
+  from(leased) = to(idle, leased, resetting, closing, destroying, gone);
+  from(resetting) = to(idle, leased, closing, destroying, gone);
+  from(closing) = to(destroying, gone);
+  from(destroying) = to(gone);
+  return out;
+}();
+constexpr bool may_become(slot_state from, slot_state to) noexcept {
+  return (slot_transitions[static_cast<std::size_t>(from)] >> static_cast<unsigned>(to) & 1u) != 0;
+}
+
+/// The first line is what an un-contended checkout touches.
+struct core_slot : list_hook {
+  // --- the pool, under its lock
+  slot_state state = slot_state::connecting;
+  close_reason reason = close_reason::broken;
+  slot_operation operation;
+  bool leak_reported = false;
+  bool needs_full_return = false;  ///< its return is to be seen by `returned()`
+  bool on_trial = false;           ///< made while it was in doubt whether new connections live
+  bool died_unserved = false;      ///< lost soon after its connect, before it served a caller: a failed connect
+  std::uint32_t wave = 0;          ///< of connect attempts, see connect_gate
+  // --- the pool writes it, the holder reads it
+  relaxed<bool> must_take_slow_path;  ///< not to be stashed, and if it is, not to be handed out from there
+  std::uint64_t generation = 0;
+  // --- the holder, without the lock
+  std::uint64_t uses = 0;
+  relaxed<tick> checked_out;
+  relaxed<std::uint64_t> reuses;  ///< checkouts from the stash ever
+  relaxed<duration> unused;       ///< time stashed ever
+  tick stashed_at{};
+  tick fresh_until{};     ///< may be handed out without a look until then
+  tick last_ok{};         ///< when its server last answered; with a validation of the policy's own, when it last passed that
+  bool answered = false;  ///< its server did since the connect; kept only with a validation of the policy's own
+  tick sampled_at{};      ///< precise clock at checkout of a sampled lease, else `not_sampled`
+  std::uint64_t next_sample = 0;
+  std::uint64_t last_sample = 0;
+  std::uint64_t sample_weight = 1;
+  relaxed<source_location> where;
+  // --- the pool, under its lock
+  std::uint64_t reuses_seen = 0;  ///< of `reuses`, accounted for
+  duration unused_seen{};
+  tick listed{};  ///< `checked_out` as the order of checkouts knows it
+  tick idle_since{};
+  deadline_node<core_slot> bound;   ///< of the running operation
+  deadline_node<core_slot> retire;  ///< next look at its age
+  core_slot* next_pending = nullptr;
+  connection_id id = 0;
+  tick born{};  ///< of the connection; of the attempt while connecting
+  tick hard_limit = never;
+  bounded_string<47> label;
+
+  core_slot() { bound.owner = retire.owner = this; }
+  core_slot(const core_slot&) = delete;
+  core_slot& operator=(const core_slot&) = delete;
+
+  bool stashed() const noexcept { return tick(checked_out) == never; }
+};
+
+/// The lease of a slot as reports show it.
+inline lease_report report_of(const core_slot& slot, tick now) noexcept {
+  const tick since = slot.checked_out;
+  return {slot.id, slot.where, since < now ? now - since : duration::zero(), slot.label};
+}
+
+/// The slots for which the shell has something to do, in order.
+class pending_actions {
+ public:
+  struct action {
+    core_slot* slot = nullptr;
+    slot_action what = slot_action::none;
+  };
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  void ask(core_slot& slot, slot_action what) noexcept {
+    if (!slot.operation.ask(what)) return;
+    slot.next_pending = nullptr;
+    (last_ ? last_->next_pending : first_) = &slot;
+    last_ = &slot;
+  }
+  /// The next one; `none` when all is done.
+  action next() noexcept {
+    while (core_slot* slot = first_) {
+      first_ = slot->next_pending;
+      if (!first_) last_ = nullptr;
+      const slot_action what = slot->operation.take();
+      if (what != slot_action::none) return {slot, what};
+    }
+    return {};
+  }
+
+ private:
+  core_slot* first_ = nullptr;
+  core_slot* last_ = nullptr;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif
