@@ -20,6 +20,8 @@ struct simulated_traits : default_traits<Connection> {
   using timer_type = virtual_timer;
   using mutex_type = checked_mutex;
 
+  static constexpr bool checks_transitions = true;  ///< each change of a connection's state is checked against the table of the core
+
   static constexpr duration coarse_lag = std::chrono::milliseconds(4);
   /// Behind by the simulation's `coarse_lag()`, which is not to be more than the one above.
   static virtual_clock::time_point coarse_now() noexcept {

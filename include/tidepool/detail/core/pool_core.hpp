@@ -316,6 +316,8 @@ class pool_core {
   // --- reports ----------------------------------------------------------------------------------------------------
 
   pool_state state() const noexcept { return state_of(c); }
+  /// Why it is in this state, in words.
+  const char* state_reason() const noexcept { return detail::state_reason(c); }
   void snapshot(pool_stats& out) const noexcept { write_snapshot(c, out); }
   pool_gauges gauges() const noexcept { return gauges_of(c); }
   connect_outlook outlook(tick now) const noexcept { return outlook_of(c, now); }
