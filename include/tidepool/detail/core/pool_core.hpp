@@ -37,7 +37,6 @@ class pool_core {
   /// The un-contended checkout: an idle connection when no caller waits, or null. `stale_ok`: the caller cannot wait for a
   /// validation and takes one that is due for it.
   core_slot* try_take(tick now, const source_location& where, bool stale_ok, tick& arm_at) noexcept {
-    if (!c.life.admits() || !c.waiters.empty()) return nullptr;
     core_slot* slot = c.next_idle();
     if (!slot || now >= slot->retire.at || admit(what_is_asked(c, slot, now, !stale_ok)).what != admission::serve) return nullptr;
     c.idle.erase(*slot);
