@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - perl check_ids.pl TESTS_FOLDER: what README.md says of ids is true.
 #
-# Rows of the conformance list and bugs of other pools: each id of the first column is in the name of a test, or the row says that it does
+# Rows of the conformance list and bugs of other pools: each id of the first column is a tag of a test, or the row says that it does
 # not apply or cannot be expressed, or (bugs only) it names an invariant or a row of the list that does have such a test. Files that a
-# row names exist. Every id in a test's name is explained in README.md. The same goes for findings of the field, which are tags: [field-F1].
+# row names exist. Every such tag is explained in README.md. The same goes for findings of the field: [field-F1].
 use strict;
 use warnings;
 
@@ -12,14 +12,10 @@ my (%named, @wrong);
 for my $file (glob "$root/*/*.cpp") {
   open(my $in, '<', $file) or die "$file: $!\n";
   my $text = do { local $/; <$in> };
-  while ($text =~ /TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g) {
-    my $name = $1;
-    $named{$1} = $file while $name =~ /\[((?:INV-|[A-Z])\d+)\]/g;
-  }
-  # The tags are a second argument; a macro may stand between a name and its tags.
+  # The tags are the second argument; a macro may stand between a name and its tags.
   while ($text =~ /((?:"(?:[^"\\]|\\.)*"\s*)+)\)/g) {
     my $tags = $1;
-    $named{$1} = $file while $tags =~ /\[(field-\w+)\]/g;
+    $named{$1} = $file while $tags =~ /\[((?:INV-|[A-Z])\d+|field-\w+)\]/g;
   }
 }
 die "no tests below $root\n" unless %named;
@@ -41,10 +37,10 @@ while (my $line = <$readme>) {
   for my $id ($first =~ /\b(INV-\d+|field-\w+|(?<!-)[A-Z]\d+)\b/g) {
     $explained{$id} = 1;
     next if $section =~ /^Invariants/ || $named{$id} || $excused || ($id =~ /^B/ && $by_other);
-    push @wrong, "$id: no test carries it in its name";
+    push @wrong, "$id: no test has it as a tag";
   }
 }
-for my $id (sort keys %named) { push @wrong, "$id: in a name in $named{$id}, but not in README.md" unless $explained{$id}; }
+for my $id (sort keys %named) { push @wrong, "$id: a tag in $named{$id}, but not in README.md" unless $explained{$id}; }
 print "$_\n" for @wrong;
 exit 1 if @wrong || $rows < 100;
-printf "%d rows, %d ids in names of tests\n", $rows, scalar keys %named;
+printf "%d rows, %d ids as tags of tests\n", $rows, scalar keys %named;

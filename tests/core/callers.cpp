@@ -7,7 +7,7 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-TEST_CASE("[A6][B113] given waiters, when connections come back, then they are served in order of arrival and nobody overtakes") {
+TEST_CASE("given waiters, when connections come back, then they are served in order of arrival and nobody overtakes", "[A6][B113]") {
   const bool fast = GENERATE(false, true);
   rig r(calm(0, 2));
   const auto ask = [&]() -> rig::caller& { return fast ? r.acquire_fast() : r.acquire(); };
@@ -33,7 +33,7 @@ TEST_CASE("[A6][B113] given waiters, when connections come back, then they are s
   r.finish();
 }
 
-TEST_CASE("[A11] given idle connections, when one is asked for, then it is the one used last, or the one idle longest as configured") {
+TEST_CASE("given idle connections, when one is asked for, then it is the one used last, or the one idle longest as configured", "[A11]") {
   struct oldest_first : core_traits {
     using queue_policy = tidepool::fifo_queue_oldest_idle;
   };
@@ -54,7 +54,7 @@ TEST_CASE("[A11] given idle connections, when one is asked for, then it is the o
   CHECK(order(std::make_unique<core_rig<oldest_first>>(calm(0, 3))) == std::vector<tidepool::connection_id>{1, 2, 3});
 }
 
-TEST_CASE("[A2] given a connection given back, when one is asked for, then it is the same one") {
+TEST_CASE("given a connection given back, when one is asked for, then it is the same one", "[A2]") {
   const bool fast = GENERATE(false, true);
   rig r(calm(0, 5));
   auto& a = r.acquire();
@@ -70,7 +70,7 @@ TEST_CASE("[A2] given a connection given back, when one is asked for, then it is
   r.finish();
 }
 
-TEST_CASE("[A3] given nothing leased, when n ask within max_size, then they get n connections") {
+TEST_CASE("given nothing leased, when n ask within max_size, then they get n connections", "[A3]") {
   rig r(calm(0, 5));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 5; ++i) all.push_back(&r.acquire());
@@ -81,7 +81,7 @@ TEST_CASE("[A3] given nothing leased, when n ask within max_size, then they get 
   r.finish();
 }
 
-TEST_CASE("[T1][T3] given waiters with times of their own, when time passes, then each fails at its own, not before, in any order") {
+TEST_CASE("given waiters with times of their own, when time passes, then each fails at its own, not before, in any order", "[T1][T3]") {
   const bool fast = GENERATE(false, true);
   rig r(calm(0, 1));
   auto& holder = r.acquire();
@@ -109,7 +109,8 @@ TEST_CASE("[T1][T3] given waiters with times of their own, when time passes, the
   r.finish();
 }
 
-TEST_CASE("[T9][B051] given max_waiting callers, when one more comes, then he is refused at once, and the next one after a place is free") {
+TEST_CASE("given max_waiting callers, when one more comes, then he is refused at once, and the next one after a place is free",
+          "[T9][B051]") {
   const bool fast = GENERATE(false, true);
   auto config = calm(0, 1);
   config.max_waiting = 3;
@@ -130,9 +131,8 @@ TEST_CASE("[T9][B051] given max_waiting callers, when one more comes, then he is
   r.finish();
 }
 
-TEST_CASE(
-    "[X4][B002][B019][B050] given waiters, when they are cancelled in every order, then the rest are served and cancelled ones are counted "
-    "once") {
+TEST_CASE("given waiters, when they are cancelled in every order, then the rest are served and cancelled ones are counted once",
+          "[X4][B002][B019][B050]") {
   std::vector<int> order{0, 1, 2, 3};
   do {
     rig r(calm(0, 1));
@@ -152,7 +152,7 @@ TEST_CASE(
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST_CASE("[X2][B011] given a caller cancelled or out of time while his connect runs, when it finishes, then it becomes idle") {
+TEST_CASE("given a caller cancelled or out of time while his connect runs, when it finishes, then it becomes idle", "[X2][B011]") {
   const bool times_out = GENERATE(false, true);
   rig r(calm(0, 1));
   auto& a = r.acquire(1s);
@@ -171,9 +171,8 @@ TEST_CASE("[X2][B011] given a caller cancelled or out of time while his connect 
   r.finish();
 }
 
-TEST_CASE(
-    "[X1][B025] given a caller who is granted and then cancelled, when the grant stands, then it counts; when it bounces, then the cancel "
-    "does") {
+TEST_CASE("given a caller who is granted and then cancelled, when the grant stands, then it counts; when it bounces, then the cancel does",
+          "[X1][B025]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -187,7 +186,8 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[H1] given a granted connection that proves dead, when it bounces, then its caller is first in line again and is served next") {
+TEST_CASE("given a granted connection that proves dead, when it bounces, then its caller is first in line again and is served next",
+          "[H1]") {
   const bool direct = GENERATE(false, true);
   rig r(calm(0, 2));
   auto& h1 = r.acquire();
@@ -288,9 +288,8 @@ TEST_CASE("given a grant that bounces after its caller's time, when the timer fi
   r.finish();
 }
 
-TEST_CASE(
-    "[H1][B036][B042] given idle connections that are all dead, when the fast way rejects each, then counters are exact and one is "
-    "opened") {
+TEST_CASE("given idle connections that are all dead, when the fast way rejects each, then counters are exact and one is opened",
+          "[H1][B036][B042]") {
   rig r(calm(0, 5));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 3; ++i) all.push_back(&r.acquire());
@@ -312,7 +311,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[B026][INV-16] given ten thousand waiters, when they time out together, then all end at their time and the next is served") {
+TEST_CASE("given ten thousand waiters, when they time out together, then all end at their time and the next is served", "[B026][INV-16]") {
   rig r(calm(0, 1));
   auto& holder = r.acquire();
   r.connect_ok();
@@ -331,8 +330,8 @@ TEST_CASE("[B026][INV-16] given ten thousand waiters, when they time out togethe
   r.finish();
 }
 
-TEST_CASE(
-    "[B117] given two connections and two tasks that each hold one and want another, when time is up, then both fail and all is well") {
+TEST_CASE("given two connections and two tasks that each hold one and want another, when time is up, then both fail and all is well",
+          "[B117]") {
   rig r(calm(0, 2));
   auto& a = r.acquire();
   auto& b = r.acquire();

@@ -11,7 +11,7 @@ struct unbroken : core_traits {
 using rig = core_rig<>;
 using unbroken_rig = core_rig<unbroken>;
 
-TEST_CASE("[T6] given a connect that fails once, when the next one works within the caller's time, then he is served") {
+TEST_CASE("given a connect that fails once, when the next one works within the caller's time, then he is served", "[T6]") {
   rig r(calm(0, 1));
   auto& a = r.acquire(10s);
   r.connect_fails();
@@ -26,9 +26,8 @@ TEST_CASE("[T6] given a connect that fails once, when the next one works within 
   r.finish();
 }
 
-TEST_CASE(
-    "[H10][INV-15] given connects that keep failing, when the pool retries, then the pauses double up to the longest, half of each at "
-    "random") {
+TEST_CASE("given connects that keep failing, when the pool retries, then the pauses double up to the longest, half of each at random",
+          "[H10][INV-15]") {
   auto config = calm(1, 1);
   config.max_retries = 100;
   config.retry_delay = 1s;
@@ -56,7 +55,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("[B022] given connects of one moment, when all fail, then it counts as one failure, and one attempt at a time follows") {
+TEST_CASE("given connects of one moment, when all fail, then it counts as one failure, and one attempt at a time follows", "[B022]") {
   auto config = calm(0, 10);
   config.max_connecting = 4;
   rig r(config);
@@ -95,7 +94,7 @@ TEST_CASE("given an attempt of an earlier wave, when it fails late, then it neit
   r.finish();
 }
 
-TEST_CASE("[B030][INV-22] given max_retries, when so many connects and one more have failed with nothing alive, then the caller fails") {
+TEST_CASE("given max_retries, when so many connects and one more have failed with nothing alive, then the caller fails", "[B030][INV-22]") {
   const std::size_t retries = GENERATE(0u, 1u, 3u);
   auto config = calm(0, 2);
   config.max_retries = retries;
@@ -116,7 +115,7 @@ TEST_CASE("[B030][INV-22] given max_retries, when so many connects and one more 
   r.finish();
 }
 
-TEST_CASE("[R8] given a lease out, when connects keep failing, then a waiter waits for that lease instead of failing") {
+TEST_CASE("given a lease out, when connects keep failing, then a waiter waits for that lease instead of failing", "[R8]") {
   auto config = calm(0, 2);
   config.max_retries = 1;
   rig r(config);
@@ -201,7 +200,8 @@ TEST_CASE("given failures in a row, when they reach the threshold, then the brea
   r.finish();
 }
 
-TEST_CASE("[INV-14] given an open breaker and a floor, when its time is over, then the pool probes by itself until it is healthy again") {
+TEST_CASE("given an open breaker and a floor, when its time is over, then the pool probes by itself until it is healthy again",
+          "[INV-14]") {
   auto config = calm(2, 4);
   config.max_retries = 100;
   rig r(config);
@@ -514,8 +514,8 @@ TEST_CASE("given doubt whether connections live, when one lasts though nobody us
   r.finish();
 }
 
-TEST_CASE(
-    "[T5][INV-8] given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away") {
+TEST_CASE("given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away",
+          "[T5][INV-8]") {
   auto config = calm(0, 1);
   config.connect_timeout = 3s;
   rig r(config);
@@ -538,7 +538,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[B055][B056] given a first connect that hangs, when a second one works, then the first caller is served by it") {
+TEST_CASE("given a first connect that hangs, when a second one works, then the first caller is served by it", "[B055][B056]") {
   rig r(calm(0, 2));
   auto& a = r.acquire(1s);
   auto& b = r.acquire(5s);
@@ -551,7 +551,7 @@ TEST_CASE("[B055][B056] given a first connect that hangs, when a second one work
   r.finish();
 }
 
-TEST_CASE("[B030] given a dead host and connects that take fifteen seconds to fail, when three ask of two, then all three end in time") {
+TEST_CASE("given a dead host and connects that take fifteen seconds to fail, when three ask of two, then all three end in time", "[B030]") {
   auto config = calm(0, 2);
   config.connect_timeout = 20s;
   rig r(config);
@@ -567,7 +567,7 @@ TEST_CASE("[B030] given a dead host and connects that take fifteen seconds to fa
   r.finish();
 }
 
-TEST_CASE("[B031] given many failed connects, when the server heals, then the pool is as before") {
+TEST_CASE("given many failed connects, when the server heals, then the pool is as before", "[B031]") {
   auto config = calm(2, 3);
   config.max_retries = 1000;
   rig r(config);
@@ -596,8 +596,8 @@ TEST_CASE("given connects that cannot even begin, when memory is there again, th
   r.finish();
 }
 
-TEST_CASE(
-    "[C5] given a floor that cannot be opened, when open() fails fast, then it says so after max_retries and closes; lazily it returns") {
+TEST_CASE("given a floor that cannot be opened, when open() fails fast, then it says so after max_retries and closes; lazily it returns",
+          "[C5]") {
   auto config = calm(2, 4);
   config.max_retries = 2;
   const bool lazy = GENERATE(false, true);
@@ -622,7 +622,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[C5] given a permanent failure, when open() waits, then it fails at the first one") {
+TEST_CASE("given a permanent failure, when open() waits, then it fails at the first one", "[C5]") {
   auto config = calm(2, 4);
   config.max_connecting = 1;
   rig r(config);
@@ -633,7 +633,7 @@ TEST_CASE("[C5] given a permanent failure, when open() waits, then it fails at t
   r.finish();
 }
 
-TEST_CASE("[C6] given two that wait for open(), when one leaves, then the other still learns that the floor is there") {
+TEST_CASE("given two that wait for open(), when one leaves, then the other still learns that the floor is there", "[C6]") {
   rig r(calm(1, 4));
   auto& a = r.open();
   auto& b = r.open();
@@ -644,7 +644,7 @@ TEST_CASE("[C6] given two that wait for open(), when one leaves, then the other 
   r.finish();
 }
 
-TEST_CASE("[B022][B049] given connects slower than the callers' time, when a crowd comes, then connects are few, none is thrown away") {
+TEST_CASE("given connects slower than the callers' time, when a crowd comes, then connects are few, none is thrown away", "[B022][B049]") {
   auto config = calm(0, 10);
   rig r(config);
   for (int wave = 0; wave < 20; ++wave) {

@@ -34,8 +34,8 @@ using tidepool::detail::core_slot;
 using tidepool::detail::core_waiter;
 using tidepool::detail::leak_findings;
 using tidepool::detail::never;
-using tidepool::detail::slot_operation;
 using tidepool::detail::slot_action;
+using tidepool::detail::slot_operation;
 using tidepool::detail::slot_state;
 using tidepool::detail::tick;
 
@@ -182,7 +182,9 @@ class core_rig {
   /// Slots in this state, in order of id; `validating` and `closing` stand for both kinds of it.
   std::vector<entry*> in(slot_state state) {
     std::vector<entry*> out;
-    const auto also = state == slot_state::validating ? slot_state::checking : state == slot_state::closing ? slot_state::destroying : state;
+    const auto also = state == slot_state::validating ? slot_state::checking
+                      : state == slot_state::closing  ? slot_state::destroying
+                                                      : state;
     for (auto& [id, s] : slots) {
       if (s->state == state || s->state == also) out.push_back(s.get());
     }

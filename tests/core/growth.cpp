@@ -7,7 +7,8 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-TEST_CASE("[A5][B005] given the growth table, when acquires arrive together, then just what they are short of is opened, within the caps") {
+TEST_CASE("given the growth table, when acquires arrive together, then just what they are short of is opened, within the caps",
+          "[A5][B005]") {
   struct row {
     std::size_t min, max, min_idle, max_connecting;
     std::size_t idle, leased;  // before
@@ -61,7 +62,7 @@ TEST_CASE("[A5][B005] given the growth table, when acquires arrive together, the
   }
 }
 
-TEST_CASE("[C4][A1] given a floor, when the pool is opened, then so many connections are made and no more, at most so many at once") {
+TEST_CASE("given a floor, when the pool is opened, then so many connections are made and no more, at most so many at once", "[C4][A1]") {
   auto config = calm(5, 20);
   config.max_connecting = 2;
   rig r(config);
@@ -77,8 +78,8 @@ TEST_CASE("[C4][A1] given a floor, when the pool is opened, then so many connect
   r.finish();
 }
 
-TEST_CASE(
-    "[A13] given callers that leave again, when their connects finish, then the connections are kept and used, and no more are opened") {
+TEST_CASE("given callers that leave again, when their connects finish, then the connections are kept and used, and no more are opened",
+          "[A13]") {
   rig r(calm(0, 10));
   auto& a = r.acquire();
   auto& b = r.acquire();
@@ -93,7 +94,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[B041] given a connection that says goodbye, when callers wait at max_size, then its place is taken only once it is closed") {
+TEST_CASE("given a connection that says goodbye, when callers wait at max_size, then its place is taken only once it is closed", "[B041]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -109,7 +110,7 @@ TEST_CASE("[B041] given a connection that says goodbye, when callers wait at max
   r.finish();
 }
 
-TEST_CASE("[B038] given spare ones to keep, when the last one of max_size is asked for, then the floor never goes beyond max_size") {
+TEST_CASE("given spare ones to keep, when the last one of max_size is asked for, then the floor never goes beyond max_size", "[B038]") {
   auto config = calm(0, 3);
   config.min_idle = 2;
   rig r(config);
@@ -139,8 +140,8 @@ TEST_CASE("given spare ones to keep, when they are taken by the fast way, then t
   r.finish();
 }
 
-TEST_CASE(
-    "[INV-14] given a connect that failed when no spare one was missing any more, when spare ones are taken, then connecting goes on") {
+TEST_CASE("given a connect that failed when no spare one was missing any more, when spare ones are taken, then connecting goes on",
+          "[INV-14]") {
   auto config = calm(0, 4);
   config.min_idle = 1;
   rig r(config);
@@ -166,7 +167,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[C9] given no limit worth the name, when one is asked for, then one is made") {
+TEST_CASE("given no limit worth the name, when one is asked for, then one is made", "[C9]") {
   auto config = calm(0, static_cast<std::size_t>(1) << 40);
   rig r(config);
   r.acquire();
@@ -174,7 +175,7 @@ TEST_CASE("[C9] given no limit worth the name, when one is asked for, then one i
   r.finish();
 }
 
-TEST_CASE("[C7] given a pool that was never opened, when somebody asks, then it starts; asking again for open() is harmless") {
+TEST_CASE("given a pool that was never opened, when somebody asks, then it starts; asking again for open() is harmless", "[C7]") {
   rig r(calm(2, 4));
   CHECK(r.stats().state == pool_state::starting);
   CHECK_FALSE(r.try_take());
@@ -190,7 +191,7 @@ TEST_CASE("[C7] given a pool that was never opened, when somebody asks, then it 
   r.finish();
 }
 
-TEST_CASE("[T9][B004] given no waiting at all, when a fresh pool is asked, then it opens what is asked for, and refuses who is beyond") {
+TEST_CASE("given no waiting at all, when a fresh pool is asked, then it opens what is asked for, and refuses who is beyond", "[T9][B004]") {
   auto config = calm(2, 4);
   config.max_waiting = 0;
   rig r(config);
@@ -360,7 +361,7 @@ TEST_CASE("given growth that is put off, when somebody is refused as one too man
   r->finish();
 }
 
-TEST_CASE("[B037] given leases out, when max_size is resized down and up, then surplus is closed on return and never more are opened") {
+TEST_CASE("given leases out, when max_size is resized down and up, then surplus is closed on return and never more are opened", "[B037]") {
   rig r(calm(0, 4));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 4; ++i) all.push_back(&r.acquire());
@@ -401,7 +402,8 @@ TEST_CASE("given a connect under way, when max_size shrinks below it, then the n
   r.finish();
 }
 
-TEST_CASE("[H14] given a suspended pool, when callers come, then they wait within their time and nothing is opened until it is resumed") {
+TEST_CASE("given a suspended pool, when callers come, then they wait within their time and nothing is opened until it is resumed",
+          "[H14]") {
   rig r(calm(2, 4));
   r.suspend();
   auto& a = r.acquire(1s);

@@ -13,8 +13,8 @@ pool_config checked(std::size_t min, std::size_t max) {
   c.alive_bypass = 500ms;
   return c;
 }
-TEST_CASE(
-    "[H3][H4][B084] given alive_bypass, when a connection is asked for within it, then there is no round trip; after it, there is one") {
+TEST_CASE("given alive_bypass, when a connection is asked for within it, then there is no round trip; after it, there is one",
+          "[H3][H4][B084]") {
   rig r(checked(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -99,7 +99,7 @@ TEST_CASE("given a policy's own validation, when an idle one is asked for, then 
   r.finish();
 }
 
-TEST_CASE("[H1] given idle connections that died, when one is asked for, then each is validated and destroyed, and a new one serves") {
+TEST_CASE("given idle connections that died, when one is asked for, then each is validated and destroyed, and a new one serves", "[H1]") {
   rig r(checked(0, 3));
   r.fill(3);
   r.advance(1s);
@@ -116,9 +116,8 @@ TEST_CASE("[H1] given idle connections that died, when one is asked for, then ea
   r.finish();
 }
 
-TEST_CASE(
-    "[T7][B068][INV-8] given a validation that never ends, when its bound is over, then the connection is gone and the caller still "
-    "served") {
+TEST_CASE("given a validation that never ends, when its bound is over, then the connection is gone and the caller still served",
+          "[T7][B068][INV-8]") {
   auto config = checked(0, 1);
   config.validation_timeout = 2s;
   rig r(config);
@@ -138,7 +137,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[X7][B008][B009] given a caller who leaves during a validation, when it ends, then the connection is idle at its old age") {
+TEST_CASE("given a caller who leaves during a validation, when it ends, then the connection is idle at its old age", "[X7][B008][B009]") {
   rig r(checked(0, 2));
   r.fill(2);
   r.advance(1s);
@@ -191,8 +190,8 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE(
-    "[H5] given health_check_interval, when it passes, then idle connections are validated a few at a time; good ones keep age and order") {
+TEST_CASE("given health_check_interval, when it passes, then idle connections are validated a few at a time; good ones keep age and order",
+          "[H5]") {
   auto config = calm(0, 10);
   config.health_check_interval = 30s;
   rig r(config);
@@ -213,7 +212,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[H5] given a suspended pool with a caller in line, when the interval passes, then nothing is checked until he is served") {
+TEST_CASE("given a suspended pool with a caller in line, when the interval passes, then nothing is checked until he is served", "[H5]") {
   auto config = calm(0, 3);
   config.health_check_interval = 30s;
   rig r(config);
@@ -229,7 +228,7 @@ TEST_CASE("[H5] given a suspended pool with a caller in line, when the interval 
   r.finish();
 }
 
-TEST_CASE("[H5] given no interval, when hours pass, then nothing is validated") {
+TEST_CASE("given no interval, when hours pass, then nothing is validated", "[H5]") {
   rig r(calm(0, 3));
   r.fill(3);
   r.advance(24h);
@@ -238,7 +237,7 @@ TEST_CASE("[H5] given no interval, when hours pass, then nothing is validated") 
   r.finish();
 }
 
-TEST_CASE("[H5][INV-14] given an idle connection found dead in the background, when the floor needs it, then it is replaced") {
+TEST_CASE("given an idle connection found dead in the background, when the floor needs it, then it is replaced", "[H5][INV-14]") {
   auto config = calm(2, 4);
   config.health_check_interval = 30s;
   rig r(config);
@@ -287,8 +286,8 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE(
-    "[H5] given idle connections whose peers hang up, when the core is told, then just these are looked at, all at once and in place") {
+TEST_CASE("given idle connections whose peers hang up, when the core is told, then just these are looked at, all at once and in place",
+          "[H5]") {
   rig r(checked(6, 8));
   r.open();
   for (int i = 0; i < 3; ++i) r.connect_all();
@@ -414,8 +413,8 @@ TEST_CASE("given a sweep under way, when somebody waits, then it pauses, and goe
   r.finish();
 }
 
-TEST_CASE(
-    "[B058][B115] given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time") {
+TEST_CASE("given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time",
+          "[B058][B115]") {
   rig r(checked(0, 2));
   r.fill(2);
   r.advance(1s);

@@ -9,7 +9,7 @@ using rig = core_rig<>;
 
 // --- return -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[R1][R4] given a lease that left a mess, when it ends, then the connection is reset before the next one gets it") {
+TEST_CASE("given a lease that left a mess, when it ends, then the connection is reset before the next one gets it", "[R1][R4]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -24,7 +24,8 @@ TEST_CASE("[R1][R4] given a lease that left a mess, when it ends, then the conne
   r.finish();
 }
 
-TEST_CASE("[R3][R6][T8][B046] given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced") {
+TEST_CASE("given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced",
+          "[R3][R6][T8][B046]") {
   const bool hangs = GENERATE(false, true);
   auto config = calm(0, 1);
   config.reset_timeout = 2s;
@@ -49,8 +50,8 @@ TEST_CASE("[R3][R6][T8][B046] given a reset that fails or never ends, when its b
   r.finish();
 }
 
-TEST_CASE(
-    "[R7][R8][B013] given a lease that ends broken, when somebody waits, then the place is free at once and he gets a new connection") {
+TEST_CASE("given a lease that ends broken, when somebody waits, then the place is free at once and he gets a new connection",
+          "[R7][R8][B013]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -64,7 +65,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[R12] given a lease, when its connection is detached, then it is outside the pool and its place is free") {
+TEST_CASE("given a lease, when its connection is detached, then it is outside the pool and its place is free", "[R12]") {
   rig r(calm(1, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -77,7 +78,7 @@ TEST_CASE("[R12] given a lease, when its connection is detached, then it is outs
   r.finish();
 }
 
-TEST_CASE("[B040] given a goodbye that never ends, when its bound is over, then the place is free, and not before") {
+TEST_CASE("given a goodbye that never ends, when its bound is over, then the place is free, and not before", "[B040]") {
   auto config = calm(0, 1);
   config.close_timeout = 2s;
   rig r(config);
@@ -99,7 +100,7 @@ TEST_CASE("[B040] given a goodbye that never ends, when its bound is over, then 
 
 // --- recycle ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[H11][INV-19] given connections in every state, when the pool is recycled, then none made before is handed out again") {
+TEST_CASE("given connections in every state, when the pool is recycled, then none made before is handed out again", "[H11][INV-19]") {
   auto config = calm(0, 6);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -133,7 +134,7 @@ TEST_CASE("[H11][INV-19] given connections in every state, when the pool is recy
   r.finish();
 }
 
-TEST_CASE("[INV-19] given connections to a wrong server, when the first comes back outdated, then all of its age go, and once only") {
+TEST_CASE("given connections to a wrong server, when the first comes back outdated, then all of its age go, and once only", "[INV-19]") {
   rig r(calm(0, 6));
   auto& first = r.acquire();
   auto& second = r.acquire();
@@ -198,7 +199,8 @@ TEST_CASE(
 
 // --- close --------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[L1][INV-11] given callers and connections in every state, when the pool closes, then all is told at once what becomes of it") {
+TEST_CASE("given callers and connections in every state, when the pool closes, then all is told at once what becomes of it",
+          "[L1][INV-11]") {
   auto config = calm(0, 8);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -233,7 +235,7 @@ TEST_CASE("[L1][INV-11] given callers and connections in every state, when the p
   r.finish();
 }
 
-TEST_CASE("[L2] given a lease out, when the grace is over, then it is taken from its holder; closers are answered together") {
+TEST_CASE("given a lease out, when the grace is over, then it is taken from its holder; closers are answered together", "[L2]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -267,7 +269,7 @@ TEST_CASE("given a closer who leaves, when the close is over, then only the othe
   r.finish();
 }
 
-TEST_CASE("[L1] given a close under way, when the pool object goes, then goodbyes are cut short, closers fail, and leases keep theirs") {
+TEST_CASE("given a close under way, when the pool object goes, then goodbyes are cut short, closers fail, and leases keep theirs", "[L1]") {
   rig r(calm(0, 3));
   auto& a = r.acquire();
   r.acquire();
@@ -301,7 +303,7 @@ TEST_CASE("given no connection at all, when the pool closes in any state, then i
   r.finish();
 }
 
-TEST_CASE("[INV-11] given a lease on its way into the stash, when the pool closes before it arrives, then it is closed like any other") {
+TEST_CASE("given a lease on its way into the stash, when the pool closes before it arrives, then it is closed like any other", "[INV-11]") {
   rig r(calm(0, 1));
   r.fill(1);
   auto* s = r.try_take();
@@ -430,7 +432,7 @@ TEST_CASE("given idle connections and the pool object's end, when things are sti
   r.finish();
 }
 
-TEST_CASE("[M1] given a pool, when it goes through its phases, then its gauges say so in each") {
+TEST_CASE("given a pool, when it goes through its phases, then its gauges say so in each", "[M1]") {
   rig r(calm(1, 4));
   auto& a = r.acquire();
   CHECK(r.stats().connecting == 1);
@@ -457,7 +459,7 @@ TEST_CASE("[M1] given a pool, when it goes through its phases, then its gauges s
   r.finish();
 }
 
-TEST_CASE("[M2] given acquires of every outcome, when they are counted, then sums and times agree") {
+TEST_CASE("given acquires of every outcome, when they are counted, then sums and times agree", "[M2]") {
   auto config = calm(0, 1);
   config.max_waiting = 2;
   rig r(config);

@@ -9,8 +9,8 @@ using rig = core_rig<>;
 
 // --- age ----------------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "[H7] given max_lifetime, when an idle connection reaches it, then it is closed and the floor is refilled; a leased one on return") {
+TEST_CASE("given max_lifetime, when an idle connection reaches it, then it is closed and the floor is refilled; a leased one on return",
+          "[H7]") {
   auto config = calm(2, 4);
   config.max_lifetime = 100s;
   config.lifetime_jitter = 0;
@@ -34,7 +34,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("[H7] given an idle connection whose time is over, when no timer has fired yet, then it is not handed out all the same") {
+TEST_CASE("given an idle connection whose time is over, when no timer has fired yet, then it is not handed out all the same", "[H7]") {
   auto config = calm(0, 2);
   config.max_lifetime = 100s;
   rig r(config);
@@ -48,7 +48,7 @@ TEST_CASE("[H7] given an idle connection whose time is over, when no timer has f
   r.finish();
 }
 
-TEST_CASE("[H7] given a waiter, when the connection that comes back is too old, then it is closed, and he gets a new one") {
+TEST_CASE("given a waiter, when the connection that comes back is too old, then it is closed, and he gets a new one", "[H7]") {
   const bool fast = GENERATE(false, true);
   auto config = calm(0, 1);
   config.max_lifetime = 100s;
@@ -65,8 +65,8 @@ TEST_CASE("[H7] given a waiter, when the connection that comes back is too old, 
   r.finish();
 }
 
-TEST_CASE(
-    "[H7] given a lease out when its connection's time comes, when it is returned by a clock behind, then the connection is retired") {
+TEST_CASE("given a lease out when its connection's time comes, when it is returned by a clock behind, then the connection is retired",
+          "[H7]") {
   auto config = calm(1, 1);
   config.max_lifetime = 1h;
   rig r(config);
@@ -84,9 +84,8 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE(
-    "[H8][B096][B097] given many connections of one moment, when they grow old, then they retire spread over the jitter window, none above "
-    "the limit") {
+TEST_CASE("given many connections of one moment, when they grow old, then they retire spread over the jitter window, none above the limit",
+          "[H8][B096][B097]") {
   const std::size_t floor = GENERATE(0u, 100u);
   auto config = calm(floor, 200);
   config.max_lifetime = 1000s;
@@ -113,7 +112,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("[H8] given connections of one moment, when two would retire at nearly the same time, then the second waits for the gap") {
+TEST_CASE("given connections of one moment, when two would retire at nearly the same time, then the second waits for the gap", "[H8]") {
   auto config = calm(10, 20);
   config.max_lifetime = 1000s;
   config.lifetime_jitter = 0.1;
@@ -142,7 +141,7 @@ TEST_CASE("[H8] given connections of one moment, when two would retire at nearly
   }
 }
 
-TEST_CASE("[B039] given fifty expiries in one instant, when callers wait, then connects follow the demand, not the expiries") {
+TEST_CASE("given fifty expiries in one instant, when callers wait, then connects follow the demand, not the expiries", "[B039]") {
   auto config = calm(0, 50);
   config.max_lifetime = 100s;
   rig r(config);
@@ -158,7 +157,7 @@ TEST_CASE("[B039] given fifty expiries in one instant, when callers wait, then c
   r.finish();
 }
 
-TEST_CASE("[B102][B105] given limits at the edges, when hours pass, then nothing is closed that should not be") {
+TEST_CASE("given limits at the edges, when hours pass, then nothing is closed that should not be", "[B102][B105]") {
   const auto lifetime = GENERATE(duration(no_limit), duration(no_limit) - 1ns, duration(1h) * 24 * 365 * 100);
   auto config = calm(1, 3);
   config.max_lifetime = lifetime;
@@ -172,7 +171,7 @@ TEST_CASE("[B102][B105] given limits at the edges, when hours pass, then nothing
   r.finish();
 }
 
-TEST_CASE("[B101] given a process that was frozen, when it wakes, then connects start max_connecting at a time") {
+TEST_CASE("given a process that was frozen, when it wakes, then connects start max_connecting at a time", "[B101]") {
   auto config = calm(10, 20);
   config.max_lifetime = 600s;
   config.idle_timeout = 300s;
@@ -217,7 +216,7 @@ TEST_CASE("given max_uses, when a connection has been leased so often, then it i
 
 // --- idleness -----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[B104][B106] given a spike, when a trickle follows, then the pool shrinks to its floors, oldest first, and not below") {
+TEST_CASE("given a spike, when a trickle follows, then the pool shrinks to its floors, oldest first, and not below", "[B104][B106]") {
   auto config = calm(2, 10);
   config.min_idle = 1;
   config.idle_timeout = 60s;
@@ -249,7 +248,7 @@ TEST_CASE("given spare ones to keep, when the others are leased, then idle ones 
   r.finish();
 }
 
-TEST_CASE("[R17] given an idle connection, when it is taken just before its time, then it starts anew") {
+TEST_CASE("given an idle connection, when it is taken just before its time, then it starts anew", "[R17]") {
   auto config = calm(0, 2);
   config.idle_timeout = 60s;
   rig r(config);
@@ -274,7 +273,8 @@ pool_config leaky() {
   return c;
 }
 
-TEST_CASE("[H15] given leases held too long, when each reaches leak_timeout, then it is reported once, in order; on return that is told") {
+TEST_CASE("given leases held too long, when each reaches leak_timeout, then it is reported once, in order; on return that is told",
+          "[H15]") {
   const bool fast = GENERATE(false, true);
   rig r(leaky());
   r.fill(3);
@@ -305,7 +305,7 @@ TEST_CASE("[H15] given leases held too long, when each reaches leak_timeout, the
   r.finish();
 }
 
-TEST_CASE("[H15] given more leaks in one moment than a report holds, when the timer fires, then all are reported without delay") {
+TEST_CASE("given more leaks in one moment than a report holds, when the timer fires, then all are reported without delay", "[H15]") {
   rig r(leaky());
   r.fill(20);
   while (r.try_take()) {
@@ -315,8 +315,8 @@ TEST_CASE("[H15] given more leaks in one moment than a report holds, when the ti
   r.finish();
 }
 
-TEST_CASE(
-    "[B076] given abandon_timeout, when a leaked lease reaches it, then its socket is shut, its place free, and its holder frees it") {
+TEST_CASE("given abandon_timeout, when a leaked lease reaches it, then its socket is shut, its place free, and its holder frees it",
+          "[B076]") {
   auto config = leaky();
   config.max_size = 1;
   config.abandon_timeout = 600s;

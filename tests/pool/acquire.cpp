@@ -32,7 +32,7 @@ using plain_pool = tidepool::basic_pool<plain>;
 
 // --- completion tokens --------------------------------------------------------------------------------------------------
 
-TEST_CASE("[A10] given a callback with an executor of its own, when a lease is granted, then it runs on that executor") {
+TEST_CASE("given a callback with an executor of its own, when a lease is granted, then it runs on that executor", "[A10]") {
   asio::io_context pool_context;
   asio::io_context callers_context;
   plain_pool pool(pool_context, make_plain, calm(0, 1));
@@ -119,7 +119,7 @@ TEST_CASE("given deferred, when it is awaited, or called with a token later, the
 }
 #endif
 
-TEST_CASE("[X10] given awaitable operators, when an acquire races with another one, then the loser is cancelled and loses nothing") {
+TEST_CASE("given awaitable operators, when an acquire races with another one, then the loser is cancelled and loses nothing", "[X10]") {
   using namespace asio::experimental::awaitable_operators;
   asio::io_context context;
   plain_pool pool(context, make_plain, calm(0, 1));
@@ -141,7 +141,8 @@ TEST_CASE("[X10] given awaitable operators, when an acquire races with another o
 
 // --- cancellation -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[X9][X4] given a waiter, when it is cancelled in any way, then it fails at once with cancelled and its place goes to the next") {
+TEST_CASE("given a waiter, when it is cancelled in any way, then it fails at once with cancelled and its place goes to the next",
+          "[X9][X4]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const auto type = GENERATE(asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal,
                              asio::cancellation_type::all);
@@ -163,7 +164,7 @@ TEST_CASE("[X9][X4] given a waiter, when it is cancelled in any way, then it fai
   CHECK(r.stats().cancelled == 1);
 }
 
-TEST_CASE("[X1] given an acquire that is cancelled before it begins, when it begins, then it takes nothing and opens nothing") {
+TEST_CASE("given an acquire that is cancelled before it begins, when it begins, then it takes nothing and opens nothing", "[X1]") {
   rig<> r(calm(0, 1));
   auto a = r.ask(10s, way::coroutine);
   a->signal.emit(asio::cancellation_type::terminal);
@@ -175,9 +176,8 @@ TEST_CASE("[X1] given an acquire that is cancelled before it begins, when it beg
   CHECK(r.stats().waiting == 0);
 }
 
-TEST_CASE(
-    "[X2] given a caller whose connect runs, when he is cancelled, then he ends at once, and the connection becomes idle when it is "
-    "there") {
+TEST_CASE("given a caller whose connect runs, when he is cancelled, then he ends at once, and the connection becomes idle when it is there",
+          "[X2]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   r.server.plan()[operation::connect].latency = 1s;
@@ -192,9 +192,8 @@ TEST_CASE(
   CHECK(r.server.counts().connects == 1);
 }
 
-TEST_CASE(
-    "[X7][B009][B010] given a validation that hangs, when the caller is cancelled, then he ends then, with cancelled, and nothing is "
-    "lost") {
+TEST_CASE("given a validation that hangs, when the caller is cancelled, then he ends then, with cancelled, and nothing is lost",
+          "[X7][B009][B010]") {
   const way how = GENERATE(way::callback, way::coroutine);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -216,7 +215,7 @@ TEST_CASE(
   CHECK(r.take());
 }
 
-TEST_CASE("[X10] given a signal that is never used, when the lease is granted and the signal is gone, then there is no trouble") {
+TEST_CASE("given a signal that is never used, when the lease is granted and the signal is gone, then there is no trouble", "[X10]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto a = r.ask(10s, how);
@@ -229,8 +228,8 @@ TEST_CASE("[X10] given a signal that is never used, when the lease is granted an
 
 // --- leases -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "[R13][B124] given a lease, when it is moved, assigned, released twice or destroyed, then its connection comes back exactly once") {
+TEST_CASE("given a lease, when it is moved, assigned, released twice or destroyed, then its connection comes back exactly once",
+          "[R13][B124]") {
   rig<> r(calm(0, 2));
   auto a = r.take();
   const auto id = a.id();
@@ -257,7 +256,8 @@ TEST_CASE(
   CHECK_FALSE(b);
 }
 
-TEST_CASE("[R12] given a lease, when its connection is detached, then it is the caller's, and the pool opens another one for its floor") {
+TEST_CASE("given a lease, when its connection is detached, then it is the caller's, and the pool opens another one for its floor",
+          "[R12]") {
   rig<> r(calm(1, 1));
   r.open();
   auto a = r.take();
@@ -275,7 +275,7 @@ TEST_CASE("[R12] given a lease, when its connection is detached, then it is the 
   CHECK(r.events->has("destroyed 1 detached"));
 }
 
-TEST_CASE("[R7] given a lease that its holder discards, when it ends, then the connection is destroyed without a goodbye") {
+TEST_CASE("given a lease that its holder discards, when it ends, then the connection is destroyed without a goodbye", "[R7]") {
   rig<> r(calm(0, 1));
   auto a = r.take();
   a.discard();
@@ -286,7 +286,7 @@ TEST_CASE("[R7] given a lease that its holder discards, when it ends, then the c
   CHECK(r.take());
 }
 
-TEST_CASE("[R9] given a handler that throws, when its lease is destroyed on the way out, then the connection is intact and used again") {
+TEST_CASE("given a handler that throws, when its lease is destroyed on the way out, then the connection is intact and used again", "[R9]") {
   rig<> r(calm(0, 1));
   auto body = [&]() -> asio::awaitable<void> {
     auto lease = co_await r.pool->acquire();
@@ -301,8 +301,8 @@ TEST_CASE("[R9] given a handler that throws, when its lease is destroyed on the 
 }
 
 TEST_CASE(
-    "[A4][B113] given a hundred tasks of a hundred acquires on one connection, when all run, then one connect serves ten thousand leases "
-    "in order") {
+    "given a hundred tasks of a hundred acquires on one connection, when all run, then one connect serves ten thousand leases in order",
+    "[A4][B113]") {
   rig<> r(calm(0, 1));
   std::size_t served = 0;
   auto task = [&]() -> asio::awaitable<void> {
@@ -319,7 +319,7 @@ TEST_CASE(
   CHECK(r.stats().max_checkout_time <= 110ms);  // nobody is overtaken again and again
 }
 
-TEST_CASE("[A8] given 25,000 waiters on three connections, when they come back, then all are served") {
+TEST_CASE("given 25,000 waiters on three connections, when they come back, then all are served", "[A8]") {
   rig<> r(calm(3, 3));
   r.open();
   std::size_t served = 0;
@@ -333,9 +333,8 @@ TEST_CASE("[A8] given 25,000 waiters on three connections, when they come back, 
 
 // --- errors -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "[T10][T3] given an exhausted pool, when a caller's time is up, then the error says who holds the connections, since when and from "
-    "where") {
+TEST_CASE("given an exhausted pool, when a caller's time is up, then the error says who holds the connections, since when and from where",
+          "[T10][T3]") {
   auto config = calm(0, 1);
   config.name = "orders";
   config.acquire_timeout = 2s;
@@ -377,9 +376,8 @@ TEST_CASE(
   CHECK_THAT(text, has_text("rig.hpp"));
 }
 
-TEST_CASE(
-    "[T10][B111][INV-22] given connects that fail, when a caller fails for it, then the error carries the last one and its age; a success "
-    "clears it") {
+TEST_CASE("given connects that fail, when a caller fails for it, then the error carries the last one and its age; a success clears it",
+          "[T10][B111][INV-22]") {
   auto config = calm(0, 2);
   config.max_retries = 0;
   rig<> r(config);
@@ -400,7 +398,7 @@ TEST_CASE(
   CHECK(b->text.find("last connect error") == std::string::npos);
 }
 
-TEST_CASE("[T9] given a full queue, when one more comes, then his error is at once and of its own kind, and names the pool") {
+TEST_CASE("given a full queue, when one more comes, then his error is at once and of its own kind, and names the pool", "[T9]") {
   auto config = calm(0, 1);
   config.max_waiting = 1;
   config.name = "narrow";
@@ -430,7 +428,7 @@ TEST_CASE("given an exception, when it is copied, then code, text and report are
 
 // --- configuration ------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[C1][C2] given a configuration with several faults, when a pool is made, then all of them are named and nothing is made") {
+TEST_CASE("given a configuration with several faults, when a pool is made, then all of them are named and nothing is made", "[C1][C2]") {
   asio::io_context context;
   pool_config config;
   config.max_size = 0;
@@ -449,7 +447,7 @@ TEST_CASE("[C1][C2] given a configuration with several faults, when a pool is ma
   CHECK_THAT(text, has_text("scale_down_threshold"));
 }
 
-TEST_CASE("[C2] given a pool, when it is resized to nonsense, then that is refused and the old bounds stay") {
+TEST_CASE("given a pool, when it is resized to nonsense, then that is refused and the old bounds stay", "[C2]") {
   rig<> r(calm(1, 3));
   CHECK_THROWS_AS(r.pool->resize(4, 3), std::invalid_argument);
   CHECK_THROWS_AS(r.pool->resize(0, 0), std::invalid_argument);
@@ -461,8 +459,8 @@ TEST_CASE("[C2] given a pool, when it is resized to nonsense, then that is refus
 }
 
 TEST_CASE(
-    "[C8] given one configuration for two pools, when one is resized or the configuration is changed later, then the other does not see "
-    "it") {
+    "given one configuration for two pools, when one is resized or the configuration is changed later, then the other does not see it",
+    "[C8]") {
   auto config = calm(0, 3);
   rig<> a(config);
   rig<> b(config);
@@ -472,7 +470,7 @@ TEST_CASE(
   CHECK(b.pool->config().max_size == 3);
 }
 
-TEST_CASE("[C3] given times that may be zero, when they are, then zero means not at all, never for ever") {
+TEST_CASE("given times that may be zero, when they are, then zero means not at all, never for ever", "[C3]") {
   auto config = calm(0, 1);
   config.acquire_timeout = 0s;
   config.close_grace = 0s;
@@ -499,7 +497,7 @@ TEST_CASE("[C3] given times that may be zero, when they are, then zero means not
   CHECK(closed);
 }
 
-TEST_CASE("[C9] given a max_size without measure, when a pool is made, then it costs no more than a small one") {
+TEST_CASE("given a max_size without measure, when a pool is made, then it costs no more than a small one", "[C9]") {
   rig<> r(calm(0, std::numeric_limits<std::size_t>::max() / 4));
   CHECK(r.take());
   CHECK(r.server.counts().connects == 1);

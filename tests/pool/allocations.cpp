@@ -88,7 +88,8 @@ TEST_CASE("given an idle connection and the default policies, when it is acquire
   SECTION("on one thread") { check<tidepool::basic_pool<bare, bare_of_one_thread>>(); }
 }
 
-TEST_CASE("[INV-16][B116] given callers that wait in vain, when a hundred thousand have come and gone, then no memory is kept for them") {
+TEST_CASE("given callers that wait in vain, when a hundred thousand have come and gone, then no memory is kept for them",
+          "[INV-16][B116]") {
   asio::io_context context;
   auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
   tidepool::basic_pool<bare> pool(context, connect);

@@ -6,7 +6,8 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("[L1] given idle connections, leases and waiters, when the pool closes, then idle ones are closed, waiters and newcomers fail") {
+TEST_CASE("given idle connections, leases and waiters, when the pool closes, then idle ones are closed, waiters and newcomers fail",
+          "[L1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(2, 2));
   r.open();
@@ -41,7 +42,7 @@ TEST_CASE("[L1] given idle connections, leases and waiters, when the pool closes
   CHECK(r.sim.pending_waits() == 0);
 }
 
-TEST_CASE("[L2] given a lease that is not given back, when the grace is over, then its socket is shut and close() returns") {
+TEST_CASE("given a lease that is not given back, when the grace is over, then its socket is shut and close() returns", "[L2]") {
   rig<> r(calm(1, 1));
   r.open();
   auto held = r.take();
@@ -71,7 +72,7 @@ TEST_CASE("[L2] given a lease that is not given back, when the grace is over, th
   CHECK(r.sim.pending_waits() == 0);
 }
 
-TEST_CASE("[L2] given no grace, when the pool closes, then leases are aborted at once") {
+TEST_CASE("given no grace, when the pool closes, then leases are aborted at once", "[L2]") {
   rig<> r(calm(1, 1));
   auto held = r.take();
   auto done = r.start_close(0s);
@@ -91,7 +92,7 @@ TEST_CASE("[L2] given no grace, when the pool closes, then leases are aborted at
   CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("[INV-11] given a close under way, when others close as well, then all return together and the shortest grace counts") {
+TEST_CASE("given a close under way, when others close as well, then all return together and the shortest grace counts", "[INV-11]") {
   rig<> r(calm(1, 1));
   auto held = r.take();
   const auto began = r.sim.now();
@@ -121,7 +122,7 @@ TEST_CASE("[INV-11] given a close under way, when others close as well, then all
   CHECK(reopened->result == make_error_code(errc::closed));
 }
 
-TEST_CASE("[INV-11] given a closer that is cancelled, when the lease comes back, then the close goes on without him") {
+TEST_CASE("given a closer that is cancelled, when the lease comes back, then the close goes on without him", "[INV-11]") {
   rig<> r(calm(1, 1));
   auto held = r.take();
   auto a = r.start_close(10s);
@@ -136,7 +137,7 @@ TEST_CASE("[INV-11] given a closer that is cancelled, when the lease comes back,
   CHECK(b->result == error_code());
 }
 
-TEST_CASE("[INV-8][B125] given an operation that hangs in any stage, when the pool closes, then it ends within its bound") {
+TEST_CASE("given an operation that hangs in any stage, when the pool closes, then it ends within its bound", "[INV-8][B125]") {
   const auto what = GENERATE(operation::connect, operation::ping, operation::reset, operation::close);
   const bool ignores = GENERATE(false, true);
   auto config = calm(1, 2);
@@ -166,7 +167,7 @@ TEST_CASE("[INV-8][B125] given an operation that hangs in any stage, when the po
   if (what != operation::connect || !ignores) CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("[INV-11][B125] given every step of a busy pool, when it is closed there, then nothing is left and nobody waits for ever") {
+TEST_CASE("given every step of a busy pool, when it is closed there, then nothing is left and nobody waits for ever", "[INV-11][B125]") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     auto config = calm(1, 3);
     config.pre_ping = true;
@@ -203,7 +204,7 @@ TEST_CASE("[INV-11][B125] given every step of a busy pool, when it is closed the
   }
 }
 
-TEST_CASE("[L6] given a goodbye that fails, when the pool closes, then it is closed all the same") {
+TEST_CASE("given a goodbye that fails, when the pool closes, then it is closed all the same", "[L6]") {
   rig<> r(calm(3, 3));
   r.open();
   r.server.plan()[operation::close].fails = 0.5;
@@ -212,7 +213,7 @@ TEST_CASE("[L6] given a goodbye that fails, when the pool closes, then it is clo
   CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("[L7] given a pool that is slow to close, when another one is made, then it works at once") {
+TEST_CASE("given a pool that is slow to close, when another one is made, then it works at once", "[L7]") {
   rig<> r(calm(1, 1));
   r.open();
   r.server.plan()[operation::close].hangs = 1;
@@ -227,7 +228,7 @@ TEST_CASE("[L7] given a pool that is slow to close, when another one is made, th
   CHECK_FALSE(done->result);
 }
 
-TEST_CASE("[B125] given a pool that never opened, when it closes, then it is closed at once and refuses callers") {
+TEST_CASE("given a pool that never opened, when it closes, then it is closed at once and refuses callers", "[B125]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(5, 5));
   r.close_and_check();
@@ -237,7 +238,7 @@ TEST_CASE("[B125] given a pool that never opened, when it closes, then it is clo
   CHECK(r.stats().connects_started == 0);
 }
 
-TEST_CASE("[B125] given an open() that waits, when the pool closes, then open() fails with closed") {
+TEST_CASE("given an open() that waits, when the pool closes, then open() fails with closed", "[B125]") {
   rig<> r(calm(2, 2));
   r.server.plan()[operation::connect].hangs = 1;
   auto opened = r.start_open();

@@ -6,7 +6,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("[X4][B004] given two waiters, when the first is cancelled in the instant of a release, then the connection is not lost") {
+TEST_CASE("given two waiters, when the first is cancelled in the instant of a release, then the connection is not lost", "[X4][B004]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const bool cancel_first = GENERATE(false, true);
   const auto type = GENERATE(asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal);
@@ -36,7 +36,7 @@ TEST_CASE("[X4][B004] given two waiters, when the first is cancelled in the inst
   r.close_and_check();
 }
 
-TEST_CASE("[B006][X6] given nine waiters on three connections, when all are cancelled in reverse order, then three are idle and work") {
+TEST_CASE("given nine waiters on three connections, when all are cancelled in reverse order, then three are idle and work", "[B006][X6]") {
   const way how = GENERATE(way::callback, way::coroutine);
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     rig<> r(calm(3, 3), seed);
@@ -61,7 +61,7 @@ TEST_CASE("[B006][X6] given nine waiters on three connections, when all are canc
   }
 }
 
-TEST_CASE("[B001][T1] given a held connection, when a waiter's time is up in the instant of the release, then nothing is lost") {
+TEST_CASE("given a held connection, when a waiter's time is up in the instant of the release, then nothing is lost", "[B001][T1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     rig<> r(calm(0, 1), seed);
@@ -88,7 +88,7 @@ TEST_CASE("[B001][T1] given a held connection, when a waiter's time is up in the
   }
 }
 
-TEST_CASE("[B014] given a granted lease on its way, when the caller's frame or handler is destroyed, then the connection goes back") {
+TEST_CASE("given a granted lease on its way, when the caller's frame or handler is destroyed, then the connection goes back", "[B014]") {
   const way how = GENERATE(way::callback, way::coroutine);
   auto server_open = std::make_shared<testing::detail::world_core>();
   {
@@ -104,7 +104,7 @@ TEST_CASE("[B014] given a granted lease on its way, when the caller's frame or h
   CHECK(server_open->counts.open == 0);
 }
 
-TEST_CASE("[A10][B120] given a waiter, when its connection is released inside another handler, then it runs after that handler") {
+TEST_CASE("given a waiter, when its connection is released inside another handler, then it runs after that handler", "[A10][B120]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto held = r.take();
@@ -119,7 +119,7 @@ TEST_CASE("[A10][B120] given a waiter, when its connection is released inside an
   CHECK(a->served());
 }
 
-TEST_CASE("[A10] given an idle connection, when it is asked for by a callback, then the callback does not run inside the call") {
+TEST_CASE("given an idle connection, when it is asked for by a callback, then the callback does not run inside the call", "[A10]") {
   rig<> r(calm(0, 1));
   r.take().release();
   auto a = r.ask(10s);
@@ -132,7 +132,8 @@ TEST_CASE("[A10] given an idle connection, when it is asked for by a callback, t
   CHECK(timed_out->failed_with(errc::timeout));
 }
 
-TEST_CASE("[A9] given nothing idle, when a caller has no time at all, then it fails at once, and a connect is started by the floor only") {
+TEST_CASE("given nothing idle, when a caller has no time at all, then it fails at once, and a connect is started by the floor only",
+          "[A9]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto a = r.asked(0s, how);

@@ -11,7 +11,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("[L1] given leases, waiters and operations, when the pool is destroyed, then waiters fail, leases live on, nothing is left") {
+TEST_CASE("given leases, waiters and operations, when the pool is destroyed, then waiters fail, leases live on, nothing is left", "[L1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(2, 3));
   r.open();
@@ -40,7 +40,7 @@ TEST_CASE("[L1] given leases, waiters and operations, when the pool is destroyed
   CHECK(r.sim.pending_waits() == 0);
 }
 
-TEST_CASE("[B109] given a lease held for ever, when the pool is destroyed, then no timer of it is left") {
+TEST_CASE("given a lease held for ever, when the pool is destroyed, then no timer of it is left", "[B109]") {
   auto config = calm(1, 2);
   config.health_check_interval = 30s;
   config.idle_timeout = 60s;
@@ -54,7 +54,7 @@ TEST_CASE("[B109] given a lease held for ever, when the pool is destroyed, then 
   CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("[INV-18] given an acquire that nobody has begun to await, when the pool is destroyed first, then it can be dropped") {
+TEST_CASE("given an acquire that nobody has begun to await, when the pool is destroyed first, then it can be dropped", "[INV-18]") {
   rig<> r(calm(0, 1));
   {
     auto never_begun = r.pool->acquire(1s);
@@ -63,7 +63,7 @@ TEST_CASE("[INV-18] given an acquire that nobody has begun to await, when the po
   CHECK(r.server.counts().connects == 0);
 }
 
-TEST_CASE("[INV-18] given every operation of a connection under way, when the pool is destroyed, then each is cancelled and freed") {
+TEST_CASE("given every operation of a connection under way, when the pool is destroyed, then each is cancelled and freed", "[INV-18]") {
   const auto what = GENERATE(operation::connect, operation::ping, operation::reset, operation::close);
   const bool ignores = GENERATE(false, true);
   auto config = calm(1, 1);
@@ -99,7 +99,8 @@ TEST_CASE("[INV-18] given every operation of a connection under way, when the po
   CHECK(core->counts.open == 0);
 }
 
-TEST_CASE("[INV-18] given leases and waiters, when the context goes first, then leases may be given back and the pool destroyed after it") {
+TEST_CASE("given leases and waiters, when the context goes first, then leases may be given back and the pool destroyed after it",
+          "[INV-18]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const bool pool_first = GENERATE(false, true);
   auto sim = std::make_unique<simulation>(1);
@@ -146,7 +147,7 @@ struct number {
 };
 asio::awaitable<number> make_number() { co_return number{7}; }
 
-TEST_CASE("[INV-18] given a lease, when the io_context and the pool are destroyed before it, then giving it back is safe") {
+TEST_CASE("given a lease, when the io_context and the pool are destroyed before it, then giving it back is safe", "[INV-18]") {
   const int order = GENERATE(0, 1, 2);
   tidepool::basic_pool<number>::lease held;
   auto context = std::make_unique<asio::io_context>();
@@ -190,8 +191,8 @@ struct with_socket {
   void context_gone() noexcept { socket.reset(); }
 };
 
-TEST_CASE(
-    "[INV-18] given a lease whose connection the pool has taken back, when the io_context goes first, then the connection hears of it") {
+TEST_CASE("given a lease whose connection the pool has taken back, when the io_context goes first, then the connection hears of it",
+          "[INV-18]") {
   using pool_type = tidepool::basic_pool<with_socket>;
   const bool abandoned = GENERATE(false, true);
   auto config = calm(0, 1);
@@ -220,8 +221,8 @@ TEST_CASE(
   held.release();
 }
 
-TEST_CASE(
-    "[L4][B109] given a real io_context, when the pool is closed, then run() returns, and when it is idle, run() waits for its timer") {
+TEST_CASE("given a real io_context, when the pool is closed, then run() returns, and when it is idle, run() waits for its timer",
+          "[L4][B109]") {
   asio::io_context context;
   auto config = calm(2, 2);
   config.idle_timeout = no_limit;
@@ -241,8 +242,8 @@ TEST_CASE(
   CHECK(pool.state() == pool_state::closed);
 }
 
-TEST_CASE(
-    "[INV-18] given a pool whose context is destroyed with coroutines inside acquire and holding leases, then nothing is left behind") {
+TEST_CASE("given a pool whose context is destroyed with coroutines inside acquire and holding leases, then nothing is left behind",
+          "[INV-18]") {
   using pool_type = tidepool::basic_pool<number>;
   auto context = std::make_unique<asio::io_context>();
   auto pool = std::make_unique<pool_type>(*context, make_number, calm(0, 1));

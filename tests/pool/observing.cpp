@@ -73,8 +73,8 @@ TEST_CASE("given a validation that fails or is out of time, when it ends, then t
   CHECK(r.events->count("destroyed 1 invalid") == 1);
 }
 
-TEST_CASE(
-    "[H15] given a lease held too long, when it is reported, then place, label and on demand the stack are told; its return as well") {
+TEST_CASE("given a lease held too long, when it is reported, then place, label and on demand the stack are told; its return as well",
+          "[H15]") {
   const bool stack = GENERATE(false, true);
   const way how = GENERATE(way::callback, way::coroutine);
   auto config = calm(0, 1);
@@ -120,7 +120,7 @@ bool has_frame_near(const std::string& stack, std::uintptr_t address) {
 
 }  // namespace
 
-TEST_CASE("[H15] given a coroutine that leaks, when its stack is told, then it shows that coroutine, whether it waited or not") {
+TEST_CASE("given a coroutine that leaks, when its stack is told, then it shows that coroutine, whether it waited or not", "[H15]") {
   const bool waits = GENERATE(false, true);
   auto config = calm(waits ? 0 : 1, 1);
   config.leak_detection = true;
@@ -138,7 +138,7 @@ TEST_CASE("[H15] given a coroutine that leaks, when its stack is told, then it s
   CHECK(has_frame_near(r.events->last_stack, around));
 }
 
-TEST_CASE("[H15] given a leak told with its stack, when the next holder leaks as well, by a callback, then the stack is his own") {
+TEST_CASE("given a leak told with its stack, when the next holder leaks as well, by a callback, then the stack is his own", "[H15]") {
   auto config = calm(1, 1);
   config.leak_detection = true;
   config.leak_timeout = 300s;
@@ -158,7 +158,7 @@ TEST_CASE("[H15] given a leak told with its stack, when the next holder leaks as
   CHECK(r.events->last_stack != stack_of_first);
 }
 
-TEST_CASE("[H15] given acquires at different places, when they leak, then each report names its own line") {
+TEST_CASE("given acquires at different places, when they leak, then each report names its own line", "[H15]") {
   auto config = calm(2, 2);
   config.leak_detection = true;
   rig<> r(config);
@@ -179,8 +179,8 @@ TEST_CASE("[H15] given acquires at different places, when they leak, then each r
   CHECK(r.events->count("leak detected") == 2);
 }
 
-TEST_CASE(
-    "[B076] given abandon_timeout, when a leaked lease is reclaimed, then that is told, its query ends, and its place serves another") {
+TEST_CASE("given abandon_timeout, when a leaked lease is reclaimed, then that is told, its query ends, and its place serves another",
+          "[B076]") {
   auto config = calm(0, 1);
   config.leak_detection = true;
   config.leak_timeout = 10s;
@@ -217,7 +217,7 @@ TEST_CASE("given auto_scale, when the pool is busy and then is not, then the dec
   CHECK(r.events->has("scaled 3 to 2"));
 }
 
-TEST_CASE("[INV-13] given an observer that throws at every event, when the pool is used, then nobody notices") {
+TEST_CASE("given an observer that throws at every event, when the pool is used, then nobody notices", "[INV-13]") {
   rig<> r(calm(1, 2));
   r.events->on_line = [](const std::string&) { throw std::runtime_error("observer"); };
   r.open();
@@ -232,7 +232,8 @@ TEST_CASE("[INV-13] given an observer that throws at every event, when the pool 
   r.close_and_check();
 }
 
-TEST_CASE("[INV-13] given an observer that calls the pool at every event, when the pool is used, then it may do anything but destroy it") {
+TEST_CASE("given an observer that calls the pool at every event, when the pool is used, then it may do anything but destroy it",
+          "[INV-13]") {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     auto config = calm(1, 3);
     config.pre_ping = true;
@@ -282,7 +283,7 @@ TEST_CASE("[INV-13] given an observer that calls the pool at every event, when t
   }
 }
 
-TEST_CASE("[INV-13] given an observer that closes the pool in any event, when that comes, then the pool is closed and nobody hangs") {
+TEST_CASE("given an observer that closes the pool in any event, when that comes, then the pool is closed and nobody hangs", "[INV-13]") {
   for (const std::string at : {"created", "checkout", "checkin", "state", "connect failed", "destroyed", "health failed"}) {
     auto config = calm(1, 2);
     config.pre_ping = true;
@@ -363,9 +364,8 @@ TEST_CASE("given the log observer, when things happen, then each is one line wit
 
 // --- statistics ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "[M1][M2][B044] given a busy pool, when its statistics are read at every step, then every snapshot adds up and counters never go "
-    "back") {
+TEST_CASE("given a busy pool, when its statistics are read at every step, then every snapshot adds up and counters never go back",
+          "[M1][M2][B044]") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     auto config = calm(1, 4);
     config.pre_ping = true;

@@ -20,7 +20,7 @@ struct untold_traits : testing::simulated_traits<untold> {
 };
 using untold_pool = tidepool::basic_pool<untold, untold_traits>;
 
-TEST_CASE("[B032][B048] given a connector that fails in any way, when it is called, then it is a failed connect that frees its place") {
+TEST_CASE("given a connector that fails in any way, when it is called, then it is a failed connect that frees its place", "[B032][B048]") {
   enum class fault { at_once, after_a_wait, no_exception_class, never };
   const auto how = GENERATE(fault::at_once, fault::after_a_wait, fault::no_exception_class, fault::never);
   simulation sim(1);
@@ -58,8 +58,8 @@ TEST_CASE("[B032][B048] given a connector that fails in any way, when it is call
   CHECK(watcher.events()->has(words[static_cast<std::size_t>(how)]));
 }
 
-TEST_CASE(
-    "[INV-22] given a connect that timed out, when another one succeeds before that is put into words, then no error repeats it later") {
+TEST_CASE("given a connect that timed out, when another one succeeds before that is put into words, then no error repeats it later",
+          "[INV-22]") {
   /// Stands for another thread that comes in wherever the lock is free.
   struct gap_mutex : testing::checked_mutex {
     static std::function<void()>& in_gap() {
@@ -168,7 +168,7 @@ TEST_CASE("given a connector that takes the context, when it is called, then exe
   CHECK(attempts == std::vector<unsigned>{1, 2, 3});
 }
 
-TEST_CASE("[X3] given a caller with little time, when his connect runs, then it has the connect timeout's time, not his") {
+TEST_CASE("given a caller with little time, when his connect runs, then it has the connect timeout's time, not his", "[X3]") {
   simulation sim(1);
   auto config = calm(0, 1);
   config.connect_timeout = 7s;
@@ -187,8 +187,8 @@ TEST_CASE("[X3] given a caller with little time, when his connect runs, then it 
   CHECK(pool.stats().idle_connections == 1);
 }
 
-TEST_CASE(
-    "[C5] given a server that is away, when open() fails fast, then it throws with the cause and the pool is closed; lazily it recovers") {
+TEST_CASE("given a server that is away, when open() fails fast, then it throws with the cause and the pool is closed; lazily it recovers",
+          "[C5]") {
   const bool lazy = GENERATE(false, true);
   auto config = calm(2, 2);
   config.max_retries = 2;
@@ -212,7 +212,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("[C5] given an open() that is cancelled, when the server comes up, then the pool is open all the same") {
+TEST_CASE("given an open() that is cancelled, when the server comes up, then the pool is open all the same", "[C5]") {
   rig<> r(calm(1, 2));
   r.server.plan()[operation::connect].latency = 2s;
   auto opened = r.start_open();
@@ -224,7 +224,7 @@ TEST_CASE("[C5] given an open() that is cancelled, when the server comes up, the
   CHECK(r.pool->state() == pool_state::healthy);
 }
 
-TEST_CASE("[T5][T6] given a server that is hung and heals, when callers wait, then each attempt ends in its time and they are served") {
+TEST_CASE("given a server that is hung and heals, when callers wait, then each attempt ends in its time and they are served", "[T5][T6]") {
   auto config = calm(0, 2);
   config.connect_timeout = 2s;
   config.max_retries = 10;
@@ -243,9 +243,8 @@ TEST_CASE("[T5][T6] given a server that is hung and heals, when callers wait, th
 
 // --- bounds -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "[H3] given a bypass of zero and a coarse clock that lags, when a connection was answered just now, then it is validated all the "
-    "same") {
+TEST_CASE("given a bypass of zero and a coarse clock that lags, when a connection was answered just now, then it is validated all the same",
+          "[H3]") {
   auto config = calm(1, 1);
   config.pre_ping = true;
   config.alive_bypass = 0s;
@@ -259,8 +258,8 @@ TEST_CASE(
   r.close_and_check();
 }
 
-TEST_CASE(
-    "[INV-8][B063][B064] given an operation that hangs and heeds no cancellation, when its bound is over, then socket and place are free") {
+TEST_CASE("given an operation that hangs and heeds no cancellation, when its bound is over, then socket and place are free",
+          "[INV-8][B063][B064]") {
   const auto what = GENERATE(operation::ping, operation::reset, operation::close);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -285,7 +284,7 @@ TEST_CASE(
 
 // --- what a connection is asked -----------------------------------------------------------------------------------------
 
-TEST_CASE("[H1][H2] given idle connections whose death shows, when one is asked for, then none of them is handed out") {
+TEST_CASE("given idle connections whose death shows, when one is asked for, then none of them is handed out", "[H1][H2]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(3, 5));
   r.open();
@@ -299,8 +298,8 @@ TEST_CASE("[H1][H2] given idle connections whose death shows, when one is asked 
   CHECK_FALSE(r.server.counts().open == 4);
 }
 
-TEST_CASE(
-    "[H2] given a death that cannot be seen and no validation, when the connection is handed out, then its user meets the error once") {
+TEST_CASE("given a death that cannot be seen and no validation, when the connection is handed out, then its user meets the error once",
+          "[H2]") {
   rig<> r(calm(1, 1));
   r.server.plan().unseen_death = 1;
   r.open();
@@ -321,9 +320,8 @@ TEST_CASE(
   CHECK(r.take().id() == 2);
 }
 
-TEST_CASE(
-    "[R1][R4] given a lease that leaves a transaction open, when it ends, then the connection is reset for the next one; a clean one is "
-    "not") {
+TEST_CASE("given a lease that leaves a transaction open, when it ends, then the connection is reset for the next one; a clean one is not",
+          "[R1][R4]") {
   rig<> r(calm(0, 1));
   auto a = r.take();
   a.release();
@@ -340,7 +338,7 @@ TEST_CASE(
   CHECK(r.stats().resets == 1);
 }
 
-TEST_CASE("[R3][R6][B095] given a reset that fails, when a dirty lease ends, then the connection is replaced") {
+TEST_CASE("given a reset that fails, when a dirty lease ends, then the connection is replaced", "[R3][R6][B095]") {
   rig<> r(calm(0, 1));
   const bool throws = GENERATE(false, true);
   (throws ? r.server.plan()[operation::reset].throws : r.server.plan()[operation::reset].fails) = 1;
@@ -352,9 +350,8 @@ TEST_CASE("[R3][R6][B095] given a reset that fails, when a dirty lease ends, the
   CHECK(r.take().id() == 2);
 }
 
-TEST_CASE(
-    "[R2][R8] given a lease whose query was given up half-way, when it ends, then the connection is destroyed: nobody reads another's "
-    "answer") {
+TEST_CASE("given a lease whose query was given up half-way, when it ends, then the connection is destroyed: nobody reads another's answer",
+          "[R2][R8]") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     rig<> r(calm(0, 1), seed);
     r.server.plan()[operation::query].latency = 1s;
@@ -375,8 +372,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE(
-    "[H3][B084] given a holder whose queries are answered, when he gives back, then their time counts for alive_bypass, holding does not") {
+TEST_CASE("given a holder whose queries are answered, when he gives back, then their time counts for alive_bypass, holding does not",
+          "[H3][B084]") {
   auto config = calm(0, 1);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -440,7 +437,8 @@ struct ringing : fake_connection {
   }
 };
 
-TEST_CASE("[H5] given connections that tell when their peer hangs up, when they lie idle, then the dead are replaced with nobody asking") {
+TEST_CASE("given connections that tell when their peer hangs up, when they lie idle, then the dead are replaced with nobody asking",
+          "[H5]") {
   ringing::bells().clear();
   rig<ringing> r(calm(3, 5));
   r.open();
@@ -475,7 +473,8 @@ TEST_CASE("[H5] given connections that tell when their peer hangs up, when they 
   r.settle();
 }
 
-TEST_CASE("[A6] given callers who are granted connections in one moment, when some are dead, then nobody is served before who came first") {
+TEST_CASE("given callers who are granted connections in one moment, when some are dead, then nobody is served before who came first",
+          "[A6]") {
   const auto dead = GENERATE(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u);  // which of three
   CAPTURE(dead);
   rig<fake_connection> r(calm(3, 3));
@@ -517,7 +516,7 @@ struct dying : ringing {
   }
 };
 
-TEST_CASE("[H5] given a lease on its way into the stash, when its peer hangs up and the pool looks around, then it is found dead too") {
+TEST_CASE("given a lease on its way into the stash, when its peer hangs up and the pool looks around, then it is found dead too", "[H5]") {
   ringing::bells().clear();
   // Without an observer, which would have every lease timed, and none stashed.
   rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
@@ -539,7 +538,7 @@ TEST_CASE("[H5] given a lease on its way into the stash, when its peer hangs up 
   r.close_and_check();
 }
 
-TEST_CASE("[INV-5][B003] given a lease on its way into the stash, when a caller queues before it arrives, then he gets it") {
+TEST_CASE("given a lease on its way into the stash, when a caller queues before it arrives, then he gets it", "[INV-5][B003]") {
   ringing::bells().clear();
   rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
   r.open();
@@ -595,7 +594,7 @@ TEST_CASE("given a connection type with reset() and no after_lease(), when a lea
   CHECK(r.stats().idle_connections == 1);
 }
 
-TEST_CASE("[H5] given a connection type with ping() alone, when it lies idle, then it is pinged once per interval") {
+TEST_CASE("given a connection type with ping() alone, when it lies idle, then it is pinged once per interval", "[H5]") {
   auto config = calm(1, 1);
   config.health_check_interval = 30s;
   rig<testing::basic_fake_connection<ping_only>> r(config);
@@ -658,7 +657,7 @@ struct suspicious_traits : watched_traits<fake_connection> {
   using health_policy = suspicious;
 };
 
-TEST_CASE("[K1] given a custom validation, when it condemns a connection, then that one is replaced and the reason told") {
+TEST_CASE("given a custom validation, when it condemns a connection, then that one is replaced and the reason told", "[K1]") {
   auto config = calm(0, 1);
   config.test_on_borrow = true;
   config.alive_bypass = 0s;
@@ -679,7 +678,7 @@ TEST_CASE("[K1] given a custom validation, when it condemns a connection, then t
   CHECK(r.take()->id() == 4);
 }
 
-TEST_CASE("[T11][B058] given a validation that always fails, when a caller waits, then he ends in time, and connects follow the rules") {
+TEST_CASE("given a validation that always fails, when a caller waits, then he ends in time, and connects follow the rules", "[T11][B058]") {
   auto config = calm(0, 2);
   config.pre_ping = true;
   config.alive_bypass = 0s;

@@ -186,7 +186,7 @@ std::vector<std::string> day_of(std::uint64_t seed) {
   return out;
 }
 
-TEST_CASE("[M4] given one workload, when it runs with a mutex and without, then every event and every figure is the same") {
+TEST_CASE("given one workload, when it runs with a mutex and without, then every event and every figure is the same", "[M4]") {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     const auto with = day_of<watched_traits<fake_connection>>(seed);
     const auto without = day_of<unlocked_traits<fake_connection>>(seed);
@@ -207,7 +207,7 @@ struct unlocked : tidepool::default_traits<memberless> {
   using executor_type = asio::any_io_executor;
 };
 
-TEST_CASE("[M4] given null_mutex on a real io_context, when coroutines share two connections, then all are served") {
+TEST_CASE("given null_mutex on a real io_context, when coroutines share two connections, then all are served", "[M4]") {
   asio::io_context context;
   auto connect = []() -> asio::awaitable<memberless> { co_return memberless{}; };
   tidepool::basic_pool<memberless, unlocked> pool(context, connect, calm(0, 2));
@@ -227,7 +227,7 @@ TEST_CASE("[M4] given null_mutex on a real io_context, when coroutines share two
 
 // --- levers -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("[A15][B098] given many callers at once, when the pool grows, also at its start, then so many connects at once and no more") {
+TEST_CASE("given many callers at once, when the pool grows, also at its start, then so many connects at once and no more", "[A15][B098]") {
   auto config = calm(20, 50);
   config.max_connecting = 3;
   rig<> r(config);
@@ -242,7 +242,7 @@ TEST_CASE("[A15][B098] given many callers at once, when the pool grows, also at 
   for (auto& one : all) CHECK(one->served());
 }
 
-TEST_CASE("[H14] given a suspended pool, when callers wait and it is resumed, then they go on in order; leases out are not touched") {
+TEST_CASE("given a suspended pool, when callers wait and it is resumed, then they go on in order; leases out are not touched", "[H14]") {
   rig<> r(calm(1, 1));
   r.open();
   auto a = r.take();
@@ -263,8 +263,8 @@ TEST_CASE("[H14] given a suspended pool, when callers wait and it is resumed, th
   CHECK(r.pool->state() == pool_state::healthy);
 }
 
-TEST_CASE(
-    "[H11][H16] given new credentials, when the pool is recycled, then every lease from now on uses them, and nobody is interrupted") {
+TEST_CASE("given new credentials, when the pool is recycled, then every lease from now on uses them, and nobody is interrupted",
+          "[H11][H16]") {
   simulation sim(1);
   int credentials = 1;
   struct session {
@@ -292,9 +292,8 @@ TEST_CASE(
   CHECK(pool.stats().closed(close_reason::recycled) == 2);
 }
 
-TEST_CASE(
-    "[H7][B097] given connections that grow old one after another, when days pass, then the floor is kept and nobody gets one that is too "
-    "old") {
+TEST_CASE("given connections that grow old one after another, when days pass, then the floor is kept and nobody gets one that is too old",
+          "[H7][B097]") {
   auto config = calm(5, 8);
   config.max_lifetime = 30min;
   config.lifetime_jitter = 0.1;
@@ -309,7 +308,7 @@ TEST_CASE(
   CHECK(r.stats().closed(close_reason::lifetime) > 200);
 }
 
-TEST_CASE("[B104] given a spike, when it is over and scaling is on, then the pool comes back to its floor") {
+TEST_CASE("given a spike, when it is over and scaling is on, then the pool comes back to its floor", "[B104]") {
   pool_config config;
   config.min_size = 2;
   config.max_size = 30;
@@ -326,8 +325,8 @@ TEST_CASE("[B104] given a spike, when it is over and scaling is on, then the poo
   CHECK(r.stats().total_connections == 2);
 }
 
-TEST_CASE(
-    "[B100][B101] given a process frozen for twelve minutes, when it wakes, then the pool serves at once and rebuilds a few at a time") {
+TEST_CASE("given a process frozen for twelve minutes, when it wakes, then the pool serves at once and rebuilds a few at a time",
+          "[B100][B101]") {
   pool_config config;
   config.min_size = 8;
   config.max_size = 10;

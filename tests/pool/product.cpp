@@ -33,8 +33,9 @@ asio::awaitable<void> impatient(rig<>& r, way how) {
 }
 
 TEST_CASE(
-    "[X8][B045][B008] given every combination of connect, ping, reset and close going right, wrong, slow or nowhere, when callers come and "
-    "go, then all holds") {
+    "given every combination of connect, ping, reset and close going right, wrong, slow or nowhere, when callers come and go, then all "
+    "holds",
+    "[X8][B045][B008]") {
   std::uint64_t seed = 0;
   for (const outcome connect : outcomes) {
     for (const outcome ping : outcomes) {
@@ -80,7 +81,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("[B015] given a hundred acquires at once, when all are cancelled or run out of time, then nothing is leased and nothing waits") {
+TEST_CASE("given a hundred acquires at once, when all are cancelled or run out of time, then nothing is leased and nothing waits",
+          "[B015]") {
   const bool cancelled = GENERATE(false, true);
   rig<> r(calm(0, 5));
   r.server.plan()[operation::connect].latency = 1s;
@@ -98,7 +100,8 @@ TEST_CASE("[B015] given a hundred acquires at once, when all are cancelled or ru
   CHECK(r.take());
 }
 
-TEST_CASE("[B018] given ten times as many callers as the pool can serve, when the load ends, then the whole pool is idle within a moment") {
+TEST_CASE("given ten times as many callers as the pool can serve, when the load ends, then the whole pool is idle within a moment",
+          "[B018]") {
   rig<> r(calm(0, 10));
   auto user = [&](way how) -> asio::awaitable<void> {
     for (int i = 0; i < 20; ++i) {
@@ -114,8 +117,8 @@ TEST_CASE("[B018] given ten times as many callers as the pool can serve, when th
   CHECK(r.stats().connections_closed == 0);
 }
 
-TEST_CASE(
-    "[B023] given a caller with a connect under way, when it fails in the moment he is cancelled, then he ends once and with one of both") {
+TEST_CASE("given a caller with a connect under way, when it fails in the moment he is cancelled, then he ends once and with one of both",
+          "[B023]") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     auto config = calm(0, 1);
     config.max_retries = 0;
@@ -135,9 +138,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE(
-    "[B017][INV-7] given a connector that never comes back, not even when it is cancelled, when a caller waits, then he ends at his "
-    "deadline") {
+TEST_CASE("given a connector that never comes back, not even when it is cancelled, when a caller waits, then he ends at his deadline",
+          "[B017][INV-7]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   r.server.plan()[operation::connect].hangs = 1;
@@ -148,8 +150,8 @@ TEST_CASE(
   CHECK(a->ended - simulation::default_start == 700ms);
 }
 
-TEST_CASE(
-    "[B016][B021] given connections that leave the pool in every way, when it is counted, then what is open is what the pool counts") {
+TEST_CASE("given connections that leave the pool in every way, when it is counted, then what is open is what the pool counts",
+          "[B016][B021]") {
   auto config = calm(0, 8);
   config.max_uses = 4;
   rig<> r(config);
@@ -168,7 +170,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("[B108] given a check of idle connections that throws, when time goes on, then the next one is made as if nothing had been") {
+TEST_CASE("given a check of idle connections that throws, when time goes on, then the next one is made as if nothing had been", "[B108]") {
   auto config = calm(2, 2);
   config.health_check_interval = 30s;
   rig<> r(config);
@@ -183,7 +185,7 @@ TEST_CASE("[B108] given a check of idle connections that throws, when time goes 
   CHECK(r.stats().validation_failures == 2);
 }
 
-TEST_CASE("[K3][B052] given a connector whose set-up after the connect fails, when it throws, then nothing of the connection is left") {
+TEST_CASE("given a connector whose set-up after the connect fails, when it throws, then nothing of the connection is left", "[K3][B052]") {
   simulation sim(1);
   testing::world server(sim);
   const auto connector = server.connector();
@@ -208,7 +210,7 @@ struct counter {
   int value = 0;
 };
 
-TEST_CASE("[R5] given a type without reset(), when its state is changed in a lease, then the next holder finds it so") {
+TEST_CASE("given a type without reset(), when its state is changed in a lease, then the next holder finds it so", "[R5]") {
   simulation sim(1);
   auto connect = []() -> asio::awaitable<counter> { co_return counter{}; };
   using pool_type = tidepool::basic_pool<counter, testing::simulated_traits<counter>>;

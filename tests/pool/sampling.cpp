@@ -37,8 +37,8 @@ TEST_CASE("given a long queue, when each caller waits its turn, then the sampled
 }
 
 TEST_CASE(
-    "[T1] given a long queue and a coarse clock that lags, when nobody is served, then each gives up not early, and late by the lag at "
-    "most") {
+    "given a long queue and a coarse clock that lags, when nobody is served, then each gives up not early, and late by the lag at most",
+    "[T1]") {
   const auto lag = GENERATE(duration(0), duration(1ms), duration(4ms));
   const auto limit = usual_traits::coarse_lag;
   plain_rig r(calm(1, 1));
@@ -91,7 +91,7 @@ TEST_CASE(
 /// Whose leases are stashed from the second on.
 using stashing_rig = rig<fake_connection, tidepool_tests::stashing<usual_traits>>;
 
-TEST_CASE("[INV-19] given a lease that would be stashed, when the pool is recycled under its holder, then nobody gets it again") {
+TEST_CASE("given a lease that would be stashed, when the pool is recycled under its holder, then nobody gets it again", "[INV-19]") {
   stashing_rig r(calm(0, 2));
   r.open();
   r.take().release();
@@ -107,8 +107,8 @@ TEST_CASE("[INV-19] given a lease that would be stashed, when the pool is recycl
   r.close_and_check();
 }
 
-TEST_CASE(
-    "[H1] given a stashed lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out") {
+TEST_CASE("given a stashed lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out",
+          "[H1]") {
   auto config = calm(0, 1);
   config.pre_ping = config.test_on_borrow = true;
   config.alive_bypass = 1s;

@@ -67,7 +67,7 @@ TEST_CASE(
   CHECK(pool.stats().connections_closed == pool.stats().connections_created);
 }
 
-TEST_CASE("[R12] given leases that are aborted, when their holders let go of them in that moment, then each connection ends once") {
+TEST_CASE("given leases that are aborted, when their holders let go of them in that moment, then each connection ends once", "[R12]") {
   enum class how { release, discard, detach, keep };
   asio::thread_pool context(2);
   std::size_t detached = 0;
@@ -100,7 +100,7 @@ TEST_CASE("[R12] given leases that are aborted, when their holders let go of the
   CHECK(detached + refused == 150);
 }
 
-TEST_CASE("[INV-18] given a lease stashed while the pool dies, when both happen on two threads, then the last of them cleans up") {
+TEST_CASE("given a lease stashed while the pool dies, when both happen on two threads, then the last of them cleans up", "[INV-18]") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
   std::weak_ptr<session::state> left;
@@ -128,7 +128,8 @@ TEST_CASE("[INV-18] given a lease stashed while the pool dies, when both happen 
   }
 }
 
-TEST_CASE("[M3] given callers of many threads, when they acquire, leave, discard and wait, then each connection has one user at a time") {
+TEST_CASE("given callers of many threads, when they acquire, leave, discard and wait, then each connection has one user at a time",
+          "[M3]") {
   asio::thread_pool context(4);
   auto config = quiet(3);
   config.max_uses = 50;

@@ -73,7 +73,7 @@ asio::awaitable<void> come_and_go(pool_type& pool, int times, int& served) {
 
 }  // namespace
 
-TEST_CASE("[INV-13][B118] given a lock that is held, when memory is allocated, then that is a fault") {
+TEST_CASE("given a lock that is held, when memory is allocated, then that is a fault", "[INV-13][B118]") {
   testing::checked_mutex mutex;
   mutex.lock();
   ::operator delete(::operator new(1));

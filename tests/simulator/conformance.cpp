@@ -42,7 +42,7 @@ asio::awaitable<void> transaction(pool_type& pool, seen& out) {
 
 }  // namespace
 
-TEST_CASE("[R15] given a BEGIN that fails, when the lease ends, then a sound connection is reset and kept, a dead one replaced") {
+TEST_CASE("given a BEGIN that fails, when the lease ends, then a sound connection is reset and kept, a dead one replaced", "[R15]") {
   const bool fatal = GENERATE(false, true);
   testing::simulation sim(1);
   testing::world server(sim);
@@ -69,7 +69,7 @@ TEST_CASE("[R15] given a BEGIN that fails, when the lease ends, then a sound con
   CHECK(pool.stats().connections_created == (fatal ? 2u : 1u));
 }
 
-TEST_CASE("[R16] given transactions that fail one after the other, when many more come, then the pool has not shrunk") {
+TEST_CASE("given transactions that fail one after the other, when many more come, then the pool has not shrunk", "[R16]") {
   testing::simulation sim(1);
   testing::world server(sim);
   pool_type pool(sim.get_executor(), server.connector(), sized(2, 2));
@@ -88,7 +88,7 @@ TEST_CASE("[R16] given transactions that fail one after the other, when many mor
   CHECK(stats.resets == 200);
 }
 
-TEST_CASE("[R11][B093] given a lease that is over, when it is used, then it is empty, and nothing reaches the connection") {
+TEST_CASE("given a lease that is over, when it is used, then it is empty, and nothing reaches the connection", "[R11][B093]") {
   const int how = GENERATE(0, 1, 2, 3);
   testing::simulation sim(1);
   testing::world server(sim);
@@ -126,7 +126,7 @@ TEST_CASE("[R11][B093] given a lease that is over, when it is used, then it is e
   CHECK(static_cast<bool>(other) == (how == 3));
 }
 
-TEST_CASE("[B057] given a refill that fails, when the server is back, then the floor is there again although nobody asks") {
+TEST_CASE("given a refill that fails, when the server is back, then the floor is there again although nobody asks", "[B057]") {
   const bool checked = GENERATE(false, true);  // whether it is the health check that finds the dead ones
   testing::simulation sim(1);
   testing::world server(sim);

@@ -131,7 +131,7 @@ TEST_CASE("given threads that stash leases, when an operator interferes, then ev
   CHECK(last.connections_created == last.connections_closed);
 }
 
-TEST_CASE("[INV-5][B003] given one connection and threads that stash it, when each waits for it in turn, then nobody is forgotten") {
+TEST_CASE("given one connection and threads that stash it, when each waits for it in turn, then nobody is forgotten", "[INV-5][B003]") {
   std::atomic<std::uint64_t> counted{0};
   background loop;
   tidepool::pool_config config;

@@ -325,8 +325,8 @@ TEST_CASE("given a server that does not take connects, when one is tried, then i
   CHECK(server.counts().open == 0);
 }
 
-TEST_CASE(
-    "[B074] given connections, when the server goes down, then running operations fail and usable() tells unless the death is unseen") {
+TEST_CASE("given connections, when the server goes down, then running operations fail and usable() tells unless the death is unseen",
+          "[B074]") {
   const bool unseen = GENERATE(false, true);
   simulation sim(1);
   testing::world server(sim);
@@ -413,7 +413,7 @@ TEST_CASE("given a query that hangs, when it is cancelled, then it reacts as the
   }
 }
 
-TEST_CASE("[B077][B078] given a query whose answer was not read, when the next one is sent, then it gets the wrong answer") {
+TEST_CASE("given a query whose answer was not read, when the next one is sent, then it gets the wrong answer", "[B077][B078]") {
   simulation sim(1);
   testing::world server(sim);
   fake_connection connection = connected(sim, server);
