@@ -649,7 +649,7 @@ TEST_CASE("given a wrong connection string, when it is read, then the error name
   CHECK(has(said("host='db"), "the value of \"host\" at position 1 has no closing quote"));
   CHECK(has(said("host=db load_balance_hosts=yes"), "load_balance_hosts is none of disable, random"));
   CHECK(has(said("host=db target_session_attrs=master"), "target_session_attrs is none of"));
-  CHECK(has(said("mysql://u:s3cret@db/shop"), "a URI begins with postgresql://"));
+  CHECK(has(said("mysql://u:s3cret@db/shop"), "a URI has to begin with postgresql://"));
   CHECK(has(said("postgresql://db/shop?sslmod=x"), "\"sslmod\" at position 22"));
   for (const char* text : {"password=top s3cret", "password=top s3cret=x", "password='s3cret", "password=x=y s3cret",
                            "mysql://u:s3cret@db/shop", "postgresql://u:pa@s3cret?s3cret=x@db", "postgresql://u:pa/ss?s3cret=x@db/d",

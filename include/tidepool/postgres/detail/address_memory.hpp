@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what became of each address lately, and the order that follows.
+// tidepool - remembers which addresses failed lately, so that they are tried last.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_ADDRESS_MEMORY_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_ADDRESS_MEMORY_HPP
 
@@ -19,11 +19,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// What is known of addresses, and of names that could not be looked up, by their text. Shared by all connects of one connector; thread
-/// safe.
+/// How the last attempt at each address went, and which names could not be looked up, by their text. Shared by all connects of one
+/// connector. Thread safe.
 class address_memory {
  public:
-  /// In the order in which they are tried. Unknown ones count as good.
+  /// In the order in which they are tried. An unknown address counts as good.
   enum class mark { good, wrong_role, failed };
 
   void remember(const std::string& where, mark what, duration span) {
@@ -31,7 +31,7 @@ class address_memory {
     const auto until =
         span == no_limit ? clock::time_point::max() : now + std::chrono::duration_cast<clock::duration>(std::min<duration>(span, longest));
     const std::lock_guard lock(mutex_);
-    // A name may have new addresses every time.
+    // A name may have other addresses at each lookup, so the number of entries is bounded.
     if (known_.size() >= most_known) std::erase_if(known_, [&](const auto& each) { return each.second.until <= now; });
     if (known_.size() >= most_known) known_.clear();
     known_.insert_or_assign(where, entry{what, until});
@@ -58,7 +58,7 @@ class address_memory {
   std::map<std::string, entry> known_;
 };
 
-/// Remembers one attempt as failed unless it is settled otherwise: also when it is cancelled, or its coroutine destroyed.
+/// Remembers one attempt as failed unless `settle()` says otherwise: also when it is cancelled, or its coroutine is destroyed.
 class attempt_note {
  public:
   attempt_note(std::shared_ptr<address_memory> memory, std::string where, duration span)
@@ -70,7 +70,7 @@ class attempt_note {
     try {
       memory_->remember(where_, address_memory::mark::failed, span_);
     } catch (...) {
-      // No memory: it is tried again in its place.
+      // No memory: it keeps its place in the order.
     }
   }
   void settle(address_memory::mark what, duration span = {}) {
@@ -89,10 +89,10 @@ class attempt_note {
   bool settled_ = false;
 };
 
-/// A name has a memory of its own: an address that is a host's name would share it.
+/// The key of a lookup. Not the bare name: a host's name may look the same as an address.
 inline std::string lookup_key(const endpoint& host) { return "lookup of " + host.text(); }
 
-/// The order in which hosts are looked up: as given or shuffled, names that could not be looked up lately last.
+/// The order in which hosts are looked up: as given or shuffled, and last the names whose lookup failed lately.
 inline std::vector<endpoint> host_order(const options& settings, const address_memory& memory) {
   auto order = settings.endpoints();
   if (settings.load_balance()) {
@@ -104,7 +104,8 @@ inline std::vector<endpoint> host_order(const options& settings, const address_m
   return order;
 }
 
-/// IPv6 and IPv4 by turns, the first one's family first: where one family leads nowhere, every second address does not.
+/// IPv6 and IPv4 alternately, beginning with the family of the first address: where one family is unreachable, only every second attempt
+/// fails.
 inline void interleave_families(std::vector<std::string>& addresses) {
   const auto is_v6 = [](const std::string& address) { return address.find(':') != std::string::npos; };
   if (addresses.empty()) return;

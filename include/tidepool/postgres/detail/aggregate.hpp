@@ -34,7 +34,7 @@ inline constexpr std::size_t most_members = 16;
 template <class T>
 auto tie_members(T& v) {
   constexpr auto count = member_count<std::remove_const_t<T>>();
-  static_assert(count > 0 && count <= most_members, "a row type has 1 to 16 members");
+  static_assert(count > 0 && count <= most_members, "a struct that rows are read into must have 1 to 16 members: use std::tuple for more");
   // clang-format off
   if constexpr (count == 1) { auto& [a] = v; return std::tie(a); }
   else if constexpr (count == 2) { auto& [a, b] = v; return std::tie(a, b); }

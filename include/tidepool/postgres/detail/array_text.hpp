@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the text form of PostgreSQL's arrays, read and written.
+// tidepool - reads and writes the text form of PostgreSQL's arrays.
 // Before the guard: codec.hpp includes this file where its own declarations are complete.
 #include "../../version.hpp"
 #include "../codec.hpp"
@@ -21,13 +21,13 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// A vector that is a dimension; one of bytes is a value.
+/// True for a vector, which is a further dimension, but not for a vector of bytes, which is a value.
 template <class T>
 struct is_nested : std::false_type {};
 template <class T>
 struct is_nested<std::vector<T>> : std::bool_constant<!byte<T> && !ambiguous_byte<T>> {};
 
-/// Of the array whose elements are T.
+/// The number of dimensions, and the innermost type, of an array whose elements are T.
 template <class T>
 struct dimension {
   static constexpr std::size_t depth = 1;
@@ -48,7 +48,7 @@ class array_reader {
   void read(std::vector<T>& out, std::vector<int>& lower_bounds) {
     std::vector<std::size_t> lengths;
     if (accept('[')) {
-      // Bounds that do not start at 1 come first, those of all dimensions.
+      // Bounds are printed where one does not start at 1: then those of all dimensions, in front.
       do {
         const auto lower = bound();
         expect(':');
@@ -107,7 +107,7 @@ class array_reader {
       const char c = text_[at_];
       if (quoted ? c == '"' : c == delimiter_ || c == '}') break;
       if (c == '{' && !quoted) throw conversion_error("an array of that many dimensions");
-      // The server quotes what holds one of these: this is another delimiter's, or no array.
+      // The server quotes an element that holds one of these: this array has another delimiter, or it is none.
       if (!quoted && std::string_view("\"\\ \t\n\v\f\r").find(c) != std::string_view::npos) fail();
       if (c == '\\' && ++at_ >= text_.size()) fail();
       word_ += text_[at_++];
@@ -125,7 +125,7 @@ class array_reader {
     }
     return decode_value<typename unwrapped<T>::type>(word_, element_);
   }
-  /// The lengths of all dimensions; inner arrays of unequal ones are none of the server's.
+  /// The lengths of all dimensions. The server's inner arrays are of equal lengths.
   template <class T>
   static void measure(const std::vector<T>& of, std::vector<std::size_t>& lengths, std::size_t level) {
     if (lengths.size() == level) {
@@ -145,7 +145,8 @@ class array_reader {
   std::string word_;
 };
 
-/// An array of boxes or a multirange, seen without its type: the comma is within the elements, and the halves do not close.
+/// Recognises an array of boxes, or a multirange, without knowing its type: split at the commas, an element would have only one of its
+/// two brackets.
 inline bool halves_at_commas(std::string_view text) {
   const auto from = text.find('{');
   if (from == std::string_view::npos || !text.ends_with('}')) return false;
@@ -159,7 +160,7 @@ inline bool halves_at_commas(std::string_view text) {
          shut.find(last.back()) != std::string_view::npos && last.find_first_of(open) == std::string_view::npos;
 }
 
-/// What separates the elements of a column. An error where it cannot be known, rather than elements that are none.
+/// The delimiter of a column's array. An error where it cannot be known, rather than wrong elements.
 template <class T>
 char read_delimiter(std::string_view text, Oid type, char stated) {
   using scalar = typename dimension<T>::scalar;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the few threads that send cancel requests, and the queue in front of them.
+// tidepool - a queue of cancel requests, sent by at most 16 threads.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CANCEL_DISPATCHER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CANCEL_DISPATCHER_HPP
 
@@ -19,16 +19,17 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// A blocking call that waits for a thread. Whoever no longer wants it, and comes first, keeps it from being made.
+/// A blocking call that waits for a thread. `give_up()` before it has begun keeps it from being made.
 class cancel_job {
  public:
-  /// `send` blocks, and tells whether the server took it; `done` hears that, or false when the job was dropped. Neither may throw.
+  /// `send` blocks, and returns whether the server took the request; `done` is called with that, or with false when the job was dropped.
+  /// Neither may throw.
   cancel_job(std::string server, clock::time_point until, std::function<bool()> send, std::function<void(bool)> done)
       : server_(std::move(server)), until_(until), send_(std::move(send)), done_(std::move(done)) {}
 
   const std::string& server() const noexcept { return server_; }
   bool late(clock::time_point now) const noexcept { return now >= until_; }
-  /// True: it never has been, and never will be sent.
+  /// True: it was not sent, and will not be.
   bool give_up() noexcept {
     if (begun_.exchange(true)) return false;
     drop();
@@ -56,22 +57,22 @@ class cancel_job {
   std::atomic<bool> begun_{false};
 };
 
-/// Requests of all connections of the process. A call to a server that is silent holds its thread for as long as the kernel, or the
-/// server, likes; so no server has more than two, and others are not kept waiting by it. A hundred statements that are cancelled at once
-/// need two threads.
+/// Sends the requests of all connections of the process. A call to a silent server blocks its thread for as long as the kernel lets it,
+/// which can be minutes. So one server has at most two threads, and cannot delay requests to others. A hundred statements of one server
+/// that are cancelled at once need two threads. Thread safe.
 class cancel_dispatcher {
  public:
   static constexpr std::size_t most_threads = 16;
   static constexpr std::size_t most_per_server = 2;
   static constexpr std::size_t most_waiting = 4096;
 
-  /// Never destroyed: threads may outlive main().
+  /// Never destroyed, because its threads may outlive main().
   static cancel_dispatcher& instance() {
     static cancel_dispatcher* const dispatcher = new cancel_dispatcher;
     return *dispatcher;
   }
 
-  /// False when it can be neither sent nor queued; the job is then dropped.
+  /// False when it can neither be sent nor queued: the job was dropped.
   bool submit(const std::shared_ptr<cancel_job>& job) noexcept {
     jobs dropped;
     bool taken = false;
@@ -94,7 +95,7 @@ class cancel_dispatcher {
         if (!taken) {
           const std::lock_guard lock(mutex_);
           leave_place(job->server());
-          drop_the_stranded(dropped);
+          drop_if_no_thread(dropped);
         }
       }
     } catch (...) {  // no memory
@@ -113,7 +114,7 @@ class cancel_dispatcher {
   }
 
  private:
-  using jobs = std::list<std::shared_ptr<cancel_job>>;  // moved from one to another without memory
+  using jobs = std::list<std::shared_ptr<cancel_job>>;  // elements move from list to list without allocation
 
   bool has_place(const std::string& server) const {
     const auto at = busy_.find(server);
@@ -142,7 +143,7 @@ class cancel_dispatcher {
       job = std::move(next);
     }
   }
-  /// The first that may be sent. What nobody waits for any more goes.
+  /// The first that may be sent now. Those whose time is over are moved to `dropped`.
   std::shared_ptr<cancel_job> take_next(jobs& dropped) noexcept {
     const auto now = clock::now();
     try {
@@ -157,9 +158,9 @@ class cancel_dispatcher {
           return next;
         }
       }
-    } catch (...) {  // no memory: another thread goes on
+    } catch (...) {  // no memory: another thread takes it
     }
-    drop_the_stranded(dropped);
+    drop_if_no_thread(dropped);
     return nullptr;
   }
   void take_late(jobs& dropped) noexcept {
@@ -169,11 +170,11 @@ class cancel_dispatcher {
       if ((*each)->late(now)) dropped.splice(dropped.end(), waiting_, each);
     }
   }
-  /// No thread that runs would come by for those who wait.
-  void drop_the_stranded(jobs& dropped) noexcept {
+  /// Without a running thread nothing would ever take the waiting jobs.
+  void drop_if_no_thread(jobs& dropped) noexcept {
     if (running_ == 0) dropped.splice(dropped.end(), waiting_);
   }
-  /// Without the lock: it tells those who wait.
+  /// Without the lock: it calls `done` of each.
   static void give_up(const jobs& dropped) noexcept {
     for (const auto& each : dropped) each->give_up();
   }

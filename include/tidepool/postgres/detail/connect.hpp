@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - making a connection: one address at a time, each with its own deadline.
+// tidepool - connecting to the first server that fits: one address at a time, each with its own deadline.
 //
-// libpq blocks while it looks up names, knows no deadline in its asynchronous calls, and waits for ever for a silent host.
-// So names are looked up here, libpq gets one numeric address at a time, and the choice between servers is made here.
+// libpq blocks while it looks up names, has no deadline in its asynchronous calls, and waits for ever for a silent host. So names are
+// looked up here, libpq gets one numeric address at a time, and the choice between servers is made here.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CONNECT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CONNECT_HPP
 
@@ -23,7 +23,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// A function that the libpq of compile time has and the one of run time has not ends the program at its first call.
+/// A call of a function that the libpq of compile time has and that of run time lacks would end the program: this throws before that.
 inline void check_libpq(int version) {
 #ifndef LIBPQ_HAS_PIPELINING
 #error "tidepool::postgres needs libpq 14 or newer"
@@ -39,14 +39,14 @@ inline void check_libpq(int version) {
       {}, true);
 }
 
-/// What all attempts at one connect came to.
+/// Collects the failures of all attempts of one connect, and makes one error of them.
 class search_report {
  public:
   void add(connect_error failure) { failures_.push_back(std::move(failure)); }
   void add_untried(std::size_t addresses) noexcept { untried_ += addresses; }
 
-  /// The most telling failure decides what a pool makes of all: that a server is full says more than that another is down. Its SQLSTATE
-  /// is told, and each server with its own reason.
+  /// The failure that says most decides the kind and the SQLSTATE: that a server is full says more than that another one is down. The text
+  /// names each server with its own reason.
   connect_error summary(std::size_t servers) const {
     if (failures_.empty()) return {errc::connect_timeout, "the time was over before any server could be tried"};
     const connect_error* best = &failures_.front();
@@ -70,7 +70,7 @@ class search_report {
   int weight(const connect_error& failure) const {
     switch (failure.kind()) {
       case failure_kind::permanent: {
-        // A refusal of TLS is about one server alone: another, that is only down, may serve the next time.
+        // A refusal of TLS is about one server alone: another one, which is only down, may serve the next attempt.
         const auto same = [](const auto& other) { return other.kind() == failure_kind::permanent; };
         return std::all_of(failures_.begin(), failures_.end(), same) ? 5 : 0;
       }
@@ -85,13 +85,13 @@ class search_report {
   std::size_t untried_ = 0;
 };
 
-/// One search for a server: what it needs, and how it has gone so far.
+/// One search for a server: its input, and what was found so far.
 struct server_search {
   server_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<address_memory> known,
                 login_parameters with, clock::time_point end)
       : executor(std::move(where)), settings(std::move(how)), memory(std::move(known)), login(std::move(with)), until(end) {}
 
-  /// The time for one of so many addresses and names that are left: an equal part, so that the last one has its chance too.
+  /// The time for one of `left` addresses and names: an equal part of what is left, so that the last one gets some too.
   duration share(std::size_t left) const {
     if (until == clock::time_point::max()) return settings->address_timeout;
     const auto rest = std::max<duration>(until - clock::now(), std::chrono::milliseconds(1));
@@ -106,15 +106,15 @@ struct server_search {
   clock::time_point until;
   std::function<asio::awaitable<void>(session_ptr)> on_connect = {};
   search_report report = {};
-  session_ptr second_choice = {};  ///< alive, and not a standby where one is preferred
+  session_ptr second_choice = {};  ///< a primary where a standby is preferred: used when no standby is found
 };
 
-/// A refusal that every server would repeat.
+/// A refusal that every other server would repeat: wrong password, no such database.
 inline bool ends_search(const connect_error& failure) {
   return failure.kind() == failure_kind::permanent && failure.reason() != errc::tls_refused;
 }
 
-/// The connect hook, within a time.
+/// Runs `options::on_connect` within `limit`.
 inline asio::awaitable<void> run_on_connect(server_search& search, session_ptr s, duration limit) {
   if (!search.on_connect) co_return;
   deadline_guard guard(search.executor, limit, s->shutdown);
@@ -131,7 +131,7 @@ inline asio::awaitable<void> run_on_connect(server_search& search, session_ptr s
   if (lost) throw connect_error(errc::connect_failed, s->peer + ": on_connect: " + std::string(lost->explanation()));
 }
 
-/// One address, to its end: the session, or null and a line in the report. What became of it is remembered, also when this is cancelled.
+/// Tries one address: returns the session, or null with a line in the report. The outcome is remembered, also when this is cancelled.
 inline asio::awaitable<session_ptr> try_address(server_search& search, const target& where, duration limit) {
   const auto wanted = search.settings->target();
   attempt_note note(search.memory, where.text(), search.settings->bad_host_memory);
@@ -150,8 +150,8 @@ inline asio::awaitable<session_ptr> try_address(server_search& search, const tar
     failed = std::make_unique<connect_error>(failure);
   }
   if (!failed && made->wrong_role) {
-    // Not a bad server: it is alive, only of the wrong kind. There is one primary, so that this one is asked after others until it has
-    // changed; of standbys there may be many, and each is to have its share.
+    // The server is alive, only of the wrong kind. Where the primary is wanted there is one alone: this server is tried after the others
+    // until its kind has changed. Where standbys are wanted there may be many, and this one is tried in its place again after a while.
     const bool one = wanted == session_attrs::read_write || wanted == session_attrs::primary;
     note.settle(address_memory::mark::wrong_role, one ? duration(no_limit) : search.settings->bad_host_memory);
     failed = std::make_unique<connect_error>(errc::connect_failed,
@@ -170,7 +170,7 @@ inline asio::awaitable<session_ptr> try_address(server_search& search, const tar
   co_return nullptr;
 }
 
-/// All addresses of one host that are not known to be of no use; those go to `later`.
+/// Tries the addresses of one host that have not failed lately; the others go to `later`.
 inline asio::awaitable<session_ptr> try_host(server_search& search, const endpoint& host, std::size_t hosts_left,
                                              std::vector<target>& later) {
   const auto& memory = *search.memory;
@@ -213,9 +213,9 @@ inline asio::awaitable<session_ptr> try_host(server_search& search, const endpoi
   co_return nullptr;
 }
 
-/// Connects to the first server that answers and fits; before `until` in any case, `time_point::max()` being no bound but that of each
-/// address. Throws `connect_error`; a refusal that every server would repeat (wrong password, no such database) ends the search; one
-/// of TLS, which is about this server alone, does not. `application`: see `login_parameters`.
+/// Connects to the first server that answers and fits, until `until` at the latest; with `time_point::max()` only each address is bounded.
+/// Throws `connect_error`. A refusal that every server would repeat (wrong password, no such database) ends the search; a refusal of TLS,
+/// which is about one server alone, does not. `application`: see `login_parameters`.
 inline asio::awaitable<session_ptr> connect_to_server(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                                       std::shared_ptr<address_memory> memory, clock::time_point until,
                                                       std::function<asio::awaitable<void>(session_ptr)> hook, std::string application) {
@@ -238,7 +238,7 @@ inline asio::awaitable<session_ptr> connect_to_server(asio::any_io_executor exec
     auto made = co_await try_host(search, hosts[i], hosts.size() - i - 1, later);
     if (made != nullptr) co_return made;
   }
-  // Of the wrong kind when last seen, and then what failed.
+  // First those that were of the wrong kind, then those that failed.
   std::stable_sort(later.begin(), later.end(),
                    [&](const auto& a, const auto& b) { return search.memory->recall(a.text()) < search.memory->recall(b.text()); });
   for (std::size_t i = 0; i < later.size(); ++i) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one address tried: login, first query, and what went wrong where.
+// tidepool - one attempt at one address: connecting, login, first query, and the error that names the step that failed.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CONNECT_ADDRESS_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CONNECT_ADDRESS_HPP
 
@@ -16,7 +16,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Everything libpq is told for one connect besides the address, credentials included. Wiped when it goes.
+/// What libpq is given for one connect besides the address, with credentials. Secrets are wiped by the destructor.
 class login_parameters {
  public:
   login_parameters(const login_parameters&) = delete;
@@ -29,7 +29,7 @@ class login_parameters {
     }
   }
 
-  /// `application`: what the server is to know this as, where the options do not say.
+  /// `application`: the `application_name` where the options have none.
   static asio::awaitable<login_parameters> make(std::shared_ptr<const options> settings, std::string application) {
     login_parameters login(settings->values_);
     login.values_.emplace("fallback_application_name", application.empty() ? std::string("tidepool") : std::move(application));
@@ -44,11 +44,11 @@ class login_parameters {
     co_return login;
   }
 
-  /// What libpq is told, for one server at one address; `address` is empty for a local socket.
+  /// The parameters for one server at one address; `address` is empty for a local socket.
   std::vector<std::pair<const char*, const char*>> parameters(const endpoint& host, const std::string& address) const {
     std::vector<std::pair<const char*, const char*>> out;
     for (const auto& [name, value] : values_) {
-      // Lists and the choice among them are settled here; libpq sees one server. Its own connect_timeout does nothing.
+      // The choice between servers is made here, so libpq gets one of them. Its connect_timeout has no effect on asynchronous calls.
       if (name == "host" || name == "hostaddr" || name == "port" || name == "target_session_attrs" || name == "load_balance_hosts" ||
           name == "service" || name == "connect_timeout") {
         continue;
@@ -74,12 +74,12 @@ class login_parameters {
     return PQconnectStartParams(names.data(), values.data(), 0);
   }
 
-  /// For a refusal of TLS that nobody has asked for.
+  /// What to do about a refusal of TLS that the options did not ask for by name.
   std::string tls_advice(const std::string& address) const {
     if (!asks_for_tls(address)) return {};
     return " (for a server on another machine TLS is required unless sslmode says otherwise by name, e.g. sslmode=disable)";
   }
-  /// What libpq said, fit for a report.
+  /// libpq's text without secrets.
   std::string clean(std::string text) const {
     for (const auto& [name, value] : values_) {
       if (is_secret(name)) text = redact(std::move(text), value);
@@ -89,7 +89,7 @@ class login_parameters {
 
  private:
   explicit login_parameters(option_map values) : values_(std::move(values)) {}
-  /// libpq's default lets anybody on the way talk it out of encryption.
+  /// libpq's default, `prefer`, goes on without encryption when an attacker on the way says that the server has none.
   bool asks_for_tls(const std::string& address) const {
     error_code unknown;
     return !address.empty() && !values_.contains("sslmode") && !asio::ip::make_address(address, unknown).is_loopback();
@@ -135,7 +135,7 @@ inline clock::time_point deadline_of(duration limit) {
   return clock::now() + std::chrono::duration_cast<clock::duration>(std::min<duration>(limit, std::chrono::hours(24)));
 }
 
-/// What a server owes at this point of a connect.
+/// What the server has not answered yet at this step of a connect.
 inline const char* unanswered(PGconn* connection, bool local) noexcept {
   switch (PQstatus(connection)) {
     case CONNECTION_STARTED: return local ? "the socket does not accept" : "no answer to the TCP handshake";
@@ -146,7 +146,7 @@ inline const char* unanswered(PGconn* connection, bool local) noexcept {
   }
 }
 
-/// What libpq says of a failed connect, without the address, which is told already.
+/// libpq's text about a failed connect without the address, which the error names already.
 inline std::string_view without_address(std::string_view message) {
   constexpr std::string_view before = "connection to server";
   constexpr std::string_view after = " failed: ";
@@ -154,7 +154,7 @@ inline std::string_view without_address(std::string_view message) {
   return at == std::string_view::npos ? message : message.substr(at + after.size());
 }
 
-/// One attempt at one address, in whose time all must be done that makes a session. Whether its server is of the kind asked for is noted.
+/// One attempt at one address: connecting, login and the first query, all within `limit`. Notes whether the server is of the wanted kind.
 inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                                        const login_parameters& login, const target& where, duration limit) {
   auto s = std::make_shared<session>(executor, settings);
@@ -183,7 +183,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
   const auto until = deadline_of(limit);
   deadline_guard guard(executor, limit, s->shutdown);
   s->follow_socket();
-  // Not one poll before the socket is writable: libpq would take an unfinished connect for a failure.
+  // No poll before the socket is writable: libpq would take an unfinished connect for a failure.
   for (auto step = PGRES_POLLING_WRITING;;) {
     if (!s->has_socket()) throw login_failed();
     owed = unanswered(started, where.host.local());

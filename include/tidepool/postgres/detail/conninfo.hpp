@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - connection strings, environment and service file as libpq reads them, without its habit of echoing input.
+// tidepool - connection options from a string, the environment and the service file, read as libpq does but without quoting secrets.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CONNINFO_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CONNINFO_HPP
 
@@ -33,7 +33,7 @@ using conninfo_list = std::unique_ptr<PQconninfoOption, conninfo_deleter>;
 /// One server as the options name it; libpq's default socket when all is empty.
 struct endpoint {
   std::string host, hostaddr, port;
-  /// A path, or '@' for the abstract namespace: no name to look up.
+  /// A local socket: a path, or '@' for the abstract namespace. No name to look up.
   bool local() const { return hostaddr.empty() && (host.empty() || host[0] == '/' || host[0] == '@'); }
   std::string text() const {
     const auto& shown = host.empty() ? hostaddr : host;
@@ -43,7 +43,7 @@ struct endpoint {
   }
 };
 
-/// What libpq of this machine knows, and two that only newer ones know but that work here with all.
+/// The options that this libpq knows, and two of newer ones that work here with every libpq.
 inline const std::map<std::string, std::string, std::less<>>& keywords() {
   static const auto known = [] {
     std::map<std::string, std::string, std::less<>> map;
@@ -57,7 +57,7 @@ inline const std::map<std::string, std::string, std::less<>>& keywords() {
 }
 inline bool is_keyword(std::string_view name) { return keywords().contains(name); }
 
-/// Refuses what libpq of this machine might let pass, because the choice between servers is made here.
+/// Refuses bad values that an older libpq would accept: the choice between servers is made here.
 inline void check_value(std::string_view keyword, std::string_view value) {
   const auto one_of = [&](auto... words) {
     if (((value == words) || ...)) return;
@@ -89,8 +89,8 @@ inline option_map parse_conninfo(std::string_view given) {
   return values;
 }
 
-/// What a service file says. libpq has no call for reading one, but a connection object that cannot start has read it: one
-/// made impossible by an option that is checked before anything is tried. Two of them, to see both spoiled options.
+/// Reads a service file. libpq has no call for that, but a connection object that cannot start has read it. So one is made with a bad
+/// option, which libpq refuses before it connects; and a second one with another bad option, to read the first option's value too.
 inline void add_service(option_map& values, const std::string& service) {
   const auto probe = [&](const char* spoiled, auto take) {
     const char* names[] = {"service", spoiled, nullptr};
@@ -105,7 +105,7 @@ inline void add_service(option_map& values, const std::string& service) {
       const bool differs = o->val != nullptr && (o->compiled == nullptr || std::string_view(o->val) != o->compiled);
       if (differs && take(std::string_view(o->keyword))) values.emplace(o->keyword, o->val);
     }
-    // A service that is not there stops libpq before it has taken over any option.
+    // Without such a service libpq stops before it has taken any option.
     if (!read) throw error(errc::bad_options, "the service \"" + printable(service, 40) + "\" cannot be read");
   };
   probe("ssl_min_protocol_version", [](std::string_view name) { return name != "ssl_min_protocol_version"; });

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - connection strings, read by libpq's published rules: key=value pairs, and URIs.
-//
-// libpq's own parser refuses keys that its version does not know, and quotes in its complaint what may be part of a password. So the text
-// is read here, and libpq is handed keys and values.
+// libpq's own parser refuses keys that its version does not know, and its error messages quote text that may be part of a password. So the
+// text is read here, and libpq gets keys and values.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CONNINFO_PARSER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CONNINFO_PARSER_HPP
 
@@ -25,15 +24,15 @@ inline bool is_secret(std::string_view name) {
   return std::find(std::begin(secrets), std::end(secrets), name) != std::end(secrets);
 }
 
-/// What a connection string says, in its order; a later one of the same key counts.
+/// One key and value of a connection string. They are kept in order; of two with the same key the later one counts.
 struct conninfo_item {
   std::string key, value;
   std::size_t at = 0;     ///< where the key stands, from 1
-  bool may_quote = true;  ///< whether the key may be repeated in an error: it is no part of a password by mistake
+  bool may_quote = true;  ///< whether an error may quote the key: it cannot be part of a password by mistake
 };
 using conninfo_items = std::vector<conninfo_item>;
 
-/// The text is wiped at the end: it may hold a password.
+/// Parses a connection string. Wipes the text at the end, because it may hold a password.
 class conninfo_parser {
  public:
   explicit conninfo_parser(std::string_view text) : text_(text) {}
@@ -80,8 +79,8 @@ class conninfo_parser {
       while (more() && text_[at_] != '=' && !is_blank(text_[at_])) item.key += text_[at_++];
       skip_blanks();
       if (!more() || text_[at_] != '=') {
-        std::string hint = after_secret ? "; a password with blanks in it stands between single quotes" : "";
-        if (items_.empty() && item.key.find("://") != std::string::npos) hint = "; a URI begins with postgresql://";
+        std::string hint = after_secret ? "; put a password that holds blanks between single quotes" : "";
+        if (items_.empty() && item.key.find("://") != std::string::npos) hint = "; a URI has to begin with postgresql://";
         fail("\"=\" is missing after " + (item.may_quote ? "" : std::string("the word ")) + name_of(item) + hint);
       }
       ++at_;
@@ -196,7 +195,7 @@ class conninfo_parser {
     items_.push_back(std::move(item));
   }
 
-  /// %41 is A. Blanks around a part are dropped; within it they are told: a part that is cut there is never meant.
+  /// %41 is A. Blanks around a part are dropped; within it they are an error, because libpq would cut the part there.
   static std::string decode(std::string_view part, std::size_t from) {
     while (!part.empty() && is_blank(part.back())) part.remove_suffix(1);
     while (!part.empty() && part.front() == ' ') {
@@ -219,7 +218,8 @@ class conninfo_parser {
       const int high = i + 2 < part.size() ? digit(part[i + 1]) : -1;
       const int low = i + 2 < part.size() ? digit(part[i + 2]) : -1;
       if (high < 0 || low < 0)
-        fail("\"%\" at position " + std::to_string(from + i + 1) + " is followed by two hexadecimal digits; itself it is %25");
+        fail("\"%\" at position " + std::to_string(from + i + 1) +
+             " must be followed by two hexadecimal digits; write %25 for \"%\" itself");
       if (high == 0 && low == 0) fail("%00 at position " + std::to_string(from + i + 1) + " is not allowed");
       out += static_cast<char>(high * 16 + low);
       i += 2;

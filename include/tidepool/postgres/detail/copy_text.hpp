@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the text format of COPY: tabs between columns, \N for NULL, backslashes before what would be mistaken.
+// tidepool - the text format of COPY: tabs between columns, \N for NULL, backslash escapes.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
 
@@ -14,7 +14,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// How much is gathered before it is handed to libpq, and how much libpq may hold unsent.
+/// How many bytes are gathered before they go to libpq, and how many libpq may hold unsent.
 inline constexpr std::size_t copy_block = std::size_t{64} << 10U;
 
 inline void append_copy_escaped(std::string& out, std::string_view text) {
@@ -37,7 +37,9 @@ void append_copy_column(std::string& out, const T& value) {
     out += "\\N";
     return;
   }
-  static_assert(has_text_form<C, codec_type<T>>, "COPY in text format takes codecs with a text form: give this one an encode_text()");
+  static_assert(
+      has_text_form<C, codec_type<T>>,
+      "this codec has only a binary form, and COPY in text format needs text: add `static void encode_text(std::string& out, const T&)`");
   if constexpr (std::is_base_of_v<bytea_parameter, C>) {
     out += '\\';
     C::encode_text(out, strip_optional(value));
@@ -60,7 +62,7 @@ void append_copy_row(std::string& out, const Columns&... columns) {
   out += '\n';
 }
 
-/// One line taken apart; stands in for `row` in `read_row`.
+/// One line, split into columns; has the members of `row` that `read_row` needs.
 class copy_row {
  public:
   class field {
@@ -117,7 +119,7 @@ class copy_row {
         case 'r': out += '\r'; break;
         case 't': out += '\t'; break;
         case 'v': out += '\v'; break;
-        default: out += text[i];  // the server escapes nothing else but backslashes
+        default: out += text[i];  // a backslash: the server escapes nothing else
       }
     }
     return out;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - whether the server has refused a COPY whose data is still being sent.
-//
-// libpq does not look at an error before the data has ended, and nothing of it tells that one has arrived. So what arrives is looked at
-// before libpq reads it.
+// tidepool - finds out whether the server has refused a COPY while its data is still being sent.
+// libpq reports an error only after the end of the data, and has no call that tells that one has arrived. So the received bytes are
+// looked at before libpq reads them.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_COPY_WATCH_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_COPY_WATCH_HPP
 
@@ -38,11 +37,11 @@ inline ssl_peek_function find_ssl_peek() noexcept {
   return found;
 }
 
-/// What a piece of the server's side of a COPY holds.
+/// What a received piece holds.
 enum class copy_answer { nothing, error, perhaps };
 
-/// Looks for the head of an ErrorResponse; `perhaps`: the piece ends within one. The piece need not begin with a message: strings of the
-/// protocol hold no zero byte, so nothing within another message that may come here (notices, notifications, parameters) reads like it.
+/// Looks for the head of an ErrorResponse; `perhaps`: the piece ends within one. The piece need not begin at a message: strings of the
+/// protocol hold no zero byte, so no other message that may come here (notice, notification, parameter) contains the same bytes.
 inline copy_answer look_for_error(std::string_view seen) noexcept {
   for (auto at = seen.find('E'); at != std::string_view::npos; at = seen.find('E', at + 1)) {
     auto rest = seen.substr(at + 1);
@@ -72,18 +71,18 @@ inline copy_answer look_for_error(std::string_view seen) noexcept {
       like_one = eat("C") && (rest.remove_prefix(rest.size() < 5 ? rest.size() : 5), eat("\0M"sv));
     }
     if (!like_one) continue;
-    // Complete only if the longest of what was expected was there.
+    // It was complete only if all that was expected was there.
     return seen.size() - at >= 5 + 1 + severity.size() + 1 + 8 ? copy_answer::error : copy_answer::perhaps;
   }
   return copy_answer::nothing;
 }
 
-/// Where a COPY to the server stands.
+/// The state of a COPY to the server.
 class copy_watch {
  public:
   enum class look { room, full, refused };
 
-  /// Looks at the socket, without waiting; lets libpq read what is no refusal. One system call where nothing has come.
+  /// Looks at the socket without waiting, and lets libpq read what is not an error. One system call when nothing has arrived.
   look at(session& s) {
     pollfd ready{s.socket().native_handle(), POLLIN | POLLOUT, 0};
     const int count = ::poll(&ready, 1, 0);
@@ -91,14 +90,14 @@ class copy_watch {
     if (readable || tls_pending(s.pg())) {
       std::array<char, 4096> few;
       std::string_view piece(few.data(), peek(s, few.data(), few.size()));
-      // As much as libpq may read now: an error may come behind many notices.
+      // As much as libpq may read now: an error may stand behind many notices.
       if (piece.size() == few.size()) {
         many_.resize(std::size_t{128} << 10U);
         piece = std::string_view(many_.data(), peek(s, many_.data(), many_.size()));
       }
       const auto answer = look_for_error(piece);
       if (answer == copy_answer::error) return look::refused;
-      // The rest of what may be one is waited for, once.
+      // The rest of what may be an error is waited for, once.
       const bool wait = answer == copy_answer::perhaps && piece.size() != undecided_;
       undecided_ = wait ? piece.size() : 0;
       if (!wait && PQconsumeInput(s.pg()) == 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - getting rid of a statement that nobody wants to the end.
+// tidepool - ends a statement early: cancels it and reads what is left of its answer.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_DRAIN_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_DRAIN_HPP
 
@@ -11,7 +11,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Reads an operation that is being stopped to its end, whatever it was doing, and throws what it came to.
+/// Reads an operation that is being stopped to its end, whatever it was doing, and throws its error.
 inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
   outcome all;
   for (;;) {
@@ -27,7 +27,8 @@ inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
   (void)co_await conclude_stopped(s, all);
 }
 
-/// Cancels what runs and reads to its end. The server may be silent for five seconds at a time, or for the limit there is.
+/// Cancels the running statement and reads to its end. The server may be silent for five seconds at a time, or for the time limit where
+/// one is set.
 inline asio::awaitable<void> cancel_and_drain(session_ptr s, operation& running) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
@@ -37,7 +38,7 @@ inline asio::awaitable<void> cancel_and_drain(session_ptr s, operation& running)
   try {
     co_await drain_stopped(s, running);
   } catch (const error& failure) {
-    // What it was stopped by, or met before.
+    // The error of the cancelled statement, or one that came before: not needed any more.
     if (failure.connection_lost()) throw;
   }
 }

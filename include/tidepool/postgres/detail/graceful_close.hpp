@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - leaving a session clean, and leaving it for good.
+// tidepool - the end of a lease and of a session: resetting the session state, closing gracefully.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_GRACEFUL_CLOSE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_GRACEFUL_CLOSE_HPP
 
@@ -15,17 +15,17 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// True when session state was wiped, and what a new connection is given has to be given again.
+/// Resets session state by `level`. True when all of it was reset, so that `on_connect` has to run again.
 inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (level == reset_level::none) co_return false;
   const auto state = PQtransactionStatus(s->pg());
-  // A blind ROLLBACK would cost a round trip and a warning.
+  // A ROLLBACK outside of a transaction would cost a round trip and a warning.
   if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
     co_await perform(s, request::simple("rollback"), operation::allow::always);
   }
   s->needs_reset = s->reads_only = false;
   if (level == reset_level::rollback) co_return false;
-  // One text is one transaction, in which DISCARD ALL may not stand together with anything.
+  // A text of several statements is one transaction, and DISCARD ALL may not run inside one: it needs a text of its own.
   const bool full = level == reset_level::full;
   const std::string again = restore_query(*s);
   std::string sql = full ? "discard all"
@@ -42,14 +42,14 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   co_return true;
 }
 
-/// Whether the server is running something that nobody will read, and would go on although the socket is closed.
+/// Whether the server is running a statement whose answer will not be read. It would go on although the socket is closed.
 inline bool runs_on(const session& s) noexcept {
   return s.pg() != nullptr && !s.busy && s.has_socket() && s.shutdown->reason() == shutdown_reason::none &&
          PQstatus(s.pg()) == CONNECTION_OK && s.fatal.message.empty() && PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
 }
 
-/// Ends a session and waits until the server process has let go of the socket, which it does last of all. Only then has the
-/// server room for another.
+/// Ends a session and waits until the server process has closed its socket, which is the last thing it does. Only then does the session
+/// no longer count against the server's `max_connections`. Waits at most `close_timeout`.
 inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
   const bool active = runs_on(*s);
@@ -63,8 +63,8 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
   deadline_guard guard(co_await asio::this_coro::executor, s->settings().close_timeout, s->shutdown);
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   if (active) {
-    // As a statement that is cancelled, with requests until the server has heard one. What it sends is read here, so that a server that
-    // could not write goes on to the end of the session.
+    // As for a cancelled statement: cancel requests are sent until the server has received one. What the server sends is read here, so
+    // that it is not blocked in a write and reaches the end of the session.
     co_await asio::this_coro::throw_if_cancelled(false);
     begin_stop(*s, stopping::cause::cancelled, throws);
     s->limits.stop()->until = later(clock::now(), s->settings().close_timeout);
@@ -73,7 +73,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (active) ::shutdown(s->socket().native_handle(), SHUT_WR);
   std::array<char, 16384> rest;
   for (int turn = 1;; ++turn) {
-    // Others on this loop have their turn, however much the server still sends.
+    // Lets other coroutines of this event loop run, however much the server still sends.
     if (turn % 16 == 0) co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     const auto got = ::recv(s->socket().native_handle(), rest.data(), rest.size(), MSG_DONTWAIT);
     if (got > 0 || (got < 0 && errno == EINTR)) continue;

@@ -26,31 +26,31 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// How many names are looked up at once; further ones wait for their turn, within their own time. So slow names, each of which holds one
-/// place whoever asks for it, have to be this many before they delay another.
+/// How many names are looked up at once; further ones wait, within their own time limit. Each name takes one place however many connects
+/// wait for it, so it takes this many slow names to delay another one.
 inline constexpr int most_lookups = 16;
 
 /// A name being looked up. All of it is guarded by its resolver's mutex.
 struct lookup {
   explicit lookup(std::string what) : name(std::move(what)) {}
   const std::string name;
-  bool begun = false;  ///< it has a thread
+  bool begun = false;  ///< a thread is looking it up
   bool done = false;
   std::vector<std::string> addresses = {};
   std::string failure = {};
   std::vector<std::weak_ptr<tidepool::detail::gate>> waiting = {};
 };
 
-/// All lookups of the process.
+/// Looks up the names of all connects of the process, on threads: `getaddrinfo` blocks. Thread safe.
 class host_resolver : public std::enable_shared_from_this<host_resolver> {
  public:
-  /// A thread may outlive the statics of the program: it has a share in this one.
+  /// Shared with its threads, because they may outlive the statics of the program.
   static const std::shared_ptr<host_resolver>& instance() {
     static const auto resolver = std::make_shared<host_resolver>();
     return resolver;
   }
 
-  /// Has the gate opened once the name is looked up; joins a lookup of it that is under way.
+  /// Opens the gate once the name is looked up; joins a lookup of the same name that is under way.
   std::shared_ptr<lookup> ask(const std::string& name, const std::weak_ptr<tidepool::detail::gate>& gate) {
     std::shared_ptr<lookup> entry;
     {
@@ -59,7 +59,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
       if (known == nullptr) {
         auto made = std::make_shared<lookup>(name);
         queue_.push_back(made);
-        known = std::move(made);  // last: what is known here has to be in the queue
+        known = std::move(made);  // last, because every entry here has to be in the queue as well
       }
       std::erase_if(known->waiting, [](const auto& gone) { return gone.expired(); });
       known->waiting.push_back(gate);
@@ -71,14 +71,14 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
     if (!started) give_back_place();
     return entry;
   }
-  /// What is known of it by now.
+  /// A copy of its state now.
   lookup look(const std::shared_ptr<lookup>& entry) const {
     const std::lock_guard lock(mutex_);
     return *entry;
   }
 
  private:
-  /// No thread was to be had. Those that run will take what waits; where there is none, all of it has failed.
+  /// No thread could be started. Running ones will take the queue; where none runs, all lookups in it have failed.
   void give_back_place() noexcept {
     std::list<std::shared_ptr<lookup>> failed;
     {
@@ -91,7 +91,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
         open_.erase(entry->name);
       }
     }
-    // Nobody joins them any more.
+    // Without the lock: they are no longer in `open_`, so no other call can join them.
     for (const auto& entry : failed) open_all(entry->waiting);
   }
   static void open_all(const std::vector<std::weak_ptr<tidepool::detail::gate>>& waiting) noexcept {
@@ -137,7 +137,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
       open_all(waiting);
     }
   }
-  /// Blocks. Returns why there is none.
+  /// Blocks. Returns the reason where there is no address, else an empty text.
   static std::string addresses_of(const std::string& name, std::vector<std::string>& out) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
@@ -162,7 +162,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
   int running_ = 0;
 };
 
-/// Numeric addresses of a server, in the order of the system's preference; one empty string for a local socket. At most for `limit`.
+/// Numeric addresses of a server, in the order of `getaddrinfo`; one empty string for a local socket. Waits at most for `limit`.
 inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor executor, const endpoint& host, duration limit) {
   const auto& name = host.hostaddr.empty() ? host.host : host.hostaddr;
   error_code not_numeric;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one step of libpq's login, taken where it can do no harm.
+// tidepool - login steps that compute for long run on a thread, and a refusal of TLS is told from a lost connection.
 //
-// SCRAM computes as long as the server likes: 4096 rounds take 3 ms, five million take seconds, and libpq computes them within one call.
+// The server decides how long SCRAM computes: 4096 rounds take 3 ms, five million take seconds, and libpq computes them within one call.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_LOGIN_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_LOGIN_HPP
 
@@ -20,8 +20,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Logins that go on computing although nobody waits for them any more. A hostile server can make each last for many minutes, and
-/// nothing stops it: when there are so many, no new one that needs a password is begun.
+/// Logins that go on computing although their coroutine is gone. A hostile server can make each last for many minutes, and a thread cannot
+/// be stopped: at this many, no new login that needs a password is begun.
 inline constexpr int most_abandoned_logins = 4;
 inline std::atomic<int>& abandoned_logins() noexcept {
   static std::atomic<int> count{0};
@@ -34,7 +34,7 @@ inline bool may_compute(PGconn* connection) noexcept {
   return PQconnectionUsedPassword(connection) == 1 && status != CONNECTION_AUTH_OK && status != CONNECTION_OK;
 }
 
-/// A step on its thread. Whoever leaves first tells the other.
+/// A step on a thread. Its atomic stage tells whether the thread or the coroutine ended first.
 class login_step {
  public:
   enum class stage { running, finished, abandoned };
@@ -56,8 +56,8 @@ class login_step {
   PostgresPollingStatusType next_ = PGRES_POLLING_FAILED;
 };
 
-/// `PQconnectPoll` on a thread. A coroutine that leaves before it is done leaves the session to the thread, without the I/O object,
-/// which belongs to the context.
+/// Held by the coroutine while `PQconnectPoll` runs on a thread. Where the coroutine ends first, the session stays with the thread, without
+/// its I/O object, which belongs to the execution context.
 class login_step_guard {
  public:
   login_step_guard(session_ptr s, std::shared_ptr<login_step> step) noexcept : session_(std::move(s)), step_(std::move(step)) {}
@@ -74,7 +74,7 @@ class login_step_guard {
   std::shared_ptr<login_step> step_;
 };
 
-/// At most until `until`; then, and when cancelled, the session is of no more use.
+/// `PQconnectPoll` on a thread, until `until` at the latest; after that, and when cancelled, the session cannot be used any more.
 inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, asio::any_io_executor executor, clock::time_point until) {
   if (abandoned_logins().load() >= most_abandoned_logins) {
     throw connect_error(errc::connect_failed,
@@ -95,7 +95,7 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
     s.reset();
     if (const auto gate = waiting.lock()) gate->open();
   });
-  if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread is to be had for the login");
+  if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread could be started for the login");
   const login_step_guard hold(s, step);
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
@@ -107,9 +107,9 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
 
 // --- TLS --------------------------------------------------------------------------------------------------------------
 
-/// Tells a refusal of TLS from a connection that is lost, or garbled, while TLS is negotiated: only what would be the same next time is a
-/// refusal. libpq has words for it, in the user's language; so this looks at the server's answer, at the words of OpenSSL, which are
-/// never translated, and at what libpq quotes.
+/// Tells a refusal of TLS from a connection that is lost, or damaged, while TLS is negotiated: only what would be the same next time is a
+/// refusal. libpq's text is translated into the user's language. So this looks at the server's answer, at OpenSSL's words, which are
+/// never translated, and at the names that libpq quotes.
 class tls_refusal_check {
  public:
   /// Before each step.
@@ -122,11 +122,11 @@ class tls_refusal_check {
     if (got <= 0) return;
     answered_ = true;
     denied_ = first[0] == 'N';
-    // Nothing may follow a yes before we have said more (CVE-2021-23222).
+    // No byte may follow the server's yes before the client has sent more (CVE-2021-23222).
     injected_ = first[0] == 'S' && got > 1;
     other_ = first[0] == 'E';
   }
-  /// After a step that failed, with libpq's words.
+  /// After a step that failed, with libpq's text.
   bool refused(const session& s, const std::string& host, std::string_view words) const {
     if (negotiating_ && (denied_ || injected_)) return true;
     if (!encrypted_ || other_) return false;

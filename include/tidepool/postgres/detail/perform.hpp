@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one request run to its end, and what its results come to.
+// tidepool - runs one request to its end, and makes a result or an error of the answers.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_PERFORM_HPP
 
@@ -17,8 +17,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// A write was refused by a read-only server or transaction. Whether by the server is asked before the connection is used again, where
-/// writes are wanted; where any server will do, the error says how to be led to a writable one.
+/// A write was refused by a read-only server or transaction. Where writes are wanted, the server is asked for its kind before the
+/// connection is used again; where any server will do, this returns a hint how to connect to a writable one.
 inline std::string refused_write(session& s) {
   if (s.reads_only) return {};
   const auto wanted = s.settings().target();
@@ -35,9 +35,9 @@ inline bool is_copy(ExecStatusType status) noexcept {
   return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
-/// Looks at the encoding the server has reported, where it is another one than before. In one that PostgreSQL knows for clients only, the
-/// second byte of a character may be a backslash, a brace or a comma: arrays and COPY would be read and written wrongly. A session
-/// that has come to such a one is of no more use.
+/// Checks the encoding the server has reported, when it has changed. In an encoding that PostgreSQL has for clients only (SJIS, BIG5), the
+/// second byte of a character may be a backslash, a brace or a comma: arrays and COPY would be read and written wrongly. A session with
+/// such an encoding is not used any more.
 inline bool encoding_turned_unsafe(session& s) noexcept {
   const int now = PQclientEncoding(s.pg());
   if (now == s.encoding) return false;
@@ -52,10 +52,10 @@ inline std::string unsafe_encoding_text(session& s) {
          ", in which arrays and COPY cannot be read safely: use UTF8, and convert in the program";
 }
 
-/// Gathers the results of one request: keeps the last good one and the first bad one, which has the reason.
+/// Gathers the results of one request: keeps the last good one and the first error, which is the cause of later ones.
 class outcome {
  public:
-  /// False for COPY, which libpq reports over and over until it is served. Throws when the server ends the session: nothing follows.
+  /// False for a COPY, which libpq reports again and again until it is served. Throws when the server ends the session: nothing follows.
   bool take(session& s, result_handle got) {
     s.note_size(got.get());
     const auto status = PQresultStatus(got.get());
@@ -81,14 +81,14 @@ class outcome {
     }
     return true;
   }
-  /// What this side makes of the request, whatever the server says to it.
+  /// An error of the driver's own about the request, whatever the server answers.
   void fail(errc reason, std::string text) {
     if (reason_ == errc::server) {
       reason_ = reason;
       text_ = std::move(text);
     }
   }
-  /// The COPY that `take()` met is given up by `refuse_copy()`; tells what becomes of it.
+  /// The error for a COPY that `take()` met and that `refuse_copy()` ends.
   void refuse() {
     fail(errc::bad_usage,
          given_up_ ? "COPY ... FROM STDIN is served only as the first statement of copy_in(): it was given up, and its transaction failed"
@@ -98,7 +98,7 @@ class outcome {
   /// After the last result: the result, or the exception. `sql`: what was sent, where that is known.
   result conclude(session& s, std::string_view sql = {}) {
     check(s, sql);
-    // "Ready" without an answer: nobody knows what was done.
+    // ReadyForQuery without an answer: it is unknown what was done.
     if (!good_) throw s.lost("by an answer without an end");
     return result(std::move(good_));
   }
@@ -113,11 +113,11 @@ class outcome {
   }
 
  private:
-  /// The end of the session comes before everything else.
+  /// The end of the session is more important than any other error.
   [[noreturn]] void throw_failure(session& s) {
     diagnosis said;
     if (failure_) said = diagnosis::of(failure_.get());
-    // A result without SQLSTATE is libpq's own: the socket is gone.
+    // A result without SQLSTATE was made by libpq itself: the socket is gone.
     const bool lost = failure_ && (said.sqlstate.empty() || said.fatal());
     if (lost || PQstatus(s.pg()) != CONNECTION_OK) {
       if (failure_ && s.fatal.message.empty()) s.note_fatal(std::move(said));
@@ -146,7 +146,7 @@ class outcome {
   std::string text_;
 };
 
-/// Refuses a COPY before it is sent by a verb that cannot serve it, where the text tells.
+/// Refuses a COPY that the caller cannot serve, where its text shows that, before anything is sent.
 inline void refuse_copy_text(std::string_view sql) {
   if (!may_be_copy(sql)) return;
   const auto kind = copy_kind_of(sql);
@@ -154,8 +154,8 @@ inline void refuse_copy_text(std::string_view sql) {
   if (kind == copy_kind::to_client) throw error(errc::bad_usage, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
 }
 
-/// What an operation that was stopped, and has ended, came to. What the server has answered is the answer; only where that is 57014 the
-/// operation was cancelled.
+/// The result of an operation that was stopped and has ended. The server's answer counts; only where that is 57014 (query_canceled) was the
+/// operation cancelled.
 inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
   co_await settle(s);
   diagnosis said;
@@ -167,7 +167,7 @@ inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
   throw_stopped(*s, *s->limits.stop(), std::move(said));
 }
 
-/// Ends a COPY that was started through a verb that cannot serve it.
+/// Ends a COPY that was started by something else than `copy_in()` or `copy_out()`.
 inline asio::awaitable<void> refuse_copy(session_ptr s) {
   if (PQputCopyEnd(s->pg(), "it was not started by copy_in()") == 1) {
     co_await flush(s);
@@ -183,7 +183,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
   }
 }
 
-/// Reads an operation that is being stopped to its end, and tells what it came to.
+/// Reads an operation that is being stopped to its end, and returns its result.
 inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running, outcome& all) {
   for (;;) {
     result_handle got = co_await next_result(s);
@@ -198,7 +198,7 @@ inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running,
   co_return co_await conclude_stopped(s, all);
 }
 
-/// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection lives.
+/// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection stays usable.
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
   s.note_sent_size(what.size());
@@ -215,8 +215,7 @@ inline void put_request(session& s, operation& running, const request& what) {
 /// See setup.hpp.
 inline asio::awaitable<void> ask_role(session_ptr s);
 
-/// A server that was silent for long may have been replaced meanwhile: it is asked for its kind before it is given more to do. Before every
-/// operation of a caller's.
+/// A server that was silent for long may have been replaced meanwhile: before the next operation of a caller it is asked for its kind.
 inline bool is_to_be_asked(const session& s) noexcept {
   return s.limits.was_silent() && !s.busy && PQtransactionStatus(s.pg()) != PQTRANS_INERROR;
 }
@@ -262,7 +261,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
       }
       busy = PQisBusy(s->pg());
       if (busy == 1 && !stopped) {
-        // Before anything else is awaited.
+        // The cancellation state is looked at before anything else is awaited.
         const auto state = co_await asio::this_coro::cancellation_state;
         if (failure || state.cancelled() != asio::cancellation_type::none) {
           const bool throws = co_await asio::this_coro::throw_if_cancelled();

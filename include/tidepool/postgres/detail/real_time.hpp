@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the driver's time and chance.
+// tidepool - the clock, the timer and the random numbers of the driver.
 //
-// A pool can be simulated, so it takes both from its Traits. libpq and sockets know no time but the real one, and so does the driver.
+// A pool can be simulated, so it takes these from its Traits. libpq and sockets work in real time only, and so does the driver.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_REAL_TIME_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_REAL_TIME_HPP
 
@@ -22,7 +22,7 @@ using real_timer = asio::steady_timer;  // NOLINT(clock)
 using random_engine = std::minstd_rand;
 inline random_engine seeded_random() { return random_engine(std::random_device{}()); }  // NOLINT(clock)
 
-/// Some milliseconds behind, and a fifth of the cost.
+/// Up to some milliseconds behind `clock::now()`, at a fifth of its cost.
 inline clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
   timespec now{};

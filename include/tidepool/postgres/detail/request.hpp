@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one statement and its parameters, in one block of memory, ready for libpq.
+// tidepool - one statement and its parameters, in one block of memory, in the form libpq takes.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_REQUEST_HPP
 
@@ -48,7 +48,8 @@ class request {
     return made;
   }
 
-  /// Has the server forget a prepared statement: by a message of its own where libpq can, which no transaction notices, else by SQL.
+  /// Closes a prepared statement on the server: by a Close message where libpq can send one, which has no effect on a transaction, else by
+  /// SQL.
   static request close(std::string_view name) {
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
     return request(verb::close, {}, name);
@@ -56,7 +57,7 @@ class request {
     return simple("deallocate " + std::string(name));
 #endif
   }
-  /// Another one without a copy of it. That one has to live until this was sent.
+  /// Refers to another request without a copy. That one has to live until this was sent.
   static request borrowed(const request& other) {
     request made;
     made.other_ = &other;
@@ -75,7 +76,7 @@ class request {
   const std::vector<Oid>& types() const { return types_; }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
   bool infers_types() const { return std::find(types_.begin(), types_.end(), Oid{0}) != types_.end(); }
-  /// Of what is sent, about.
+  /// About how many bytes are sent.
   std::size_t size() const { return other_ != nullptr ? other_->size() : arena_.size(); }
   bool has_parameters() const { return !values_.empty(); }
   verb kind() const { return verb_; }
@@ -83,7 +84,7 @@ class request {
   /// See `within`.
   duration limit = no_limit;
 
-  /// Puts it into libpq's output buffer; false: libpq refused.
+  /// Puts it into libpq's output buffer; false: libpq refused it, and its error message says why.
   bool send(PGconn* connection) const {
     if (other_ != nullptr) return other_->send(connection);
     switch (verb_) {
@@ -148,7 +149,7 @@ class request {
     }
   }
 
-  /// Of a value that is sent as it is: too much of it is not even copied. Zero where the codec decides.
+  /// The size of a value that is sent as it is: one that is too large is refused before it is copied. Zero where the codec decides.
   template <class C, class T>
   static std::size_t size_as_is(const T& given) {
     if constexpr (std::is_same_v<C, codec<std::string>> || std::is_same_v<C, codec<std::string_view>>) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - which C++ types a row can become, and how.
+// tidepool - reads a row into a value, a tuple, a pair or a plain struct.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_ROW_TYPE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_ROW_TYPE_HPP
 
@@ -23,7 +23,7 @@ struct is_tuple<std::tuple<Ts...>> : std::true_type {};
 template <class A, class B>
 struct is_tuple<std::pair<A, B>> : std::true_type {};
 
-/// A type with a codec is one column, whatever else it is.
+/// A type with a codec is read from one column, also where it is a struct or a tuple.
 template <class T>
 constexpr std::size_t row_width() {
   if constexpr (decodable<T>) {
@@ -31,12 +31,14 @@ constexpr std::size_t row_width() {
   } else if constexpr (is_tuple<T>::value) {
     return std::tuple_size_v<T>;
   } else {
-    static_assert(std::is_aggregate_v<T>, "a row becomes a type with a codec, a tuple, a pair, or a plain struct");
+    static_assert(std::is_aggregate_v<T>,
+                  "a row cannot be read into this type: use a type with a tidepool::postgres::codec, a std::tuple, a std::pair, or a "
+                  "struct without constructors whose members are the columns in order");
     return member_count<T>();
   }
 }
 
-/// False for what would point into a result that is gone, as a member as well.
+/// False for a view, also as a member: it would point into a result that is gone.
 template <class T>
 consteval bool owns() {
   if constexpr (decodable<T>) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one libpq connection and its place in the event loop.
+// tidepool - the state of one connection: libpq's object, its socket on the event loop, and what is known of the session.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SESSION_HPP
 
@@ -42,8 +42,8 @@ struct notification {
 
 namespace detail {
 
-/// Everything one connection is. Never moves: libpq holds its address for notices. One operation at a time uses it; only
-/// `shutdown` may be touched from elsewhere.
+/// The state of one connection. Never moves, because libpq holds its address for notices. One operation at a time uses it; only `shutdown`,
+/// `cancels` and `limits.waiting_since()` may be used from other threads.
 class session {
  public:
   session(asio::any_io_executor executor, std::shared_ptr<const options> settings)
@@ -61,18 +61,17 @@ class session {
   const asio::any_io_executor& executor() const noexcept { return executor_; }
   bool has_socket() const noexcept { return bool(socket_); }
 
-  /// Takes a connection that `PQconnectStart*` made, before anything can have been received.
+  /// Takes a connection that `PQconnectStart*` made, before anything was received.
   void adopt(PGconn* connection) {
     pg_ = connection;
     PQsetNoticeReceiver(pg_, &session::receive_notice, this);
     PQsetErrorVerbosity(pg_, PQERRORS_VERBOSE);  // the only way to see the SQLSTATE of a failed connect
   }
 
-  /// The login is done. From here on errors have fields, and the text is kept to severity and SQLSTATE, one line each: rows' contents have
-  /// no place in it.
+  /// After the login. From here on errors have fields, so libpq's text holds only severity and SQLSTATE in one line, and no row contents.
   void settled() noexcept { PQsetErrorVerbosity(pg_, PQERRORS_SQLSTATE); }
 
-  /// Makes Asio watch libpq's present socket. Cheap when it is still the same.
+  /// Makes Asio watch the socket that libpq uses now. Cheap when it is still the same.
   void follow_socket() {
     const int failure = socket_.follow(PQsocket(pg_), executor_, *shutdown);
     if (failure == 0) return;
@@ -88,7 +87,7 @@ class session {
     hangup_.stop();
     if (gone && socket_) hangup_.start(executor_, socket_.get().native_handle(), std::move(gone));
   }
-  /// Whoever holds this from now on is no part of the execution context, and may outlive it.
+  /// Before a thread becomes its only owner: it then holds nothing of the execution context, and may outlive it.
   void leave_context() noexcept {
     drop_socket();
     executor_ = asio::any_io_executor();
@@ -97,7 +96,7 @@ class session {
     return socket_.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
-  /// What bounds a wait.
+  /// Bounds waits.
   wait_timer& timer() {
     if (!timer_) timer_ = std::make_shared<wait_timer>();
     return *timer_;
@@ -122,8 +121,8 @@ class session {
     return ::poll(&look, 1, 0);
   }
 
-  /// Reads what libpq has received beyond the end of the last statement: no system call. False when that is the end of the session, which
-  /// can come in one piece with an answer.
+  /// Parses what libpq has received after the end of the last statement: no system call. False when the session has ended, which can arrive
+  /// in one packet with an answer.
   bool sound() noexcept {
     (void)PQisBusy(pg_);  // parses
     take_notifications();
@@ -132,13 +131,13 @@ class session {
     broken = true;
     return false;
   }
-  /// False when more has come than answers to what was sent: what was taken for an answer may be another statement's.
+  /// False when more answers have come than statements were sent: one of them may have been taken for another statement's answer.
   bool in_step() noexcept {
     (void)sound();
     return !out_of_step_;
   }
-  /// True when the peer is there and has nothing bad to say. A terminated backend shows only on the second read. What comes in a burst
-  /// (notifications) is read in parts: the event loop has others to serve, and what is left is there the next time.
+  /// True when the connection is open and no error has arrived on it. The end of a terminated backend shows only on the second read. A
+  /// burst (of notifications) is read in parts, so that the event loop can serve others; the rest is read the next time.
   bool alive() noexcept {
     if (pg_ == nullptr || broken || shutdown->reason() != shutdown_reason::none || PQstatus(pg_) != CONNECTION_OK) return false;
     for (int reads = 0; sound(); ++reads) {
@@ -153,8 +152,8 @@ class session {
     return false;
   }
 
-  /// libpq's buffers grow to the largest message and never shrink: a connection that has met one above the limit is not kept. Many small
-  /// rows are no such message.
+  /// libpq's buffers grow to the largest message and never shrink: a connection that has received one above the limit is retired at the end
+  /// of its lease. Many small rows are many small messages.
   void note_size(std::size_t message) noexcept {
     if (message > settings_->retire_after_result_bytes) retire = true;
   }
@@ -174,7 +173,7 @@ class session {
     if (bytes > settings_->retire_after_sent_bytes) retire = true;
   }
 
-  /// Where there is no memory for one the session ends: a listener looks for what it has missed when it has made another.
+  /// Without memory for a notification the session is given up: a listener then connects again, and its user looks for what was missed.
   void take_notifications() noexcept {
     while (PGnotify* got = PQnotifies(pg_)) {
       try {
@@ -186,7 +185,7 @@ class session {
     }
   }
 
-  /// After an answer: what the cache of statements has to know of it. `sql` is the text it is the answer to, where that is at hand.
+  /// After an answer: tells the statement cache what its command tags mean. `sql` is the text it answers, where that is known.
   void note_tags(const command_tags& tags, std::string_view sql) noexcept {
     if (tags.forgotten) prepared.clear();
     const bool within = PQtransactionStatus(pg_) != PQTRANS_IDLE;
@@ -206,7 +205,8 @@ class session {
     if (parsing.changed_until_the_end() && PQtransactionStatus(pg_) == PQTRANS_IDLE) parsing.transaction_ended();
   }
 
-  /// Keeps the server's reason for ending the session. An operator's order is an answer like any other: the connection was good.
+  /// Keeps the server's reason for ending the session. Where an operator ended it, that is an answer like any other: the connection was
+  /// good.
   void note_fatal(diagnosis said) {
     if (said.told_to_end()) last_answer = clock::now();
     fatal = std::move(said);
@@ -215,7 +215,7 @@ class session {
   /// The error of a connection that is gone, with the best reason known.
   error lost(std::string_view doing) {
     broken = true;
-    auto said = fatal;  // kept: what is tried later fails for the same reason
+    auto said = fatal;  // copied: later operations fail for the same reason
     std::string text = "the connection was lost";
     if (shutdown->reason() == shutdown_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
@@ -225,7 +225,7 @@ class session {
     return out;
   }
 
-  /// Why a pool is to part with it, as far as that is known.
+  /// Why a pool does not keep this connection, for its events; empty when unknown.
   std::string why_broken() const {
     if (!ended.empty()) return ended;
     if (!fatal.message.empty()) return printable(fatal.message, 200) + (fatal.sqlstate.empty() ? "" : " (" + fatal.sqlstate + ")");
@@ -237,12 +237,12 @@ class session {
     return {};
   }
 
-  /// Says goodbye and frees libpq's part; the socket stays to see the server's end of it.
+  /// Sends Terminate and frees libpq's object. The socket stays open, to see when the server closes it.
   void finish_but_keep_socket() noexcept { PQfinish(std::exchange(pg_, nullptr)); }
 
   postgres::canceller canceller() const { return {std::make_shared<cancel_request>(pg_), cancels, settings_->cancel_timeout}; }
 
-  /// Ends the connection without waiting: says goodbye, closes. A statement that still runs is cancelled in the background,
+  /// Ends the connection without waiting: sends Terminate, closes the socket. A statement that still runs is cancelled in the background,
   /// because the server does not notice a closed socket before it has something to send.
   void finish() noexcept {
     drop_socket();
@@ -254,8 +254,8 @@ class session {
  private:
   static constexpr int most_reads = 4;  ///< of 16 kB or so
 
-  /// The news among what libpq said, which accumulates: its last line that is no hint. Lines of the server's (see `settled()`) were told
-  /// when they came.
+  /// libpq's error text accumulates: this is its last line that is no hint. Lines that came from the server (see `settled()`) were reported
+  /// before, and give an empty text.
   static std::string news(std::string_view all) {
     std::string_view last;
     while (!all.empty()) {
@@ -272,17 +272,17 @@ class session {
     try {
       const auto what = diagnosis::of(said);
       here.note_size(said);
-      // Errors that arrive on an idle connection come this way, and nowhere else. So do the last words of a server that goes down as a
-      // whole, by a crash or an immediate stop: they are warnings.
+      // Errors that arrive on an idle connection come only this way. So does the warning of a server that goes down as a whole, by a crash
+      // or an immediate stop.
       if (what.server_down()) here.outdated = true;
-      // libpq's own: a message came that belongs to no statement.
+      // Made by libpq itself: a message came that belongs to no statement.
       if (what.sqlstate.empty() && what.severity.empty()) here.out_of_step_ = true;
       if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.note_fatal(what);
       if (here.settings().on_notice) {
         here.settings().on_notice(notice{what.severity, what.sqlstate, what.message, what.detail, what.hint});
       }
     } catch (...) {
-      // Out of memory, or a hook that throws: libpq cannot be thrown through.
+      // Out of memory, or a hook that throws: an exception must not pass through libpq.
     }
   }
 
@@ -292,14 +292,14 @@ class session {
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
   bool out_of_step_ = false;
-  std::shared_ptr<wait_timer> timer_;  ///< with the first limit
+  std::shared_ptr<wait_timer> timer_;  ///< made with the first limit
 
  public:
   std::shared_ptr<socket_shutdown> shutdown;
   time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
   diagnosis fatal = {};             ///< why the server ends the session
-  std::string ended = {};           ///< the error by which it was lost
+  std::string ended = {};           ///< the error with which it was lost
   clock::time_point last_answer{};  ///< when the server last answered
   bool broken = false;              ///< never to be used again
   bool busy = false;                ///< an operation is running
@@ -307,36 +307,36 @@ class session {
   bool needs_reset = false;         ///< a cancelled transaction is open
   bool touched = false;             ///< something ran since the last reset
   bool retire = false;              ///< a large message has grown libpq's buffers for good
-  bool outdated = false;            ///< its server is of the wrong kind by now, or down: so are all connections of its age
+  bool outdated = false;            ///< its server has become the wrong kind, or is down: so are all connections made before
   bool wrong_role = false;          ///< its server is not, or no longer, what target_session_attrs asks for
-  bool standby = false;             ///< its server was one when it was asked last
-  bool role_unconfirmed = false;    ///< a write was refused where writes are wanted: the server is asked before anybody else gets this
-  bool pooled = false;              ///< a pooler is in between: each statement may be run by another server process
+  bool standby = false;             ///< its server was one when it was last asked
+  bool role_unconfirmed = false;    ///< a write was refused where writes are wanted: the server is asked for its kind before the next lease
+  bool pooled = false;              ///< a pooler is in between: each statement may meet another server process
   unsigned settings_given = 0;      ///< a bit for each of `settings_for()`
-  int encoding = 0;                 ///< libpq's number of the client_encoding that was looked at last
+  int encoding = 0;                 ///< libpq's number of the client_encoding that was checked last
   std::string peer = {};            ///< which server this is, for reports
   bool reads_only = false;          ///< within a transaction that was begun read-only here
   bool listening = false;           ///< keep notifications
   statement_cache prepared;
   parse_settings parsing = {};
-  std::optional<bool> reports_path = {};  ///< whether the server tells when `search_path` changes; empty: nobody has looked
+  std::optional<bool> reports_path = {};  ///< whether the server reports changes of `search_path`; empty: not known yet
   std::uint64_t statements_named = 0;     ///< prepared so far
-  duration cancel_within = no_limit;      ///< below `cancel_timeout`: where waiting longer for a cancelled caller tells nothing more
+  duration cancel_within = no_limit;      ///< shorter than `cancel_timeout` while COMMIT runs: see `shorter_cancel`
   std::uint64_t requests_sent = 0;        ///< put on the wire so far
   std::deque<notification> inbox = {};
 };
 
 using session_ptr = std::shared_ptr<session>;
 
-/// Marks a session busy for one operation. An operation that is not finished when it ends (cancelled, context gone) leaves
-/// the protocol in the middle of something: the connection is then of no more use.
+/// Marks a session busy for one operation. One that is destroyed before `finished()` (cancelled, context gone) leaves the protocol in the
+/// middle of an answer: the connection cannot be used any more.
 class operation {
  public:
   enum class allow { always, clean };
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
     if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
-    // What was left over would be taken for the answer of this one.
+    // What is still unread would be taken for the answer of this one.
     if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
     if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() ||
         on.shutdown->reason() != shutdown_reason::none || PQstatus(on.pg()) != CONNECTION_OK) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the one query a session begins with: which process serves it, of which kind its server is, and the settings it is given.
+// tidepool - the first query of a session: which process serves it, which kind of server it is, and the settings it gets.
 //
-// What a server reports by itself is no answer: a pooler in between repeats what it heard at its own first login, of a server that may be
-// another one by now.
+// Parameters that are reported at login cannot be relied on: a pooler in between repeats those of its own first login, perhaps to another
+// server.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SETUP_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SETUP_HPP
 
@@ -20,7 +20,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// The kind of a server, from its own mouth.
+/// The kind of a server, by its answer to `role_query`.
 struct server_role {
   bool standby = false;
   bool read_only = false;  ///< also a primary whose default_transaction_read_only is on
@@ -36,14 +36,14 @@ struct server_role {
   }
 };
 
-/// One setting a session is given where no pooler is in between: there it would be left behind for other clients.
+/// One setting that a session gets, unless a pooler is in between: there it would stay behind for other clients.
 struct session_setting {
   std::string name, value;
-  std::string where;  ///< SQL: the condition; a setting that somebody has chosen stays as it is
+  std::string where;  ///< SQL condition: true where the setting still has its default, so that one that was chosen stays
 };
 
-/// The same list, in the same order, for the whole life of a session. What doubles are written with has to be right; a limit is given only
-/// where the server has none.
+/// The same list, in the same order, for the whole life of a session. `extra_float_digits` has to be right; a limit is set only where the
+/// server has none.
 inline std::vector<session_setting> settings_for(const options& wanted, int server_version) {
   std::vector<session_setting> out;
   const auto where = [](const char* name, const char* present) {
@@ -61,7 +61,7 @@ inline std::vector<session_setting> settings_for(const options& wanted, int serv
   }
   if (wanted.peer_timeout != no_limit) {
     const auto lost = std::min<duration>(wanted.peer_timeout, longest);
-    // 7200 s is what the kernel says where nobody has chosen anything; asked last, because it changes what it asks for.
+    // 7200 s is the kernel's default, so nothing was chosen. This one is set last, because it changes what the conditions look at.
     const auto untouched = where("tcp_keepalives_idle", "7200");
     out.push_back({"tcp_keepalives_count", "3", untouched});
     out.push_back({"tcp_keepalives_interval", whole(ceil<seconds>(lost / 5)), untouched});
@@ -79,7 +79,7 @@ inline std::vector<session_setting> settings_for(const options& wanted, int serv
   return out;
 }
 
-/// Dates are read in one style. Most servers use it already and say so; poolers follow it from session to session.
+/// Dates are read in ISO style. Most servers use it already, and report it; poolers keep it right for each client.
 inline bool has_iso_dates(PGconn* connection) noexcept {
   const char* style = PQparameterStatus(connection, "DateStyle");
   return style != nullptr && std::string_view(style).starts_with("ISO");
@@ -112,8 +112,7 @@ inline server_role role_of(const result& answer) {
   return role;
 }
 
-/// Through a pooler the setting would be left behind for others, and might not be there for the next statement: only the server can have
-/// it.
+/// Through a pooler the setting would stay behind for others, and might be missing for the next statement: it has to be set on the server.
 inline void refuse_rounded_doubles(const session& s, std::string_view digits) {
   const int needed = PQserverVersion(s.pg()) >= 120000 ? 1 : 3;
   int found = needed;
@@ -124,9 +123,9 @@ inline void refuse_rounded_doubles(const session& s, std::string_view digits) {
                                              " for the role (alter role ... set extra_float_digits), or clear options.exact_doubles");
 }
 
-/// Asks which kind of server this is, now, and notes what follows for the session. One that has to be writable and is a standby now was
-/// demoted, and all connections of this one's age lead there. A setting of the session's own can make it read-only as well: that is
-/// about this connection alone.
+/// Asks which kind of server this is now, and notes what follows for the session. A server that has to be writable and is a standby was
+/// demoted: all connections made before lead there too. A setting of the session can make it read-only as well: that is about this
+/// connection alone.
 inline asio::awaitable<void> ask_role(session_ptr s) {
   const result answer = co_await perform(s, request::simple(role_query), operation::allow::always);
   const auto role = role_of(answer);
@@ -137,8 +136,8 @@ inline asio::awaitable<void> ask_role(session_ptr s) {
   if (s->wrong_role && role.standby) s->outdated = true;
 }
 
-/// Begins a session, in one round trip: asks for the server's kind, and whether the process that answers is the one of the login; where it
-/// is, gives it its settings. A server that is not quite PostgreSQL is asked for its kind alone, where that matters.
+/// Begins a session, in one round trip: asks for the server's kind and whether the process that answers is the one of the login, and where
+/// it is, sets the settings. A server that is not quite PostgreSQL and cannot answer that is asked for its kind alone, where that matters.
 inline asio::awaitable<server_role> set_up(session_ptr s) {
   const auto settings = settings_for(s->settings(), PQserverVersion(s->pg()));
   result answer;
@@ -155,13 +154,13 @@ inline asio::awaitable<server_role> set_up(session_ptr s) {
     if (s->pooled && s->settings().exact_doubles) refuse_rounded_doubles(*s, answer[0][3].text());
     co_return role_of(answer);
   }
-  s->pooled = true;  // it cannot be told, so nothing is built upon it
+  s->pooled = true;  // not known, so the careful assumption
   if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
   if (s->settings().exact_doubles) {
     try {
       co_await perform(s, request::simple("set extra_float_digits to 3"));
     } catch (const error& failure) {
-      if (failure.connection_lost()) throw;  // else it does not know it
+      if (failure.connection_lost()) throw;  // else it has no such setting
     }
   }
   if (s->settings().target() == session_attrs::any) co_return server_role{};
@@ -169,7 +168,7 @@ inline asio::awaitable<server_role> set_up(session_ptr s) {
   co_return role_of(answer);
 }
 
-/// SQL that gives a session its settings again after they were wiped; empty where there are none.
+/// SQL that sets the settings again after they were reset; empty where there are none.
 inline std::string restore_query(session& s) {
   if (s.settings_given == 0) return {};
   const auto settings = settings_for(s.settings(), PQserverVersion(s.pg()));

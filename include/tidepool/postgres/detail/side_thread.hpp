@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a thread for one call that blocks or computes for long.
+// tidepool - a detached thread for one call that blocks or computes for long.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SIDE_THREAD_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SIDE_THREAD_HPP
 
@@ -14,17 +14,17 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// How many of these threads there are. A program should not leave main() before they have ended: what they use, OpenSSL above all, is
-/// taken down there.
+/// How many of these threads run. A program should not leave main() before they have ended: OpenSSL, which they use, is cleaned up at
+/// that point.
 inline std::atomic<int>& side_threads_running() noexcept {
   static std::atomic<int> count{0};
   return count;
 }
 
-/// Runs `work`, which must not throw, on a thread that nobody joins. False when there is none to be had; `work` is then destroyed.
+/// Runs `work`, which must not throw, on a detached thread. False when no thread can be started; `work` is then destroyed.
 template <class Work>
 bool on_side_thread(Work work) noexcept {
-  // Signals of the program go to the program's threads.
+  // Signals are for the program's own threads.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

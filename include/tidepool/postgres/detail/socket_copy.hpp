@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a duplicate of libpq's socket, for Asio.
-//
-// libpq closes and re-opens its socket behind our back, often under the same number. Asio therefore watches a duplicate,
-// which libpq cannot close, and whether both still mean the same socket is told by the inode.
+// libpq may close its socket and open another one during a connect, often with the same number. So Asio watches a duplicate, which libpq
+// cannot close, and the inode tells whether both still mean the same socket.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SOCKET_COPY_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SOCKET_COPY_HPP
 
@@ -19,9 +18,10 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
+/// The duplicate that Asio watches.
 class socket_copy {
  public:
-  /// Follows libpq to its present socket, and the switch with it; cheap when it is still the same. Returns errno, or 0.
+  /// Makes a duplicate of the socket that libpq uses now, also for `shutdown`; cheap when it is still the same. Returns errno, or 0.
   int follow(int theirs, const asio::any_io_executor& executor, socket_shutdown& shutdown) {
     struct stat now {};
     if (theirs < 0 || ::fstat(theirs, &now) != 0) return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - shuts a socket from any thread, and does so when a deadline passes.
+// tidepool - shuts a socket down from any thread, or at a deadline.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SOCKET_SHUTDOWN_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SOCKET_SHUTDOWN_HPP
 
@@ -17,18 +17,20 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Why a socket was shut from outside.
+/// Why a socket was shut down from outside.
 enum class shutdown_reason { none, aborted, deadline };
 
-/// Asio's I/O objects may not be touched from two threads, a file descriptor may: `shutdown()` wakes whoever waits on it,
-/// also while it is still connecting. The mutex keeps the number from being closed, and used again, meanwhile.
+/// Asio's I/O objects may not be used from two threads, a file descriptor may: `::shutdown()` ends every wait on it, also while it is still
+/// connecting. The mutex keeps the descriptor from being closed, and its number from being used again, meanwhile.
 class socket_shutdown {
  public:
+  /// The descriptor to shut down from now on; -1: none. At once where that was requested before.
   void watch(int descriptor) noexcept {
     const std::lock_guard lock(mutex_);
     descriptor_ = descriptor;
     if (descriptor >= 0 && reason() != shutdown_reason::none) ::shutdown(descriptor, SHUT_RDWR);
   }
+  /// Shuts the socket down. The first reason is kept.
   void request(shutdown_reason why) noexcept {
     const std::lock_guard lock(mutex_);
     if (reason() == shutdown_reason::none) reason_.store(why, std::memory_order_release);
@@ -42,7 +44,7 @@ class socket_shutdown {
   std::atomic<shutdown_reason> reason_{shutdown_reason::none};
 };
 
-/// Fires the switch unless it is destroyed or disarmed in time. `no_limit` starts no timer.
+/// Requests a shutdown at a deadline, unless it is destroyed or disarmed before. `no_limit` starts no timer.
 class deadline_guard {
  public:
   deadline_guard(const asio::any_io_executor& executor, duration limit, const std::shared_ptr<socket_shutdown>& target)
@@ -57,7 +59,7 @@ class deadline_guard {
   deadline_guard& operator=(const deadline_guard&) = delete;
   ~deadline_guard() { disarm(); }
 
-  /// False when the deadline has passed. After true it never will: a handler that is queued already does nothing.
+  /// False when the deadline has passed. After true the timer does nothing, even where its handler is queued already.
   bool disarm() noexcept { return armed_->exchange(false); }
 
  private:

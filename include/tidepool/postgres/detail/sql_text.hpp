@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the little that is read of a statement's text before it is sent.
+// tidepool - finds keywords in a statement's text before it is sent.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_SQL_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_SQL_TEXT_HPP
 
@@ -52,7 +52,7 @@ class sql_scanner {
     rest_.remove_prefix(size);
     return found;
   }
-  /// Into a group in parentheses, which `skip_other` would leave out.
+  /// Steps into a group in parentheses, which `skip_other` would skip.
   bool enter() noexcept {
     if (rest_.empty() || rest_.front() != '(') return false;
     rest_.remove_prefix(1);
@@ -107,8 +107,8 @@ class sql_scanner {
       }
     } while (depth > 0 && !rest_.empty());
   }
-  /// A doubled quote ends one part and begins the next, which comes to the same. Whether a backslash escapes depends on a setting and
-  /// on what comes before: text with one is not judged.
+  /// A doubled quote is read as the end of one string and the begin of the next, which has the same effect here. Whether a backslash
+  /// escapes depends on a setting and on the prefix of the string: a text with one is not read any further.
   void skip_quoted(char quote) noexcept {
     const auto end = rest_.find(quote, 1);
     if (end == std::string_view::npos || (quote == '\'' && rest_.substr(0, end).find('\\') != std::string_view::npos)) {
@@ -185,8 +185,8 @@ inline copy_kind copy_kind_of(std::string_view sql) noexcept {
   return copy_kind::unclear;
 }
 
-/// Whether a COPY is in the text format as it is without options: tabs between columns, \N for NULL, no header, the session's encoding.
-/// Its rows can be written and read here; in another they would be taken for other values, without an error.
+/// Whether a COPY uses the text format without options of its own: tabs between columns, \N for NULL, no header, the session's encoding.
+/// Rows of another format would be read as wrong values, without an error.
 inline bool copies_plain_text(std::string_view sql) noexcept {
   sql_scanner at(sql);
   std::string_view before, word;
@@ -211,7 +211,7 @@ inline bool copies_plain_text(std::string_view sql) noexcept {
   return true;
 }
 
-/// False at once for nearly every statement that is no COPY.
+/// A fast check of the first character: false for nearly every statement that is no COPY.
 inline bool may_be_copy(std::string_view sql) noexcept {
   if (sql.empty()) return false;
   const char first = sql.front();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - which statements one connection has prepared by itself, least recently used first.
+// tidepool - the statements that one connection keeps prepared, least recently used first.
 //
-// The server keeps a book of them too, and the two must agree: what is forgotten here is closed there, and what the server says about
-// one of them is believed.
+// The server has a list of them too, and the two must agree: an entry that is dropped here is closed there, and where the server's answer
+// shows that an entry is wrong, the server is right.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_STATEMENT_CACHE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_STATEMENT_CACHE_HPP
 
@@ -25,11 +25,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// A statement in 128 bits: the same text, parameter types and settings have the same ones in every session and process of one kind of
-/// machine. Two that differ have the same ones by no accident that will happen; and the cache compares the texts.
+/// A hash of 128 bits: the same text, parameter types and settings have the same one in every session and process on machines of one
+/// byte order. That two different statements have the same hash is too unlikely to happen; the cache compares the texts as well.
 class statement_id {
  public:
-  /// What the server is told; ends with a zero.
+  /// The statement's name on the server; ends with a zero.
   using name = std::array<char, 9 + 32 + 1>;
 
   constexpr statement_id() = default;
@@ -81,7 +81,7 @@ class statement_id {
   std::uint64_t second_ = 0x646F72616E646F6DU;
 };
 
-/// What a statement is told apart by. Views: valid while their owners are.
+/// Identifies a statement. Holds views: valid as long as what they point to.
 struct statement_key {
   statement_key(std::string_view text, const std::vector<Oid>& parameters, std::string_view in_force, std::string_view search_path) noexcept
       : sql(text), types(&parameters), settings(in_force), path(search_path), id(text, parameters, in_force, search_path) {}
@@ -96,14 +96,14 @@ class statement_cache {
  public:
   struct entry {
     statement_id id;
-    statement_id::name name;  ///< begins with a zero: to be sent without a name, each time
+    statement_id::name name;  ///< begins with a zero: sent with its text, unnamed, each time
     std::string sql;
     std::vector<Oid> types;
     std::string settings;
     std::string path;
-    bool sure;              ///< as far as known the server has it
+    bool sure;              ///< nothing has shown that the server may have lost it
     bool sets_settings;     ///< it may change what statements mean
-    bool outdated = false;  ///< a name in it may be another thing by now
+    bool outdated = false;  ///< a name in its text may mean another object by now: prepare it again
 
     bool named() const noexcept { return name[0] != '\0'; }
     bool is(const statement_key& key) const noexcept {
@@ -115,16 +115,16 @@ class statement_cache {
   std::size_t capacity() const noexcept { return capacity_; }
   std::size_t size() const noexcept { return entries_.size(); }
 
-  /// Null when it is not there. Moves it to the young end. Valid until the next change.
+  /// Null when it is not there. Marks it as used last. Valid until the next change.
   const entry* find(const statement_key& key) noexcept {
     const auto at = index_.find(key.id.hash());
     if (at == index_.end() || !at->second->is(key)) return nullptr;
     entries_.splice(entries_.end(), entries_, at->second);
     return &*at->second;
   }
-  /// Whether a statement that is not there can be added; makes room for it, where what falls out can be closed at once.
+  /// Whether a statement that is not there can be added. Drops the least recently used one for it, if that can be closed at once.
   bool make_room(const statement_key& key, bool can_close) {
-    // Another one of the same hash, or of the same name, which the server still has.
+    // Another one has the same hash, or the server still has a statement of that name.
     if (index_.contains(key.id.hash()) || std::find(closing_.begin(), closing_.end(), key.id) != closing_.end()) return false;
     if (entries_.size() + closing_.size() < capacity_) return true;
     if (!can_close || closing_.size() >= capacity_) return false;
@@ -142,7 +142,7 @@ class statement_cache {
     }
     return &entries_.back();
   }
-  /// Forgets one that the server still has: it is to be closed there.
+  /// Drops an entry, and notes that it has to be closed on the server.
   void drop(const statement_id& id) {
     const auto at = index_.find(id.hash());
     if (at == index_.end() || at->second->id != id) return;
@@ -150,11 +150,11 @@ class statement_cache {
     entries_.erase(at->second);
     index_.erase(at);
   }
-  /// All of them are to be prepared anew when they are used again.
+  /// All of them have to be prepared again at their next use.
   void outdate() noexcept {
     for (auto& each : entries_) each.outdated = each.named();
   }
-  /// The server does not have this one, so it may not have the others either: something has wiped them behind our back.
+  /// The server does not have this one, so it may have lost the others too: DEALLOCATE ALL by a function, or another server process.
   void missing(const statement_id& id) {
     for (auto& each : entries_) each.sure = false;
     drop(id);
@@ -171,7 +171,7 @@ class statement_cache {
     closing_.clear();
   }
 
-  /// A statement that the server has and we have no use for, or whose name it has and we do not know why.
+  /// The server has a statement of this name that this cache does not use: it has to be closed there.
   void close_later(const statement_id& id) {
     if (std::find(closing_.begin(), closing_.end(), id) == closing_.end()) closing_.push_back(id);
   }
@@ -190,7 +190,8 @@ class statement_cache {
   std::vector<statement_id> closing_;
 };
 
-/// What is known of the settings that decide what a statement's text means. Those of the session's start are the empty text.
+/// The settings that decide what a statement's text means to the server's parser (`search_path` and the like), as far as they are known.
+/// `text()` is empty for those of the session's start.
 class parse_settings {
  public:
   /// Whether `text()` is true now.
@@ -212,7 +213,7 @@ class parse_settings {
  private:
   std::string text_;
   bool known_ = true;
-  bool known_here_ = true;  ///< within the transaction
+  bool known_here_ = true;  ///< false until the end of the transaction
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a statement's text tells the cache of statements. It is not parsed: where in doubt, the answer is the careful one.
+// tidepool - what the statement cache finds out from a statement's text. It is not parsed: where it is unclear, the careful answer.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_STATEMENT_TEXT_HPP
 
@@ -11,8 +11,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Whether the server makes a plan for it, which is what preparing it saves. Everything else is not prepared by itself: it would gain
-/// nothing, and transaction control has to get through when nothing else does.
+/// Whether the server makes a plan for it: preparing it saves that. Other statements are not prepared: it would gain nothing, and
+/// transaction control has to work in a failed transaction too.
 inline bool has_plan(std::string_view sql) noexcept {
   sql_scanner at(sql);
   do at.skip_blanks();
@@ -24,7 +24,7 @@ inline bool has_plan(std::string_view sql) noexcept {
   return false;
 }
 
-/// Where `word`, in lower case, begins at or after `from`, whatever stands around it.
+/// Where `word`, given in lower case, begins at or after `from`; not only as a whole word.
 inline std::size_t find_text(std::string_view text, std::string_view word, std::size_t from = 0) noexcept {
   for (; from + word.size() <= text.size(); ++from) {
     if (sql_scanner::same(text.substr(from, word.size()), word)) return from;
@@ -32,8 +32,8 @@ inline std::size_t find_text(std::string_view text, std::string_view word, std::
   return std::string_view::npos;
 }
 
-/// Whether a literal in it may mean the moment when it is parsed: `'now'`, `date 'today'`. A prepared statement would answer with the
-/// moment when it was prepared, for ever. The function `now()` is none of these.
+/// Whether a literal in it may mean the time when it is parsed: `'now'`, `date 'today'`. A prepared statement would return the time when it
+/// was prepared, for ever. The function `now()` has no such effect.
 inline bool names_a_moment(std::string_view sql) noexcept {
   const auto in_word = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || static_cast<unsigned char>(c) >= 0x80U;
@@ -50,11 +50,11 @@ inline bool names_a_moment(std::string_view sql) noexcept {
   return false;
 }
 
-/// What command tags tell about statements that were prepared before.
+/// What command tags ("SET", "DISCARD ALL", "ALTER TABLE") mean for statements that were prepared before.
 struct command_tags {
   bool forgotten = false;  ///< the server has none of them any more
   bool set = false;        ///< a setting was changed
-  bool defined = false;    ///< something was defined or changed whose name they may have looked up, which the server does not notice
+  bool defined = false;    ///< an object was created or changed whose name they may have looked up; the server does not see that
 
   bool any() const noexcept { return forgotten || set || defined; }
   [[gnu::noinline]] void take(std::string_view tag) noexcept {
@@ -66,7 +66,7 @@ struct command_tags {
         const bool block = tag == "DO";
         forgotten = forgotten || tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
         set = set || block || tag == "DISCARD ALL";
-        // Of tables and their like the server does notice.
+        // For tables and the like the server plans them again by itself.
         const bool relation = tag == "DROP TABLE" || tag == "DROP INDEX" || tag == "DROP VIEW" || tag == "DROP SEQUENCE";
         defined = defined || block || (tag.starts_with("DROP") && !relation);
         break;
@@ -84,7 +84,7 @@ inline bool creates(std::string_view sql) noexcept {
   return sql_scanner::same(first_word(sql), "create");
 }
 
-/// Whether a SET in this text may change how a statement is planned: a plan that was made before is kept.
+/// Whether a SET in this text may change how a statement is planned; the server would keep a plan that was made before.
 inline bool may_change_plans(std::string_view sql) noexcept {
   if (sql.empty()) return true;
   for (const std::string_view part :
@@ -95,7 +95,7 @@ inline bool may_change_plans(std::string_view sql) noexcept {
 }
 
 /// Whether a SET or RESET in this text may change what a statement means to the server's parser: where names are looked up, how literals
-/// are read. Text that is not known, empty here, may. Where the server reports `search_path`, that one needs no watching.
+/// are read. An empty text is one that is not known: true. Where the server reports `search_path`, changes of that one are seen anyway.
 inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcept {
   if (sql.empty()) return true;
   for (const std::string_view part : {"path", "schema", "role", "authorization", "all", "style", "zone", "abbreviations", "strings",
@@ -106,7 +106,7 @@ inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcep
   return false;
 }
 
-/// The same for a call of `set_config()`, which is an ordinary function: the name of the setting may be anything but a literal.
+/// The same for calls of `set_config()`. Where the name of the setting is not a literal it can be any: true.
 inline bool may_set_meaning(std::string_view sql, bool path_reported) noexcept {
   constexpr std::string_view word = "set_config";
   bool called = false;
@@ -121,7 +121,7 @@ inline bool may_set_meaning(std::string_view sql, bool path_reported) noexcept {
   return called && may_change_meaning(sql, path_reported);
 }
 
-/// `SET LOCAL`, and nothing after it: the transaction's end undoes it.
+/// A single `SET LOCAL`: undone at the end of the transaction.
 inline bool is_set_local(std::string_view sql) noexcept {
   sql_scanner at(sql);
   at.skip_blanks();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - server text made fit for logs, and secrets taken out of it.
+// tidepool - escapes server text for logs, and removes secrets.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TEXT_HPP
 
@@ -15,15 +15,15 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or who poses as one,
-/// must not write lines or colours into a log.
+/// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or a program that poses as one, must
+/// not write lines or colours into a log.
 inline std::string printable(std::string_view text, std::size_t limit) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
   const bool cut = text.size() > limit;
   if (cut) {
     text = text.substr(0, limit);
-    // Not in the middle of a character.
+    // Do not cut in the middle of a character.
     while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0U) == 0x80U) text.remove_suffix(1);
     if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0U) text.remove_suffix(1);
   }
@@ -64,7 +64,7 @@ inline std::string redact(std::string text, std::string_view secret) {
   return text;
 }
 
-/// Overwrites what a string held; the compiler may not leave it out.
+/// Overwrites the characters and clears the string; `volatile` keeps the compiler from leaving it out.
 inline void wipe(std::string& secret) noexcept {
   volatile char* at = secret.data();
   for (std::size_t i = 0; i < secret.size(); ++i) at[i] = '\0';

@@ -16,21 +16,21 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// An operation that is being stopped: cancelled on the server, then read to its end, so that the connection can go on. Libpq and the
-/// verbs go on as if nothing had happened; only their waits are bounded by `until`, when the socket is shut.
+/// An operation that is being stopped: it is cancelled on the server, then read to its end, so that the connection stays usable. The code
+/// that runs it goes on as before; only its waits are bounded by `until`, when the socket is shut.
 struct stopping {
   enum class cause : unsigned char { late, cancelled, closed };
   cause why;
-  duration limit;                  ///< what `late` was measured by
-  clock::time_point silent_since;  ///< the begin of the wait that ended in this
-  clock::time_point until;         ///< for `closed`: moved on by whatever the server sends
-  clock::time_point next_request;  ///< a request that comes before the server has begun is lost
+  duration limit;                  ///< for `late`: the limit that was passed
+  clock::time_point silent_since;  ///< when the wait began that led to this
+  clock::time_point until;         ///< for `closed`: begins again whenever the server sends something
+  clock::time_point next_request;  ///< one that comes before the server has begun the statement has no effect, so more are sent
   duration pause;                  ///< between requests
   cancel_handle request;
-  bool throws = true;  ///< what `throw_if_cancelled` was
+  bool throws = true;  ///< `throw_if_cancelled` before the stop, to be restored
 };
 
-/// Of one session. `begin()` with every operation.
+/// The time limits of one session. `begin()` starts every operation.
 class time_limits {
  public:
   time_limits(duration each, session_attrs wanted) : usual_(each), each_(each), watched_(each != no_limit) {
@@ -44,7 +44,7 @@ class time_limits {
     watched_ = each_ != no_limit;
     stop_.reset();
   }
-  /// For the rest of the operation: each wait, or all of it.
+  /// For the rest of the operation: bounds each wait, or the whole.
   void each_within(duration limit) noexcept {
     each_ = std::min(each_, limit);
     watched_ = each_ != no_limit;
@@ -55,7 +55,7 @@ class time_limits {
   }
   duration each() const noexcept { return each_; }
   clock::time_point whole() const noexcept { return whole_; }
-  /// Waits have to be bounded. False: nothing but the socket is waited for.
+  /// True: waits are bounded. False: only the socket is waited for.
   bool watched() const noexcept { return watched_; }
 
   std::optional<stopping>& stop() noexcept { return stop_; }
@@ -75,7 +75,7 @@ class time_limits {
     if (long_silence_ != no_limit && coarse_now() - began_ >= long_silence_) was_silent_ = true;
   }
   void note_silence() noexcept { was_silent_ = long_silence_ != no_limit; }
-  /// Where a kind of server is wanted: it was silent for long, and may be of another kind by now. True once.
+  /// True once after a long silence, where `target_session_attrs` asks for a kind of server: it may be of another kind by now.
   bool take_long_silence() noexcept { return std::exchange(was_silent_, false); }
   bool was_silent() const noexcept { return was_silent_; }
   /// Since when an answer is awaited, from any thread; zero when none is.

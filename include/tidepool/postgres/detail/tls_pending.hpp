@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - bytes that OpenSSL has decrypted and no poll of the socket shows.
+// tidepool - finds bytes that OpenSSL has decrypted already, which no poll of the socket shows.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TLS_PENDING_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TLS_PENDING_HPP
 
@@ -10,8 +10,8 @@
 
 #include "../../version.hpp"
 
-// OpenSSL is there when libpq uses it, so it is referred to rather than linked: weakly, which finds it where libpq was linked statically.
-// Under another name, because a program may include OpenSSL's own declaration as well.
+// OpenSSL is loaded when libpq uses it, so a weak reference is enough, and this library need not link it. A weak reference also finds it
+// where libpq was linked statically. Declared under another name, because a program may include OpenSSL's own declaration as well.
 #if defined(__APPLE__)
 extern "C" int tidepool_ssl_pending(const void* tls) __asm__("_SSL_pending") __attribute__((weak_import));
 #else
@@ -39,7 +39,7 @@ inline bool tls_pending(PGconn* connection) noexcept {
   return pending != nullptr && tls != nullptr && pending(tls) > 0;
 }
 
-/// Whether this libpq leaves nothing there. The version as `PQlibVersion()` has it.
+/// Whether this libpq leaves no bytes there. `version` as from `PQlibVersion()`.
 inline bool libpq_drains_tls(int version) noexcept {
   const int minor = version % 10000;
   switch (version / 10000) {
@@ -52,7 +52,7 @@ inline bool libpq_drains_tls(int version) noexcept {
   }
 }
 
-/// Why a connection with TLS cannot be used; empty where it can. Without this a query would hang at times, and nobody would know why.
+/// Why a connection with TLS cannot be used; empty where it can. Without this check some queries would hang without a visible cause.
 inline std::string blind_to_tls(int libpq_version, bool can_look) {
   if (can_look || libpq_drains_tls(libpq_version)) return {};
   const int minor = libpq_version % 10000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the server's built-in types: their names in errors, the elements of their arrays, what separates those.
+// tidepool - the server's built-in types: names for errors, element types of arrays.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TYPES_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TYPES_HPP
 
@@ -16,7 +16,7 @@ struct type_entry {
   Oid array;
   const char* name;
 };
-// Fixed by the server's catalogue (pg_type.dat).
+// OIDs are fixed by the server's catalogue (pg_type.dat): type, its array type, name.
 // clang-format off
 inline constexpr type_entry builtin_types[] = {
     {16, 1000, "bool"}, {17, 1001, "bytea"}, {18, 1002, "\"char\""}, {19, 1003, "name"}, {20, 1016, "int8"}, {21, 1005, "int2"},
@@ -38,7 +38,7 @@ inline constexpr type_entry builtin_types[] = {
 
 namespace type_oid {
 inline constexpr Oid bytea = 17, single_char = 18, int2vector = 22, oidvector = 30, json = 114, box = 603, box_array = 1020, jsonb = 3802;
-/// Types from here on were made by users and extensions: what they are, an OID does not say.
+/// Types from here on were made by users and extensions: their OIDs differ between databases.
 inline constexpr Oid first_of_users = 16384;
 }  // namespace type_oid
 
@@ -50,7 +50,7 @@ inline std::string type_name(Oid type) {
   }
   return "type " + std::to_string(type);
 }
-/// 0: not an array of the table's.
+/// 0: not the array type of a built-in type.
 inline Oid element_type(Oid array) noexcept {
   for (const type_entry& entry : builtin_types) {
     if (entry.array == array) return entry.oid;
@@ -59,7 +59,7 @@ inline Oid element_type(Oid array) noexcept {
 }
 /// bit and varbit.
 inline bool is_bits(Oid type) noexcept { return type == 1560 || type == 1562; }
-/// Prints braces as an array does, and is none.
+/// Types whose text begins with a brace, as that of an array, and that are no arrays: json, multiranges.
 inline bool braces_without_array(Oid type) noexcept {
   return type == type_oid::json || type == type_oid::jsonb || type == 4451 || (type >= 4532 && type <= 4536);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the one timer of a session that bounds its waits.
+// tidepool - the timer that bounds the waits of one session.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_WAIT_TIMER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_WAIT_TIMER_HPP
 
@@ -17,16 +17,18 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Opens a gate when its time has come. The timer is left alone when an answer comes in time, as nearly all do, and looks anew when it
-/// fires: a statement sets no timer while one is pending. It fires once a second at least, and is not set again when nobody waits, so that
-/// a context with nothing else to do ends soon. Thread safe: the coroutine and the timer may be on two threads.
+/// Opens a gate at its deadline. An answer that comes in time, as nearly all do, leaves the timer pending, and the next wait uses it: a
+/// statement sets no timer while one is pending. A timer that fires early is set again for the rest. It fires at least once a second, and
+/// is not set again when nothing waits, so that a context with no other work ends soon. Thread safe: the coroutine and the timer may run
+/// on two threads.
 class wait_timer : public std::enable_shared_from_this<wait_timer> {
  public:
   using gate = tidepool::detail::gate;
 
-  void expect(const asio::any_io_executor& executor, std::weak_ptr<gate> sleeper, clock::time_point due) {
+  /// Opens `waiting` at `due`, until `forget()`.
+  void expect(const asio::any_io_executor& executor, std::weak_ptr<gate> waiting, clock::time_point due) {
     const std::lock_guard lock(mutex_);
-    sleeper_ = std::move(sleeper);
+    waiting_ = std::move(waiting);
     due_ = due;
     const auto at = std::min(due, clock::now() + longest);
     if (!timer_) timer_.emplace(executor);
@@ -34,9 +36,9 @@ class wait_timer : public std::enable_shared_from_this<wait_timer> {
   }
   void forget() noexcept {
     const std::lock_guard lock(mutex_);
-    sleeper_.reset();
+    waiting_.reset();
   }
-  /// The execution context may go.
+  /// Before the execution context is destroyed.
   void stop() noexcept {
     const std::lock_guard lock(mutex_);
     timer_.reset();
@@ -50,7 +52,7 @@ class wait_timer : public std::enable_shared_from_this<wait_timer> {
     armed_for_ = at;
     timer_->expires_at(at);
     timer_->async_wait([weak = weak_from_this()](error_code failure) {
-      if (failure) return;  // set anew, or stopped
+      if (failure) return;  // set again, or stopped
       if (const auto self = weak.lock()) self->fired();
     });
     armed_ = true;
@@ -59,17 +61,17 @@ class wait_timer : public std::enable_shared_from_this<wait_timer> {
     std::shared_ptr<gate> late;
     {
       const std::lock_guard lock(mutex_);
-      if (!timer_ || armed_for_ > clock::now()) return;  // set anew while this was on its way
+      if (!timer_ || armed_for_ > clock::now()) return;  // set again while this handler was queued
       armed_ = false;
-      late = sleeper_.lock();
+      late = waiting_.lock();
       if (!late) return;
       const auto now = clock::now();
       if (now < due_) {
         late.reset();
         try {
           arm(std::min(due_, now + longest));
-        } catch (...) {  // no memory: as if its time had come, which is looked at
-          late = sleeper_.lock();
+        } catch (...) {  // no memory: opened early, and the wait looks at the time itself
+          late = waiting_.lock();
         }
       }
     }
@@ -81,7 +83,7 @@ class wait_timer : public std::enable_shared_from_this<wait_timer> {
   bool armed_ = false;
   clock::time_point armed_for_{};
   clock::time_point due_{};
-  std::weak_ptr<gate> sleeper_;
+  std::weak_ptr<gate> waiting_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

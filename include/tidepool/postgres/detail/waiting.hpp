@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - waiting for the server: within its limits, and what happens when they pass or the coroutine is cancelled.
+// tidepool - waits for the server, and stops a statement whose time limit passes or whose coroutine is cancelled.
 //
-// A statement whose time is up, or whose coroutine was cancelled, is cancelled on the server and read to its end. Its connection is then as
-// good as before. A server that does not end it in time is given up: the socket is shut. What the server answers in the meantime is the
-// answer: a write that was done is never told as one that was not.
+// Such a statement is cancelled on the server and read to its end; the connection is then as good as before. Where the server does not end
+// it in time, the socket is shut. An answer that comes in the meantime counts: a write that was done is never reported as not done.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_WAITING_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_WAITING_HPP
 
@@ -37,7 +36,7 @@ inline std::string in_words(duration span) {
 
 // --- stopping ---------------------------------------------------------------------------------------------------------
 
-/// The next waits of this operation end it. The caller has switched `throw_if_cancelled` off, from `throws`.
+/// From now on the waits of this operation stop it. The caller has switched `throw_if_cancelled` off; `throws` is its former value.
 inline void begin_stop(session& s, stopping::cause why, bool throws) {
   const auto now = clock::now();
   const auto since = s.limits.waiting_since();
@@ -52,13 +51,13 @@ inline void begin_stop(session& s, stopping::cause why, bool throws) {
   stop.throws = throws;
   try {
     stop.request = std::make_shared<cancel_request>(s.pg());
-  } catch (const std::bad_alloc&) {  // it may end by itself
+  } catch (const std::bad_alloc&) {  // without a request; the statement may end by itself
   }
   s.limits.stop_with(std::move(stop));
   if (why == stopping::cause::late) s.limits.note_silence();
 }
 
-/// Sends one request in the background. It is in `cancels->in_flight` until the server has seen it, or never will.
+/// Sends one cancel request in the background. It counts in `cancels->in_flight` until the server has received it, or never will.
 inline void request_stop(session& s, stopping& stop, clock::time_point now) noexcept {
   stop.next_request = now + stop.pause;
   stop.pause = std::min<duration>(stop.pause * 4, std::chrono::milliseconds(800));
@@ -74,7 +73,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
   }
 }
 
-/// The error of an operation that was stopped and did not end: the connection is of no more use.
+/// The error of an operation that was stopped and did not end. The connection is shut.
 [[noreturn]] inline void throw_unstopped(session& s, const stopping& stop) {
   const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
   s.shutdown->request(shutdown_reason::deadline);
@@ -102,12 +101,12 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
               std::move(said));
 }
 
-/// After the last answer of an operation that was stopped: waits until no request of ours can hit what comes next, and lets the coroutine
-/// be cancelled again.
+/// After the last answer of an operation that was stopped: waits until no cancel request can hit the next statement, and restores
+/// `throw_if_cancelled`.
 inline asio::awaitable<void> settle(session_ptr s) {
   auto& stop = *s->limits.stop();
   real_timer timer(co_await asio::this_coro::executor);
-  // At least a moment: a request that the server has seen is known to be settled a little later.
+  // At least 100 ms: that a request has arrived is known a little after its effect.
   const auto until = std::max(stop.until, clock::now() + std::chrono::milliseconds(100));
   while (s->cancels->in_flight.load() > 0 && clock::now() < until) {
     timer.expires_after(std::chrono::milliseconds(1));
@@ -120,13 +119,13 @@ inline asio::awaitable<void> settle(session_ptr s) {
 
 // --- waiting ----------------------------------------------------------------------------------------------------------
 
-/// A gate that knows whether it was the socket that opened it.
+/// A gate that knows whether the socket has opened it.
 struct socket_gate : tidepool::detail::gate {
   std::atomic<bool> ready{false};
 };
 
-/// After a wait that was not bounded: goes on, as an operation that is being stopped where the coroutine was cancelled, were it in the
-/// moment in which the socket was ready. To be called with `throw_if_cancelled` off.
+/// After a wait that was not bounded: begins to stop the operation where the coroutine was cancelled, also when that was in the moment in
+/// which the socket became ready. To be called with `throw_if_cancelled` off.
 inline asio::awaitable<void> interrupted(session_ptr s, error_code failure, bool throws) {
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() == asio::cancellation_type::none) {
@@ -137,8 +136,8 @@ inline asio::awaitable<void> interrupted(session_ptr s, error_code failure, bool
   begin_stop(*s, stopping::cause::cancelled, throws);
 }
 
-/// Waits until the socket can be read, or written where that is wanted too, within the limits of the operation; stops the operation
-/// when they pass, and shuts the connection when that takes too long.
+/// Waits until the socket can be read, or written where `sending`, within the limits of the operation. Stops the operation when they pass,
+/// and shuts the connection when that takes too long.
 inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
   auto& limits = s->limits;
   const auto begun = clock::now();
@@ -171,11 +170,11 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
     bool ready = false;
     {
       const auto gate = open.lock();
-      ready = gate == nullptr || gate->ready;  // where the last handler is gone, it has run
+      ready = gate == nullptr || gate->ready;  // no gate: its last owner, the socket's handler, has run
     }
-    if (!ready || sending) s->socket().cancel();  // when sending: the slower of the two
+    if (!ready || sending) s->socket().cancel();  // when sending: the other of the two waits
     ready = ready || s->shutdown->reason() != shutdown_reason::none;
-    // A close() may be cancelled as well: the server may go on talking for ever.
+    // A close() can be cancelled too, because the server may go on sending for ever.
     const bool closing = stop && stop->why == stopping::cause::closed;
     if (!stop || closing) {
       const auto state = co_await asio::this_coro::cancellation_state;
@@ -211,7 +210,7 @@ inline asio::awaitable<void> wait_for_input(session_ptr s) {
   s->waited();
 }
 
-/// Where the session is lost while its operation is being stopped: what awaits later can be cancelled as before.
+/// When the session is lost while its operation is being stopped: restores `throw_if_cancelled`.
 inline asio::awaitable<void> stop_is_over(session_ptr s) {
   if (s->limits.stop()) co_await asio::this_coro::throw_if_cancelled(s->limits.stop()->throws);
 }
@@ -226,7 +225,7 @@ inline asio::awaitable<void> receive(session_ptr s) {
   throw s->lost("while receiving");
 }
 
-/// A server that ends a session while we send has said why in what it has sent before.
+/// A server that ends a session while data is sent to it has sent the reason before: reads it.
 inline void read_final_error(session& s) {
   for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
     const result_handle got(PQgetResult(s.pg()));
@@ -236,7 +235,7 @@ inline void read_final_error(session& s) {
   }
 }
 
-/// Sends all that libpq has buffered. Reads meanwhile: the server may not read before it could write.
+/// Sends all that libpq has buffered. Reads meanwhile, because a server that is blocked in a write does not read.
 inline asio::awaitable<void> flush(session_ptr s) {
   for (;;) {
     const int left = PQflush(s->pg());
@@ -251,14 +250,14 @@ inline asio::awaitable<void> flush(session_ptr s) {
   }
 }
 
-/// The next result, or null at the end of a statement. Never blocks: libpq is asked only when it has everything.
+/// The next result, or null at the end of a statement. `PQgetResult` never blocks here: it is called only when the result has arrived.
 inline asio::awaitable<result_handle> next_result(session_ptr s) {
   while (PQisBusy(s->pg()) == 1) {
     co_await wait_for_input(s);
     const bool read = PQconsumeInput(s->pg()) == 1;
     s->take_notifications();
     if (!read) {
-      // What was received before the end is still worth reading; unless libpq is out of memory, then it would block.
+      // What was received before the end is still read; not when libpq is out of memory, because then it would block.
       if (PQstatus(s->pg()) == CONNECTION_OK) {
         co_await stop_is_over(s);
         throw s->lost("while receiving");
@@ -267,7 +266,7 @@ inline asio::awaitable<result_handle> next_result(session_ptr s) {
     }
   }
   result_handle got(PQgetResult(s->pg()));
-  // Nothing is awaited after it: whoever takes it throws.
+  // The caller throws for it and awaits nothing after it, so the cancellation state is restored here.
   if (s->limits.stop() && got && diagnosis::of(got.get()).fatal()) co_await stop_is_over(s);
   co_return got;
 }
