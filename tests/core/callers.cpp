@@ -7,7 +7,7 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-TEST_CASE("given waiters, when connections come back, then they are served in order of arrival and nobody overtakes", "[A6][B113]") {
+TEST_CASE("given waiters, when connections come back, then they are served in order and none is overtaken", "[A6][B113]") {
   const bool fast = GENERATE(false, true);
   rig r(calm(0, 2));
   const auto ask = [&]() -> rig::caller& { return fast ? r.acquire_fast() : r.acquire(); };
@@ -33,7 +33,7 @@ TEST_CASE("given waiters, when connections come back, then they are served in or
   r.finish();
 }
 
-TEST_CASE("given idle connections, when one is asked for, then it is the one used last, or the one idle longest as configured", "[A11]") {
+TEST_CASE("given idle connections, when one is asked for, then it is the last used or the longest idle, as set", "[A11]") {
   struct oldest_first : core_traits {
     using queue_policy = tidepool::fifo_queue_oldest_idle;
   };
@@ -81,7 +81,7 @@ TEST_CASE("given nothing leased, when n ask within max_size, then they get n con
   r.finish();
 }
 
-TEST_CASE("given waiters with times of their own, when time passes, then each fails at its own, not before, in any order", "[T1][T3]") {
+TEST_CASE("given waiters with timeouts of their own, when time passes, then each fails at its own, not before", "[T1][T3]") {
   const bool fast = GENERATE(false, true);
   rig r(calm(0, 1));
   auto& holder = r.acquire();
@@ -109,8 +109,7 @@ TEST_CASE("given waiters with times of their own, when time passes, then each fa
   r.finish();
 }
 
-TEST_CASE("given max_waiting callers, when one more comes, then he is refused at once, and the next one after a place is free",
-          "[T9][B051]") {
+TEST_CASE("given max_waiting callers, when one more comes, then it is refused; after a place is free it is not", "[T9][B051]") {
   const bool fast = GENERATE(false, true);
   auto config = calm(0, 1);
   config.max_waiting = 3;
@@ -131,8 +130,7 @@ TEST_CASE("given max_waiting callers, when one more comes, then he is refused at
   r.finish();
 }
 
-TEST_CASE("given waiters, when they are cancelled in every order, then the rest are served and cancelled ones are counted once",
-          "[X4][B002][B019][B050]") {
+TEST_CASE("given waiters, when they are cancelled in any order, then the rest are served, each cancel counted", "[X4][B002][B019][B050]") {
   std::vector<int> order{0, 1, 2, 3};
   do {
     rig r(calm(0, 1));
@@ -152,7 +150,7 @@ TEST_CASE("given waiters, when they are cancelled in every order, then the rest 
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST_CASE("given a caller cancelled or out of time while his connect runs, when it finishes, then it becomes idle", "[X2][B011]") {
+TEST_CASE("given a caller that leaves while its connect runs, when that ends, then the connection becomes idle", "[X2][B011]") {
   const bool times_out = GENERATE(false, true);
   rig r(calm(0, 1));
   auto& a = r.acquire(1s);
@@ -171,8 +169,7 @@ TEST_CASE("given a caller cancelled or out of time while his connect runs, when 
   r.finish();
 }
 
-TEST_CASE("given a caller who is granted and then cancelled, when the grant stands, then it counts; when it bounces, then the cancel does",
-          "[X1][B025]") {
+TEST_CASE("given a caller cancelled after its grant, then either the grant counts or the cancel, never both", "[X1][B025]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -186,8 +183,7 @@ TEST_CASE("given a caller who is granted and then cancelled, when the grant stan
   r.finish();
 }
 
-TEST_CASE("given a granted connection that proves dead, when it bounces, then its caller is first in line again and is served next",
-          "[H1]") {
+TEST_CASE("given a granted connection that is dead, when it bounces, then its caller is first in line again", "[H1]") {
   const bool direct = GENERATE(false, true);
   rig r(calm(0, 2));
   auto& h1 = r.acquire();
@@ -213,7 +209,7 @@ TEST_CASE("given a granted connection that proves dead, when it bounces, then it
   r.finish();
 }
 
-TEST_CASE("given a caller handed connections of later grants, when they prove dead one by one, then each wait still counts as it was") {
+TEST_CASE("given a caller granted dead connections one by one, when it waits, then each wait counts as it was") {
   rig r(calm(0, 3));
   r.fill(3);
   const auto before = r.stats().waited;
@@ -239,7 +235,7 @@ TEST_CASE("given a caller handed connections of later grants, when they prove de
   r.finish();
 }
 
-TEST_CASE("given two grants of one moment, when both bounce in the wrong order, then the order of arrival is kept") {
+TEST_CASE("given two grants of one moment, when both bounce in the wrong order, then order of arrival is kept") {
   rig r(calm(0, 2));
   auto& a = r.acquire();
   auto& b = r.acquire();
@@ -260,7 +256,7 @@ TEST_CASE("given two grants of one moment, when both bounce in the wrong order, 
   r.finish();
 }
 
-TEST_CASE("given a grant that bounces after its caller's time, when the timer fires, then he fails; given a closed pool, then at once") {
+TEST_CASE("given a grant that bounces after its caller's deadline or a close, then the caller fails") {
   rig r(calm(0, 1));
   auto& a = r.acquire(1s);
   r.connect_ok();
@@ -288,8 +284,7 @@ TEST_CASE("given a grant that bounces after its caller's time, when the timer fi
   r.finish();
 }
 
-TEST_CASE("given idle connections that are all dead, when the fast way rejects each, then counters are exact and one is opened",
-          "[H1][B036][B042]") {
+TEST_CASE("given idle connections that are all dead, when the fast path rejects them, then one is opened", "[H1][B036][B042]") {
   rig r(calm(0, 5));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 3; ++i) all.push_back(&r.acquire());
@@ -311,7 +306,7 @@ TEST_CASE("given idle connections that are all dead, when the fast way rejects e
   r.finish();
 }
 
-TEST_CASE("given ten thousand waiters, when they time out together, then all end at their time and the next is served", "[B026][INV-16]") {
+TEST_CASE("given ten thousand waiters, when they time out together, then all end in time, the next is served", "[B026][INV-16]") {
   rig r(calm(0, 1));
   auto& holder = r.acquire();
   r.connect_ok();
@@ -330,8 +325,7 @@ TEST_CASE("given ten thousand waiters, when they time out together, then all end
   r.finish();
 }
 
-TEST_CASE("given two connections and two tasks that each hold one and want another, when time is up, then both fail and all is well",
-          "[B117]") {
+TEST_CASE("given two tasks that each hold one of two and want another, when time is up, then both fail", "[B117]") {
   rig r(calm(0, 2));
   auto& a = r.acquire();
   auto& b = r.acquire();

@@ -11,7 +11,7 @@ struct unbroken : core_traits {
 using rig = core_rig<>;
 using unbroken_rig = core_rig<unbroken>;
 
-TEST_CASE("given a connect that fails once, when the next one works within the caller's time, then he is served", "[T6]") {
+TEST_CASE("given a connect that fails once, when the next one works in time, then the caller is served", "[T6]") {
   rig r(calm(0, 1));
   auto& a = r.acquire(10s);
   r.connect_fails();
@@ -26,8 +26,7 @@ TEST_CASE("given a connect that fails once, when the next one works within the c
   r.finish();
 }
 
-TEST_CASE("given connects that keep failing, when the pool retries, then the pauses double up to the longest, half of each at random",
-          "[H10][INV-15]") {
+TEST_CASE("given connects that keep failing, when retried, then pauses double up to the longest, half at random", "[H10][INV-15]") {
   auto config = calm(1, 1);
   config.max_retries = 100;
   config.retry_delay = 1s;
@@ -55,7 +54,7 @@ TEST_CASE("given connects that keep failing, when the pool retries, then the pau
   }
 }
 
-TEST_CASE("given connects of one moment, when all fail, then it counts as one failure, and one attempt at a time follows", "[B022]") {
+TEST_CASE("given connects of one moment, when all fail, then that is one failure, and one attempt follows", "[B022]") {
   auto config = calm(0, 10);
   config.max_connecting = 4;
   rig r(config);
@@ -74,7 +73,7 @@ TEST_CASE("given connects of one moment, when all fail, then it counts as one fa
   r.finish();
 }
 
-TEST_CASE("given an attempt of an earlier wave, when it fails late, then it neither lengthens the back-off nor undoes a success") {
+TEST_CASE("given a connect of an earlier wave, when it fails late, then back-off and a success stay as they are") {
   auto config = calm(0, 10);
   rig r(config);
   r.acquire(60s);
@@ -94,7 +93,7 @@ TEST_CASE("given an attempt of an earlier wave, when it fails late, then it neit
   r.finish();
 }
 
-TEST_CASE("given max_retries, when so many connects and one more have failed with nothing alive, then the caller fails", "[B030][INV-22]") {
+TEST_CASE("given max_retries, when one more than that failed and nothing is alive, then the caller fails", "[B030][INV-22]") {
   const std::size_t retries = GENERATE(0u, 1u, 3u);
   auto config = calm(0, 2);
   config.max_retries = retries;
@@ -133,8 +132,7 @@ TEST_CASE("given a lease out, when connects keep failing, then a waiter waits fo
   r.finish();
 }
 
-TEST_CASE(
-    "given a permanent failure, when callers depend on a connect, then they fail at once with it, newcomers too, until it is tried again") {
+TEST_CASE("given a permanent failure, when callers need a connect, then they fail at once until it is retried") {
   rig r(calm(0, 3));
   auto& a = r.acquire(1h);
   r.connect_fails(failure_kind::permanent);
@@ -162,7 +160,7 @@ TEST_CASE("given connections that work, when a connect fails for good, then they
   r.finish();
 }
 
-TEST_CASE("given failures in a row, when they reach the threshold, then the breaker opens, lets one probe through, and closes on success") {
+TEST_CASE("given failures in a row, when they reach the threshold, then the breaker opens, then probes once") {
   auto config = calm(0, 4);
   config.max_retries = 100;
   config.breaker_threshold = 3;
@@ -200,8 +198,7 @@ TEST_CASE("given failures in a row, when they reach the threshold, then the brea
   r.finish();
 }
 
-TEST_CASE("given an open breaker and a floor, when its time is over, then the pool probes by itself until it is healthy again",
-          "[INV-14]") {
+TEST_CASE("given an open breaker and a floor, when its time is over, then the pool probes until it is healthy", "[INV-14]") {
   auto config = calm(2, 4);
   config.max_retries = 100;
   rig r(config);
@@ -220,7 +217,7 @@ TEST_CASE("given an open breaker and a floor, when its time is over, then the po
   r.finish();
 }
 
-TEST_CASE("given a server without room, when connects fail, then there is a back-off but the breaker stays closed") {
+TEST_CASE("given a server without room, when connects fail, then the pool backs off, the breaker stays closed") {
   auto config = calm(0, 4);
   config.max_retries = 100;
   config.breaker_threshold = 2;
@@ -238,7 +235,7 @@ TEST_CASE("given a server without room, when connects fail, then there is a back
   r.finish();
 }
 
-TEST_CASE("given a reason that passes by itself, when it lasts, then callers wait their own time and are served after it", "[field-L4]") {
+TEST_CASE("given a reason that passes by itself, when it lasts, then callers wait and are served after it", "[field-L4]") {
   const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
   auto config = calm(0, 4);
   config.max_retries = 0;
@@ -292,7 +289,7 @@ TEST_CASE("given the reason of an outage, when the state changes, then its words
   CHECK(said(failure_kind::refused) == "no connection is alive and no server listens");
 }
 
-TEST_CASE("given open() and a server without room, when it gets room in time, then it succeeds; else the pool closes", "[field-L13]") {
+TEST_CASE("given open() and a full server, when it gets room in time, then it succeeds; else the pool closes", "[field-L13]") {
   const auto kind = GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
   auto config = calm(1, 4);
   config.max_retries = 0;
@@ -325,7 +322,7 @@ TEST_CASE("given open() and a server without room, when it gets room in time, th
   r.finish();
 }
 
-TEST_CASE("given wait_when_refused off, when connects are refused, then max_retries and the breaker end the wait", "[field-L4]") {
+TEST_CASE("given wait_when_refused off, when connects are refused, then max_retries and breaker end the wait", "[field-L4]") {
   auto config = calm(1, 4);
   config.wait_when_refused = false;
   config.max_retries = 2;
@@ -343,7 +340,7 @@ TEST_CASE("given wait_when_refused off, when connects are refused, then max_retr
   r.finish();
 }
 
-TEST_CASE("given a server that timed out, when it refuses from then on, then the breaker closes and callers may hope", "[field-L4]") {
+TEST_CASE("given a server that timed out, when it refuses from then on, then the breaker closes, callers wait", "[field-L4]") {
   auto config = calm(0, 4);
   config.max_retries = 100;
   config.breaker_threshold = 2;
@@ -369,7 +366,7 @@ TEST_CASE("given a server that timed out, when it refuses from then on, then the
   r.finish();
 }
 
-TEST_CASE("given open() past its patience, when the reason then is one that passes, then it gives up; not before", "[field-L13]") {
+TEST_CASE("given open() past its patience, when the reason is one that passes, then it gives up; not before", "[field-L13]") {
   auto config = calm(2, 4);
   config.max_connecting = 1;
   rig r(config);
@@ -384,7 +381,7 @@ TEST_CASE("given open() past its patience, when the reason then is one that pass
   r.finish();
 }
 
-TEST_CASE("given logins that work and connections that die in their first lease, then the pool backs off as it should", "[field-L7]") {
+TEST_CASE("given logins that work, when connections die in their first lease, then the pool backs off", "[field-L7]") {
   auto config = calm(0, 4);
   config.max_retries = config.breaker_threshold = no_limit;
   const bool told = GENERATE(false, true);  // whether the connection knows when its server last answered
@@ -416,7 +413,7 @@ TEST_CASE("given logins that work and connections that die in their first lease,
   r.finish();
 }
 
-TEST_CASE("given connections that die before they serve, when callers count, then breaker and max_retries refuse them", "[field-L7]") {
+TEST_CASE("given connections that die before they serve, when callers ask, then breaker and max_retries refuse", "[field-L7]") {
   auto config = calm(0, 1);
   const bool by_breaker = GENERATE(false, true);
   config.max_retries = by_breaker ? std::size_t{no_limit} : 2;
@@ -438,7 +435,7 @@ TEST_CASE("given connections that die before they serve, when callers count, the
   r.finish();
 }
 
-TEST_CASE("given a connection that dies, when it has served, is old, or its holder discards it, then connecting is fine", "[field-L7]") {
+TEST_CASE("given a connection that served, is old or is discarded, when it dies, then connecting goes on", "[field-L7]") {
   rig r(calm(0, 1));
   auto& a = r.acquire(1h);
   r.connect_ok();
@@ -463,7 +460,7 @@ TEST_CASE("given a connection that dies, when it has served, is old, or its hold
   r.finish();
 }
 
-TEST_CASE("given a new connection, when the pool's own first look or reset kills it, then that is a failed connect too", "[field-L7]") {
+TEST_CASE("given a new connection, when its first validation or reset fails, then that is a failed connect", "[field-L7]") {
   auto config = calm(0, 1);
   config.pre_ping = true;
   config.alive_bypass = 0s;
@@ -499,7 +496,7 @@ TEST_CASE("given a new connection, when the pool's own first look or reset kills
   r.finish();
 }
 
-TEST_CASE("given doubt whether connections live, when one lasts though nobody uses it, then the doubt ends by itself", "[field-L7]") {
+TEST_CASE("given doubt whether connections live, when one lasts unused, then the doubt ends by itself", "[field-L7]") {
   auto config = calm(1, 2);
   rig r(config);
   auto& a = r.acquire(1h);
@@ -514,8 +511,7 @@ TEST_CASE("given doubt whether connections live, when one lasts though nobody us
   r.finish();
 }
 
-TEST_CASE("given a connect that never ends, when its bound is over, then its slot is free, and what it brings later is thrown away",
-          "[T5][INV-8]") {
+TEST_CASE("given a connect that never ends, when its bound is over, then its slot is free, its result dropped", "[T5][INV-8]") {
   auto config = calm(0, 1);
   config.connect_timeout = 3s;
   rig r(config);
@@ -551,7 +547,7 @@ TEST_CASE("given a first connect that hangs, when a second one works, then the f
   r.finish();
 }
 
-TEST_CASE("given a dead host and connects that take fifteen seconds to fail, when three ask of two, then all three end in time", "[B030]") {
+TEST_CASE("given a dead host and connects that fail after 15 s, when three ask of two, then all end in time", "[B030]") {
   auto config = calm(0, 2);
   config.connect_timeout = 20s;
   rig r(config);
@@ -584,7 +580,7 @@ TEST_CASE("given many failed connects, when the server heals, then the pool is a
   r.finish();
 }
 
-TEST_CASE("given connects that cannot even begin, when memory is there again, then the pool recovers after its back-off") {
+TEST_CASE("given connects that cannot begin, when memory is there again, then the pool recovers") {
   rig r(calm(0, 1));
   r.refuse_connects = 1;
   auto& a = r.acquire(10s);
@@ -596,8 +592,7 @@ TEST_CASE("given connects that cannot even begin, when memory is there again, th
   r.finish();
 }
 
-TEST_CASE("given a floor that cannot be opened, when open() fails fast, then it says so after max_retries and closes; lazily it returns",
-          "[C5]") {
+TEST_CASE("given a floor that cannot be opened, when open() fails fast, then it closes after max_retries", "[C5]") {
   auto config = calm(2, 4);
   config.max_retries = 2;
   const bool lazy = GENERATE(false, true);
@@ -644,7 +639,7 @@ TEST_CASE("given two that wait for open(), when one leaves, then the other still
   r.finish();
 }
 
-TEST_CASE("given connects slower than the callers' time, when a crowd comes, then connects are few, none is thrown away", "[B022][B049]") {
+TEST_CASE("given connects slower than callers' deadlines, when a crowd comes, then connects are few, all kept", "[B022][B049]") {
   auto config = calm(0, 10);
   rig r(config);
   for (int wave = 0; wave < 20; ++wave) {

@@ -7,8 +7,7 @@ namespace {
 using namespace tidepool_tests;
 using rig = core_rig<>;
 
-TEST_CASE("given the growth table, when acquires arrive together, then just what they are short of is opened, within the caps",
-          "[A5][B005]") {
+TEST_CASE("given the growth table, when acquires arrive together, then only what is missing is opened", "[A5][B005]") {
   struct row {
     std::size_t min, max, min_idle, max_connecting;
     std::size_t idle, leased;  // before
@@ -62,7 +61,7 @@ TEST_CASE("given the growth table, when acquires arrive together, then just what
   }
 }
 
-TEST_CASE("given a floor, when the pool is opened, then so many connections are made and no more, at most so many at once", "[C4][A1]") {
+TEST_CASE("given a floor, when the pool is opened, then so many connections are made, within max_connecting", "[C4][A1]") {
   auto config = calm(5, 20);
   config.max_connecting = 2;
   rig r(config);
@@ -78,8 +77,7 @@ TEST_CASE("given a floor, when the pool is opened, then so many connections are 
   r.finish();
 }
 
-TEST_CASE("given callers that leave again, when their connects finish, then the connections are kept and used, and no more are opened",
-          "[A13]") {
+TEST_CASE("given callers that left, when their connects finish, then the connections are kept and used", "[A13]") {
   rig r(calm(0, 10));
   auto& a = r.acquire();
   auto& b = r.acquire();
@@ -94,7 +92,7 @@ TEST_CASE("given callers that leave again, when their connects finish, then the 
   r.finish();
 }
 
-TEST_CASE("given a connection that says goodbye, when callers wait at max_size, then its place is taken only once it is closed", "[B041]") {
+TEST_CASE("given a connection that closes gracefully at max_size, then its place is free only once it is closed", "[B041]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -110,7 +108,7 @@ TEST_CASE("given a connection that says goodbye, when callers wait at max_size, 
   r.finish();
 }
 
-TEST_CASE("given spare ones to keep, when the last one of max_size is asked for, then the floor never goes beyond max_size", "[B038]") {
+TEST_CASE("given spares to keep, when the last one of max_size is taken, then the floor stays within max_size", "[B038]") {
   auto config = calm(0, 3);
   config.min_idle = 2;
   rig r(config);
@@ -124,7 +122,7 @@ TEST_CASE("given spare ones to keep, when the last one of max_size is asked for,
   r.finish();
 }
 
-TEST_CASE("given spare ones to keep, when they are taken by the fast way, then the timer is set at once and replaces them") {
+TEST_CASE("given spares to keep, when they are taken by the fast path, then the timer is set and replaces them") {
   auto config = calm(0, 10);
   config.min_idle = 2;
   rig r(config);
@@ -140,8 +138,7 @@ TEST_CASE("given spare ones to keep, when they are taken by the fast way, then t
   r.finish();
 }
 
-TEST_CASE("given a connect that failed when no spare one was missing any more, when spare ones are taken, then connecting goes on",
-          "[INV-14]") {
+TEST_CASE("given a failed connect when no spare was missing, when spares are taken, then connecting goes on", "[INV-14]") {
   auto config = calm(0, 4);
   config.min_idle = 1;
   rig r(config);
@@ -175,7 +172,7 @@ TEST_CASE("given no limit worth the name, when one is asked for, then one is mad
   r.finish();
 }
 
-TEST_CASE("given a pool that was never opened, when somebody asks, then it starts; asking again for open() is harmless", "[C7]") {
+TEST_CASE("given a pool not opened, when a caller asks, then it starts; asking open() again is harmless", "[C7]") {
   rig r(calm(2, 4));
   CHECK(r.stats().state == pool_state::starting);
   CHECK_FALSE(r.try_take());
@@ -191,7 +188,7 @@ TEST_CASE("given a pool that was never opened, when somebody asks, then it start
   r.finish();
 }
 
-TEST_CASE("given no waiting at all, when a fresh pool is asked, then it opens what is asked for, and refuses who is beyond", "[T9][B004]") {
+TEST_CASE("given max_waiting 0, when a fresh pool is asked, then it opens what it can and refuses the rest", "[T9][B004]") {
   auto config = calm(2, 4);
   config.max_waiting = 0;
   rig r(config);
@@ -219,7 +216,7 @@ std::unique_ptr<rig> warmed(std::size_t n, std::size_t max) {
   return r;
 }
 
-TEST_CASE("given five connections, when a burst of short leases comes, then it is over before anything is opened", "[field-growth]") {
+TEST_CASE("given five connections, when a burst of short leases comes, then it is over before one is opened", "[field-growth]") {
   const bool fast = GENERATE(false, true);
   const auto r = warmed(5, 10);
   r->held_for = 2ms;
@@ -237,7 +234,7 @@ TEST_CASE("given five connections, when a burst of short leases comes, then it i
   r->finish();
 }
 
-TEST_CASE("given leases nobody gives back, when others wait, then connects begin after one connect time at the latest", "[field-growth]") {
+TEST_CASE("given leases that are kept, when others wait, then connects begin after one connect time at most", "[field-growth]") {
   const bool known = GENERATE(false, true);
   const auto r = warmed(2, 10);
   if (known) {
@@ -271,7 +268,7 @@ TEST_CASE("given leases as long as a connect or longer, when others wait, then c
   r->finish();
 }
 
-TEST_CASE("given leases of 100 ms, when ten wait, then those are put off whom returns serve within a connect time", "[field-growth]") {
+TEST_CASE("given leases of 100 ms, when ten wait, then those wait whom returns serve within a connect time", "[field-growth]") {
   const auto r = warmed(2, 20);
   r->held_for = 100ms;
   r->give_back(r->acquire());
@@ -280,7 +277,7 @@ TEST_CASE("given leases of 100 ms, when ten wait, then those are put off whom re
   r->finish();
 }
 
-TEST_CASE("given two callers by turns on one connection, when one always waits a little, then a second is opened", "[field-growth]") {
+TEST_CASE("given two callers that take turns on one connection, when one always waits, then a second is opened", "[field-growth]") {
   const bool fast = GENERATE(false, true);
   const auto r = warmed(1, 10);
   r->held_for = 10ms;
@@ -298,8 +295,7 @@ TEST_CASE("given two callers by turns on one connection, when one always waits a
   r->finish();
 }
 
-TEST_CASE("given growth that is put off, when the floor is raised, the pool suspended or closed, then nothing is held up",
-          "[field-growth]") {
+TEST_CASE("given growth put off, when the floor is raised or the pool suspended or closed, then nothing hangs", "[field-growth]") {
   const auto r = warmed(2, 10);
   r->acquire();
   r->acquire();
@@ -329,7 +325,7 @@ TEST_CASE("given growth that is put off, when the floor is raised, the pool susp
   r->finish();
 }
 
-TEST_CASE("given max_waiting, when there is room, then callers for whom a connect is or can be under way do not count", "[field-N4]") {
+TEST_CASE("given max_waiting and room, when callers ask, then those with a connect under way do not count", "[field-N4]") {
   auto config = calm(0, 3);
   config.max_waiting = GENERATE(0u, 2u);
   config.max_connecting = 1;
@@ -349,7 +345,7 @@ TEST_CASE("given max_waiting, when there is room, then callers for whom a connec
   r.finish();
 }
 
-TEST_CASE("given growth that is put off, when somebody is refused as one too many, then it is put off no longer", "[field-N4]") {
+TEST_CASE("given growth that is put off, when a caller is refused as one too many, then it is put off no longer", "[field-N4]") {
   const auto r = warmed(1, 2);
   r->config.max_waiting = 0;
   r->acquire();
@@ -361,7 +357,7 @@ TEST_CASE("given growth that is put off, when somebody is refused as one too man
   r->finish();
 }
 
-TEST_CASE("given leases out, when max_size is resized down and up, then surplus is closed on return and never more are opened", "[B037]") {
+TEST_CASE("given leases out, when max_size goes down and up, then the surplus is closed on return", "[B037]") {
   rig r(calm(0, 4));
   std::vector<rig::caller*> all;
   for (int i = 0; i < 4; ++i) all.push_back(&r.acquire());
@@ -402,8 +398,7 @@ TEST_CASE("given a connect under way, when max_size shrinks below it, then the n
   r.finish();
 }
 
-TEST_CASE("given a suspended pool, when callers come, then they wait within their time and nothing is opened until it is resumed",
-          "[H14]") {
+TEST_CASE("given a suspended pool, when callers come, then they wait and nothing is opened until it is resumed", "[H14]") {
   rig r(calm(2, 4));
   r.suspend();
   auto& a = r.acquire(1s);

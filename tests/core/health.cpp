@@ -13,8 +13,7 @@ pool_config checked(std::size_t min, std::size_t max) {
   c.alive_bypass = 500ms;
   return c;
 }
-TEST_CASE("given alive_bypass, when a connection is asked for within it, then there is no round trip; after it, there is one",
-          "[H3][H4][B084]") {
+TEST_CASE("given alive_bypass, when a connection is asked for within it, then it costs no round trip; later one", "[H3][H4][B084]") {
   rig r(checked(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -36,7 +35,7 @@ TEST_CASE("given alive_bypass, when a connection is asked for within it, then th
   r.finish();
 }
 
-TEST_CASE("given a connection whose server answered its holder just now, when it comes back, then it may be handed on without a look") {
+TEST_CASE("given a server that answered just now, when its connection comes back, then it needs no validation") {
   const bool fast = GENERATE(false, true);
   rig r(checked(0, 1));
   auto& a = r.acquire();
@@ -56,7 +55,7 @@ TEST_CASE("given a connection whose server answered its holder just now, when it
   r.finish();
 }
 
-TEST_CASE("given a policy's own validation, when connections are in use all the time, then each is validated in time", "[field-L5]") {
+TEST_CASE("given a policy's own validation, when connections are always in use, then each is validated in time", "[field-L5]") {
   const bool fast = GENERATE(false, true);
   const bool pre_ping = GENERATE(false, true);
   auto config = checked(0, 1);
@@ -80,7 +79,7 @@ TEST_CASE("given a policy's own validation, when connections are in use all the 
   r.finish();
 }
 
-TEST_CASE("given a policy's own validation, when an idle one is asked for, then the server's answers do not replace it", "[field-L5]") {
+TEST_CASE("given a policy's own validation, when an idle one is asked for, then answers do not replace it", "[field-L5]") {
   core_rig<core_traits, true, true> r(checked(0, 1));
   r.fill(1);
   r.advance(400ms);
@@ -99,7 +98,7 @@ TEST_CASE("given a policy's own validation, when an idle one is asked for, then 
   r.finish();
 }
 
-TEST_CASE("given idle connections that died, when one is asked for, then each is validated and destroyed, and a new one serves", "[H1]") {
+TEST_CASE("given idle connections that died, when one is asked for, then all are destroyed and a new one serves", "[H1]") {
   rig r(checked(0, 3));
   r.fill(3);
   r.advance(1s);
@@ -116,8 +115,7 @@ TEST_CASE("given idle connections that died, when one is asked for, then each is
   r.finish();
 }
 
-TEST_CASE("given a validation that never ends, when its bound is over, then the connection is gone and the caller still served",
-          "[T7][B068][INV-8]") {
+TEST_CASE("given a validation that never ends, when its bound is over, then the caller gets another connection", "[T7][B068][INV-8]") {
   auto config = checked(0, 1);
   config.validation_timeout = 2s;
   rig r(config);
@@ -137,7 +135,7 @@ TEST_CASE("given a validation that never ends, when its bound is over, then the 
   r.finish();
 }
 
-TEST_CASE("given a caller who leaves during a validation, when it ends, then the connection is idle at its old age", "[X7][B008][B009]") {
+TEST_CASE("given a caller that leaves during a validation, when it ends, then the connection keeps its idle age", "[X7][B008][B009]") {
   rig r(checked(0, 2));
   r.fill(2);
   r.advance(1s);
@@ -161,7 +159,7 @@ TEST_CASE("given a caller who leaves during a validation, when it ends, then the
   r.finish();
 }
 
-TEST_CASE("given a stale idle connection, when the caller cannot wait, then he gets it as it is") {
+TEST_CASE("given a stale idle connection, when the caller cannot wait, then it gets the connection as it is") {
   rig r(checked(0, 1));
   r.fill(1);
   r.advance(1h);
@@ -173,9 +171,7 @@ TEST_CASE("given a stale idle connection, when the caller cannot wait, then he g
   r.finish();
 }
 
-TEST_CASE(
-    "given alive_bypass 0, when a connection is asked for at the very moment of a validation, then it is validated again, but never in a "
-    "circle") {
+TEST_CASE("given alive_bypass 0, when a connection was just validated, then it is validated again, but once") {
   auto config = checked(0, 1);
   config.alive_bypass = 0s;
   rig r(config);
@@ -190,8 +186,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("given health_check_interval, when it passes, then idle connections are validated a few at a time; good ones keep age and order",
-          "[H5]") {
+TEST_CASE("given health_check_interval, when it passes, then a few idle ones are validated and keep their order", "[H5]") {
   auto config = calm(0, 10);
   config.health_check_interval = 30s;
   rig r(config);
@@ -212,7 +207,7 @@ TEST_CASE("given health_check_interval, when it passes, then idle connections ar
   r.finish();
 }
 
-TEST_CASE("given a suspended pool with a caller in line, when the interval passes, then nothing is checked until he is served", "[H5]") {
+TEST_CASE("given a suspended pool and a waiter, when the interval passes, then checks wait until it is served", "[H5]") {
   auto config = calm(0, 3);
   config.health_check_interval = 30s;
   rig r(config);
@@ -254,8 +249,7 @@ TEST_CASE("given an idle connection found dead in the background, when the floor
   r.finish();
 }
 
-TEST_CASE(
-    "given a background check under way, when its connection is recycled, resized away, or the pool closes, then it is gone in the end") {
+TEST_CASE("given a background check, when its connection is surplus or the pool closes, then it is gone") {
   auto config = calm(0, 4);
   config.health_check_interval = 30s;
   rig r(config);
@@ -286,8 +280,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("given idle connections whose peers hang up, when the core is told, then just these are looked at, all at once and in place",
-          "[H5]") {
+TEST_CASE("given idle connections whose peers closed, when the core is told, then only these are validated", "[H5]") {
   rig r(checked(6, 8));
   r.open();
   for (int i = 0; i < 3; ++i) r.connect_all();
@@ -320,7 +313,7 @@ TEST_CASE("given idle connections whose peers hang up, when the core is told, th
   r.finish();
 }
 
-TEST_CASE("given a connection found dead, when others were checked just before, then they are looked at all the same", "[field-survivor]") {
+TEST_CASE("given a connection found dead, when others were checked just before, then they are validated too", "[field-survivor]") {
   auto config = calm(4, 4);
   config.health_check_interval = 30s;
   rig r(config);
@@ -336,8 +329,7 @@ TEST_CASE("given a connection found dead, when others were checked just before, 
   r.finish();
 }
 
-TEST_CASE("given connections that die one by one, when each death is found, then rounds of looks keep a pause, none is lost",
-          "[field-survivor]") {
+TEST_CASE("given connections that die one by one, when each is found, then rounds of checks keep a pause", "[field-survivor]") {
   auto config = calm(6, 6);
   config.health_check_interval = 1h;
   config.validation_timeout = 5s;
@@ -373,7 +365,7 @@ TEST_CASE("given connections that die one by one, when each death is found, then
   r.finish();
 }
 
-TEST_CASE("given a background check that hangs, when a caller comes, then another idle connection serves him") {
+TEST_CASE("given a background check that hangs, when a caller comes, then another idle connection serves it") {
   auto config = checked(0, 2);
   config.health_check_interval = 30s;
   rig r(config);
@@ -389,7 +381,7 @@ TEST_CASE("given a background check that hangs, when a caller comes, then anothe
   r.finish();
 }
 
-TEST_CASE("given a sweep under way, when somebody waits, then it pauses, and goes on when nobody does") {
+TEST_CASE("given a sweep under way, when a caller waits, then it pauses, and goes on when none does") {
   auto config = calm(0, 8);
   config.health_check_interval = 30s;
   rig r(config);
@@ -413,8 +405,7 @@ TEST_CASE("given a sweep under way, when somebody waits, then it pauses, and goe
   r.finish();
 }
 
-TEST_CASE("given a validation that always fails, when one caller waits, then every step ends in bounded work and he ends in time",
-          "[B058][B115]") {
+TEST_CASE("given a validation that always fails, when a caller waits, then each step is bounded", "[B058][B115]") {
   rig r(checked(0, 2));
   r.fill(2);
   r.advance(1s);

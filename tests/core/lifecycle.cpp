@@ -9,7 +9,7 @@ using rig = core_rig<>;
 
 // --- return -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a lease that left a mess, when it ends, then the connection is reset before the next one gets it", "[R1][R4]") {
+TEST_CASE("given a lease that left a mess, when it ends, then the connection is reset before its next lease", "[R1][R4]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -24,8 +24,7 @@ TEST_CASE("given a lease that left a mess, when it ends, then the connection is 
   r.finish();
 }
 
-TEST_CASE("given a reset that fails or never ends, when its bound is over, then the connection is gone and replaced",
-          "[R3][R6][T8][B046]") {
+TEST_CASE("given a reset that fails or never ends, when its bound is over, then the connection is replaced", "[R3][R6][T8][B046]") {
   const bool hangs = GENERATE(false, true);
   auto config = calm(0, 1);
   config.reset_timeout = 2s;
@@ -50,8 +49,7 @@ TEST_CASE("given a reset that fails or never ends, when its bound is over, then 
   r.finish();
 }
 
-TEST_CASE("given a lease that ends broken, when somebody waits, then the place is free at once and he gets a new connection",
-          "[R7][R8][B013]") {
+TEST_CASE("given a lease that ends broken, when a caller waits, then it gets a new connection at once", "[R7][R8][B013]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -78,7 +76,7 @@ TEST_CASE("given a lease, when its connection is detached, then it is outside th
   r.finish();
 }
 
-TEST_CASE("given a goodbye that never ends, when its bound is over, then the place is free, and not before", "[B040]") {
+TEST_CASE("given a graceful close that never ends, when its bound is over, then the place is free, not before", "[B040]") {
   auto config = calm(0, 1);
   config.close_timeout = 2s;
   rig r(config);
@@ -100,7 +98,7 @@ TEST_CASE("given a goodbye that never ends, when its bound is over, then the pla
 
 // --- recycle ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given connections in every state, when the pool is recycled, then none made before is handed out again", "[H11][INV-19]") {
+TEST_CASE("given connections in every state, when the pool is recycled, then none of them is handed out again", "[H11][INV-19]") {
   auto config = calm(0, 6);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -134,7 +132,7 @@ TEST_CASE("given connections in every state, when the pool is recycled, then non
   r.finish();
 }
 
-TEST_CASE("given connections to a wrong server, when the first comes back outdated, then all of its age go, and once only", "[INV-19]") {
+TEST_CASE("given connections to a wrong server, when one comes back outdated, then all of its age go, once", "[INV-19]") {
   rig r(calm(0, 6));
   auto& first = r.acquire();
   auto& second = r.acquire();
@@ -167,7 +165,7 @@ TEST_CASE("given connections to a wrong server, when the first comes back outdat
   r.finish();
 }
 
-TEST_CASE("given a lease whose connection retires, when it ends, then just that is closed in order, and counted by itself", "[field-F7]") {
+TEST_CASE("given a lease whose connection retires, when it ends, then only that one is closed, and counted", "[field-F7]") {
   rig r(calm(0, 4));
   auto& large = r.acquire();
   auto& other = r.acquire();
@@ -184,8 +182,7 @@ TEST_CASE("given a lease whose connection retires, when it ends, then just that 
   r.finish();
 }
 
-TEST_CASE(
-    "given a connect under way, when the pool is recycled, then what it brings is closed again, for its session may be of the old server") {
+TEST_CASE("given a connect under way, when the pool is recycled, then its connection is closed again") {
   rig r(calm(0, 2));
   auto& a = r.acquire();
   r.recycle();
@@ -199,8 +196,7 @@ TEST_CASE(
 
 // --- close --------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given callers and connections in every state, when the pool closes, then all is told at once what becomes of it",
-          "[L1][INV-11]") {
+TEST_CASE("given callers and connections in every state, when the pool closes, then each is told at once", "[L1][INV-11]") {
   auto config = calm(0, 8);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -235,7 +231,7 @@ TEST_CASE("given callers and connections in every state, when the pool closes, t
   r.finish();
 }
 
-TEST_CASE("given a lease out, when the grace is over, then it is taken from its holder; closers are answered together", "[L2]") {
+TEST_CASE("given a lease out, when the grace is over, then it is aborted; all closers are answered together", "[L2]") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -269,7 +265,7 @@ TEST_CASE("given a closer who leaves, when the close is over, then only the othe
   r.finish();
 }
 
-TEST_CASE("given a close under way, when the pool object goes, then goodbyes are cut short, closers fail, and leases keep theirs", "[L1]") {
+TEST_CASE("given a close under way, when the pool object ends, then graceful closes are cut, leases stay", "[L1]") {
   rig r(calm(0, 3));
   auto& a = r.acquire();
   r.acquire();
@@ -303,7 +299,7 @@ TEST_CASE("given no connection at all, when the pool closes in any state, then i
   r.finish();
 }
 
-TEST_CASE("given a lease on its way into the stash, when the pool closes before it arrives, then it is closed like any other", "[INV-11]") {
+TEST_CASE("given a lease on its way into the stash, when the pool closes first, then it is closed as any other", "[INV-11]") {
   rig r(calm(0, 1));
   r.fill(1);
   auto* s = r.try_take();
@@ -325,7 +321,7 @@ TEST_CASE("given a lease on its way into the stash, when the pool closes before 
 
 // --- who frees what -----------------------------------------------------------------------------------------------------
 
-TEST_CASE("given an operation whose coroutine is not made yet, when the core gives it up, then it is not begun and its slot freed once") {
+TEST_CASE("given an operation without its coroutine yet, when the core gives it up, then its slot is freed once") {
   auto config = calm(0, 1);
   rig r(config);
   auto& a = r.acquire();
@@ -341,8 +337,7 @@ TEST_CASE("given an operation whose coroutine is not made yet, when the core giv
   r.finish();
 }
 
-TEST_CASE(
-    "given an operation that is only in the list of things to do, when the core gives it up, then the slot is thrown away from there") {
+TEST_CASE("given an operation that is only a pending action, when it is given up, then its slot is removed") {
   rig r(calm(0, 1));
   auto& a = r.acquire();
   r.connect_ok();
@@ -356,7 +351,7 @@ TEST_CASE(
   r.finish();
 }
 
-TEST_CASE("given a lease that is being aborted, when its holder lets go of it meanwhile, then whoever is last frees it") {
+TEST_CASE("given a lease that is being aborted, when its holder lets go of it, then the last of both frees it") {
   const bool before = GENERATE(false, true);
   rig r(calm(0, 1));
   auto& a = r.acquire();
@@ -383,7 +378,7 @@ TEST_CASE("given a lease that is being aborted, when its holder lets go of it me
   r.finish();
 }
 
-TEST_CASE("given an operation that is being cancelled, when it ends in that moment, then whoever is last frees it") {
+TEST_CASE("given an operation that is being cancelled, when it ends just then, then the last of both frees it") {
   const int moment = GENERATE(0, 1, 2);
   auto config = calm(0, 1);
   config.connect_timeout = 1s;
@@ -419,7 +414,7 @@ TEST_CASE("given an operation that is being cancelled, when it ends in that mome
   r.finish();
 }
 
-TEST_CASE("given idle connections and the pool object's end, when things are still in the list, then goodbyes turn into plain ends") {
+TEST_CASE("given pending actions of idle ones, when the pool object ends, then they are destroyed at once") {
   rig r(calm(0, 3));
   r.fill(3);
   r.manual = true;
@@ -491,7 +486,7 @@ TEST_CASE("given acquires of every outcome, when they are counted, then sums and
   r.finish();
 }
 
-TEST_CASE("given a state that is left and entered again before anybody is told, when changes are told, then this is none") {
+TEST_CASE("given a state left and entered again before it is told, when changes are told, then this is none") {
   rig r(calm(0, 1));
   r.acquire();
   r.connect_ok();

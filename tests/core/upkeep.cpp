@@ -9,8 +9,7 @@ using rig = core_rig<>;
 
 // --- age ----------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given max_lifetime, when an idle connection reaches it, then it is closed and the floor is refilled; a leased one on return",
-          "[H7]") {
+TEST_CASE("given max_lifetime, when an idle connection reaches it, then it is closed; a leased one on return", "[H7]") {
   auto config = calm(2, 4);
   config.max_lifetime = 100s;
   config.lifetime_jitter = 0;
@@ -34,7 +33,7 @@ TEST_CASE("given max_lifetime, when an idle connection reaches it, then it is cl
   r.finish();
 }
 
-TEST_CASE("given an idle connection whose time is over, when no timer has fired yet, then it is not handed out all the same", "[H7]") {
+TEST_CASE("given an idle connection past its time, when no timer fired yet, then it is not handed out", "[H7]") {
   auto config = calm(0, 2);
   config.max_lifetime = 100s;
   rig r(config);
@@ -48,7 +47,7 @@ TEST_CASE("given an idle connection whose time is over, when no timer has fired 
   r.finish();
 }
 
-TEST_CASE("given a waiter, when the connection that comes back is too old, then it is closed, and he gets a new one", "[H7]") {
+TEST_CASE("given a waiter, when the connection that comes back is too old, then the waiter gets a new one", "[H7]") {
   const bool fast = GENERATE(false, true);
   auto config = calm(0, 1);
   config.max_lifetime = 100s;
@@ -65,8 +64,7 @@ TEST_CASE("given a waiter, when the connection that comes back is too old, then 
   r.finish();
 }
 
-TEST_CASE("given a lease out when its connection's time comes, when it is returned by a clock behind, then the connection is retired",
-          "[H7]") {
+TEST_CASE("given a lease past its connection's time, when it is returned by a clock behind, then it is retired", "[H7]") {
   auto config = calm(1, 1);
   config.max_lifetime = 1h;
   rig r(config);
@@ -84,8 +82,7 @@ TEST_CASE("given a lease out when its connection's time comes, when it is return
   r.finish();
 }
 
-TEST_CASE("given many connections of one moment, when they grow old, then they retire spread over the jitter window, none above the limit",
-          "[H8][B096][B097]") {
+TEST_CASE("given many connections of one moment, when they grow old, then they retire within the jitter window", "[H8][B096][B097]") {
   const std::size_t floor = GENERATE(0u, 100u);
   auto config = calm(floor, 200);
   config.max_lifetime = 1000s;
@@ -112,7 +109,7 @@ TEST_CASE("given many connections of one moment, when they grow old, then they r
   }
 }
 
-TEST_CASE("given connections of one moment, when two would retire at nearly the same time, then the second waits for the gap", "[H8]") {
+TEST_CASE("given connections of one moment, when two would retire nearly together, then one waits for the gap", "[H8]") {
   auto config = calm(10, 20);
   config.max_lifetime = 1000s;
   config.lifetime_jitter = 0.1;
@@ -141,7 +138,7 @@ TEST_CASE("given connections of one moment, when two would retire at nearly the 
   }
 }
 
-TEST_CASE("given fifty expiries in one instant, when callers wait, then connects follow the demand, not the expiries", "[B039]") {
+TEST_CASE("given fifty expiries in one instant, when callers wait, then connects follow the demand", "[B039]") {
   auto config = calm(0, 50);
   config.max_lifetime = 100s;
   rig r(config);
@@ -216,7 +213,7 @@ TEST_CASE("given max_uses, when a connection has been leased so often, then it i
 
 // --- idleness -----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a spike, when a trickle follows, then the pool shrinks to its floors, oldest first, and not below", "[B104][B106]") {
+TEST_CASE("given a spike, when a trickle follows, then the pool shrinks to its floors, oldest first", "[B104][B106]") {
   auto config = calm(2, 10);
   config.min_idle = 1;
   config.idle_timeout = 60s;
@@ -273,8 +270,7 @@ pool_config leaky() {
   return c;
 }
 
-TEST_CASE("given leases held too long, when each reaches leak_timeout, then it is reported once, in order; on return that is told",
-          "[H15]") {
+TEST_CASE("given leases held too long, when each reaches leak_timeout, then it is reported once; its return too", "[H15]") {
   const bool fast = GENERATE(false, true);
   rig r(leaky());
   r.fill(3);
@@ -305,7 +301,7 @@ TEST_CASE("given leases held too long, when each reaches leak_timeout, then it i
   r.finish();
 }
 
-TEST_CASE("given more leaks in one moment than a report holds, when the timer fires, then all are reported without delay", "[H15]") {
+TEST_CASE("given more leaks in one moment than a report holds, when the timer fires, then all are reported", "[H15]") {
   rig r(leaky());
   r.fill(20);
   while (r.try_take()) {
@@ -315,8 +311,7 @@ TEST_CASE("given more leaks in one moment than a report holds, when the timer fi
   r.finish();
 }
 
-TEST_CASE("given abandon_timeout, when a leaked lease reaches it, then its socket is shut, its place free, and its holder frees it",
-          "[B076]") {
+TEST_CASE("given abandon_timeout, when a leaked lease reaches it, then its socket is shut and its place free", "[B076]") {
   auto config = leaky();
   config.max_size = 1;
   config.abandon_timeout = 600s;
@@ -352,8 +347,7 @@ TEST_CASE("given leak_detection off, when hours pass, then there is no timer for
 
 // --- scaling ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "given utilisation over an interval, when it is checked, then the target moves by a fifth of the size, at least one, within bounds") {
+TEST_CASE("given utilisation over an interval, when it is checked, then the target moves by a fifth") {
   struct row {
     std::size_t min, max, size, leased;
     std::size_t target;

@@ -97,7 +97,7 @@ TEST_CASE("row 3: given load, when one backend crashes and the server restarts a
   report("3", m);
 }
 
-TEST_CASE("row 7: given a backend that stops under a request, when the caller's limit passes, then its slot serves others", "[faults]") {
+TEST_CASE("row 7: given a backend that stops in a request, when the limit passes, then its slot serves others", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;
@@ -126,8 +126,7 @@ TEST_CASE("row 7: given a backend that stops under a request, when the caller's 
   report("7", m, m.failed == 0 ? "the backend was idle by then: row 8" : "");
 }
 
-TEST_CASE("row 7: given a backend that stops under a request, when there is a response timeout, then it is told as silent",
-          "[faults][field-L3]") {
+TEST_CASE("row 7: given a backend that stops, when there is a response timeout, then it is told as silent", "[faults][field-L3]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;
@@ -151,7 +150,7 @@ TEST_CASE("row 7: given a backend that stops under a request, when there is a re
   check_common(watched, m, db);
 }
 
-TEST_CASE("row 8: given a backend that stops while idle, when somebody would get it, then he gets another one", "[faults]") {
+TEST_CASE("row 8: given a backend that stops while idle, when a caller would get it, then it gets another one", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;
@@ -224,7 +223,7 @@ TEST_CASE("row 10: given a server without room, when the pool wants more, then i
   report("10", m, std::to_string(before.connection_errors) + " refused connects while full");
 }
 
-TEST_CASE("row 10: given a server without room for anybody, when acquiring, then the error says that it is full", "[faults]") {
+TEST_CASE("row 10: given a server without room, when acquiring, then the error says that it is full", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   db.admin("drop role if exists shut_out");

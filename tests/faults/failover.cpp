@@ -47,7 +47,7 @@ TEST_CASE("row 20: given a primary that falls silent, when its standby is promot
   report("20b", m, "the old primary stays silent");
 }
 
-TEST_CASE("row 21: given a primary that turns read-only under its sessions, when writes fail, then the pool leaves it", "[faults]") {
+TEST_CASE("row 21: given a primary that turns read-only, when writes fail, then the pool leaves it", "[faults]") {
   NEEDS_OWN_SERVER();
   pair_of_servers both("turn");
   rig watched(both.load());
@@ -72,7 +72,7 @@ TEST_CASE("row 21: given a primary that turns read-only under its sessions, when
   report("21a", m, "goal: at most 2");
 }
 
-TEST_CASE("row 21: given a switch-over, when the old primary is back as standby, then nobody writes to it", "[faults]") {
+TEST_CASE("row 21: given a switch-over, when the old primary is back as standby, then none writes to it", "[faults]") {
   LONG_ROW("21b");
   NEEDS_OWN_SERVER();
   pair_of_servers both("swap");
@@ -97,8 +97,7 @@ TEST_CASE("row 21: given a switch-over, when the old primary is back as standby,
   report("21b", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
 }
 
-TEST_CASE("row 21: given PgBouncer before each server, when they change places, then the pool leaves the old primary",
-          "[faults][field-L1]") {
+TEST_CASE("row 21: given PgBouncer before each server, when they swap roles, then the pool leaves the old one", "[faults][field-L1]") {
   const std::string row = GENERATE("21c", "21d", "21e");
   const std::string mode = row == "21d" ? "session" : "transaction";
   const auto which = row == "21e" ? edition::newest : edition::installed;

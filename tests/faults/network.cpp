@@ -75,7 +75,7 @@ void look_after_clients(const server& db) {
 
 }  // namespace
 
-TEST_CASE("row 13: given load, when the network swallows everything, then every acquire ends and the pool comes back", "[faults]") {
+TEST_CASE("row 13: given load, when the network drops everything, then each acquire ends, the pool recovers", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   proxy net(db.port());

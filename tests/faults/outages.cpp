@@ -51,7 +51,7 @@ TEST_CASE("row 4: given load, when the server restarts, then waiting callers are
   report("4", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
 }
 
-TEST_CASE("row 5: given load, when the server is away for long, then attempts are few, failures fast, recovery quick", "[faults]") {
+TEST_CASE("row 5: given load, when the server is away for long, then attempts are few, recovery is fast", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;

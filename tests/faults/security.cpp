@@ -184,7 +184,7 @@ TEST_CASE("given a random password, when everything fails in every way, then no 
   db.admin("drop role guarded");
 }
 
-TEST_CASE("given server text with control characters, when it gets into an error, then it is one short clean line", "[faults][security]") {
+TEST_CASE("given server text with control characters, when it is in an error, then it is one short clean line", "[faults][security]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;
@@ -200,7 +200,7 @@ TEST_CASE("given server text with control characters, when it gets into an error
   for (const char c : r.why) CHECK((c >= 0x20 && c != 0x7f));
 }
 
-TEST_CASE("given a login that costs absurdly many iterations, when the pool connects, then other connections go on", "[faults][security]") {
+TEST_CASE("given a login of absurdly many iterations, when the pool connects, then other connections go on", "[faults][security]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   db.admin("drop role if exists costly");
@@ -259,8 +259,7 @@ TEST_CASE("given a pool that asked for TLS, when its sessions are killed and mad
   CHECK(watched.stop());
 }
 
-TEST_CASE("given reset levels, when one lease leaves traces in its session, then the next sees what the level lets through",
-          "[faults][security]") {
+TEST_CASE("given reset levels, when a lease leaves traces, then the next one sees what the level lets through", "[faults][security]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   db.admin("drop role if exists tenant");

@@ -59,7 +59,7 @@ void check_refused(const server& db, const setup& with, verdict& m, const std::s
 
 }  // namespace
 
-TEST_CASE("row 18: given TLS that is not as asked for, when connecting, then it is refused and never done without", "[faults]") {
+TEST_CASE("row 18: given TLS that is not as asked for, when connecting, then it is refused, never left out", "[faults]") {
   NEEDS_OWN_SERVER();
   server db("tls");
   if (run_program({"test", "-f", db.dir() + "/server.crt"}).status != 0) {

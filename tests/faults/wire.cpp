@@ -24,7 +24,7 @@ TEST_CASE("row 17: given one-byte packets, when there is load, then nothing brea
   report("17a", m, "one-byte packets");
 }
 
-TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends in success or a clean error, soon", "[faults]") {
+TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends in success or a clean error", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   proxy net(db.port());

@@ -60,7 +60,7 @@ TEST_CASE("given a callback with an executor of its own, when a lease is granted
   CHECK(there);
 }
 
-TEST_CASE("given use_future, when a pool runs on another thread, then the future gives a lease, or throws what went wrong") {
+TEST_CASE("given use_future and a pool on another thread, then the future gives a lease or throws the error") {
   asio::thread_pool context(1);
   plain_pool pool(context, make_plain, calm(0, 1));
   std::future<plain_pool::lease> first = pool.async_acquire(5s, asio::use_future);
@@ -79,7 +79,7 @@ TEST_CASE("given use_future, when a pool runs on another thread, then the future
   CHECK(pool.async_acquire(0s, asio::use_future).get());
 }
 
-TEST_CASE("given use_awaitable, as_tuple and redirected errors, when they are awaited, then each brings its lease or its error") {
+TEST_CASE("given use_awaitable, as_tuple and redirect_error, when awaited, then each brings lease or error") {
   asio::io_context context;
   plain_pool pool(context, make_plain, calm(0, 1));
   int number = 0;
@@ -107,7 +107,7 @@ TEST_CASE("given use_awaitable, as_tuple and redirected errors, when they are aw
 }
 
 #if TIDEPOOL_ASIO_HAS_DEFERRED
-TEST_CASE("given deferred, when it is awaited, or called with a token later, then nothing happens before and all works after") {
+TEST_CASE("given deferred, when it is awaited or called later, then nothing happens before, all works after") {
   asio::io_context context;
   plain_pool pool(context, make_plain, calm(0, 1));
   auto later = pool.async_acquire(5s, asio::deferred);
@@ -119,7 +119,7 @@ TEST_CASE("given deferred, when it is awaited, or called with a token later, the
 }
 #endif
 
-TEST_CASE("given awaitable operators, when an acquire races with another one, then the loser is cancelled and loses nothing", "[X10]") {
+TEST_CASE("given awaitable operators, when two acquires race, then the loser is cancelled and loses nothing", "[X10]") {
   using namespace asio::experimental::awaitable_operators;
   asio::io_context context;
   plain_pool pool(context, make_plain, calm(0, 1));
@@ -141,8 +141,7 @@ TEST_CASE("given awaitable operators, when an acquire races with another one, th
 
 // --- cancellation -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a waiter, when it is cancelled in any way, then it fails at once with cancelled and its place goes to the next",
-          "[X9][X4]") {
+TEST_CASE("given a waiter, when it is cancelled in any way, then it fails at once and the next takes its place", "[X9][X4]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const auto type = GENERATE(asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal,
                              asio::cancellation_type::all);
@@ -164,7 +163,7 @@ TEST_CASE("given a waiter, when it is cancelled in any way, then it fails at onc
   CHECK(r.stats().cancelled == 1);
 }
 
-TEST_CASE("given an acquire that is cancelled before it begins, when it begins, then it takes nothing and opens nothing", "[X1]") {
+TEST_CASE("given an acquire cancelled before it begins, when it begins, then it takes and opens nothing", "[X1]") {
   rig<> r(calm(0, 1));
   auto a = r.ask(10s, way::coroutine);
   a->signal.emit(asio::cancellation_type::terminal);
@@ -176,8 +175,7 @@ TEST_CASE("given an acquire that is cancelled before it begins, when it begins, 
   CHECK(r.stats().waiting == 0);
 }
 
-TEST_CASE("given a caller whose connect runs, when he is cancelled, then he ends at once, and the connection becomes idle when it is there",
-          "[X2]") {
+TEST_CASE("given a caller whose connect runs, when it is cancelled, then it ends at once, the connect goes on", "[X2]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   r.server.plan()[operation::connect].latency = 1s;
@@ -192,8 +190,7 @@ TEST_CASE("given a caller whose connect runs, when he is cancelled, then he ends
   CHECK(r.server.counts().connects == 1);
 }
 
-TEST_CASE("given a validation that hangs, when the caller is cancelled, then he ends then, with cancelled, and nothing is lost",
-          "[X7][B009][B010]") {
+TEST_CASE("given a validation that hangs, when the caller is cancelled, then it ends then and nothing is lost", "[X7][B009][B010]") {
   const way how = GENERATE(way::callback, way::coroutine);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -215,7 +212,7 @@ TEST_CASE("given a validation that hangs, when the caller is cancelled, then he 
   CHECK(r.take());
 }
 
-TEST_CASE("given a signal that is never used, when the lease is granted and the signal is gone, then there is no trouble", "[X10]") {
+TEST_CASE("given a signal that is never used, when it is gone before the lease, then there is no trouble", "[X10]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto a = r.ask(10s, how);
@@ -228,8 +225,7 @@ TEST_CASE("given a signal that is never used, when the lease is granted and the 
 
 // --- leases -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a lease, when it is moved, assigned, released twice or destroyed, then its connection comes back exactly once",
-          "[R13][B124]") {
+TEST_CASE("given a lease, when it is moved, assigned or released twice, then its connection comes back once", "[R13][B124]") {
   rig<> r(calm(0, 2));
   auto a = r.take();
   const auto id = a.id();
@@ -256,8 +252,7 @@ TEST_CASE("given a lease, when it is moved, assigned, released twice or destroye
   CHECK_FALSE(b);
 }
 
-TEST_CASE("given a lease, when its connection is detached, then it is the caller's, and the pool opens another one for its floor",
-          "[R12]") {
+TEST_CASE("given a lease, when it is detached, then the connection is the caller's, the floor is refilled", "[R12]") {
   rig<> r(calm(1, 1));
   r.open();
   auto a = r.take();
@@ -275,7 +270,7 @@ TEST_CASE("given a lease, when its connection is detached, then it is the caller
   CHECK(r.events->has("destroyed 1 detached"));
 }
 
-TEST_CASE("given a lease that its holder discards, when it ends, then the connection is destroyed without a goodbye", "[R7]") {
+TEST_CASE("given a lease that its holder discards, when it ends, then the connection is destroyed at once", "[R7]") {
   rig<> r(calm(0, 1));
   auto a = r.take();
   a.discard();
@@ -286,7 +281,7 @@ TEST_CASE("given a lease that its holder discards, when it ends, then the connec
   CHECK(r.take());
 }
 
-TEST_CASE("given a handler that throws, when its lease is destroyed on the way out, then the connection is intact and used again", "[R9]") {
+TEST_CASE("given a handler that throws, when that destroys its lease, then the connection is used again", "[R9]") {
   rig<> r(calm(0, 1));
   auto body = [&]() -> asio::awaitable<void> {
     auto lease = co_await r.pool->acquire();
@@ -300,9 +295,7 @@ TEST_CASE("given a handler that throws, when its lease is destroyed on the way o
   CHECK(r.take().id() == 1);
 }
 
-TEST_CASE(
-    "given a hundred tasks of a hundred acquires on one connection, when all run, then one connect serves ten thousand leases in order",
-    "[A4][B113]") {
+TEST_CASE("given 100 tasks of 100 acquires on one connection, when all run, then all are served in order", "[A4][B113]") {
   rig<> r(calm(0, 1));
   std::size_t served = 0;
   auto task = [&]() -> asio::awaitable<void> {
@@ -333,8 +326,7 @@ TEST_CASE("given 25,000 waiters on three connections, when they come back, then 
 
 // --- errors -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given an exhausted pool, when a caller's time is up, then the error says who holds the connections, since when and from where",
-          "[T10][T3]") {
+TEST_CASE("given an exhausted pool, when an acquire times out, then the error tells of the leases, and where", "[T10][T3]") {
   auto config = calm(0, 1);
   config.name = "orders";
   config.acquire_timeout = 2s;
@@ -376,8 +368,7 @@ TEST_CASE("given an exhausted pool, when a caller's time is up, then the error s
   CHECK_THAT(text, has_text("rig.hpp"));
 }
 
-TEST_CASE("given connects that fail, when a caller fails for it, then the error carries the last one and its age; a success clears it",
-          "[T10][B111][INV-22]") {
+TEST_CASE("given failing connects, when a caller fails, then the error has the last one; a success clears it", "[T10][B111][INV-22]") {
   auto config = calm(0, 2);
   config.max_retries = 0;
   rig<> r(config);
@@ -398,7 +389,7 @@ TEST_CASE("given connects that fail, when a caller fails for it, then the error 
   CHECK(b->text.find("last connect error") == std::string::npos);
 }
 
-TEST_CASE("given a full queue, when one more comes, then his error is at once and of its own kind, and names the pool", "[T9]") {
+TEST_CASE("given a full queue, when one more comes, then its error is at once, of its own kind, names the pool", "[T9]") {
   auto config = calm(0, 1);
   config.max_waiting = 1;
   config.name = "narrow";
@@ -428,7 +419,7 @@ TEST_CASE("given an exception, when it is copied, then code, text and report are
 
 // --- configuration ------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a configuration with several faults, when a pool is made, then all of them are named and nothing is made", "[C1][C2]") {
+TEST_CASE("given a configuration with several faults, when a pool is made, then the error names them all", "[C1][C2]") {
   asio::io_context context;
   pool_config config;
   config.max_size = 0;
@@ -458,9 +449,7 @@ TEST_CASE("given a pool, when it is resized to nonsense, then that is refused an
   CHECK(r.pool->config().max_size == 3);
 }
 
-TEST_CASE(
-    "given one configuration for two pools, when one is resized or the configuration is changed later, then the other does not see it",
-    "[C8]") {
+TEST_CASE("given one configuration for two pools, when one pool or it is changed, then the other keeps its own", "[C8]") {
   auto config = calm(0, 3);
   rig<> a(config);
   rig<> b(config);
@@ -503,7 +492,7 @@ TEST_CASE("given a max_size without measure, when a pool is made, then it costs 
   CHECK(r.server.counts().connects == 1);
 }
 
-TEST_CASE("given a caller whose thread is busy, when its wait has failed, then its error tells the pool of that moment", "[field-N8]") {
+TEST_CASE("given a caller whose thread is busy, when its wait has failed, then its error is of that moment", "[field-N8]") {
   asio::io_context mine;
   asio::io_context theirs;
   auto connect = []() -> asio::awaitable<plain> { co_return plain{}; };
@@ -543,7 +532,7 @@ TEST_CASE("given a caller whose thread is busy, when its wait has failed, then i
   CHECK(std::string(report->bottleneck()) == "every connection is leased");
 }
 
-TEST_CASE("given a caller failed by the end of the pool, when it is cancelled before it runs, then it has failed, in peace", "[field-N8]") {
+TEST_CASE("given a caller failed by the pool's end, when it is cancelled before it runs, then it fails once", "[field-N8]") {
   asio::io_context mine;
   asio::io_context theirs;
   auto pool = std::make_unique<plain_pool>(mine, make_plain, calm(0, 1));

@@ -83,13 +83,12 @@ void check() {
   CHECK(tried == 0);
 }
 
-TEST_CASE("given an idle connection and the default policies, when it is acquired and given back, then nothing is allocated") {
+TEST_CASE("given an idle connection and default policies, when it is acquired and released, then no allocation") {
   SECTION("with a mutex") { check<tidepool::basic_pool<bare>>(); }
   SECTION("on one thread") { check<tidepool::basic_pool<bare, bare_of_one_thread>>(); }
 }
 
-TEST_CASE("given callers that wait in vain, when a hundred thousand have come and gone, then no memory is kept for them",
-          "[INV-16][B116]") {
+TEST_CASE("given callers that wait in vain, when 100,000 have come and gone, then no memory is kept for them", "[INV-16][B116]") {
   asio::io_context context;
   auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
   tidepool::basic_pool<bare> pool(context, connect);

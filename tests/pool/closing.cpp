@@ -6,8 +6,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("given idle connections, leases and waiters, when the pool closes, then idle ones are closed, waiters and newcomers fail",
-          "[L1]") {
+TEST_CASE("given idle ones, leases and waiters, when the pool closes, then idle ones close, all callers fail", "[L1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(2, 2));
   r.open();
@@ -42,7 +41,7 @@ TEST_CASE("given idle connections, leases and waiters, when the pool closes, the
   CHECK(r.sim.pending_waits() == 0);
 }
 
-TEST_CASE("given a lease that is not given back, when the grace is over, then its socket is shut and close() returns", "[L2]") {
+TEST_CASE("given a lease that is kept, when the grace is over, then its socket is shut and close() returns", "[L2]") {
   rig<> r(calm(1, 1));
   r.open();
   auto held = r.take();
@@ -92,7 +91,7 @@ TEST_CASE("given no grace, when the pool closes, then leases are aborted at once
   CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("given a close under way, when others close as well, then all return together and the shortest grace counts", "[INV-11]") {
+TEST_CASE("given a close under way, when others close too, then all return together, the shortest grace counts", "[INV-11]") {
   rig<> r(calm(1, 1));
   auto held = r.take();
   const auto began = r.sim.now();
@@ -122,7 +121,7 @@ TEST_CASE("given a close under way, when others close as well, then all return t
   CHECK(reopened->result == make_error_code(errc::closed));
 }
 
-TEST_CASE("given a closer that is cancelled, when the lease comes back, then the close goes on without him", "[INV-11]") {
+TEST_CASE("given a closer that is cancelled, when the lease comes back, then the close goes on without it", "[INV-11]") {
   rig<> r(calm(1, 1));
   auto held = r.take();
   auto a = r.start_close(10s);
@@ -167,7 +166,7 @@ TEST_CASE("given an operation that hangs in any stage, when the pool closes, the
   if (what != operation::connect || !ignores) CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("given every step of a busy pool, when it is closed there, then nothing is left and nobody waits for ever", "[INV-11][B125]") {
+TEST_CASE("given every step of a busy pool, when it is closed there, then nothing is left and none waits on", "[INV-11][B125]") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     auto config = calm(1, 3);
     config.pre_ping = true;
@@ -204,7 +203,7 @@ TEST_CASE("given every step of a busy pool, when it is closed there, then nothin
   }
 }
 
-TEST_CASE("given a goodbye that fails, when the pool closes, then it is closed all the same", "[L6]") {
+TEST_CASE("given a graceful close that fails, when the pool closes, then it is closed all the same", "[L6]") {
   rig<> r(calm(3, 3));
   r.open();
   r.server.plan()[operation::close].fails = 0.5;

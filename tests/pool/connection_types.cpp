@@ -85,8 +85,7 @@ pool_stats live(Connect connect, const pool_config& config = validating()) {
   return out;
 }
 
-TEST_CASE("given connections of types that others made, when they are pooled, then that works, and nothing of theirs is called",
-          "[field-N2]") {
+TEST_CASE("given connections of foreign types, when they are pooled, then nothing of theirs is called", "[field-N2]") {
   asio::io_context io;
   pool_stats s;
   SECTION("a number") {
@@ -115,7 +114,7 @@ TEST_CASE("given connections of types that others made, when they are pooled, th
   CHECK(s.resets == 0);
 }
 
-TEST_CASE("given members that are not awaited, when a connection lives and ends, then the pool never called them", "[field-N2]") {
+TEST_CASE("given members that are not awaited, when a connection lives and ends, then they are never called", "[field-N2]") {
   asio::io_context io;
   auto connect = []() -> asio::awaitable<namesake> { co_return namesake(std::make_unique<int>(0)); };
   tidepool::basic_pool<namesake> pool(io, connect, validating());
@@ -147,7 +146,7 @@ TEMPLATE_TEST_CASE("given a pool of owning pointers, when it works, then the mem
   CHECK(calls.alive == 0);
 }
 
-TEST_CASE("given a pool of owning pointers, when one is null, then it is a connection that cannot be used, and no more", "[field-N2]") {
+TEST_CASE("given a pool of owning pointers, when one is null, then that connection is just not usable", "[field-N2]") {
   counted_object::calls calls;
   asio::io_context io;
   int connects = 0;
@@ -181,7 +180,7 @@ TEST_CASE("given a pool of owning pointers, when one is null, then it is a conne
   CHECK(pool.stats().total_connections == 0);
 }
 
-TEST_CASE("given a validation by policy and a pool of pointers, when it validates, then it is given what they point to", "[field-N2]") {
+TEST_CASE("given a pool of pointers, when a policy validates, then it is given what they point to", "[field-N2]") {
   struct judge : tidepool::health_check {
     using tidepool::health_check::health_check;
     asio::awaitable<void> validate(counted_object& c) {
@@ -207,7 +206,7 @@ TEST_CASE("given a validation by policy and a pool of pointers, when it validate
   CHECK(calls.pings >= 1);
 }
 
-TEST_CASE("given a validation_query and a type that cannot run one, when a pool is made, then that is refused in words", "[field-N9]") {
+TEST_CASE("given validation_query and a type that cannot run it, when a pool is made, then that is refused", "[field-N9]") {
   asio::io_context io;
   auto config = validating();
   config.validation_query = "select 1";

@@ -29,8 +29,7 @@ struct busy_pool {
   empty_pool::lease held;
 };
 
-TEST_CASE("given a caller of another context who waits, when that context is run, then it has work until the caller is served",
-          "[field-S5]") {
+TEST_CASE("given a waiter of another context, when that context is run, then it has work until it is served", "[field-S5]") {
   busy_pool busy;
   asio::io_context theirs;
   int served = 0;
@@ -90,7 +89,7 @@ TEST_CASE("given callers on strands of their own, when they wait or fail, then e
   CHECK_FALSE(late.served);
 }
 
-TEST_CASE("given a caller on a strand of the pool's own context, when it waits, then it is resumed on that strand", "[field-S5]") {
+TEST_CASE("given a caller on a strand of the pool's context, when it waits, then it is resumed on the strand", "[field-S5]") {
   busy_pool busy;
   const auto strand = asio::make_strand(busy.context);
   std::optional<bool> there;

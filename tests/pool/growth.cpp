@@ -15,7 +15,7 @@ asio::awaitable<void> job(rig<>& r, duration span, int& done) {
   ++done;
 }
 
-TEST_CASE("given five connections and connects of 150 ms, when 50 jobs of 2 ms come at once, then nothing is opened", "[field-growth]") {
+TEST_CASE("given five connections and connects of 150 ms, when 50 jobs of 2 ms come, then none is opened", "[field-growth]") {
   auto config = calm(5, 10);
   rig<> r(config);
   r.server.plan()[operation::connect].latency = 150ms;
@@ -35,7 +35,7 @@ TEST_CASE("given five connections and connects of 150 ms, when 50 jobs of 2 ms c
   r.close_and_check();
 }
 
-TEST_CASE("given no place in the queue and nothing leased, when somebody asks, then a connection is opened for him", "[field-N4]") {
+TEST_CASE("given no place in the queue and nothing leased, when a caller asks, then a connection is opened", "[field-N4]") {
   auto config = calm(0, 3);
   config.max_waiting = 0;
   rig<> r(config);
@@ -54,7 +54,7 @@ TEST_CASE("given no place in the queue and nothing leased, when somebody asks, t
 
 using stashing_traits = stashing<testing::simulated_traits<fake_connection>>;
 
-TEST_CASE("given surplus that lies in the stash, when nobody asks for idle_timeout, then it is closed", "[field-survivor]") {
+TEST_CASE("given surplus that lies in the stash, when it is not used for idle_timeout, then it is closed", "[field-survivor]") {
   struct lone : stashing_traits {
     using mutex_type = tidepool::null_mutex;
   };
@@ -83,7 +83,7 @@ TEST_CASE("given surplus that lies in the stash, when nobody asks for idle_timeo
   }
 }
 
-TEST_CASE("given a lease in the stash, when its time is over, then it is retired though nobody asks", "[field-survivor]") {
+TEST_CASE("given a lease in the stash, when its time is over, then it is retired though none asks", "[field-survivor]") {
   auto config = calm(1, 4);
   config.max_lifetime = config.idle_timeout = 1min;
   config.lifetime_jitter = 0;

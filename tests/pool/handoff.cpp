@@ -6,7 +6,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("given two waiters, when the first is cancelled in the instant of a release, then the connection is not lost", "[X4][B004]") {
+TEST_CASE("given two waiters, when the first is cancelled at a release, then the connection is not lost", "[X4][B004]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const bool cancel_first = GENERATE(false, true);
   const auto type = GENERATE(asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal);
@@ -36,7 +36,7 @@ TEST_CASE("given two waiters, when the first is cancelled in the instant of a re
   r.close_and_check();
 }
 
-TEST_CASE("given nine waiters on three connections, when all are cancelled in reverse order, then three are idle and work", "[B006][X6]") {
+TEST_CASE("given nine waiters on three connections, when all are cancelled in reverse, then three are idle", "[B006][X6]") {
   const way how = GENERATE(way::callback, way::coroutine);
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     rig<> r(calm(3, 3), seed);
@@ -61,7 +61,7 @@ TEST_CASE("given nine waiters on three connections, when all are cancelled in re
   }
 }
 
-TEST_CASE("given a held connection, when a waiter's time is up in the instant of the release, then nothing is lost", "[B001][T1]") {
+TEST_CASE("given a held connection, when a waiter times out at the moment of the release, then nothing is lost", "[B001][T1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     rig<> r(calm(0, 1), seed);
@@ -88,7 +88,7 @@ TEST_CASE("given a held connection, when a waiter's time is up in the instant of
   }
 }
 
-TEST_CASE("given a granted lease on its way, when the caller's frame or handler is destroyed, then the connection goes back", "[B014]") {
+TEST_CASE("given a granted lease on its way, when the caller is destroyed, then the connection goes back", "[B014]") {
   const way how = GENERATE(way::callback, way::coroutine);
   auto server_open = std::make_shared<testing::detail::world_core>();
   {
@@ -104,7 +104,7 @@ TEST_CASE("given a granted lease on its way, when the caller's frame or handler 
   CHECK(server_open->counts.open == 0);
 }
 
-TEST_CASE("given a waiter, when its connection is released inside another handler, then it runs after that handler", "[A10][B120]") {
+TEST_CASE("given a waiter, when its connection is released inside a handler, then it runs after that handler", "[A10][B120]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto held = r.take();
@@ -119,7 +119,7 @@ TEST_CASE("given a waiter, when its connection is released inside another handle
   CHECK(a->served());
 }
 
-TEST_CASE("given an idle connection, when it is asked for by a callback, then the callback does not run inside the call", "[A10]") {
+TEST_CASE("given an idle connection, when a callback asks for it, then it does not run inside the call", "[A10]") {
   rig<> r(calm(0, 1));
   r.take().release();
   auto a = r.ask(10s);
@@ -132,8 +132,7 @@ TEST_CASE("given an idle connection, when it is asked for by a callback, then th
   CHECK(timed_out->failed_with(errc::timeout));
 }
 
-TEST_CASE("given nothing idle, when a caller has no time at all, then it fails at once, and a connect is started by the floor only",
-          "[A9]") {
+TEST_CASE("given nothing idle, when a caller has no time, then it fails at once; only the floor connects", "[A9]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto a = r.asked(0s, how);
@@ -144,7 +143,7 @@ TEST_CASE("given nothing idle, when a caller has no time at all, then it fails a
   CHECK_FALSE(r.pool->try_acquire());
 }
 
-TEST_CASE("given a pool that nobody has opened, when it is only ever tried, then the first try starts it", "[field-N9]") {
+TEST_CASE("given a pool that is not opened, when it is only ever tried, then the first try starts it", "[field-N9]") {
   rig<> r(calm(2, 4));
   CHECK(r.pool->state() == pool_state::starting);
   CHECK(r.stats().connects_started == 0);
@@ -157,7 +156,7 @@ TEST_CASE("given a pool that nobody has opened, when it is only ever tried, then
   CHECK(r.stats().direct == 1);
 }
 
-TEST_CASE("given a suspended pool that nobody has opened, when it is tried, then it starts with resume()", "[field-N9]") {
+TEST_CASE("given a suspended pool that is not opened, when it is tried, then it starts with resume()", "[field-N9]") {
   rig<> r(calm(1, 1));
   r.pool->suspend();
   CHECK_FALSE(r.pool->try_acquire());

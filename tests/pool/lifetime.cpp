@@ -11,7 +11,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("given leases, waiters and operations, when the pool is destroyed, then waiters fail, leases live on, nothing is left", "[L1]") {
+TEST_CASE("given leases, waiters and operations, when the pool is destroyed, then waiters fail, leases live on", "[L1]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(2, 3));
   r.open();
@@ -54,7 +54,7 @@ TEST_CASE("given a lease held for ever, when the pool is destroyed, then no time
   CHECK(r.server.counts().open == 0);
 }
 
-TEST_CASE("given an acquire that nobody has begun to await, when the pool is destroyed first, then it can be dropped", "[INV-18]") {
+TEST_CASE("given an acquire that is not awaited yet, when the pool is destroyed first, then it can be dropped", "[INV-18]") {
   rig<> r(calm(0, 1));
   {
     auto never_begun = r.pool->acquire(1s);
@@ -63,7 +63,7 @@ TEST_CASE("given an acquire that nobody has begun to await, when the pool is des
   CHECK(r.server.counts().connects == 0);
 }
 
-TEST_CASE("given every operation of a connection under way, when the pool is destroyed, then each is cancelled and freed", "[INV-18]") {
+TEST_CASE("given each operation under way, when the pool is destroyed, then each is cancelled and freed", "[INV-18]") {
   const auto what = GENERATE(operation::connect, operation::ping, operation::reset, operation::close);
   const bool ignores = GENERATE(false, true);
   auto config = calm(1, 1);
@@ -99,8 +99,7 @@ TEST_CASE("given every operation of a connection under way, when the pool is des
   CHECK(core->counts.open == 0);
 }
 
-TEST_CASE("given leases and waiters, when the context goes first, then leases may be given back and the pool destroyed after it",
-          "[INV-18]") {
+TEST_CASE("given leases and waiters, when the context goes first, then leases and pool may end after it", "[INV-18]") {
   const way how = GENERATE(way::callback, way::coroutine);
   const bool pool_first = GENERATE(false, true);
   auto sim = std::make_unique<simulation>(1);
@@ -166,8 +165,7 @@ TEST_CASE("given a lease, when the io_context and the pool are destroyed before 
   CHECK_FALSE(held);
 }
 
-TEST_CASE(
-    "given a pool whose io_context is gone, when it is asked, then a handler bound elsewhere is told and one of the pool's is dropped") {
+TEST_CASE("given a pool whose io_context is gone, when it is asked, then only handlers bound elsewhere are told") {
   using pool_type = tidepool::basic_pool<number>;
   asio::io_context other;
   auto context = std::make_unique<asio::io_context>();
@@ -191,8 +189,7 @@ struct with_socket {
   void context_gone() noexcept { socket.reset(); }
 };
 
-TEST_CASE("given a lease whose connection the pool has taken back, when the io_context goes first, then the connection hears of it",
-          "[INV-18]") {
+TEST_CASE("given a connection taken back, when the io_context goes first, then the connection is closed", "[INV-18]") {
   using pool_type = tidepool::basic_pool<with_socket>;
   const bool abandoned = GENERATE(false, true);
   auto config = calm(0, 1);
@@ -221,8 +218,7 @@ TEST_CASE("given a lease whose connection the pool has taken back, when the io_c
   held.release();
 }
 
-TEST_CASE("given a real io_context, when the pool is closed, then run() returns, and when it is idle, run() waits for its timer",
-          "[L4][B109]") {
+TEST_CASE("given a real io_context, when the pool closes, then run() returns; when idle, it waits for the timer", "[L4][B109]") {
   asio::io_context context;
   auto config = calm(2, 2);
   config.idle_timeout = no_limit;
@@ -242,8 +238,7 @@ TEST_CASE("given a real io_context, when the pool is closed, then run() returns,
   CHECK(pool.state() == pool_state::closed);
 }
 
-TEST_CASE("given a pool whose context is destroyed with coroutines inside acquire and holding leases, then nothing is left behind",
-          "[INV-18]") {
+TEST_CASE("given coroutines inside acquire and with leases, when the context is destroyed, then nothing is left", "[INV-18]") {
   using pool_type = tidepool::basic_pool<number>;
   auto context = std::make_unique<asio::io_context>();
   auto pool = std::make_unique<pool_type>(*context, make_number, calm(0, 1));

@@ -40,7 +40,7 @@ TEST_CASE("given an observer, when a pool lives its life, then it is told of eve
   CHECK(r.events->count("checkin") == r.stats().total_checkins);
 }
 
-TEST_CASE("given connects that fail, when the breaker opens and closes, then failures in a row, breaker and states are told") {
+TEST_CASE("given failing connects, when the breaker opens and closes, then failures and states are told") {
   auto config = calm(1, 1);
   config.breaker_threshold = 2;
   config.start = tidepool::start_mode::lazy;
@@ -58,7 +58,7 @@ TEST_CASE("given connects that fail, when the breaker opens and closes, then fai
   CHECK(r.events->lines.back() == "state critical to healthy: connections are there");
 }
 
-TEST_CASE("given a validation that fails or is out of time, when it ends, then the observer is told which and why") {
+TEST_CASE("given a validation that fails or is out of time, when it ends, then which and why is told") {
   const bool hangs = GENERATE(false, true);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -73,8 +73,7 @@ TEST_CASE("given a validation that fails or is out of time, when it ends, then t
   CHECK(r.events->count("destroyed 1 invalid") == 1);
 }
 
-TEST_CASE("given a lease held too long, when it is reported, then place, label and on demand the stack are told; its return as well",
-          "[H15]") {
+TEST_CASE("given a lease held too long, when it is reported, then place, label, stack and return are told", "[H15]") {
   const bool stack = GENERATE(false, true);
   const way how = GENERATE(way::callback, way::coroutine);
   auto config = calm(0, 1);
@@ -120,7 +119,7 @@ bool has_frame_near(const std::string& stack, std::uintptr_t address) {
 
 }  // namespace
 
-TEST_CASE("given a coroutine that leaks, when its stack is told, then it shows that coroutine, whether it waited or not", "[H15]") {
+TEST_CASE("given a coroutine that leaks, when its stack is told, then it is that coroutine's, waited or not", "[H15]") {
   const bool waits = GENERATE(false, true);
   auto config = calm(waits ? 0 : 1, 1);
   config.leak_detection = true;
@@ -138,7 +137,7 @@ TEST_CASE("given a coroutine that leaks, when its stack is told, then it shows t
   CHECK(has_frame_near(r.events->last_stack, around));
 }
 
-TEST_CASE("given a leak told with its stack, when the next holder leaks as well, by a callback, then the stack is his own", "[H15]") {
+TEST_CASE("given a leak told with its stack, when the next holder leaks by a callback, then it has its own", "[H15]") {
   auto config = calm(1, 1);
   config.leak_detection = true;
   config.leak_timeout = 300s;
@@ -179,8 +178,7 @@ TEST_CASE("given acquires at different places, when they leak, then each report 
   CHECK(r.events->count("leak detected") == 2);
 }
 
-TEST_CASE("given abandon_timeout, when a leaked lease is reclaimed, then that is told, its query ends, and its place serves another",
-          "[B076]") {
+TEST_CASE("given abandon_timeout, when a leaked lease is reclaimed, then its place serves another", "[B076]") {
   auto config = calm(0, 1);
   config.leak_detection = true;
   config.leak_timeout = 10s;
@@ -217,7 +215,7 @@ TEST_CASE("given auto_scale, when the pool is busy and then is not, then the dec
   CHECK(r.events->has("scaled 3 to 2"));
 }
 
-TEST_CASE("given an observer that throws at every event, when the pool is used, then nobody notices", "[INV-13]") {
+TEST_CASE("given an observer that throws at every event, when the pool is used, then nothing is changed by it", "[INV-13]") {
   rig<> r(calm(1, 2));
   r.events->on_line = [](const std::string&) { throw std::runtime_error("observer"); };
   r.open();
@@ -232,8 +230,7 @@ TEST_CASE("given an observer that throws at every event, when the pool is used, 
   r.close_and_check();
 }
 
-TEST_CASE("given an observer that calls the pool at every event, when the pool is used, then it may do anything but destroy it",
-          "[INV-13]") {
+TEST_CASE("given an observer that calls the pool at each event, then it may do anything but destroy it", "[INV-13]") {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     auto config = calm(1, 3);
     config.pre_ping = true;
@@ -283,7 +280,7 @@ TEST_CASE("given an observer that calls the pool at every event, when the pool i
   }
 }
 
-TEST_CASE("given an observer that closes the pool in any event, when that comes, then the pool is closed and nobody hangs", "[INV-13]") {
+TEST_CASE("given an observer that closes the pool in any event, then the pool is closed and nothing hangs", "[INV-13]") {
   for (const std::string at : {"created", "checkout", "checkin", "state", "connect failed", "destroyed", "health failed"}) {
     auto config = calm(1, 2);
     config.pre_ping = true;
@@ -364,8 +361,7 @@ TEST_CASE("given the log observer, when things happen, then each is one line wit
 
 // --- statistics ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a busy pool, when its statistics are read at every step, then every snapshot adds up and counters never go back",
-          "[M1][M2][B044]") {
+TEST_CASE("given a busy pool, when statistics are read at each step, then they add up and never go back", "[M1][M2][B044]") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     auto config = calm(1, 4);
     config.pre_ping = true;

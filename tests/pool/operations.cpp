@@ -20,7 +20,7 @@ struct untold_traits : testing::simulated_traits<untold> {
 };
 using untold_pool = tidepool::basic_pool<untold, untold_traits>;
 
-TEST_CASE("given a connector that fails in any way, when it is called, then it is a failed connect that frees its place", "[B032][B048]") {
+TEST_CASE("given a connector that fails in any way, when it is called, then its place is free again", "[B032][B048]") {
   enum class fault { at_once, after_a_wait, no_exception_class, never };
   const auto how = GENERATE(fault::at_once, fault::after_a_wait, fault::no_exception_class, fault::never);
   simulation sim(1);
@@ -58,8 +58,7 @@ TEST_CASE("given a connector that fails in any way, when it is called, then it i
   CHECK(watcher.events()->has(words[static_cast<std::size_t>(how)]));
 }
 
-TEST_CASE("given a connect that timed out, when another one succeeds before that is put into words, then no error repeats it later",
-          "[INV-22]") {
+TEST_CASE("given a connect that timed out, when another succeeds meanwhile, then no later error repeats it", "[INV-22]") {
   /// Stands for another thread that comes in wherever the lock is free.
   struct gap_mutex : testing::checked_mutex {
     static std::function<void()>& in_gap() {
@@ -120,7 +119,7 @@ TEST_CASE("given a connect that timed out, when another one succeeds before that
   CHECK(text.find("no answer within") == std::string::npos);
 }
 
-TEST_CASE("given a connector that knows a failure is for good, when it says so, then callers fail at once with its words") {
+TEST_CASE("given a connector that says a failure is permanent, then callers fail at once with its words") {
   simulation sim(1);
   int calls = 0;
   auto connect = [&]() -> asio::awaitable<untold> {
@@ -146,7 +145,7 @@ TEST_CASE("given a connector that knows a failure is for good, when it says so, 
   CHECK(calls == 1);
 }
 
-TEST_CASE("given a connector that takes the context, when it is called, then executor, deadline, attempt and name are there") {
+TEST_CASE("given a connector that takes the context, then executor, deadline, attempt and name are there") {
   simulation sim(1);
   auto config = calm(0, 1);
   config.name = "main";
@@ -168,7 +167,7 @@ TEST_CASE("given a connector that takes the context, when it is called, then exe
   CHECK(attempts == std::vector<unsigned>{1, 2, 3});
 }
 
-TEST_CASE("given a caller with little time, when his connect runs, then it has the connect timeout's time, not his", "[X3]") {
+TEST_CASE("given a caller with little time, when its connect runs, then it has the connect timeout's time", "[X3]") {
   simulation sim(1);
   auto config = calm(0, 1);
   config.connect_timeout = 7s;
@@ -187,8 +186,7 @@ TEST_CASE("given a caller with little time, when his connect runs, then it has t
   CHECK(pool.stats().idle_connections == 1);
 }
 
-TEST_CASE("given a server that is away, when open() fails fast, then it throws with the cause and the pool is closed; lazily it recovers",
-          "[C5]") {
+TEST_CASE("given a server that is away, when open() fails fast, then it throws the cause; lazily it recovers", "[C5]") {
   const bool lazy = GENERATE(false, true);
   auto config = calm(2, 2);
   config.max_retries = 2;
@@ -224,7 +222,7 @@ TEST_CASE("given an open() that is cancelled, when the server comes up, then the
   CHECK(r.pool->state() == pool_state::healthy);
 }
 
-TEST_CASE("given a server that is hung and heals, when callers wait, then each attempt ends in its time and they are served", "[T5][T6]") {
+TEST_CASE("given a server that hangs and heals, when callers wait, then each attempt ends and they are served", "[T5][T6]") {
   auto config = calm(0, 2);
   config.connect_timeout = 2s;
   config.max_retries = 10;
@@ -243,8 +241,7 @@ TEST_CASE("given a server that is hung and heals, when callers wait, then each a
 
 // --- bounds -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a bypass of zero and a coarse clock that lags, when a connection was answered just now, then it is validated all the same",
-          "[H3]") {
+TEST_CASE("given a bypass of zero and a clock that lags, when it answered just now, then it is validated", "[H3]") {
   auto config = calm(1, 1);
   config.pre_ping = true;
   config.alive_bypass = 0s;
@@ -258,8 +255,7 @@ TEST_CASE("given a bypass of zero and a coarse clock that lags, when a connectio
   r.close_and_check();
 }
 
-TEST_CASE("given an operation that hangs and heeds no cancellation, when its bound is over, then socket and place are free",
-          "[INV-8][B063][B064]") {
+TEST_CASE("given an operation that ignores cancellation, when its bound is over, then socket and place are free", "[INV-8][B063][B064]") {
   const auto what = GENERATE(operation::ping, operation::reset, operation::close);
   auto config = calm(0, 1);
   config.pre_ping = true;
@@ -298,8 +294,7 @@ TEST_CASE("given idle connections whose death shows, when one is asked for, then
   CHECK_FALSE(r.server.counts().open == 4);
 }
 
-TEST_CASE("given a death that cannot be seen and no validation, when the connection is handed out, then its user meets the error once",
-          "[H2]") {
+TEST_CASE("given a death not visible and no validation, when handed out, then the user meets the error once", "[H2]") {
   rig<> r(calm(1, 1));
   r.server.plan().unseen_death = 1;
   r.open();
@@ -320,8 +315,7 @@ TEST_CASE("given a death that cannot be seen and no validation, when the connect
   CHECK(r.take().id() == 2);
 }
 
-TEST_CASE("given a lease that leaves a transaction open, when it ends, then the connection is reset for the next one; a clean one is not",
-          "[R1][R4]") {
+TEST_CASE("given a lease that leaves a transaction open, when it ends, then it is reset; a clean one is not", "[R1][R4]") {
   rig<> r(calm(0, 1));
   auto a = r.take();
   a.release();
@@ -350,8 +344,7 @@ TEST_CASE("given a reset that fails, when a dirty lease ends, then the connectio
   CHECK(r.take().id() == 2);
 }
 
-TEST_CASE("given a lease whose query was given up half-way, when it ends, then the connection is destroyed: nobody reads another's answer",
-          "[R2][R8]") {
+TEST_CASE("given a query given up half-way, when its lease ends, then the connection is destroyed", "[R2][R8]") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     rig<> r(calm(0, 1), seed);
     r.server.plan()[operation::query].latency = 1s;
@@ -372,8 +365,7 @@ TEST_CASE("given a lease whose query was given up half-way, when it ends, then t
   }
 }
 
-TEST_CASE("given a holder whose queries are answered, when he gives back, then their time counts for alive_bypass, holding does not",
-          "[H3][B084]") {
+TEST_CASE("given a holder whose queries are answered, when it returns, then their time counts for alive_bypass", "[H3][B084]") {
   auto config = calm(0, 1);
   config.pre_ping = true;
   config.alive_bypass = 500ms;
@@ -399,7 +391,7 @@ constexpr testing::fake_features nothing{false, false, false, false, false, fals
 constexpr testing::fake_features reset_only{false, true, false, false, false, false, false};
 constexpr testing::fake_features ping_only{true, false, false, false, false, false, false};
 
-TEST_CASE("given a connection type that can do nothing but move, when it is pooled, then everything that needs no help of it works") {
+TEST_CASE("given a type that can only be moved, when it is pooled, then all that needs no help of it works") {
   using bare = testing::basic_fake_connection<nothing>;
   auto config = pool_config();
   config.min_size = 1;
@@ -437,8 +429,7 @@ struct ringing : fake_connection {
   }
 };
 
-TEST_CASE("given connections that tell when their peer hangs up, when they lie idle, then the dead are replaced with nobody asking",
-          "[H5]") {
+TEST_CASE("given connections that tell when the peer closed, when idle, then the dead are replaced unasked", "[H5]") {
   ringing::bells().clear();
   rig<ringing> r(calm(3, 5));
   r.open();
@@ -473,8 +464,7 @@ TEST_CASE("given connections that tell when their peer hangs up, when they lie i
   r.settle();
 }
 
-TEST_CASE("given callers who are granted connections in one moment, when some are dead, then nobody is served before who came first",
-          "[A6]") {
+TEST_CASE("given callers granted in one moment, when some connections are dead, then the order is kept", "[A6]") {
   const auto dead = GENERATE(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u);  // which of three
   CAPTURE(dead);
   rig<fake_connection> r(calm(3, 3));
@@ -516,7 +506,7 @@ struct dying : ringing {
   }
 };
 
-TEST_CASE("given a lease on its way into the stash, when its peer hangs up and the pool looks around, then it is found dead too", "[H5]") {
+TEST_CASE("given a lease on its way into the stash, when its peer closes, then it is found dead too", "[H5]") {
   ringing::bells().clear();
   // Without an observer, which would have every lease timed, and none stashed.
   rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
@@ -538,7 +528,7 @@ TEST_CASE("given a lease on its way into the stash, when its peer hangs up and t
   r.close_and_check();
 }
 
-TEST_CASE("given a lease on its way into the stash, when a caller queues before it arrives, then he gets it", "[INV-5][B003]") {
+TEST_CASE("given a lease on its way into the stash, when a caller queues before it arrives, then it is served", "[INV-5][B003]") {
   ringing::bells().clear();
   rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
   r.open();
@@ -586,7 +576,7 @@ TEST_CASE("given a connection that goes on ringing, when it is detached, then it
   r.close_and_check();
 }
 
-TEST_CASE("given a connection type with reset() and no after_lease(), when a lease ends, then it is always reset") {
+TEST_CASE("given a type with reset() and no after_lease(), when a lease ends, then it is always reset") {
   rig<testing::basic_fake_connection<reset_only>> r(calm(0, 1));
   r.take().release();
   r.sim.run_for(1s);
@@ -657,7 +647,7 @@ struct suspicious_traits : watched_traits<fake_connection> {
   using health_policy = suspicious;
 };
 
-TEST_CASE("given a custom validation, when it condemns a connection, then that one is replaced and the reason told", "[K1]") {
+TEST_CASE("given a custom validation, when it refuses a connection, then that one is replaced, the reason told", "[K1]") {
   auto config = calm(0, 1);
   config.test_on_borrow = true;
   config.alive_bypass = 0s;
@@ -678,7 +668,7 @@ TEST_CASE("given a custom validation, when it condemns a connection, then that o
   CHECK(r.take()->id() == 4);
 }
 
-TEST_CASE("given a validation that always fails, when a caller waits, then he ends in time, and connects follow the rules", "[T11][B058]") {
+TEST_CASE("given a validation that always fails, when a caller waits, then it ends in time, connects are few", "[T11][B058]") {
   auto config = calm(0, 2);
   config.pre_ping = true;
   config.alive_bypass = 0s;

@@ -6,7 +6,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("given a server that starts up, when it is ready, then nobody was refused and callers are served at once", "[field-L4]") {
+TEST_CASE("given a server that starts up, when it is ready, then none was refused and all are served at once", "[field-L4]") {
   auto config = calm(2, 4);
   config.max_retries = 0;
   config.breaker_threshold = 1;
@@ -37,7 +37,7 @@ TEST_CASE("given a server that starts up, when it is ready, then nobody was refu
   r.close_and_check();
 }
 
-TEST_CASE("given a server that does not listen, when it is back, then nobody was refused and callers are served at once", "[field-L4]") {
+TEST_CASE("given a server that does not listen, when it is back, then none was refused and all are served", "[field-L4]") {
   auto config = calm(2, 4);
   config.max_retries = 0;
   config.breaker_threshold = 1;
@@ -68,7 +68,7 @@ TEST_CASE("given a server that does not listen, when it is back, then nobody was
   r.close_and_check();
 }
 
-TEST_CASE("given a connector that throws a plain refusal, when the server listens, then open() and callers were waiting", "[field-L4]") {
+TEST_CASE("given a connector that throws a plain refusal, then open() and callers wait until the server listens", "[field-L4]") {
   const bool waits = GENERATE(true, false);
   const auto code = GENERATE(std::make_error_code(std::errc::connection_refused), error_code(asio::error::connection_refused));
   auto config = calm(1, 4);
@@ -146,7 +146,7 @@ struct own_traits : watched_traits<fake_connection> {
   using health_policy = own_check;
 };
 
-TEST_CASE("given a validation that refuses new connections, when somebody asks, then nobody gets one; the pool backs off", "[field-L5]") {
+TEST_CASE("given a validation that refuses new connections, then callers get none and the pool backs off", "[field-L5]") {
   verdict::calls = 0;
   verdict::good = false;
   verdict::kind = GENERATE(tidepool::failure_kind::transient, tidepool::failure_kind::wrong_role);
@@ -169,7 +169,7 @@ TEST_CASE("given a validation that refuses new connections, when somebody asks, 
   r.close_and_check();
 }
 
-TEST_CASE("given leases without a pause, when their connection turns bad by the policy's word, then it is replaced soon", "[field-L5]") {
+TEST_CASE("given leases without a pause, when a policy calls their connection bad, then it is replaced soon", "[field-L5]") {
   verdict::calls = 0;
   verdict::good = true;
   auto config = calm(0, 1);
@@ -206,7 +206,7 @@ TEST_CASE("given leases without a pause, when their connection turns bad by the 
 
 // --- connections that die before they serve ---------------------------------------------------------------------------------
 
-TEST_CASE("given a server that takes logins and hangs up at the first statement, then connects are few and callers know", "[field-L7]") {
+TEST_CASE("given a server that hangs up at the first statement, then connects are few and callers know", "[field-L7]") {
   auto config = calm(0, 10);
   config.max_retries = config.breaker_threshold = no_limit;
   rig r(config);
@@ -300,7 +300,7 @@ struct case_file {
 };
 using lines = std::vector<std::string>;
 
-TEST_CASE("given connections that end, when an observer is told, then it hears which server it was and what was found", "[field-L10]") {
+TEST_CASE("given connections that end, when an observer is told, then it hears server and cause", "[field-L10]") {
   auto config = calm(0, 2);
   config.health_check_interval = 30s;
   config.reset_timeout = config.validation_timeout = 5ms;

@@ -26,7 +26,7 @@ static_assert(std::is_empty_v<tidepool::no_health_check> && std::is_empty_v<tide
               std::is_empty_v<tidepool::no_scaling> && std::is_empty_v<tidepool::no_lifetime> && std::is_empty_v<tidepool::no_breaker> &&
               std::is_empty_v<tidepool::null_observer> && std::is_empty_v<tidepool::fifo_queue>);
 
-TEST_CASE("given every policy off, when a pool with eager settings is used for a day, then it pools and does nothing else") {
+TEST_CASE("given every policy off, when a pool is used for a day, then it pools and does nothing else") {
   pool_config config;
   config.min_size = 2;
   config.max_size = 4;
@@ -51,7 +51,7 @@ TEST_CASE("given every policy off, when a pool with eager settings is used for a
   r.close_and_check();
 }
 
-TEST_CASE("given no breaker, when connects fail without end, then it never opens, and callers fail by max_retries alone") {
+TEST_CASE("given no breaker, when connects fail without end, then callers fail by max_retries alone") {
   auto config = calm(0, 2);
   config.max_retries = 12;
   rig<fake_connection, bare_traits<fake_connection>> r(config);
@@ -186,7 +186,7 @@ std::vector<std::string> day_of(std::uint64_t seed) {
   return out;
 }
 
-TEST_CASE("given one workload, when it runs with a mutex and without, then every event and every figure is the same", "[M4]") {
+TEST_CASE("given one workload, when it runs with and without a mutex, then events and figures are the same", "[M4]") {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     const auto with = day_of<watched_traits<fake_connection>>(seed);
     const auto without = day_of<unlocked_traits<fake_connection>>(seed);
@@ -227,7 +227,7 @@ TEST_CASE("given null_mutex on a real io_context, when coroutines share two conn
 
 // --- levers -------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given many callers at once, when the pool grows, also at its start, then so many connects at once and no more", "[A15][B098]") {
+TEST_CASE("given many callers at once, when the pool grows, then connects at once stay within max_connecting", "[A15][B098]") {
   auto config = calm(20, 50);
   config.max_connecting = 3;
   rig<> r(config);
@@ -242,7 +242,7 @@ TEST_CASE("given many callers at once, when the pool grows, also at its start, t
   for (auto& one : all) CHECK(one->served());
 }
 
-TEST_CASE("given a suspended pool, when callers wait and it is resumed, then they go on in order; leases out are not touched", "[H14]") {
+TEST_CASE("given a suspended pool, when it is resumed, then waiters go on in order; leases are not touched", "[H14]") {
   rig<> r(calm(1, 1));
   r.open();
   auto a = r.take();
@@ -263,8 +263,7 @@ TEST_CASE("given a suspended pool, when callers wait and it is resumed, then the
   CHECK(r.pool->state() == pool_state::healthy);
 }
 
-TEST_CASE("given new credentials, when the pool is recycled, then every lease from now on uses them, and nobody is interrupted",
-          "[H11][H16]") {
+TEST_CASE("given new credentials, when the pool is recycled, then all later leases use them, none is cut", "[H11][H16]") {
   simulation sim(1);
   int credentials = 1;
   struct session {
@@ -292,8 +291,7 @@ TEST_CASE("given new credentials, when the pool is recycled, then every lease fr
   CHECK(pool.stats().closed(close_reason::recycled) == 2);
 }
 
-TEST_CASE("given connections that grow old one after another, when days pass, then the floor is kept and nobody gets one that is too old",
-          "[H7][B097]") {
+TEST_CASE("given connections that grow old in turn, when days pass, then the floor is kept, none is too old", "[H7][B097]") {
   auto config = calm(5, 8);
   config.max_lifetime = 30min;
   config.lifetime_jitter = 0.1;
@@ -325,8 +323,7 @@ TEST_CASE("given a spike, when it is over and scaling is on, then the pool comes
   CHECK(r.stats().total_connections == 2);
 }
 
-TEST_CASE("given a process frozen for twelve minutes, when it wakes, then the pool serves at once and rebuilds a few at a time",
-          "[B100][B101]") {
+TEST_CASE("given a process frozen for 12 minutes, when it wakes, then the pool serves and rebuilds in parts", "[B100][B101]") {
   pool_config config;
   config.min_size = 8;
   config.max_size = 10;

@@ -32,10 +32,7 @@ asio::awaitable<void> impatient(rig<>& r, way how) {
   }
 }
 
-TEST_CASE(
-    "given every combination of connect, ping, reset and close going right, wrong, slow or nowhere, when callers come and go, then all "
-    "holds",
-    "[X8][B045][B008]") {
+TEST_CASE("given all outcomes of connect, ping, reset and close, when callers come and go, then all holds", "[X8][B045][B008]") {
   std::uint64_t seed = 0;
   for (const outcome connect : outcomes) {
     for (const outcome ping : outcomes) {
@@ -81,8 +78,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("given a hundred acquires at once, when all are cancelled or run out of time, then nothing is leased and nothing waits",
-          "[B015]") {
+TEST_CASE("given 100 acquires at once, when all are cancelled or time out, then nothing is leased or waits", "[B015]") {
   const bool cancelled = GENERATE(false, true);
   rig<> r(calm(0, 5));
   r.server.plan()[operation::connect].latency = 1s;
@@ -100,8 +96,7 @@ TEST_CASE("given a hundred acquires at once, when all are cancelled or run out o
   CHECK(r.take());
 }
 
-TEST_CASE("given ten times as many callers as the pool can serve, when the load ends, then the whole pool is idle within a moment",
-          "[B018]") {
+TEST_CASE("given ten times the callers it can serve, when the load ends, then the pool is idle at once", "[B018]") {
   rig<> r(calm(0, 10));
   auto user = [&](way how) -> asio::awaitable<void> {
     for (int i = 0; i < 20; ++i) {
@@ -117,8 +112,7 @@ TEST_CASE("given ten times as many callers as the pool can serve, when the load 
   CHECK(r.stats().connections_closed == 0);
 }
 
-TEST_CASE("given a caller with a connect under way, when it fails in the moment he is cancelled, then he ends once and with one of both",
-          "[B023]") {
+TEST_CASE("given a caller with a connect under way, when both fail and cancel meet, then it ends once", "[B023]") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     auto config = calm(0, 1);
     config.max_retries = 0;
@@ -138,8 +132,7 @@ TEST_CASE("given a caller with a connect under way, when it fails in the moment 
   }
 }
 
-TEST_CASE("given a connector that never comes back, not even when it is cancelled, when a caller waits, then he ends at his deadline",
-          "[B017][INV-7]") {
+TEST_CASE("given a connector that ignores cancellation, when a caller waits, then it ends at its deadline", "[B017][INV-7]") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   r.server.plan()[operation::connect].hangs = 1;
@@ -150,8 +143,7 @@ TEST_CASE("given a connector that never comes back, not even when it is cancelle
   CHECK(a->ended - simulation::default_start == 700ms);
 }
 
-TEST_CASE("given connections that leave the pool in every way, when it is counted, then what is open is what the pool counts",
-          "[B016][B021]") {
+TEST_CASE("given connections that leave in every way, when they are counted, then the pool counts the same", "[B016][B021]") {
   auto config = calm(0, 8);
   config.max_uses = 4;
   rig<> r(config);
@@ -170,7 +162,7 @@ TEST_CASE("given connections that leave the pool in every way, when it is counte
   }
 }
 
-TEST_CASE("given a check of idle connections that throws, when time goes on, then the next one is made as if nothing had been", "[B108]") {
+TEST_CASE("given a check of idle connections that throws, when time goes on, then the next one is made", "[B108]") {
   auto config = calm(2, 2);
   config.health_check_interval = 30s;
   rig<> r(config);
@@ -185,7 +177,7 @@ TEST_CASE("given a check of idle connections that throws, when time goes on, the
   CHECK(r.stats().validation_failures == 2);
 }
 
-TEST_CASE("given a connector whose set-up after the connect fails, when it throws, then nothing of the connection is left", "[K3][B052]") {
+TEST_CASE("given a set-up that fails after the connect, when it throws, then nothing of the connection is left", "[K3][B052]") {
   simulation sim(1);
   testing::world server(sim);
   const auto connector = server.connector();

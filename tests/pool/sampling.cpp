@@ -36,9 +36,7 @@ TEST_CASE("given a long queue, when each caller waits its turn, then the sampled
   r.close_and_check();
 }
 
-TEST_CASE(
-    "given a long queue and a coarse clock that lags, when nobody is served, then each gives up not early, and late by the lag at most",
-    "[T1]") {
+TEST_CASE("given a long queue and a clock that lags, when none is served, then each fails late by the lag", "[T1]") {
   const auto lag = GENERATE(duration(0), duration(1ms), duration(4ms));
   const auto limit = usual_traits::coarse_lag;
   plain_rig r(calm(1, 1));
@@ -65,8 +63,7 @@ TEST_CASE(
   r.close_and_check();
 }
 
-TEST_CASE(
-    "given one connection, when it is leased over and over, then every early lease is timed, and later ones stand for those between") {
+TEST_CASE("given one connection, when it is leased often, then early leases are timed, later ones sampled") {
   plain_rig r(calm(1, 1));
   r.open();
   const auto use = [&r](int times, duration each) {
@@ -91,7 +88,7 @@ TEST_CASE(
 /// Whose leases are stashed from the second on.
 using stashing_rig = rig<fake_connection, tidepool_tests::stashing<usual_traits>>;
 
-TEST_CASE("given a lease that would be stashed, when the pool is recycled under its holder, then nobody gets it again", "[INV-19]") {
+TEST_CASE("given a lease that would be stashed, when the pool is recycled, then it is not handed out again", "[INV-19]") {
   stashing_rig r(calm(0, 2));
   r.open();
   r.take().release();
@@ -107,8 +104,7 @@ TEST_CASE("given a lease that would be stashed, when the pool is recycled under 
   r.close_and_check();
 }
 
-TEST_CASE("given a stashed lease, when its server's last answer is too old to be trusted, then it is validated before it is handed out",
-          "[H1]") {
+TEST_CASE("given a stashed lease, when its last answer is too old, then it is validated before it is handed out", "[H1]") {
   auto config = calm(0, 1);
   config.pre_ping = config.test_on_borrow = true;
   config.alive_bypass = 1s;
@@ -126,7 +122,7 @@ TEST_CASE("given a stashed lease, when its server's last answer is too old to be
 
 // --- time works on what is stashed, whether or not anybody asks for it ----------------------------------------------------
 
-TEST_CASE("given a stashed lease that nobody asks for, when its time is up, then it is closed as one that lies idle", "[field-S5]") {
+TEST_CASE("given a stashed lease that is not asked for, when its time is up, then it is closed as an idle one", "[field-S5]") {
   auto config = calm(0, 2);
   auto reason = close_reason::idle;
   SECTION("idle for too long") { config.idle_timeout = 10s; }
@@ -146,7 +142,7 @@ TEST_CASE("given a stashed lease that nobody asks for, when its time is up, then
   r.close_and_check();
 }
 
-TEST_CASE("given a stashed lease that nobody asks for, when checks are due, then it is validated as one that lies idle", "[field-S5]") {
+TEST_CASE("given a stashed lease that is not asked for, when checks are due, then it is validated", "[field-S5]") {
   auto config = calm(0, 1);
   config.health_check_interval = 5s;
   stashing_rig r(config);
@@ -163,7 +159,7 @@ TEST_CASE("given a stashed lease that nobody asks for, when checks are due, then
   CHECK(r.stats().closed(close_reason::invalid) == 1);
 }
 
-TEST_CASE("given stashed leases above a new bound, when nobody asks for them, then the surplus is closed at once", "[field-S5]") {
+TEST_CASE("given stashed leases above a new bound, when none is asked for, then the surplus is closed at once", "[field-S5]") {
   stashing_rig r(calm(0, 4));
   r.open();
   {

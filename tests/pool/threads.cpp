@@ -44,8 +44,7 @@ tidepool::pool_config quiet(std::size_t max) {
   return c;
 }
 
-TEST_CASE(
-    "given goodbyes as long as their bound, when both end in one moment on two threads, then the connection is destroyed once, in peace") {
+TEST_CASE("given graceful closes as long as their bound, when two threads meet, then each ends once") {
   asio::thread_pool context(3);
   auto config = quiet(8);
   config.close_timeout = 2ms;
@@ -67,7 +66,7 @@ TEST_CASE(
   CHECK(pool.stats().connections_closed == pool.stats().connections_created);
 }
 
-TEST_CASE("given leases that are aborted, when their holders let go of them in that moment, then each connection ends once", "[R12]") {
+TEST_CASE("given leases that are aborted, when their holders let go just then, then each connection ends once", "[R12]") {
   enum class how { release, discard, detach, keep };
   asio::thread_pool context(2);
   std::size_t detached = 0;
@@ -100,7 +99,7 @@ TEST_CASE("given leases that are aborted, when their holders let go of them in t
   CHECK(detached + refused == 150);
 }
 
-TEST_CASE("given a lease stashed while the pool dies, when both happen on two threads, then the last of them cleans up", "[INV-18]") {
+TEST_CASE("given a lease stashed while the pool ends, when two threads meet, then the last cleans up", "[INV-18]") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
   std::weak_ptr<session::state> left;
@@ -128,8 +127,7 @@ TEST_CASE("given a lease stashed while the pool dies, when both happen on two th
   }
 }
 
-TEST_CASE("given callers of many threads, when they acquire, leave, discard and wait, then each connection has one user at a time",
-          "[M3]") {
+TEST_CASE("given many threads, when they acquire, leave, discard and wait, then each connection has one user", "[M3]") {
   asio::thread_pool context(4);
   auto config = quiet(3);
   config.max_uses = 50;
@@ -169,7 +167,7 @@ TEST_CASE("given callers of many threads, when they acquire, leave, discard and 
   CHECK(last.total_connections == 0);
 }
 
-TEST_CASE("given a lease stashed by another thread, when one asks who will not wait, then he gets it") {
+TEST_CASE("given a lease stashed by another thread, when a caller will not wait, then it gets the lease") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
   pool_type pool(context, connect, quiet(1));

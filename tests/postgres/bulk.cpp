@@ -49,7 +49,7 @@ TEST_CASE("given a large result, when it is streamed, then all rows come, in ord
   CHECK((sanitized || grown < 50'000));
 }
 
-TEST_CASE("given a stream, when it is left early, then close() saves the connection and a destructor gives it up",
+TEST_CASE("given a stream, when it is left early, then close() saves the connection, a destructor gives it up",
           "[postgres][server][stream]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -75,8 +75,7 @@ TEST_CASE("given a stream, when it is left early, then close() saves the connect
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a stream, when the statement fails, at once or midway, then the error comes and the connection lives",
-          "[postgres][server][stream]") {
+TEST_CASE("given a stream, when its statement fails, at once or midway, then the connection lives on", "[postgres][server][stream]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -134,7 +133,7 @@ TEST_CASE("given rows with everything in them, when copied in and out, then they
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a server that takes nothing, when much data is copied in, then the writer waits and memory stays bounded",
+TEST_CASE("given a server that reads nothing, when much is copied in, then the writer waits, memory is bounded",
           "[postgres][server][copy][field-5]") {
   NEEDS_SERVER();
   int written = 0;
@@ -185,7 +184,7 @@ TEST_CASE("given a server that takes nothing, when much data is copied in, then 
   CHECK((sanitized || grown < 10'000));
 }
 
-TEST_CASE("given a COPY that fails at its first row, when more rows are written, then that is told long before the end",
+TEST_CASE("given a COPY that fails at its first row, when more rows follow, then that is told before the end",
           "[postgres][server][copy][field-R17]") {
   NEEDS_SERVER();
   auto task = [](std::string how, bool notices) -> asio::awaitable<int> {
@@ -244,7 +243,7 @@ TEST_CASE("given what a server may say during a COPY, then only a whole error is
   CHECK(all("A\0\0\0\x45\0\0\x12\x34SERROR\0C22P02\0"s + notice) == answer::nothing);
 }
 
-TEST_CASE("given a column that cannot be sent, when its row is refused, then nothing of the row is left in the COPY",
+TEST_CASE("given a column that cannot be sent, when its row is refused, then nothing of it is in the COPY",
           "[postgres][server][copy][field-5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
@@ -296,8 +295,7 @@ TEST_CASE("given a server that takes a COPY as fast as it comes, then others hav
   CHECK(turns >= 100);
 }
 
-TEST_CASE("given COPY that fails, is given up, or is no COPY, when it ends, then nothing was taken and the connection lives",
-          "[postgres][server][copy]") {
+TEST_CASE("given COPY that fails or is given up, when it ends, then nothing was taken, the connection lives", "[postgres][server][copy]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
     auto c = co_await connect();
@@ -332,7 +330,7 @@ TEST_CASE("given COPY that fails, is given up, or is no COPY, when it ends, then
   CHECK(run(task()) == 0);
 }
 
-TEST_CASE("given two COPYs in one text, when the first ends, then the second is refused and the connection lives",
+TEST_CASE("given two COPYs in one text, when the first ends, then the second is refused, the connection lives",
           "[postgres][server][copy][field-F13]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
@@ -481,8 +479,7 @@ TEST_CASE("given a burst of notifications, when it is heard, then the event loop
   CHECK(turns > 300);
 }
 
-TEST_CASE("given a burst of notifications, when an idle connection is looked at, then only a part of it is read at a time",
-          "[postgres][field-R20]") {
+TEST_CASE("given a burst of notifications, when an idle connection is looked at, then it reads only a part", "[postgres][field-R20]") {
   // What a lease that left a LISTEN behind does to the next look at the connection.
   std::string burst;
   for (int i = 0; i < 20000; ++i) burst += protocol_message('A', std::string("\0\0\0\1jobs\0", 9) + std::string(1000, 'x') + '\0');

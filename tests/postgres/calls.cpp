@@ -98,7 +98,7 @@ const std::map<std::string, std::string>& allowed() {
 
 }  // namespace
 
-TEST_CASE("given the driver's headers, when their libpq calls are listed, then each is one that never blocks the loop", "[postgres]") {
+TEST_CASE("given the driver's headers, when their libpq calls are listed, then none can block the loop", "[postgres]") {
   namespace fs = std::filesystem;
   const fs::path folder = fs::path(__FILE__).parent_path().parent_path().parent_path() / "include" / "tidepool" / "postgres";
   if (!fs::exists(folder)) {
@@ -130,8 +130,7 @@ TEST_CASE("given the driver's headers, when their libpq calls are listed, then e
   }
 }
 
-TEST_CASE("given TLS and no way to see OpenSSL's buffer, when libpq leaves bytes there, then connecting is refused with the reason",
-          "[postgres][field-R11]") {
+TEST_CASE("given TLS whose buffer cannot be seen, when libpq leaves bytes there, then connecting is refused", "[postgres][field-R11]") {
   using pg::detail::blind_to_tls;
   CHECK(blind_to_tls(150018, true).empty());
   const auto why = blind_to_tls(150018, false);
@@ -143,8 +142,7 @@ TEST_CASE("given TLS and no way to see OpenSSL's buffer, when libpq leaves bytes
   }
 }
 
-TEST_CASE("given a program with libpq, when OpenSSL's function is looked for, then the reference finds it without its name",
-          "[postgres][field-R11]") {
+TEST_CASE("given a program with libpq, when OpenSSL's function is looked for, then it is found without a name", "[postgres][field-R11]") {
   // As with static linking, where no name is to be found at run time.
   CHECK(&tidepool_ssl_pending != nullptr);
   CHECK(pg::detail::find_ssl_pending() == &tidepool_ssl_pending);

@@ -74,8 +74,7 @@ std::string through(const proxy& wire) {
 }
 }  // namespace
 
-TEST_CASE("given a wire that is cut after any number of bytes, when it is used, then all ends in a clean error or all is right",
-          "[postgres][server][chaos]") {
+TEST_CASE("given a wire cut after any number of bytes, when it is used, then all is right or a clean error", "[postgres][server][chaos]") {
   NEEDS_SERVER();
   proxy wire(server_port());
   const auto conninfo = through(wire);

@@ -144,8 +144,7 @@ TEST_CASE("given arrays, when they go through text, then quotes, NULLs, bounds a
     CHECK(refusal<std::vector<int>>(broken) == pg::errc::conversion);
 }
 
-TEST_CASE("given timestamps beyond the calendar type, when they are sent, then that is refused instead of another date being sent",
-          "[postgres][codec]") {
+TEST_CASE("given timestamps beyond the calendar type, when they are sent, then that is refused", "[postgres][codec]") {
   using namespace std::chrono;
   using moment = sys_time<microseconds>;
   const moment latest = sys_days(year::max() / December / 31) + 24h - microseconds(1);
@@ -297,8 +296,7 @@ TEST_CASE("given connection strings, when parsed, then lists, defaults and the e
   unsetenv("PGAPPNAME");
 }
 
-TEST_CASE("given options, when connect_timeout is set later, then it counts as in the connection string, and so does the last word",
-          "[postgres][options]") {
+TEST_CASE("given options, when connect_timeout is set later, then the last setting counts, as in a string", "[postgres][options]") {
   pg::options made("host=h");
   made.set("connect_timeout", "3");
   CHECK(made.address_timeout == 3s);
@@ -342,8 +340,7 @@ TEST_CASE("given a libpq message of a failed connect, when diagnosed, then the S
   CHECK(pg::detail::redact("the pass-word is pass", "pass") == "the ***-word is ***");
 }
 
-TEST_CASE("given the version of libpq at run time, when it is older than what was compiled, then connecting is refused for good",
-          "[postgres][error]") {
+TEST_CASE("given libpq older than what was compiled, when connecting, then that is refused for good", "[postgres][error]") {
   CHECK_NOTHROW(pg::detail::check_libpq(PQlibVersion()));
   try {
     pg::detail::check_libpq(130023);
@@ -354,7 +351,7 @@ TEST_CASE("given the version of libpq at run time, when it is older than what wa
   }
 }
 
-TEST_CASE("given a parameter of more than 1 GB, when a request is made of it, then it is refused without being read", "[postgres]") {
+TEST_CASE("given a parameter above 1 GB, when a request is made of it, then it is refused without being read", "[postgres]") {
   // Reading a byte of it would end the program.
   constexpr std::size_t size = (std::size_t(1) << 30) + 1;
   void* const reserved = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -58,8 +58,7 @@ constexpr const char* slow_commit =
 
 }  // namespace
 
-TEST_CASE("given a COMMIT whose answer does not come, when its caller cancels, then the outcome is told as unknown",
-          "[postgres][server][field-R21]") {
+TEST_CASE("given a COMMIT without an answer, when its caller cancels, then the outcome is unknown", "[postgres][server][field-R21]") {
   NEEDS_SERVER();
   wiretap wire(server_port(), std::string("commit\0", 7));
   auto task = [&]() -> asio::awaitable<void> {
@@ -82,7 +81,7 @@ TEST_CASE("given a COMMIT whose answer does not come, when its caller cancels, t
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a COMMIT whose answer does not come, when its time is up, then the outcome is told as unknown, and why",
+TEST_CASE("given a COMMIT without an answer, when its time is up, then the outcome is unknown, and why is told",
           "[postgres][server][field-R21]") {
   NEEDS_SERVER();
   wiretap wire(server_port(), std::string("commit\0", 7));
@@ -137,7 +136,7 @@ TEST_CASE("given a COMMIT that takes long, when its caller cancels, then the ser
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a body that swallows the loss of its connection, when it returns, then it is told that nothing is committed, and why",
+TEST_CASE("given a body that swallows a lost connection, when it returns, then it is told as not committed",
           "[postgres][server][field-R21]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -169,8 +168,7 @@ TEST_CASE("given a body that swallows the loss of its connection, when it return
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a body that swallows its cancellation, when it returns, then COMMIT is not sent and the first error is told",
-          "[postgres][server][field-R21]") {
+TEST_CASE("given a body that swallows its cancellation, when it returns, then COMMIT is not sent", "[postgres][server][field-R21]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto admin = co_await connect();
@@ -197,8 +195,7 @@ TEST_CASE("given a body that swallows its cancellation, when it returns, then CO
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a read-only transaction, when it is over, then a refused write counts again; until COMMIT is answered it does not",
-          "[postgres][server][field-reads-only]") {
+TEST_CASE("given a read-only transaction, when it is over, then a refused write counts again", "[postgres][server][field-reads-only]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto admin = co_await connect();
@@ -272,7 +269,7 @@ TEST_CASE("given bodies of all kinds, when they are handed over, then each is de
   CHECK(shared.use_count() == 1);
 }
 
-TEST_CASE("given a read-only transaction, when a nested one ends, then a refused write is still the caller's own",
+TEST_CASE("given a read-only transaction, when a nested one ends, then a refused write is the caller's own",
           "[postgres][server][field-5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

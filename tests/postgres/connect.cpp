@@ -116,7 +116,7 @@ class password_role {
 
 }  // namespace
 
-TEST_CASE("given nobody listens, when connecting, then it fails at once, for a while", "[postgres][connect]") {
+TEST_CASE("given no listener, when connecting, then it fails at once, for a while", "[postgres][connect]") {
   const auto failure = refused("host=127.0.0.1 port=" + std::to_string(closed_port()) + " user=u dbname=d");
   CHECK(failure.reason() == pg::errc::connect_failed);
   CHECK(failure.kind() == tidepool::failure_kind::transient);
@@ -177,8 +177,7 @@ TEST_CASE("given several servers, when the first are closed, silent or bad, then
   CHECK(starting.accepted() == 1);
 }
 
-TEST_CASE("given servers to share the load, when connects are many, then each is first at times, and one that was not found last",
-          "[postgres][connect]") {
+TEST_CASE("given servers to share the load, when connects are many, then each is first at times", "[postgres][connect]") {
   const pg::options settings("host=a,b,c,d user=u dbname=d load_balance_hosts=random");
   pg::detail::address_memory memory;
   using mark = pg::detail::address_memory::mark;
@@ -227,8 +226,7 @@ TEST_CASE("given a peer that is no PostgreSQL, when connecting, then it is a cle
   CHECK(text.size() < 700);
 }
 
-TEST_CASE("given no sslmode, when a server is not on this machine, then TLS is required unless less is asked for by name",
-          "[postgres][connect]") {
+TEST_CASE("given no sslmode, when a server is remote, then TLS is required unless less is asked for by name", "[postgres][connect]") {
   const auto sslmode = [](const std::string& conninfo, const std::string& address) {
     const auto settings = std::make_shared<const pg::options>(conninfo);
     const auto login = run(pg::detail::login_parameters::make(settings, ""));
@@ -321,7 +319,7 @@ TEST_CASE("given a name, when connecting, then it is looked up and the server re
   CHECK(run(task()) == 1);
 }
 
-TEST_CASE("given a server with TLS, when it is required, then the session is encrypted; verify-full checks the name",
+TEST_CASE("given a server with TLS, when it is required, then all is encrypted; verify-full checks the name",
           "[postgres][connect][server]") {
   NEEDS_SERVER();
   bool offers = false;
@@ -368,8 +366,7 @@ TEST_CASE("given a server with TLS, when it is required, then the session is enc
   CHECK(kind_of("host=db.example sslrootcert=" + root.name()) == tidepool::failure_kind::permanent);
 }
 
-TEST_CASE("given TLS that is denied, when it is required, then that is permanent; a connection lost meanwhile is not",
-          "[postgres][connect]") {
+TEST_CASE("given TLS that is denied, when it is required, then that is permanent; a lost connection is not", "[postgres][connect]") {
   const auto meet = [](std::string answer) {
     fake_server peer([&](const std::string&) { return answer; });
     const auto failure = refused(peer.conninfo() + " sslmode=require");
@@ -426,8 +423,7 @@ TEST_CASE("given a password, when it is right, wrong or missing, then the login 
   CHECK(asked == 2);
 }
 
-TEST_CASE("given a login that costs absurdly many iterations, when connecting, then the loop turns and the deadline holds",
-          "[postgres][connect]") {
+TEST_CASE("given a login of absurdly many iterations, when connecting, then loop and deadline hold", "[postgres][connect]") {
   fake_server greedy(costly_login(iterations_of(3s)), true);
   const auto ticks = [](bool& done) -> asio::awaitable<std::chrono::milliseconds> {
     auto longest = 0ms;
@@ -676,7 +672,7 @@ TEST_CASE("given a null pointer for a string, when a connector or option is made
   CHECK(settings.get("user").empty());
 }
 
-TEST_CASE("given an encoding whose characters hide commas and braces, when a session has or gets it, then it is refused",
+TEST_CASE("given an encoding that hides commas and braces, when a session has or gets it, then it is refused",
           "[postgres][connect][server][field-R09]") {
   NEEDS_SERVER();
   for (const char* name : {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"}) {

@@ -28,8 +28,7 @@ asio::awaitable<bool> gone(pg::connection& watcher, int pid) {
 
 }  // namespace
 
-TEST_CASE("given an idle connection, when its backend is terminated, then usable() sees it without a round trip and knows why",
-          "[postgres][server]") {
+TEST_CASE("given an idle connection, when its backend is terminated, then usable() sees it and knows why", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<pg::error> {
     auto watcher = co_await connect();
@@ -49,8 +48,7 @@ TEST_CASE("given an idle connection, when its backend is terminated, then usable
   CHECK(std::string(failure.what()).find("division") == std::string::npos);
 }
 
-TEST_CASE("given a session whose end came in one piece with an answer, when it is looked at, then it is not usable",
-          "[postgres][field-5]") {
+TEST_CASE("given a session whose end came with an answer, when it is looked at, then it is not usable", "[postgres][field-5]") {
   // The socket stays open, so that nothing but what libpq has read already can tell.
   const auto talk = [](const std::string& said) {
     return asks_for_login(said) ? welcome() : done("SELECT 0") + ready() + error_response("57P01", "terminating connection");
@@ -74,8 +72,7 @@ TEST_CASE("given a session whose end came in one piece with an answer, when it i
   }
 }
 
-TEST_CASE("given an error told before, when the connection is lost without a word, then neither its detail nor its place is quoted",
-          "[postgres][server][field-F14]") {
+TEST_CASE("given an earlier error, when the connection is lost without a word, then it is not quoted", "[postgres][server][field-F14]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
     auto c = co_await connect();
@@ -90,8 +87,7 @@ TEST_CASE("given an error told before, when the connection is lost without a wor
   CHECK(run(task()) == "postgres: the connection was lost before this operation");
 }
 
-TEST_CASE("given a running statement, when its backend is terminated, then the first error, which has the reason, is thrown",
-          "[postgres][server]") {
+TEST_CASE("given a running statement, when its backend is terminated, then the error has the reason", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<pg::error> {
     auto watcher = co_await connect();
@@ -113,8 +109,7 @@ TEST_CASE("given a running statement, when its backend is terminated, then the f
   CHECK_FALSE(failure.retryable());
 }
 
-TEST_CASE("given two connections, when one dies and its socket's number is used again, then the other is not disturbed",
-          "[postgres][server]") {
+TEST_CASE("given two connections, when one's socket number is used again, then the other is not disturbed", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
     int sum = 0;
@@ -223,8 +218,7 @@ TEST_CASE("given on_reset, when a lease that used its connection ends, then it r
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a running statement, when abort() is called from another thread, then it fails soon and so does all that follows",
-          "[postgres][server]") {
+TEST_CASE("given a running statement, when another thread aborts it, then it fails soon, as all that follows", "[postgres][server]") {
   NEEDS_SERVER();
   std::optional<pg::error> running;
   std::optional<pg::error> later;
@@ -283,7 +277,7 @@ TEST_CASE("given connections made, used, killed and dropped, when all is over, t
   CHECK(settled_descriptors(before) == before);
 }
 
-TEST_CASE("given a context that is destroyed under a running statement, when it is gone, then so is the connection", "[postgres][server]") {
+TEST_CASE("given a running statement, when its context is destroyed, then the connection is gone too", "[postgres][server]") {
   NEEDS_SERVER();
   run([]() -> asio::awaitable<void> { co_await connect(); }());
   const int before = open_descriptors();
@@ -328,7 +322,7 @@ TEST_CASE("given a connection of one context, when it is used from threads of an
   CHECK(right_thread);
 }
 
-TEST_CASE("given one context on several threads, when connections move between them, then all statements succeed", "[postgres][server]") {
+TEST_CASE("given one context on several threads, when connections move between them, then all succeed", "[postgres][server]") {
   NEEDS_SERVER();
   asio::io_context context;
   std::atomic<int> sum{0};
@@ -354,8 +348,7 @@ TEST_CASE("given one context on several threads, when connections move between t
   CHECK(aborted == 4);
 }
 
-TEST_CASE("given a statement, when it is stopped through its canceller, also before the server began it, then it fails with 57014",
-          "[postgres][server]") {
+TEST_CASE("given a statement, when its canceller stops it, even before it began, then it fails with 57014", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = [](bool slow_to_begin) -> asio::awaitable<std::string> {
     auto c = co_await connect(slow_to_begin ? "" : "sslmode=prefer");
@@ -380,9 +373,7 @@ TEST_CASE("given a statement, when it is stopped through its canceller, also bef
   for (int i = 0; i < 5; ++i) CHECK(run(task(i % 2 == 0)) == "57014");
 }
 
-TEST_CASE(
-    "given a server that fell silent, when a statement is stopped, then the attempt ends in its time and the connection is of no more use",
-    "[postgres]") {
+TEST_CASE("given a silent server, when a statement is stopped, then that ends in time, the connection is lost", "[postgres]") {
   fake_server silent(after_login([](const std::string&) { return ""; }), true);
   auto task = [&]() -> asio::awaitable<void> {
     pg::options settings(silent.conninfo());
@@ -404,8 +395,7 @@ TEST_CASE(
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a silent server and patient cancels, when a statement is stopped within a limit, then the limit holds",
-          "[postgres][field-R02]") {
+TEST_CASE("given a silent server and patient cancels, when a statement has a limit, then the limit holds", "[postgres][field-R02]") {
   fake_server silent(after_login([](const std::string&) { return ""; }), true);
   auto task = [&]() -> asio::awaitable<void> {
     pg::options settings(silent.conninfo());
@@ -484,8 +474,7 @@ void race_for_cancels(pg::connection& c) {
   CHECK(record->in_flight == 0);
 }
 
-TEST_CASE("given an operation that ends while it is to be cancelled, then its request is not sent or its connection not handed on",
-          "[postgres][server]") {
+TEST_CASE("given an operation that ends while it is to be cancelled, then no later one gets the cancel", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -494,8 +483,7 @@ TEST_CASE("given an operation that ends while it is to be cancelled, then its re
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a server that turned read-only, when a write fails on a read-write target, then the connection retires",
-          "[postgres][server]") {
+TEST_CASE("given a server turned read-only, when a write fails on a read-write target, then it retires", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect("target_session_attrs=read-write");
@@ -513,8 +501,7 @@ TEST_CASE("given a server that turned read-only, when a write fails on a read-wr
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a write within a read-only transaction, when it is refused on a read-write target, then the server is not blamed for it",
-          "[postgres][server]") {
+TEST_CASE("given a read-only transaction, when its write is refused, then the server is not blamed", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect("target_session_attrs=read-write");
@@ -530,8 +517,7 @@ TEST_CASE("given a write within a read-only transaction, when it is refused on a
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given an idle connection to a server that turned read-only, when it is pinged, then it is of no more use for writing",
-          "[postgres][server]") {
+TEST_CASE("given an idle connection, when its server turned read-only and it is pinged, then it is not usable", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect("target_session_attrs=read-write");
@@ -546,8 +532,7 @@ TEST_CASE("given an idle connection to a server that turned read-only, when it i
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given the warning of a server that goes down, when it arrives, then all connections of its age are of no more use",
-          "[postgres][field-F10]") {
+TEST_CASE("given a server's warning that it goes down, when it arrives, then connections of its age retire", "[postgres][field-F10]") {
   for (const std::string state : {"57P01", "57P02", "57P03"}) {
     fake_server server(
         [&](const std::string& said) {
@@ -563,8 +548,7 @@ TEST_CASE("given the warning of a server that goes down, when it arrives, then a
   }
 }
 
-TEST_CASE("given a session that a standby ends with FATAL 40001, then it is lost by that, and its transaction is not run again",
-          "[postgres][field-R07]") {
+TEST_CASE("given a session ended with FATAL 40001, then it is lost and its transaction is not run again", "[postgres][field-R07]") {
   // As servers do, as poolers do with one severity only, and with the socket left open, so that nothing but the word tells.
   for (const bool both : {true, false}) {
     const auto talk = [both](const std::string& said) -> std::string {
@@ -614,7 +598,7 @@ TEST_CASE("given a refused write, when it was no refusal of the server's own, th
   }
 }
 
-TEST_CASE("given a RAISE with the codes of a server that goes down, is full or read-only, then it is of its statement alone",
+TEST_CASE("given a RAISE with codes of a server going down, full or read-only, then only its statement fails",
           "[postgres][server][field-F10]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -631,8 +615,7 @@ TEST_CASE("given a RAISE with the codes of a server that goes down, is full or r
 }
 
 #ifdef __linux__
-TEST_CASE("given a watched connection, when its server hangs up, then that is told once, and not after the watch has ended",
-          "[postgres][server][field-5]") {
+TEST_CASE("given a watched connection, when its server hangs up, then that is told once, during the watch", "[postgres][server][field-5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
     auto watcher = co_await connect();

@@ -56,8 +56,7 @@ void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
-TEST_CASE("given no memory for a notification, when it is read, then the session is of no more use and nothing ends the program",
-          "[postgres][server][field-5]") {
+TEST_CASE("given no memory for a notification, when it is read, then the session is not usable, no more", "[postgres][server][field-5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<bool> {
     auto c = co_await connect();
@@ -104,8 +103,7 @@ TEST_CASE("given no memory in the middle of asking for a name, when it is asked 
   CHECK(failed > 40);
 }
 
-TEST_CASE("given cancel requests that wait, when the threads find no memory, then they are dropped and those who wait are told",
-          "[postgres][field-L12]") {
+TEST_CASE("given waiting cancel requests, when threads find no memory, then those who wait are told", "[postgres][field-L12]") {
   using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
   auto& dispatcher = cancel_dispatcher::instance();
@@ -134,8 +132,7 @@ TEST_CASE("given cancel requests that wait, when the threads find no memory, the
   CHECK(dispatcher.threads() == 0);
 }
 
-TEST_CASE("given a dispatcher full of cancel requests whose time is over, when another one comes, then those who wait are told",
-          "[postgres][field-L12]") {
+TEST_CASE("given a dispatcher full of late cancel requests, when one more comes, then those who wait are told", "[postgres][field-L12]") {
   using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
   auto& dispatcher = cancel_dispatcher::instance();

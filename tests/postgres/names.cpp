@@ -192,8 +192,7 @@ TEST_CASE("given a name with a silent address in front, when connecting twice, t
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given silent addresses that would take all the time, when connecting, then the last one has its part of it",
-          "[postgres][field-R02]") {
+TEST_CASE("given silent addresses before a good one, when connecting, then the last has its part of the time", "[postgres][field-R02]") {
   fake_server good(primary(), true, false);
   silent_address silent("127.0.0.2", good.port());
   silent_address silent_too("127.0.0.3", good.port());
@@ -230,8 +229,7 @@ TEST_CASE("given a pool that gives an attempt up, when it tries again, then the 
   CHECK(run(again()) < 4);  // an address may take 5 s
 }
 
-TEST_CASE("given an address that stays silent, when connecting fails, then the error says where and how far it came",
-          "[postgres][field-R02]") {
+TEST_CASE("given a silent address, when connecting fails, then the error says where and how far it came", "[postgres][field-R02]") {
   fake_server mute([](const std::string&) { return ""; }, true, false);
   fake_server logged_in([](const std::string& said) { return asks_for_login(said) ? welcome() : std::string(); }, true, false);
   name_server::here().set("mute.test", {"127.0.0.1"});
@@ -281,8 +279,7 @@ TEST_CASE("given a name that is not answered, when another one is asked for, the
   CHECK(name_server::here().count("slow.test") == 1);
 }
 
-TEST_CASE("given a lookup that nobody waits for any more, when its context ends, then neither run() nor destruction waits",
-          "[postgres][field-R03]") {
+TEST_CASE("given an abandoned lookup, when its context ends, then neither run() nor destruction waits", "[postgres][field-R03]") {
   const slow_names slow;
   const pg::options settings(at("slow-end.test", "1"));
   const stopwatch time;
@@ -305,8 +302,7 @@ TEST_CASE("given a lookup that nobody waits for any more, when its context ends,
   CHECK(time.seconds() < 4);  // an address may take 5 s, and the name server takes for ever
 }
 
-TEST_CASE("given as many slow names as may be looked up at once, when one more is asked for, then the error tells of them",
-          "[postgres][field-R03]") {
+TEST_CASE("given as many slow lookups as are allowed, when one more is asked for, then the error tells of them", "[postgres][field-R03]") {
   const slow_names slow;
   auto task = []() -> asio::awaitable<std::string> {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
@@ -376,8 +372,7 @@ TEST_CASE("given standbys before the primary, when connecting again, then they a
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given prefer-standby and no standby, when connecting, then each server is tried once and the primary taken",
-          "[postgres][field-L12]") {
+TEST_CASE("given prefer-standby and no standby, then each server is tried once and the primary taken", "[postgres][field-L12]") {
   fake_server writable(primary(), true, false);
   fake_server other(primary(), true, false);
   int hook_calls = 0;

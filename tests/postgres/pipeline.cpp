@@ -144,7 +144,7 @@ TEST_CASE("given a killed backend, when a pipeline is under way, then run() says
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given an error at the commit of a pipeline, then it is told of what was not done, and the connection stays",
+TEST_CASE("given an error at the commit of a pipeline, then what was not done is told, the connection stays",
           "[postgres][server][pipeline][field-F1]") {
   NEEDS_SERVER();
   auto task = [](pg::pipeline_mode mode) -> asio::awaitable<std::string> {
@@ -165,7 +165,7 @@ TEST_CASE("given an error at the commit of a pipeline, then it is told of what w
   CHECK(run(task(pg::pipeline_mode::atomic)) == "23503, 23503, 23503, 23503, 23503, 0");
 }
 
-TEST_CASE("given a deferred trigger that fails, when a single statement or a COPY ends, then the error is theirs too",
+TEST_CASE("given a deferred trigger that fails, when a statement or COPY ends, then the error is theirs too",
           "[postgres][server][field-F1]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
@@ -308,7 +308,7 @@ TEST_CASE("given an atomic pipeline that is cancelled, then no answer of it can 
   CHECK(said == std::vector<std::string>{"aborted", "undone", "57014", "0"});
 }
 
-TEST_CASE("given an atomic pipeline that ends its transaction before its last statement, then nothing of it is sent",
+TEST_CASE("given an atomic pipeline that ends its transaction too early, then nothing of it is sent",
           "[postgres][server][pipeline][field-F1]") {
   NEEDS_SERVER();
   auto task = [](std::string end) -> asio::awaitable<std::string> {
@@ -346,7 +346,7 @@ TEST_CASE("given an atomic pipeline that ends its transaction before its last st
   }
 }
 
-TEST_CASE("given a large atomic pipeline whose end was not sent, when it is lost, then nothing of it is told as perhaps done",
+TEST_CASE("given a large atomic pipeline whose end was not sent, when it is lost, then all is told as not done",
           "[postgres][pipeline][field-F1]") {
   auto task = [](std::string conninfo) -> asio::awaitable<std::string> {
     auto c = co_await pg::connection::connect(conninfo);

@@ -61,7 +61,7 @@ TEST_CASE("given a pool, when it is opened, used and closed, then the server see
   CHECK(run(task()) == 10);
 }
 
-TEST_CASE("given idle connections whose backends were terminated, when acquiring, then nobody gets a dead one",
+TEST_CASE("given idle connections whose backends were terminated, when acquiring, then none gets a dead one",
           "[postgres][pool][server][field-5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
@@ -103,8 +103,7 @@ TEST_CASE("given idle connections whose backends were terminated, when acquiring
 }
 
 #ifdef __linux__
-TEST_CASE("given idle connections, when some of their backends end, then just these are replaced, at once and with nobody asking",
-          "[postgres][pool][server]") {
+TEST_CASE("given idle connections, when some backends end, then only these are replaced, at once and unasked", "[postgres][pool][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto watcher = co_await connect();
@@ -175,7 +174,7 @@ TEST_CASE("given a watched pool, when it or its context goes first, then nothing
   CHECK(settled_descriptors(before) == before);
 }
 
-TEST_CASE("given idle connections in a pool of several threads, when backends die in a storm, then pool and server agree in the end",
+TEST_CASE("given idle connections on several threads, when backends die, then pool and server agree at the end",
           "[postgres][pool][server]") {
   NEEDS_SERVER();
   asio::io_context context;
@@ -209,8 +208,7 @@ TEST_CASE("given idle connections in a pool of several threads, when backends di
 }
 #endif
 
-TEST_CASE("given leases that read much, when they end, then only one that met a large row costs its connection, in order",
-          "[postgres][pool][server][field-F7]") {
+TEST_CASE("given leases that read much, when they end, then only a large row costs its connection", "[postgres][pool][server][field-F7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     const auto config = small(1, 1);
@@ -277,8 +275,7 @@ TEST_CASE("given reset level full, when leases end, then session state never rea
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a wrong password, when acquiring, then it fails at once with the reason and without the password",
-          "[postgres][pool][server]") {
+TEST_CASE("given a wrong password, when acquiring, then it fails at once with the reason, not the password", "[postgres][pool][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
     auto c = co_await connect();
@@ -377,7 +374,7 @@ TEST_CASE("given a validation query, when it fails, then the connection is not h
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a cancelled statement, when its lease ends, then the connection goes and its slot is used again",
+TEST_CASE("given a cancelled statement, when its lease ends, then the connection goes, its slot is used again",
           "[postgres][pool][server]") {
   NEEDS_SERVER();
   asio::io_context context;
@@ -409,8 +406,7 @@ TEST_CASE("given a cancelled statement, when its lease ends, then the connection
   CHECK(served == 5);
 }
 
-TEST_CASE("given a lease that is abandoned, when its time is over, then its statement fails and the slot serves others",
-          "[postgres][pool][server]") {
+TEST_CASE("given a lease that is abandoned, when its time is over, then its slot serves others", "[postgres][pool][server]") {
   NEEDS_SERVER();
   asio::io_context context;
   std::optional<pg::error> holder;

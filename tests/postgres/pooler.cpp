@@ -7,7 +7,7 @@
 
 using namespace tidepool_tests;
 
-TEST_CASE("given a transaction pooler, when two clients with caches alternate, then no answer is another statement's",
+TEST_CASE("given a transaction pooler, when two clients with caches alternate, then each gets its own answer",
           "[postgres][server][field-L2]") {
   NEEDS_SERVER();
   rotating_pooler pooler(server_port(), 2);
@@ -30,8 +30,7 @@ TEST_CASE("given a transaction pooler, when two clients with caches alternate, t
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a pooler wrongly said to track statements, when clients alternate, then answers are right or errors",
-          "[postgres][server][field-L2]") {
+TEST_CASE("given a pooler wrongly said to track statements, then answers are right or errors", "[postgres][server][field-L2]") {
   NEEDS_SERVER();
   rotating_pooler pooler(server_port(), 2);
   auto task = [&]() -> asio::awaitable<void> {

@@ -42,8 +42,7 @@ std::optional<pg::error> refused_at_once(Call call) {
 
 }  // namespace
 
-TEST_CASE("given a prepared statement, when a value in binary form is of another type, then nothing is sent and the error says it",
-          "[postgres][server][field-F6]") {
+TEST_CASE("given a prepared statement, when a binary value is of another type, then nothing is sent", "[postgres][server][field-F6]") {
   NEEDS_SERVER();
   std::string said;
   auto task = [&]() -> asio::awaitable<void> {
@@ -101,8 +100,7 @@ TEST_CASE("given a prepared statement, when values suit it in whatever form, the
   run(task());
 }
 
-TEST_CASE("given a statement to prepare, when the server refuses it, then its error is told and the connection goes on",
-          "[postgres][server]") {
+TEST_CASE("given a statement to prepare, when it is refused, then the error is told, the connection goes on", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -136,8 +134,7 @@ TEST_CASE("given a statement to prepare, when the server refuses it, then its er
   run(task());
 }
 
-TEST_CASE("given a statement that is prepared, when its connection is lost or the time is over, then it is told as for any statement",
-          "[postgres]") {
+TEST_CASE("given a prepare, when its connection is lost or its time is over, then it is told as for statements", "[postgres]") {
   const auto failing = [](std::string answer) {
     const fake_server server([answer](const std::string& said) { return asks_for_login(said) ? welcome() : answer; }, true);
     auto task = [](std::string conninfo) -> asio::awaitable<std::string> {

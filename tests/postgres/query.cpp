@@ -173,7 +173,7 @@ TEST_CASE("given all, one and opt, when rows are many, one or none, then each sa
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given parameters, when they hold quotes, NULLs or lists, then they never become part of the statement", "[postgres][server]") {
+TEST_CASE("given parameters with quotes, NULLs or lists, then they never become part of the statement", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -234,8 +234,7 @@ TEST_CASE("given few and many parameters, when they are sent, then each arrives 
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a failing statement, when its error is caught, then it tells what the server told and the connection lives",
-          "[postgres][server]") {
+TEST_CASE("given a failing statement, when its error is caught, then it has what the server told", "[postgres][server]") {
   NEEDS_SERVER();
   std::optional<pg::error> unique;
   std::optional<pg::error> syntax;
@@ -354,7 +353,7 @@ TEST_CASE("given a text, when it is looked at for COPY, then only what is one is
   CHECK(of("copy t; copy u from stdin") == kind::unclear);
 }
 
-TEST_CASE("given results and parameters of many megabytes, when exchanged, then they arrive whole and the connection retires",
+TEST_CASE("given results and parameters of many megabytes, then they arrive whole and the connection retires",
           "[postgres][server][field-F7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<bool> {
@@ -369,8 +368,7 @@ TEST_CASE("given results and parameters of many megabytes, when exchanged, then 
   CHECK(run(task()));
 }
 
-TEST_CASE("given what a connection receives and sends, then one large message retires it, by whatever verb, and many small ones do not",
-          "[postgres][server][field-F7]") {
+TEST_CASE("given what a connection transfers, then one large message retires it, many small ones do not", "[postgres][server][field-F7]") {
   NEEDS_SERVER();
   enum class verb { exec, script, failure, notice, stream, copy_out, refused, closed, pipeline, sent, sent_pipeline };
   auto task = [](verb how, int rows, int bytes) -> asio::awaitable<bool> {

@@ -40,8 +40,7 @@ TEST_CASE("given a report of a primary, when the server itself says standby, the
   }
 }
 
-TEST_CASE("given a primary that is demoted behind a pooler, when a write is refused or it is pinged, then it is left",
-          "[postgres][field-L1]") {
+TEST_CASE("given a primary demoted behind a pooler, when a write is refused or it is pinged, then it is left", "[postgres][field-L1]") {
   std::atomic<bool> standby{false};
   fake_kind primary;
   primary.pooler = true;
@@ -71,8 +70,7 @@ TEST_CASE("given a primary that is demoted behind a pooler, when a write is refu
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a pool behind a pooler, when one connection proves that the primary was demoted, then all of its age go",
-          "[postgres][field-L1]") {
+TEST_CASE("given a pool behind a pooler, when one finds the primary demoted, then all of its age go", "[postgres][field-L1]") {
   std::atomic<bool> standby{false};
   fake_kind primary;
   primary.pooler = true;
@@ -124,8 +122,7 @@ TEST_CASE("given a replica that is promoted, when it is pinged where a standby i
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a standby taken without asking for a kind, when it refuses a write, then the error says what to ask for",
-          "[postgres][field-L9]") {
+TEST_CASE("given a standby not asked for, when it refuses a write, then the error says what to ask for", "[postgres][field-L9]") {
   fake_kind standby;
   standby.standby = true;
   standby.reports = std::string("in_hot_standby\0on", 17);
@@ -148,8 +145,7 @@ TEST_CASE("given no pooler, when connecting, then none is seen", "[postgres][ser
   CHECK_FALSE(run(task()));
 }
 
-TEST_CASE("given a pooler, when connecting, then the session is given nothing, unless it is promised to be its own",
-          "[postgres][field-L11]") {
+TEST_CASE("given a pooler, when connecting, then the session is set nothing, unless it is its own by promise", "[postgres][field-L11]") {
   fake_kind pooled;
   pooled.pooler = true;
   // Each setting is asked for only where the process is the one of the login.
@@ -178,7 +174,7 @@ TEST_CASE("given a pooler, when connecting, then the session is given nothing, u
   CHECK_FALSE(run(connected(promised)));
 }
 
-TEST_CASE("given a transaction pooler before a real server, when a session begins, then nothing of it is left for other clients",
+TEST_CASE("given a transaction pooler, when a session begins, then nothing of it is left for other clients",
           "[postgres][server][field-L11]") {
   NEEDS_SERVER();
   rotating_pooler pooler(server_port(), 2);
@@ -197,8 +193,7 @@ TEST_CASE("given a transaction pooler before a real server, when a session begin
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a listener behind a pooler, when it connects, then it is refused, unless the session is promised to be its own",
-          "[postgres][field-L11]") {
+TEST_CASE("given a listener behind a pooler, when it connects, then it is refused unless promised its own", "[postgres][field-L11]") {
   fake_kind pooled;
   pooled.pooler = true;
   fake_server server(after_login([](const std::string&) { return ""; }, pooled), true, false);
@@ -212,8 +207,7 @@ TEST_CASE("given a listener behind a pooler, when it connects, then it is refuse
   CHECK(std::string(failure.what()).find("session_pooler") != std::string::npos);
 }
 
-TEST_CASE("given a role with extra_float_digits = 0, when doubles are read, also after a reset, then they are exact",
-          "[postgres][server][field-R06]") {
+TEST_CASE("given extra_float_digits = 0, when doubles are read, also after a reset, then they are exact", "[postgres][server][field-R06]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect("options='-c extra_float_digits=0'");
@@ -232,8 +226,7 @@ TEST_CASE("given a role with extra_float_digits = 0, when doubles are read, also
   CHECK(value_of("extra_float_digits", as_found) == "0");
 }
 
-TEST_CASE("given a server that is not quite PostgreSQL, when a session begins, then it does without the first query",
-          "[postgres][field-R06]") {
+TEST_CASE("given a server that is not quite PostgreSQL, when a session begins, then the first query is left out", "[postgres][field-R06]") {
   std::atomic<int> digits_set{0};
   const auto strange = [&](const std::string& said) -> std::string {
     if (asks_for_login(said)) return welcome();
@@ -254,8 +247,7 @@ TEST_CASE("given a server that is not quite PostgreSQL, when a session begins, t
   CHECK(digits_set == 2);
 }
 
-TEST_CASE("given a server without limits, when connecting, then it is told when to give this side up, also after a reset",
-          "[postgres][server][field-L8]") {
+TEST_CASE("given a server without limits, when connecting, then it is told when to give up a dead client", "[postgres][server][field-L8]") {
   NEEDS_SERVER();
   pg::options settings(server());
   settings.peer_timeout = 9s;

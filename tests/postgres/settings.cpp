@@ -43,7 +43,7 @@ TEST_CASE("given options with a time that cannot be, when they are checked, then
   }
 }
 
-TEST_CASE("given a pool with a name, when it connects, then the server shows it by that unless it was told another",
+TEST_CASE("given a pool with a name, when it connects, then the server shows it, unless told another",
           "[postgres][pool][server][field-U10]") {
   NEEDS_SERVER();
   auto shown = [](std::string more, std::string name, bool with_config) -> asio::awaitable<std::string> {

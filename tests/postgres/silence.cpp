@@ -58,7 +58,7 @@ fake_server::talk logs_in(std::function<std::string(const std::string&)> later) 
 
 }  // namespace
 
-TEST_CASE("given a server process that is frozen, when any verb waits for it, then its time is bounded and the error names the silence",
+TEST_CASE("given a frozen server process, when any verb waits for it, then the error names the silence in time",
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   using body = asio::awaitable<void> (*)(pg::connection&, int);
@@ -164,8 +164,7 @@ TEST_CASE("given a server process that is frozen, when any verb waits for it, th
   }
 }
 
-TEST_CASE("given a server that falls silent in the middle of an answer, when the limit passes, then the call ends",
-          "[postgres][field-L3]") {
+TEST_CASE("given a server silent in the middle of an answer, when the limit passes, then the call ends", "[postgres][field-L3]") {
   const std::string half =
       protocol_message('T', std::string("\0\1c\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0", 22)).substr(0, 12);
   for (const std::string& said : {std::string(), half}) {
@@ -182,7 +181,7 @@ TEST_CASE("given a server that falls silent in the middle of an answer, when the
   }
 }
 
-TEST_CASE("given statements cancelled again and again under load, when others follow, then each gets its own answer in the same session",
+TEST_CASE("given statements cancelled again and again under load, then each other one gets its own answer",
           "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   asio::io_context context;
@@ -221,8 +220,7 @@ TEST_CASE("given statements cancelled again and again under load, when others fo
   CHECK(wrong == 0);
 }
 
-TEST_CASE("given a crowd of statements, when all are cancelled at once, then a few threads do it and every connection is kept",
-          "[postgres][server][field-L12]") {
+TEST_CASE("given many statements, when all are cancelled at once, then few threads do it, all are kept", "[postgres][server][field-L12]") {
   NEEDS_SERVER();
   asio::io_context context;
   constexpr int crowd = 40;
@@ -264,8 +262,7 @@ TEST_CASE("given a crowd of statements, when all are cancelled at once, then a f
   CHECK(most <= pg::detail::cancel_dispatcher::most_per_server);
 }
 
-TEST_CASE("given requests to a server that holds its threads, when another server's come, then they do not wait for it",
-          "[postgres][field-L12]") {
+TEST_CASE("given a server that holds its cancel threads, when another's requests come, then they do not wait", "[postgres][field-L12]") {
   using pg::detail::cancel_dispatcher;
   using pg::detail::cancel_job;
   std::atomic<bool> let_go{false};
@@ -306,9 +303,8 @@ TEST_CASE("given requests to a server that holds its threads, when another serve
   CHECK(dispatcher.waiting() == 0);
 }
 
-TEST_CASE(
-    "given a connection that has to be writable, when its server was silent for long, then it is asked for its role before anything else",
-    "[postgres][server][field-L3]") {
+TEST_CASE("given a writable target, when its server was silent for long, then its role is asked for first",
+          "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   using body = asio::awaitable<void> (*)(pg::connection&);
   const std::vector<std::pair<const char*, body>> verbs = {
@@ -359,7 +355,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("given leases whose server is silent, when others ask, then state, errors and leak reports say so and blame no holder",
+TEST_CASE("given leases whose server is silent, when others ask, then reports say so and blame no holder",
           "[postgres][pool][server][field-L3]") {
   NEEDS_SERVER();
   struct logged : tidepool::default_traits<pg::connection> {
@@ -432,8 +428,7 @@ TEST_CASE("given leases whose server is silent, when others ask, then state, err
   CHECK(ends == std::vector<pg::errc>{pg::errc::response_timeout, pg::errc::response_timeout});
 }
 
-TEST_CASE("given a pool's configuration, when it has a response timeout, then its connector takes it where the options say nothing shorter",
-          "[postgres][field-L3]") {
+TEST_CASE("given a pool with a response timeout, then its connector takes it unless its own is shorter", "[postgres][field-L3]") {
   tidepool::pool_config config;
   CHECK(pg::connector("host=db", config).settings().response_timeout == tidepool::no_limit);
   config.response_timeout = 7s;

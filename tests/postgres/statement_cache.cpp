@@ -42,8 +42,7 @@ asio::awaitable<void> make_people(pg::connection& c) {
 
 // --- what is prepared -------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a cache, when a statement is used again, then it is prepared once for each of its parameter types",
-          "[postgres][server][field-L2]") {
+TEST_CASE("given a cache, when a statement is used again, then it is prepared once per parameter types", "[postgres][server][field-L2]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(8));
@@ -132,8 +131,7 @@ TEST_CASE("given texts, when they are looked at, then only what has a plan, for 
   CHECK_FALSE(is_set_local("set a = 1"));
 }
 
-TEST_CASE("given a literal that means the present moment, when its statement runs again, then the moment is another one",
-          "[postgres][server][field-F5]") {
+TEST_CASE("given a literal that means the present, when its statement runs again, then the time is new", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(8));
@@ -145,8 +143,7 @@ TEST_CASE("given a literal that means the present moment, when its statement run
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a book of statements, when it is full, then the oldest is closed if it can be, else nothing is added",
-          "[postgres][field-F5]") {
+TEST_CASE("given a full list of statements, then the oldest is closed if it can be, else nothing is added", "[postgres][field-F5]") {
   using pg::detail::statement_cache;
   using pg::detail::statement_key;
   const std::vector<Oid> types;
@@ -202,7 +199,7 @@ TEST_CASE("given two statements of one hash, when the second is looked up, then 
 
 // --- what may run again -----------------------------------------------------------------------------------------------
 
-TEST_CASE("given a failed transaction and a full cache, when it is rolled back by exec, then the server gets to hear it",
+TEST_CASE("given a failed transaction and a full cache, when exec rolls it back, then the server hears it",
           "[postgres][server][field-F2]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -241,7 +238,7 @@ TEST_CASE("given a COMMIT that the server refuses, when it is sent through a cac
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given errors with the SQLSTATE of a stale plan, when something had run before them, then nothing runs twice",
+TEST_CASE("given a stale plan's SQLSTATE, when something had run before the error, then nothing runs twice",
           "[postgres][server][field-F4]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -339,8 +336,7 @@ TEST_CASE("given a type dropped and made anew, when a cached statement uses it, 
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a schema for each tenant, when search_path changes, then cached statements are those of the tenant",
-          "[postgres][server][field-R16]") {
+TEST_CASE("given a schema for each tenant, when search_path changes, then cached statements follow", "[postgres][server][field-R16]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     {
@@ -415,8 +411,7 @@ TEST_CASE("given settings that change how literals are read, when they change, t
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given names that are defined anew, when cached statements look them up, then they find what is there now",
-          "[postgres][server][field-F5]") {
+TEST_CASE("given names defined anew, when cached statements look them up, then they find the new ones", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(16));
@@ -501,8 +496,7 @@ TEST_CASE("given a stale plan within a transaction, when retries are allowed, th
 
 // --- the two books ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("given statements forgotten behind the cache's back, when they are used again, then they run, and the books agree",
-          "[postgres][server][field-F5]") {
+TEST_CASE("given statements forgotten behind the cache's back, when used again, then they run", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(8));
@@ -531,8 +525,7 @@ TEST_CASE("given statements forgotten behind the cache's back, when they are use
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given errors of the caller's own about prepared statements, when they repeat, then the server's book does not grow",
-          "[postgres][server][field-F5]") {
+TEST_CASE("given the caller's own errors about prepared statements, when repeated, then nothing grows", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(6));
@@ -557,7 +550,7 @@ TEST_CASE("given errors of the caller's own about prepared statements, when they
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a name that somebody has taken, when its statement is used, then it runs all the same", "[postgres][server][field-F5]") {
+TEST_CASE("given a name that is taken already, when its statement is used, then it runs all the same", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await pg::connection::connect(cached(8));
@@ -640,7 +633,7 @@ TEST_CASE("given housekeeping that fails, when a statement is done, then its cal
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given functions and domains that change, when cached statements use them, then they follow as without a cache",
+TEST_CASE("given functions and domains that change, when cached statements use them, then they follow",
           "[postgres][server][field-machine]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

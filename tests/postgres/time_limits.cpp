@@ -40,7 +40,7 @@ asio::awaitable<void> must_be_well(pg::connection& c, int pid) {
 
 }  // namespace
 
-TEST_CASE("given a statement with a time limit, when it takes longer, then it is cancelled and the connection is kept",
+TEST_CASE("given a statement with a time limit, when it takes longer, then it is cancelled, the connection kept",
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<pg::error> {
@@ -61,7 +61,7 @@ TEST_CASE("given a statement with a time limit, when it takes longer, then it is
   CHECK(time.seconds() < 30);
 }
 
-TEST_CASE("given options with a response timeout, when any verb waits longer, then it is cancelled and the connection is kept",
+TEST_CASE("given a response timeout, when any verb waits longer, then it is cancelled, the connection kept",
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -144,7 +144,7 @@ TEST_CASE("given options with a response timeout, when any verb waits longer, th
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a limit, when the server sends something all the time, then only a limit of the whole statement ends it",
+TEST_CASE("given a limit and a server that keeps sending, then only a limit of the whole statement ends it",
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -159,7 +159,7 @@ TEST_CASE("given a limit, when the server sends something all the time, then onl
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a statement that ends while it is being cancelled, when its answer comes, then that is what the caller gets",
+TEST_CASE("given a statement that ends while it is cancelled, when its answer comes, then the caller gets it",
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
@@ -180,8 +180,7 @@ TEST_CASE("given a statement that ends while it is being cancelled, when its ans
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a limit in a transaction, when it passes, then the transaction is rolled back and the connection is kept",
-          "[postgres][server][field-L3]") {
+TEST_CASE("given a limit in a transaction, when it passes, then it is rolled back, the connection kept", "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
@@ -242,8 +241,7 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
   }
 }
 
-TEST_CASE("given verbs of all kinds, when their coroutine is cancelled in the middle, then each leaves a connection that is well",
-          "[postgres][server][field-L12]") {
+TEST_CASE("given verbs of all kinds, when cancelled in the middle, then each leaves a sound connection", "[postgres][server][field-L12]") {
   NEEDS_SERVER();
   using body = asio::awaitable<void> (*)(pg::connection&);
   const std::vector<std::pair<const char*, body>> verbs = {
@@ -326,7 +324,7 @@ TEST_CASE("given verbs of all kinds, when their coroutine is cancelled in the mi
   }
 }
 
-TEST_CASE("given statements left in the middle, when their leases end, then the server never sees a session more than max_size",
+TEST_CASE("given statements left in the middle, when leases end, then the server sees max_size at most",
           "[postgres][pool][server][field-5]") {
   NEEDS_SERVER();
   asio::io_context context;
@@ -375,8 +373,7 @@ TEST_CASE("given statements left in the middle, when their leases end, then the 
   CHECK(pool.stats().closed(tidepool::close_reason::broken) == 24);
 }
 
-TEST_CASE("given a COMMIT that ends although its coroutine is cancelled, when it is answered, then the transaction is told as committed",
-          "[postgres][server][field-L12]") {
+TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it is told as committed", "[postgres][server][field-L12]") {
   NEEDS_SERVER();
   asio::io_context context;
   stopped_how end;
@@ -415,8 +412,7 @@ TEST_CASE("given a COMMIT that ends although its coroutine is cancelled, when it
   CHECK(rows == 1);
 }
 
-TEST_CASE("given a cached statement with a limit, when it is prepared first, then the limit is for both together",
-          "[postgres][server][field-L3]") {
+TEST_CASE("given a cached statement with a limit, when it is prepared first, then the limit is for both", "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     pg::options settings(server());
@@ -442,7 +438,7 @@ TEST_CASE("given a cached statement with a limit, when it is prepared first, the
   CHECK_NOTHROW(run(task()));
 }
 
-TEST_CASE("given a server process that dies when it is cancelled, when the call throws, then its coroutine can be cancelled as before",
+TEST_CASE("given a server process that dies when cancelled, then its coroutine can be cancelled as before",
           "[postgres][server][field-R21]") {
   NEEDS_SERVER();
   using body = asio::awaitable<void> (*)(pg::connection&);
@@ -498,8 +494,7 @@ TEST_CASE("given a server process that dies when it is cancelled, when the call 
   }
 }
 
-TEST_CASE("given many statements to be forgotten by a slow server, when a call has a time limit, then all of them share it",
-          "[postgres][field-R02]") {
+TEST_CASE("given many statements to be forgotten by a slow server, when a call has a limit, then all share it", "[postgres][field-R02]") {
   std::atomic<int> closed{0};
   const fake_server slow(
       [&](const std::string& said) {

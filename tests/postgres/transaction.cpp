@@ -53,7 +53,7 @@ TEST_CASE("given a transaction, when its body throws, then it is rolled back and
   CHECK(run(task()) == 0);
 }
 
-TEST_CASE("given a body that swallows an error, when it returns, then the caller learns that nothing was committed", "[postgres][server]") {
+TEST_CASE("given a body that swallows an error, when it returns, then the caller learns of no commit", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect_with_table();
@@ -113,7 +113,7 @@ TEST_CASE("given options, when a transaction begins, then the server follows the
   CHECK(run(task()) == "serializable on on");
 }
 
-TEST_CASE("given pauses of any length, when a transaction is tried again, then the pause doubles up to its limit and never overflows") {
+TEST_CASE("given pauses of any length, when a transaction is retried, then they double up to the limit") {
   pg::transaction_options wanted;
   wanted.retry_delay = 1ms;
   wanted.max_retry_delay = 64ms;
@@ -183,8 +183,7 @@ TEST_CASE("given two serialisable transactions that collide, when both retry, th
   CHECK(runs > 2);
 }
 
-TEST_CASE("given a connection that dies in COMMIT, when the error is caught, then it says that the outcome is unknown",
-          "[postgres][server]") {
+TEST_CASE("given a connection that dies in COMMIT, when the error is caught, then the outcome is unknown", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<pg::error> {
     auto c = co_await connect();
@@ -219,7 +218,7 @@ TEST_CASE("given a transaction in progress, when another is begun on the connect
   CHECK(run(task()) == pg::errc::bad_usage);
 }
 
-TEST_CASE("given a cancelled body, when the transaction ends, then the connection refuses work until it is reset", "[postgres][server]") {
+TEST_CASE("given a cancelled body, when the transaction ends, then the connection needs a reset first", "[postgres][server]") {
   NEEDS_SERVER();
   asio::io_context context;
   pg::connection c;

@@ -81,7 +81,7 @@ TEST_CASE("given a lock that is held, when memory is allocated, then that is a f
   CHECK(testing::checked_mutex::take_fault() != nullptr);
 }
 
-TEST_CASE("given a pool in use, when thousands of callers came, waited, gave up and went, then it holds no more memory than before") {
+TEST_CASE("given a pool in use, when thousands of callers came and went, then it holds no more memory") {
   const auto seed = GENERATE(range(1u, 4u));
   // Choices that do not grow a record; the order they make is first come first served.
   auto choices = testing::choice_source::replay({});

@@ -42,7 +42,7 @@ asio::awaitable<void> transaction(pool_type& pool, seen& out) {
 
 }  // namespace
 
-TEST_CASE("given a BEGIN that fails, when the lease ends, then a sound connection is reset and kept, a dead one replaced", "[R15]") {
+TEST_CASE("given a BEGIN that fails, when the lease ends, then a sound connection is kept, a dead one replaced", "[R15]") {
   const bool fatal = GENERATE(false, true);
   testing::simulation sim(1);
   testing::world server(sim);
@@ -126,7 +126,7 @@ TEST_CASE("given a lease that is over, when it is used, then it is empty, and no
   CHECK(static_cast<bool>(other) == (how == 3));
 }
 
-TEST_CASE("given a refill that fails, when the server is back, then the floor is there again although nobody asks", "[B057]") {
+TEST_CASE("given a refill that fails, when the server is back, then the floor is there again unasked", "[B057]") {
   const bool checked = GENERATE(false, true);  // whether it is the health check that finds the dead ones
   testing::simulation sim(1);
   testing::world server(sim);

@@ -7,7 +7,7 @@
 #include "../fuzz/corpus.hpp"
 #include "../support/catch.hpp"
 
-TEST_CASE("given configurations that a fuzzer found, when pools are made of them, then validation tells which of them work") {
+TEST_CASE("given a fuzzer's configurations, when pools are made of them, then validation tells which work") {
   std::string current;
   const std::size_t files = tidepool_tests::replay_corpus("config", current, tidepool_fuzz_config);
   CHECK(files > 20);

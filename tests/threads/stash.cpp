@@ -57,7 +57,7 @@ int times(int base) {
 
 }  // namespace
 
-TEST_CASE("given threads that stash leases, when an operator interferes, then every use is counted once and every lease is exclusive") {
+TEST_CASE("given threads that stash, when an operator interferes, then every lease is exclusive and counted") {
   std::atomic<std::uint64_t> counted{0};
   std::atomic<std::uint64_t> used{0};
   tidepool::pool_stats last;
@@ -131,7 +131,7 @@ TEST_CASE("given threads that stash leases, when an operator interferes, then ev
   CHECK(last.connections_created == last.connections_closed);
 }
 
-TEST_CASE("given one connection and threads that stash it, when each waits for it in turn, then nobody is forgotten", "[INV-5][B003]") {
+TEST_CASE("given threads that stash one connection, when each waits in turn, then none is forgotten", "[INV-5][B003]") {
   std::atomic<std::uint64_t> counted{0};
   background loop;
   tidepool::pool_config config;

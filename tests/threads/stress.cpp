@@ -209,7 +209,7 @@ int rounds() {
 
 }  // namespace
 
-TEST_CASE("given four threads, when callers, cancellations and an operator meet, then nothing is lost and nothing is shared") {
+TEST_CASE("given four threads, when callers, cancels and an operator meet, then nothing is lost or shared") {
   server world;
   outcomes seen;
   {
@@ -254,7 +254,7 @@ TEST_CASE("given four threads, when callers, cancellations and an operator meet,
   CHECK(world.most_open > 1);
 }
 
-TEST_CASE("given callers on several threads, when the pool is closed under them, then each gets an answer and run() returns") {
+TEST_CASE("given callers on several threads, when the pool closes, then each gets an answer, run() returns") {
   for (unsigned seed = 0; seed < 10; ++seed) {
     server world;
     outcomes seen;
@@ -285,7 +285,7 @@ TEST_CASE("given callers on several threads, when the pool is closed under them,
   }
 }
 
-TEST_CASE("given leases on several threads, when the pool object dies first, then each comes back to nobody in peace") {
+TEST_CASE("given leases on several threads, when the pool object ends first, then each return is safe") {
   for (int round = 0; round < 20; ++round) {
     server world;
     {

@@ -30,7 +30,7 @@ bool complains_of(const pool_config& config, const std::string& field) {
   return std::find(fields.begin(), fields.end(), field) != fields.end();
 }
 
-TEST_CASE("given a default configuration, when it is read, then every option of the guide has the guide's default") {
+TEST_CASE("given a default configuration, when it is read, then each option has the guide's default") {
   const pool_config c;
   CHECK(c.min_size == 5);
   CHECK(c.max_size == 20);
@@ -53,7 +53,7 @@ TEST_CASE("given a default configuration, when it is read, then every option of 
   CHECK_FALSE(c.track_stack_trace);
 }
 
-TEST_CASE("given a default configuration, when it is read, then what the guide does not have is bounded, or off where it is opt-in") {
+TEST_CASE("given a default configuration, then what the guide does not have is bounded, or off by default") {
   const pool_config c;
   CHECK(c.name == "pool");
   CHECK(c.min_idle == 0);
@@ -76,7 +76,7 @@ TEST_CASE("given a default configuration, when it is read, then what the guide d
   CHECK(c.start == start_mode::fail_fast);
 }
 
-TEST_CASE("given a profile, when it is read, then it differs from the defaults where the guide says so, and it is sound") {
+TEST_CASE("given a profile, when it is read, then it differs where the guide says so, and is sound") {
   const pool_config defaults;
   SECTION("development") {
     const pool_config c = pool_config::development();
@@ -235,7 +235,7 @@ std::vector<broken_rule> broken_rules() {
   };
 }
 
-TEST_CASE("given one option that breaks its rule, when the configuration is validated, then the fault names that option") {
+TEST_CASE("given one option that breaks its rule, when validated, then the fault names that option") {
   std::size_t number = 0;
   for (const broken_rule& rule : broken_rules()) {
     pool_config c;
@@ -281,9 +281,7 @@ TEST_CASE("given a broken rule, when its fault is read, then it gives field, val
   CHECK_THAT(all, has_text("reset_timeout is no_limit: must be above zero and finite"));
 }
 
-TEST_CASE(
-    "given an option that is wrong in itself, when the configuration is validated, then it is said once, and not in what others compare "
-    "with") {
+TEST_CASE("given one option that is wrong in itself, when validated, then that is the only fault") {
   pool_config c;
   SECTION("a negative floor") { c.min_size = static_cast<std::size_t>(-5); }
   SECTION("no bound") { c.max_size = no_limit; }
@@ -295,14 +293,14 @@ TEST_CASE(
   CHECK(faulty_fields(c).size() == 1);
 }
 
-TEST_CASE("given durations of which the nanoseconds cannot be counted, when they have wrapped around, then the fault says what to write") {
+TEST_CASE("given durations too long for nanoseconds, when they wrapped, then the fault says what to write") {
   pool_config c;
   c.acquire_timeout = duration(-1s);  // what std::chrono::seconds::max() becomes
   REQUIRE(c.validate().size() == 1);
   CHECK_THAT(c.validate()[0].text(), has_text("acquire_timeout is -1 s: must not be negative; for ever is spelled no_limit"));
 }
 
-TEST_CASE("given defaults, when one field alone is moved past its neighbour, then it is refused, as README.md warns") {
+TEST_CASE("given defaults, when one field is moved past its neighbour, then it is refused") {
   pool_config c;
   std::string field, rule;
   const auto expect = [&](const char* of, const char* says) {
@@ -336,7 +334,7 @@ TEST_CASE("given defaults, when one field alone is moved past its neighbour, the
   CHECK(faults[0].rule == rule);
 }
 
-TEST_CASE("given profiles for production, when a server may be silent, then each has a limit, and the others none", "[field-L3]") {
+TEST_CASE("given profiles, when a server may be silent, then those for production have a limit", "[field-L3]") {
   for (const auto& c : {pool_config::production(), pool_config::high_load(), pool_config::high_throughput(), pool_config::reliable()})
     CHECK(c.response_timeout == 60s);
   CHECK(pool_config::low_latency().response_timeout == 10s);

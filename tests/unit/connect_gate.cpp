@@ -31,7 +31,7 @@ void fail(Gate& gate, tick now, splitmix& random, failure_kind kind = failure_ki
   gate.failed(gate.wave(), kind, now, random);
 }
 
-TEST_CASE("given a new gate, when it is asked, then a connect may start at once and nobody is refused") {
+TEST_CASE("given a new gate, when it is asked, then a connect may start at once and none is refused") {
   const connect_gate<circuit_breaker> gate(config());
   CHECK(gate.may_start(0s, 0));
   CHECK(gate.may_start(0s, 3));
@@ -42,7 +42,7 @@ TEST_CASE("given a new gate, when it is asked, then a connect may start at once 
   CHECK(gate.state() == breaker_state::closed);
 }
 
-TEST_CASE("given failures in a row, when the next pause is drawn, then it doubles up to the longest and at least half of it is certain") {
+TEST_CASE("given failures in a row, when the next pause is drawn, then it doubles, at least half is certain") {
   splitmix random(1);
   connect_gate<no_breaker> gate(config());
   tick now = 0s;
@@ -63,7 +63,7 @@ TEST_CASE("given failures in a row, when the next pause is drawn, then it double
   CHECK(gate.opens_at(0) - now <= 1s);
 }
 
-TEST_CASE("given pools that fail in the same instant, when their pauses are drawn, then they do not retry in step") {
+TEST_CASE("given pools that fail in one instant, when pauses are drawn, then they do not retry in step") {
   std::vector<tick> at;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     splitmix random(seed);
@@ -90,7 +90,7 @@ TEST_CASE("given attempts in flight together, when all of them fail, then they c
   CHECK(gate.wave() != wave);
 }
 
-TEST_CASE("given waves of failures, when one attempt succeeds, then streak, pause and breaker start over, but the total stays") {
+TEST_CASE("given waves of failures, when one attempt succeeds, then all starts over but the total") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 0s, random);
@@ -105,7 +105,7 @@ TEST_CASE("given waves of failures, when one attempt succeeds, then streak, paus
   CHECK(gate.state() == breaker_state::closed);
 }
 
-TEST_CASE("given a permanent failure, when anybody depends on a connect, then he is refused for a while, and no connect starts") {
+TEST_CASE("given a permanent failure, when a caller needs a connect, then it is refused for a while") {
   splitmix random(4);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 10s, random, failure_kind::permanent);
@@ -128,7 +128,7 @@ TEST_CASE("given a permanent failure of an attempt from an earlier wave, when it
   CHECK(gate.refusal(2s) == errc::connect_failed);
 }
 
-TEST_CASE("given a permanent failure, when another attempt succeeds after all, then nobody is refused any more") {
+TEST_CASE("given a permanent failure, when another attempt succeeds after all, then none is refused any more") {
   splitmix random(6);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 0s, random, failure_kind::permanent);
@@ -137,7 +137,7 @@ TEST_CASE("given a permanent failure, when another attempt succeeds after all, t
   CHECK(gate.may_start(0s, 0));
 }
 
-TEST_CASE("given failures up to the threshold, when the breaker opens, then callers are refused until one probe may start") {
+TEST_CASE("given failures up to the threshold, when the breaker opens, then one probe may start later") {
   splitmix random(7);
   connect_gate<circuit_breaker> gate(config());
   for (const tick t : {0s, 10s, 20s}) fail(gate, t, random);
@@ -180,7 +180,7 @@ TEST_CASE("given failures up to the threshold, when the breaker opens, then call
   }
 }
 
-TEST_CASE("given the kinds of failures, when each repeats, then pause, breaker and what callers count are as in the table", "[field-L4]") {
+TEST_CASE("given the kinds of failures, when each repeats, then pause and breaker are as in the table", "[field-L4]") {
   struct row {
     failure_kind kind;
     duration least, most;  // of the pause after ten
@@ -241,7 +241,7 @@ TEST_CASE("given wait_when_refused off, when connects are refused, then each is 
   CHECK(gate.state() == breaker_state::open);
 }
 
-TEST_CASE("given failures of several kinds in a row, when they are counted, then also how many of the latest kind", "[field-L4]") {
+TEST_CASE("given failures of several kinds in a row, then those of the latest kind are counted too", "[field-L4]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   const auto counts = [&](failure_kind kind) {
@@ -256,7 +256,7 @@ TEST_CASE("given failures of several kinds in a row, when they are counted, then
   CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(1, 1));
 }
 
-TEST_CASE("given a connection lost before it served, when connects succeed, then there is doubt until one serves or lasts", "[field-L7]") {
+TEST_CASE("given a connection lost before it served, then there is doubt until one serves or lasts", "[field-L7]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   gate.started();
@@ -299,7 +299,7 @@ TEST_CASE("given a connection lost before it served, when connects succeed, then
   CHECK(gate.may_start(5s, 0));
 }
 
-TEST_CASE("given a short retry_delay, when no server fits, then the looks are no rarer than that, and they have jitter", "[field-L4]") {
+TEST_CASE("given a short retry_delay, when no server fits, then looks are no rarer, with jitter", "[field-L4]") {
   auto c = config();
   c.retry_delay = 20ms;
   std::vector<duration> pauses;
@@ -316,7 +316,7 @@ TEST_CASE("given a short retry_delay, when no server fits, then the looks are no
   CHECK(std::unique(pauses.begin(), pauses.end()) == pauses.end());
 }
 
-TEST_CASE("given timeouts, when a host answers that no server is there yet, then failures in a row and back-off start over", "[field-L4]") {
+TEST_CASE("given timeouts, when a host then refuses, then failures in a row and back-off start over", "[field-L4]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   fail(gate, 0s, random);
@@ -329,7 +329,7 @@ TEST_CASE("given timeouts, when a host answers that no server is there yet, then
   CHECK(gate.state() == breaker_state::closed);
 }
 
-TEST_CASE("given a server without room, when connects fail, then the pool backs off but the breaker stays closed") {
+TEST_CASE("given a full server, when connects fail, then the pool backs off, the breaker stays closed") {
   splitmix random(8);
   connect_gate<circuit_breaker> gate(config());
   for (int i = 0; i < 10; ++i) fail(gate, 10s * i, random, failure_kind::server_full);
@@ -339,7 +339,7 @@ TEST_CASE("given a server without room, when connects fail, then the pool backs 
   CHECK(gate.refusal(90s) == errc{});
 }
 
-TEST_CASE("given no breaker, when any number of connects fails, then nobody is refused and only the back-off counts") {
+TEST_CASE("given no breaker, when any number of connects fails, then only the back-off counts") {
   splitmix random(9);
   connect_gate<no_breaker> gate(config());
   for (int i = 0; i < 50; ++i) fail(gate, 10s * i, random);

@@ -38,7 +38,7 @@ TEST_CASE("given an empty heap, when it is asked for the next deadline, then tha
   CHECK(heap.next() == never);
 }
 
-TEST_CASE("given deadlines out of order, when they are taken, then they come earliest first and lead to their owners") {
+TEST_CASE("given deadlines out of order, when they are taken, then the earliest comes first, with its owner") {
   deadline_heap<heaped> heap;
   std::deque<heaped> tasks(5);
   const std::vector<tick> at{30ns, 10ns, 50ns, 10ns, -20ns};
@@ -76,7 +76,7 @@ TEST_CASE("given a node in the heap, when its deadline moves, then the order fol
   CHECK(drain(heap) == std::vector<tick>{15ns, 20ns, 40ns});
 }
 
-TEST_CASE("given random inserts, moves and erasures, when a multiset does the same, then the next deadline always agrees") {
+TEST_CASE("given random changes, when a multiset does the same, then the next deadline always agrees") {
   const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u);
   CAPTURE(seed);
   std::mt19937 random(seed);

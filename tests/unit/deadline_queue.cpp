@@ -38,7 +38,7 @@ TEST_CASE("given an empty line of deadlines, when the next one is asked for, the
   CHECK(queue.next() == never);
 }
 
-TEST_CASE("given a line of deadlines in any order, when they are taken, then they come earliest first and lead to their owners") {
+TEST_CASE("given a line of deadlines in any order, when taken, then the earliest comes first, with its owner") {
   deadline_queue<queued> queue;
   std::deque<queued> tasks(5);
   const auto at = GENERATE(std::vector<tick>{10ns, 20ns, 30ns, 40ns, 50ns}, std::vector<tick>{50ns, 40ns, 30ns, 20ns, 10ns},
@@ -62,7 +62,7 @@ TEST_CASE("given equal deadlines, when they are taken, then all of them come") {
   CHECK(drain(queue) == std::vector<tick>(4, 7ns));
 }
 
-TEST_CASE("given a line of deadlines and one of never, when it is inserted, then it is not kept, and erasing it does no harm") {
+TEST_CASE("given a deadline of never, when it is inserted, then it is not kept; erasing it does no harm") {
   deadline_queue<queued> queue;
   queued a, b;
   queue.insert(a.deadline, never);
@@ -73,7 +73,7 @@ TEST_CASE("given a line of deadlines and one of never, when it is inserted, then
   CHECK(drain(queue) == std::vector<tick>{1ns});
 }
 
-TEST_CASE("given deadlines that mostly come in order, when a multiset does the same, then the next one always agrees") {
+TEST_CASE("given deadlines mostly in order, when a multiset does the same, then the next one agrees") {
   const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u);
   CAPTURE(seed);
   std::mt19937 random(seed);

@@ -15,8 +15,7 @@ using namespace tidepool;
 constexpr errc every_code[] = {errc::timeout,        errc::closed,    errc::queue_full, errc::circuit_open,
                                errc::connect_failed, errc::cancelled, errc::empty_lease};
 
-TEST_CASE(
-    "given every error of the pool, when it becomes an error code, then it is a failure of the pool's category with words of its own") {
+TEST_CASE("given every error of the pool, when it becomes a code, then it has category and words of its own") {
   std::set<std::string> words;
   for (const errc e : every_code) {
     const std::error_code code = e;
@@ -35,7 +34,7 @@ TEST_CASE("given a number that is no error of the pool, when its message is aske
   CHECK(pool_category().message(999) == "unknown pool error");
 }
 
-TEST_CASE("given errors of the pool, when they are compared with the standard's conditions, then those that mean the same are equal") {
+TEST_CASE("given errors of the pool, when compared with the standard's conditions, then equals are equal") {
   CHECK(std::error_code(errc::timeout) == std::errc::timed_out);
   CHECK(std::error_code(errc::cancelled) == std::errc::operation_canceled);
   CHECK(std::error_code(errc::queue_full) == std::errc::resource_unavailable_try_again);

@@ -84,7 +84,7 @@ TEST_CASE("given a snapshot with a different value in every field, when it is JS
   CHECK(different().to_json() == expected);
 }
 
-TEST_CASE("given a snapshot with a different value in every field, when it is exposed, then that is the whole text", "[field-S5]") {
+TEST_CASE("given a snapshot with distinct values, when it is exposed, then that is the whole text", "[field-S5]") {
   const std::string expected = R"(# HELP db_pool_size Connections in the pool, all states.
 # TYPE db_pool_size gauge
 db_pool_size{pool="orders"} 101

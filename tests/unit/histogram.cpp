@@ -38,7 +38,7 @@ TEST_CASE("given values below eight nanoseconds, when quantiles are asked for, t
   CHECK(h.mean() == 3ns);
 }
 
-TEST_CASE("given one value of any size, when it is recorded, then every quantile is that value and the sums are exact") {
+TEST_CASE("given one value of any size, when it is recorded, then each quantile is that, sums are exact") {
   const auto ns = GENERATE(duration::rep{0}, 1, 7, 8, 9, 15, 16, 17, 1'000, 999'999, 1'000'000'000, (duration::rep{1} << 40) - 1,
                            duration::rep{1} << 40, duration::rep{1} << 55);
   histogram h;
@@ -52,7 +52,7 @@ TEST_CASE("given one value of any size, when it is recorded, then every quantile
   CHECK(h.at_most(duration(ns)) == 1);
 }
 
-TEST_CASE("given values all over the range, when quantiles are compared with the sorted values, then they are at most 12.5 % above") {
+TEST_CASE("given values all over the range, when quantiles are read, then they are at most 12.5 % above") {
   std::mt19937_64 random(11);
   std::uniform_real_distribution<double> exponent(0, 40);
   std::vector<duration::rep> values;
@@ -72,7 +72,7 @@ TEST_CASE("given values all over the range, when quantiles are compared with the
   }
 }
 
-TEST_CASE("given few values, when a high quantile is asked for, then at least that share of the values does not exceed it") {
+TEST_CASE("given few values, when a high quantile is read, then that share of the values does not exceed it") {
   histogram h;
   for (int n = 0; n < 9; ++n) h.record(1us);
   h.record(1s);
@@ -89,7 +89,7 @@ TEST_CASE("given a share outside 0 to 1, when a quantile is asked for, then it i
   CHECK(h.quantile(2) == 5ns);
 }
 
-TEST_CASE("given quantiles in rising order, when they are read, then they never fall and never exceed the maximum") {
+TEST_CASE("given quantiles in rising order, when they are read, then they never fall or exceed the maximum") {
   std::mt19937 random(3);
   histogram h;
   for (int i = 0; i < 1'000; ++i) h.record(duration(random() % 5'000'000));

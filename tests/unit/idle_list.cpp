@@ -37,8 +37,7 @@ struct fixture {
 };
 using ids = std::vector<tidepool::connection_id>;
 
-TEST_CASE(
-    "given connections returned one after another, when the newest and the oldest are asked for, then they are the last and the first") {
+TEST_CASE("given connections returned in turn, when newest or oldest is asked for, then it is last or first") {
   fixture f({10ns, 20ns, 30ns});
   CHECK_FALSE(f.list.empty());
   CHECK(f.list.newest()->id == 3);

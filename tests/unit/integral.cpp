@@ -31,7 +31,7 @@ TEST_CASE("given one thing, when it stays, comes or leaves within an interval, t
   CHECK(integral.take(200 * grain, 0) == 0.0);
 }
 
-TEST_CASE("given clock readings of a machine up for long, when many came and left, then the difference is still exact") {
+TEST_CASE("given clock readings of a machine up for long, when many came and left, then differences are exact") {
   const tick start = 9'000'000'000'000'000'000ns;
   count_integral integral;
   for (int i = 0; i < 1'000; ++i) integral.came(start);
@@ -40,7 +40,7 @@ TEST_CASE("given clock readings of a machine up for long, when many came and lef
   CHECK(integral.take(start + 3 * grain, 1) == 1'001.0 * 1'024);
 }
 
-TEST_CASE("given random comings and goings, when the area is added up grain by grain, then the integral is the same") {
+TEST_CASE("given random comings and goings, when the area is added up in steps, then the integral is the same") {
   std::mt19937 random(5);
   count_integral integral;
   tick now = 1'000 * grain;
@@ -71,7 +71,7 @@ TEST_CASE("given a clock that lags behind, when the integral is taken, then it i
   CHECK(integral.take(110 * grain, 1) >= 10.0 * 1'024);
 }
 
-TEST_CASE("given ten thousand things and a year between two looks, when the integral is taken, then it is their time", "[field-R10]") {
+TEST_CASE("given 10,000 things and a year between two reads, when the integral is taken, then it is exact", "[field-R10]") {
   const tick start = 1h;
   count_integral integral;
   for (int i = 0; i < 10'000; ++i) integral.came(start);
@@ -80,7 +80,7 @@ TEST_CASE("given ten thousand things and a year between two looks, when the inte
   CHECK(integral.take(start + 24h * 366, 10'000) == Approx(10'000 * year / 365));
 }
 
-TEST_CASE("given a clock whose epoch lies ahead, when things come and go around it, then the integral is their time") {
+TEST_CASE("given a clock whose epoch lies ahead, when things come and go, then the integral is their time") {
   count_integral integral;
   integral.came(-20 * grain);
   integral.came(-10 * grain);

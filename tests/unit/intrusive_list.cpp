@@ -56,7 +56,7 @@ TEST_CASE("given three nodes, when they are pushed at either end, then both dire
   CHECK(list.after(c) == nullptr);
 }
 
-TEST_CASE("given nodes in a list, when the first, a middle or the last is erased, then it is free for another list") {
+TEST_CASE("given nodes in a list, when any of them is erased, then it is free for another list") {
   intrusive_list<item> list, other;
   item a(1), b(2), c(3);
   for (item* i : {&a, &b, &c}) list.push_back(*i);

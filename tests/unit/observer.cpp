@@ -101,7 +101,7 @@ static_assert(!detail::observer_is_exact<wrong_order> && !detail::observer_is_ex
               !detail::observer_is_exact<changes_it> && !detail::observer_is_exact<wants_a_string>);
 static_assert(!detail::observer_hides_nothing<forgetful>, "all other lines would be missing from the log, and nobody would know");
 
-TEST_CASE("given each event, when it is logged, then its line names the pool and says what happened at a fitting level") {
+TEST_CASE("given each event, when it is logged, then its line names pool and event at a fitting level") {
   check_line(created_event{7, 1500us}, level::info, "orders: connection 7 created in 1.500 ms");
   check_line(destroyed_event{7, close_reason::lifetime, 90s}, level::info, "orders: connection 7 destroyed: lifetime, age 90.000 s");
   check_line(checkout_event{7, 2ms}, level::debug, "orders: checkout of 7 after 2.000 ms");
@@ -129,7 +129,7 @@ TEST_CASE("given looks that fail several times a second, when they are logged, t
   CHECK(lines(failure_kind::transient, 1, 600) == 600);  // these come by the back-off
 }
 
-TEST_CASE("given a leak, when it is logged, then the line says who holds what since when and where it was acquired") {
+TEST_CASE("given a leak, when it is logged, then the line has label, time and place of the acquire") {
   leak_event event{leak_event::kind::detected, {}, {}};
   event.lease.id = 4;
   event.lease.held = 301s;
@@ -175,7 +175,7 @@ TEST_CASE("given a text with the marks of a format, when it is logged, then it a
   check_line(health_failed_event{1, long_text}, level::warning, "orders: connection 1 failed its health check: " + long_text);
 }
 
-TEST_CASE("given words of a client in an event, when it is logged, then they make no further line and move no cursor") {
+TEST_CASE("given a client's words in an event, when logged, then they add no line and move no cursor") {
   check_line(connect_failed_event{"no\r\n2026-01-01 root: all is well\x1b[2J", 1}, level::warning,
              "orders: connect failed (1 in a row): no  2026-01-01 root: all is well [2J");
   leak_event event{leak_event::kind::detected, {}, "main\nstart"};

@@ -34,7 +34,7 @@ struct scaling_row {
   std::size_t size, min_size, max_size, target;
 };
 
-TEST_CASE("given utilisation and size, when the target is asked for, then it moves by a fifth, at least one, within the bounds") {
+TEST_CASE("given utilisation and size, when the target is read, then it moves by a fifth, within bounds") {
   const utilization_scaling policy{pool_config{}};
   const scaling_row row = GENERATE(
       // between the thresholds, or at one: no change
@@ -75,7 +75,7 @@ TEST_CASE("given the interval of scaling, when auto-scaling is on or off, then i
 
 // --- lifetime --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a connection's birth, when its limits are drawn, then jitter is subtracted and the hard limit never moves") {
+TEST_CASE("given a connection's birth, when limits are drawn, then jitter is subtracted, the hard limit stays") {
   pool_config c;
   c.max_lifetime = 1000s;
   c.lifetime_jitter = 0.1;
@@ -98,7 +98,7 @@ TEST_CASE("given no jitter, when the limits are drawn, then both are the same an
   CHECK(policy.gap(10) == 0s);
 }
 
-TEST_CASE("given connections born in one instant, when they retire by age, then the gap is the jitter window shared out") {
+TEST_CASE("given connections born in one instant, when they retire by age, then the gap shares out the jitter") {
   pool_config c;
   c.max_lifetime = 1000s;
   c.lifetime_jitter = 0.1;
@@ -129,7 +129,7 @@ TEST_CASE("given a limit on uses, when it is reached, then the connection is wor
 
 // --- leaks -----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given leak detection on or off, when its times are asked for, then they are the configured ones or none") {
+TEST_CASE("given leak detection on or off, when its times are read, then they are as configured or none") {
   pool_config c;
   c.leak_timeout = 7s;
   CHECK(leak_detection{c}.report_after() == 7s);
@@ -143,7 +143,7 @@ TEST_CASE("given leak detection on or off, when its times are asked for, then th
 
 // --- health ----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("given a server that answered lately, when freshness is asked for, then it lasts for the bypass window") {
+TEST_CASE("given a server that answered lately, when freshness is read, then it lasts for the bypass window") {
   pool_config c;
   c.alive_bypass = 500ms;
   CHECK(health_check{c}.fresh_until(10s) == 10'500ms);
@@ -153,7 +153,7 @@ TEST_CASE("given a server that answered lately, when freshness is asked for, the
   CHECK(health_check{c}.fresh_until(10s) == never);
 }
 
-TEST_CASE("given validation before hand-out, when pre_ping and test_on_borrow vary, then either is enough to ask for it") {
+TEST_CASE("given validation before hand-out, when pre_ping and test_on_borrow vary, then either is enough") {
   pool_config c;
   c.pre_ping = GENERATE(false, true);
   c.test_on_borrow = GENERATE(false, true);

@@ -84,7 +84,7 @@ pool_stats orders() {
   return s;
 }
 
-TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics are there under its names and types") {
+TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics have its names and types") {
   pool_stats s = orders();
   s.wait_time.record(20ms, 1000);
   const exposition e(to_prometheus(s));
@@ -99,7 +99,7 @@ TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics ar
   CHECK(e.families.at("db_checkout_duration_seconds") == "histogram");
 }
 
-TEST_CASE("given failed acquires, when they are exposed, then they are told apart by cause and add up to all that failed") {
+TEST_CASE("given failed acquires, when they are exposed, then they are split by cause and add up") {
   const exposition e(to_prometheus(orders()));
   double sum = 0;
   double expected = 1;
@@ -128,7 +128,7 @@ TEST_CASE("given states and reasons, when they are exposed, then each has a samp
   CHECK(reasons == close_reasons);
 }
 
-TEST_CASE("given a distribution, when it is exposed, then buckets rise to the count and values lie where they belong") {
+TEST_CASE("given a distribution, when it is exposed, then buckets rise to the count, values lie in place") {
   pool_stats s = orders();
   s.connect_time.record(3ms, 5);
   s.connect_time.record(300ms, 2);
@@ -155,7 +155,7 @@ TEST_CASE("given a distribution, when it is exposed, then buckets rise to the co
   }
 }
 
-TEST_CASE("given several pools, when they are exposed together, then each family comes once with a sample for every pool") {
+TEST_CASE("given several pools, when exposed together, then each family comes once with all samples") {
   pool_stats users = orders();
   users.name = "users";
   users.total_connections = 3;
@@ -190,7 +190,7 @@ class made_on_the_way {
   iterator end() const { return iterator(4); }
 };
 
-TEST_CASE("given a range that makes its snapshots on the way, when they are exposed, then each is kept until it has been written") {
+TEST_CASE("given a range that makes its snapshots on the way, then each is kept until it is written") {
   const exposition e(to_prometheus(made_on_the_way()));
   for (const std::string number : {"1", "2", "3"}) CHECK(e["db_pool_size{pool=\"pool " + number + "\"}"] == std::stod(number));
 }
@@ -213,7 +213,7 @@ TEST_CASE("given large counters, when they are exposed, then no digit is lost") 
   CHECK_THAT(to_prometheus(s), has_text("db_checkouts_total{pool=\"orders\"} 123456789012345\n"));
 }
 
-TEST_CASE("given a program whose locale has a decimal comma, when a snapshot is exposed, then numbers have a point") {
+TEST_CASE("given a locale with a decimal comma, when a snapshot is exposed, then numbers have a point") {
   const tidepool_tests::comma_locale locale;
   if (!locale) {
     WARN("skipped: this machine has no locale with a decimal comma");

@@ -18,7 +18,7 @@ TEST_CASE("given seed zero, when numbers are drawn, then they are SplitMix64's p
   for (const std::uint64_t n : published) CHECK(random() == n);
 }
 
-TEST_CASE("given one seed twice, when numbers are drawn, then both sequences are the same, and another seed's differs") {
+TEST_CASE("given one seed twice, when numbers are drawn, then they are the same; another seed's differ") {
   splitmix a(42), b(42), c(43);
   bool differs = false;
   for (int i = 0; i < 100; ++i) {
@@ -29,7 +29,7 @@ TEST_CASE("given one seed twice, when numbers are drawn, then both sequences are
   CHECK(differs);
 }
 
-TEST_CASE("given many draws of the unit interval, when they are counted by tenths, then all are inside and spread evenly") {
+TEST_CASE("given many draws of the unit interval, when counted by tenths, then they are spread evenly") {
   splitmix random(2026);
   std::array<int, 10> tenths{};
   for (int i = 0; i < 100'000; ++i) {

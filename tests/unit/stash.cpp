@@ -12,8 +12,7 @@ using tidepool::detail::single_stash;
 using tidepool::detail::stash;
 using tidepool::detail::thread_number;
 
-TEST_CASE(
-    "given many threads one after the other, when each asks for its number, then there is one for each, as the dead give theirs back") {
+TEST_CASE("given threads one after another, when each asks for its number, then numbers are used again") {
   for (unsigned i = 0; i < 3 * thread_number::most; ++i) {
     unsigned mine = thread_number::none;
     bool the_same = false;
@@ -26,7 +25,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("given a stash of one thread, when it is closed between a look and the put, then it refuses; what it keeps is collected once") {
+TEST_CASE("given a stash of one thread, when it closes between look and put, then it refuses the put") {
   struct slot {
   } one;
   single_stash<slot> leases;
@@ -49,7 +48,7 @@ TEST_CASE("given a stash of one thread, when it is closed between a look and the
   CHECK(leases.take() == nullptr);
 }
 
-TEST_CASE("given a full place in the stash, when another is put there all the same, then it is refused and none is lost", "[field-R05]") {
+TEST_CASE("given a full place in the stash, when another is put there, then it is refused, none is lost", "[field-R05]") {
   struct slot {
   } first, second;
   stash<slot> leases;

@@ -124,7 +124,7 @@ TEST_CASE("given a snapshot, when it is written as JSON, then every metric of th
   CHECK(json["saturation"] == "0.25");
 }
 
-TEST_CASE("given a snapshot with a different number in every field, when it is written as JSON, then each arrives at its own place") {
+TEST_CASE("given a snapshot of distinct numbers, when it is written as JSON, then each is in its place") {
   pool_stats s;
   s.state = pool_state::degraded;
   s.breaker = breaker_state::half_open;
@@ -198,7 +198,7 @@ TEST_CASE("given a snapshot with a different number in every field, when it is w
   }
 }
 
-TEST_CASE("given distributions, when they are written as JSON, then count, mean, quantiles and maximum are there in seconds") {
+TEST_CASE("given distributions, when written as JSON, then they are there in seconds") {
   pool_stats s;
   s.wait_time.record(2s, 10);
   const std::string text = s.to_json();
@@ -220,7 +220,7 @@ TEST_CASE("given a name that JSON cannot hold as it is, when it is written, then
   CHECK(json_reader(text)["name"] == s.name.view());
 }
 
-TEST_CASE("given a program whose locale has a decimal comma, when a snapshot is written as JSON, then numbers have a point") {
+TEST_CASE("given a locale with a decimal comma, when a snapshot is written as JSON, then it has points") {
   const tidepool_tests::comma_locale locale;
   if (!locale) {
     WARN("skipped: this machine has no locale with a decimal comma");
@@ -232,7 +232,7 @@ TEST_CASE("given a program whose locale has a decimal comma, when a snapshot is 
   CHECK(json_reader(text)["avg_checkout_time"] == "0.0015");
 }
 
-TEST_CASE("given leased and open connections, when utilisation is asked for, then it is their share, and zero of nothing") {
+TEST_CASE("given leased and open connections, then utilisation is their share, and zero of nothing") {
   pool_stats s;
   CHECK(s.utilization() == 0.0);
   s.total_connections = 8;
@@ -240,7 +240,7 @@ TEST_CASE("given leased and open connections, when utilisation is asked for, the
   CHECK(s.utilization() == 0.75);
 }
 
-TEST_CASE("given leased connections and a bound, when saturation is asked for, then it is the share of the bound, and never above one") {
+TEST_CASE("given leased connections and a bound, then saturation is the share of it, never above one") {
   pool_stats s;
   CHECK(s.saturation() == 0.0);
   s.total_connections = s.active_connections = 5;
@@ -291,7 +291,7 @@ TEST_CASE("given a snapshot, when its health is assessed, then the guide's rules
   CHECK((std::string(verdict.reason).empty()) == (row.expected == health_status::healthy));
 }
 
-TEST_CASE("given acquires that their callers cancelled, when health is assessed, then they are no failures of the pool") {
+TEST_CASE("given acquires that callers cancelled, when health is assessed, then they are no failures") {
   pool_stats now, before;
   now.failed_checkouts = 500;
   now.cancelled = 450;

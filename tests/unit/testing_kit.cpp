@@ -61,7 +61,7 @@ asio::awaitable<void> nap(virtual_clock::duration span, std::vector<int>& order,
 
 }  // namespace
 
-TEST_CASE("given sleeping coroutines, when the simulation runs, then they wake in order of time and none waits for real") {
+TEST_CASE("given sleeping coroutines, when the simulation runs, then they wake in order without a wait") {
   simulation sim(1);
   std::vector<int> order;
   asio::co_spawn(sim.get_executor(), nap(24h * 365, order, 3), asio::detached);
@@ -73,7 +73,7 @@ TEST_CASE("given sleeping coroutines, when the simulation runs, then they wake i
   CHECK(virtual_clock::now() - start == 24h * 365);
 }
 
-TEST_CASE("given two simulations on a thread, when each runs, then each sees its own time, and the thread that of the last one") {
+TEST_CASE("given two simulations on a thread, when each runs, then each sees its own time") {
   auto first = std::make_unique<simulation>(1, virtual_clock::time_point(1h));
   auto second = std::make_unique<simulation>(1, virtual_clock::time_point(5h));
   virtual_clock::time_point seen{};
@@ -89,7 +89,7 @@ TEST_CASE("given two simulations on a thread, when each runs, then each sees its
   CHECK(simulation::current() == nullptr);
 }
 
-TEST_CASE("given a limit, when the simulation runs until it, then what is due at the limit has run, what is later has not") {
+TEST_CASE("given a limit, when the simulation runs until it, then what is due at it has run, no more") {
   simulation sim(1);
   std::vector<int> order;
   asio::co_spawn(sim.get_executor(), nap(1s, order, 1), asio::detached);
@@ -111,7 +111,7 @@ TEST_CASE("given a handler that posts itself for ever, when the simulation runs,
   CHECK_THROWS_AS(sim.run(1000), std::runtime_error);
 }
 
-TEST_CASE("given ready handlers, when seeds differ, then orders differ, and when they are equal, then traces are equal") {
+TEST_CASE("given ready handlers, when seeds differ, then orders differ; equal seeds have equal traces") {
   const auto order_of = [](std::uint64_t seed) {
     simulation sim(seed);
     std::string order;
@@ -154,7 +154,7 @@ TEST_CASE("given records, when they become text and come back, then only trailin
   CHECK(testing::record_from_text("1*99999999999999").size() == 10'000'000);
 }
 
-TEST_CASE("given three handlers in exhaustive mode, when all runs are done, then every order was seen exactly once") {
+TEST_CASE("given three handlers in exhaustive mode, when all runs are done, then each order was seen once") {
   auto choices = choice_source::exhaustive(12);
   std::vector<std::string> seen;
   do {
@@ -168,7 +168,7 @@ TEST_CASE("given three handlers in exhaustive mode, when all runs are done, then
   CHECK(seen == std::vector<std::string>{"abc", "acb", "bac", "bca", "cab", "cba"});
 }
 
-TEST_CASE("given lanes in priority mode, when nothing demotes them, then one lane runs to its end before the next") {
+TEST_CASE("given lanes in priority mode, when nothing demotes them, then one runs to its end first") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     auto choices = choice_source::pct(seed, 1, 100);
     simulation sim(choices);
@@ -184,7 +184,7 @@ TEST_CASE("given lanes in priority mode, when nothing demotes them, then one lan
   }
 }
 
-TEST_CASE("given a wait, when its timer is cancelled, re-armed, destroyed or its slot emits, then it ends once, with operation_aborted") {
+TEST_CASE("given a wait, when its timer is cancelled, re-armed or destroyed, then it ends once, aborted") {
   const int way = GENERATE(0, 1, 2, 3);
   simulation sim(1);
   auto timer = std::make_unique<virtual_timer>(sim.get_executor());
@@ -203,7 +203,7 @@ TEST_CASE("given a wait, when its timer is cancelled, re-armed, destroyed or its
   CHECK(sim.pending_waits() == 0);
 }
 
-TEST_CASE("given a wait that has expired, when the timer is cancelled before the handler runs, then the handler sees success") {
+TEST_CASE("given an expired wait, when it is cancelled before its handler runs, then that sees success") {
   simulation sim(1);
   virtual_timer timer(sim.get_executor());
   std::vector<error_code> seen;
@@ -231,7 +231,7 @@ TEST_CASE("given an executor of another context, when a virtual timer is made fr
   CHECK_THROWS_AS(virtual_timer(other.get_executor()), std::logic_error);
 }
 
-TEST_CASE("given suspended coroutines, when the simulation is destroyed, then they are destroyed without running") {
+TEST_CASE("given suspended coroutines, when the simulation ends, then they are destroyed without running") {
   bool destroyed = false;
   bool ran = false;
   {
@@ -254,7 +254,7 @@ TEST_CASE("given suspended coroutines, when the simulation is destroyed, then th
   CHECK_FALSE(ran);
 }
 
-TEST_CASE("given a mutex that is held, when a handler is posted, then the simulation throws at the end of the step") {
+TEST_CASE("given a mutex that is held, when a handler is posted, then the simulation throws after the step") {
   simulation sim(1);
   testing::checked_mutex mutex;
   asio::post(sim.get_executor(), [&] {
@@ -325,8 +325,7 @@ TEST_CASE("given a server that does not take connects, when one is tried, then i
   CHECK(server.counts().open == 0);
 }
 
-TEST_CASE("given connections, when the server goes down, then running operations fail and usable() tells unless the death is unseen",
-          "[B074]") {
+TEST_CASE("given connections, when the server goes down, then operations fail, usable() tells if it can", "[B074]") {
   const bool unseen = GENERATE(false, true);
   simulation sim(1);
   testing::world server(sim);
@@ -350,7 +349,7 @@ TEST_CASE("given connections, when the server goes down, then running operations
   CHECK(connection.session().is_dead());
 }
 
-TEST_CASE("given an operation that hangs, when its connection is aborted, then it fails at once and the socket is closed") {
+TEST_CASE("given an operation that hangs, when it is aborted, then it fails at once, the socket is closed") {
   simulation sim(1);
   testing::world server(sim);
   fake_connection connection = connected(sim, server);

@@ -10,7 +10,7 @@ namespace {
 using namespace tidepool;
 using namespace std::chrono_literals;
 
-TEST_CASE("given no_limit, when it is asked for a duration or a count, then it is the largest value and compares equal to it") {
+TEST_CASE("given no_limit, when asked for a duration or count, then it is the largest and equals it") {
   const duration unlimited_time = no_limit;
   const std::size_t unlimited_count = no_limit;
   CHECK(unlimited_time == duration::max());
@@ -38,7 +38,7 @@ TEST_CASE("given a moment, when a span is added, then the sum stops at never ins
   CHECK(later(-5s, 10s) == 5s);
 }
 
-TEST_CASE("given a duration longer than the pool can count, when it is a limit, then it is no limit and never negative", "[field-N9]") {
+TEST_CASE("given a duration too long to count, when it is a limit, then it is no limit, never negative", "[field-N9]") {
   CHECK(time_limit(std::chrono::hours::max()) == no_limit);
   CHECK(time_limit(std::chrono::milliseconds::max()) == no_limit);
   CHECK(time_limit(std::chrono::hours::min()) == duration::min());
@@ -53,7 +53,7 @@ TEST_CASE("given a duration longer than the pool can count, when it is a limit, 
   static_assert(!std::is_convertible_v<std::chrono::duration<double>, time_limit>, "as with the standard's: what is cut off is said");
 }
 
-TEST_CASE("given a configuration with hours::max(), when it is checked, then the text says how that became negative", "[field-N9]") {
+TEST_CASE("given a configuration with hours::max(), when it is checked, then the text says what it became", "[field-N9]") {
   pool_config config;
   // What the standard's conversion makes of hours::max() where it wraps, as it does on all machines in use.
   const duration wrapped = std::chrono::hours(-1);
@@ -87,7 +87,7 @@ struct coarse_traits : default_traits<int> {
   using clock_type = coarse_clock;
 };
 
-TEST_CASE("given a clock coarser than the pool's time, when a timer is set, then it is not set to before its deadline") {
+TEST_CASE("given a coarse clock, when a timer is set, then it is not set to before its deadline") {
   CHECK(detail::time_of<coarse_traits>(10ms).time_since_epoch() == 10ms);
   CHECK(detail::time_of<coarse_traits>(10ms + 1ns).time_since_epoch() == 11ms);
   CHECK(detail::time_of<default_traits<int>>(10ms + 1ns).time_since_epoch() == 10ms + 1ns);

@@ -13,7 +13,7 @@ using tidepool::detail::wide;
 #if defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 reference;
 
-TEST_CASE("given numbers of every size, when they are multiplied, added, taken away and divided, then all is exact", "[field-R10]") {
+TEST_CASE("given numbers of every size, when they are used in sums and products, then all is exact", "[field-R10]") {
   std::mt19937_64 random(17);
   const auto number = [&random] { return std::uint64_t{random()} >> (random() % 64); };
   wide sum;
