@@ -367,8 +367,8 @@ TEST_CASE("given dates beyond the calendar type, when read, then the error says 
     CHECK(contains(said([far] { (void)pg::codec<date>::decode(far); }), "-32767 to 32767"));
     CHECK(contains(said([far] { (void)pg::codec<stamp>::decode(std::string(far) + " 00:00:00+00"); }), "-32767 to 32767"));
   }
-  CHECK(contains(said([] { (void)pg::codec<date>::decode("infinity"); }), "infinite"));
-  CHECK(contains(said([] { (void)pg::codec<date>::decode("-infinity"); }), "infinite"));
+  CHECK(contains(said([] { (void)pg::codec<date>::decode("infinity"); }), "infinity"));
+  CHECK(contains(said([] { (void)pg::codec<date>::decode("-infinity"); }), "infinity"));
   CHECK(contains(said([] { (void)pg::codec<stamp>::decode("2024-02-29 24:00:00+00"); }), "ISO"));
   CHECK(contains(said([] { (void)pg::codec<stamp>::decode("2024-02-29 23:60:00+00"); }), "ISO"));
   NEEDS_SERVER();
@@ -377,7 +377,7 @@ TEST_CASE("given dates beyond the calendar type, when read, then the error says 
     const auto failure = co_await error_of(c.one<date>("select '5874897-12-31'::date as born"));
     co_return failure.what();
   }());
-  CHECK(contains(told, "column \"born\" (date): not within the calendar type's years"));
+  CHECK(contains(told, "column \"born\" (date): not within the years -32767 to 32767"));
 }
 
 TEST_CASE("given bits, when they are read as a number, then their digits are not taken for decimal ones", "[postgres][codec][field-F6]") {

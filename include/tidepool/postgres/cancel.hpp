@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - asking the server to stop a statement.
+// tidepool - cancel requests: asks the server to stop a statement.
 //
-// libpq 17 and newer can do that asynchronously. The blocking call of older ones, and of a connection that is destroyed, which has no event
-// loop to cancel on, is made by a few threads (see cancel_dispatcher), and nobody waits for it for longer than the limit: it can hang for
-// minutes.
+// libpq 17 and newer can do that asynchronously. Older ones have only a blocking call, which can take minutes. It is also needed for a
+// connection that is destroyed, because that has no event loop any more. A few threads make it (see cancel_dispatcher), and no caller waits
+// for it longer than its limit.
 #ifndef TIDEPOOL_POSTGRES_CANCEL_HPP
 #define TIDEPOOL_POSTGRES_CANCEL_HPP
 
@@ -32,13 +32,13 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-/// What a connection and its cancellers know of each other, from any thread.
+/// Shared by a connection and its cancellers. Thread safe.
 struct cancel_record {
   std::atomic<std::uint64_t> activity{0};  ///< odd while an operation runs
   std::atomic<int> in_flight{0};           ///< requests that may still reach the server
 };
 
-/// One request in `in_flight`, from before anything is sent until the server has seen it, or never will.
+/// One request counted in `in_flight`: from before it is sent until the server has received it, or never will.
 class cancel_mark {
  public:
   explicit cancel_mark(std::shared_ptr<cancel_record> record) noexcept : record_(std::move(record)) {
@@ -48,11 +48,10 @@ class cancel_mark {
   cancel_mark& operator=(cancel_mark&&) = delete;
   ~cancel_mark() { clear(); }
 
-  /// For a request that must not hit the next holder; nothing when the operation has ended. What the same lease runs next it may hit.
-  ///
-  /// Here `in_flight` is raised and then `activity` read; where a lease ends, `activity` has been moved and then `in_flight` is read. All
-  /// four are sequentially consistent, so they have one order: either the end of the operation is seen here, and nothing is sent, or the
-  /// mark is seen there, and the connection is not handed on.
+  /// For a request that must not hit the next holder; nothing when the operation has ended. It may hit the next statement of the same
+  /// lease. Here `in_flight` is raised and then `activity` is read; at the end of a lease `activity` was changed and then `in_flight` is
+  /// read. All four are sequentially consistent, so they have one order: either the end of the operation is seen here, and nothing is sent,
+  /// or the mark is seen there, and the connection is not used again.
   static std::optional<cancel_mark> while_runs(std::uint64_t operation, std::shared_ptr<cancel_record> record) noexcept {
     std::optional<cancel_mark> out(std::in_place, std::move(record));
     if (out->record_->activity.load() != operation) out.reset();
@@ -61,14 +60,14 @@ class cancel_mark {
   void clear() noexcept {
     if (const auto record = std::move(record_)) record->in_flight.fetch_sub(1);
   }
-  /// It may still reach the server at any time: the connection stays marked for good.
+  /// It may still reach the server at any time: it stays counted, and the connection is not used again.
   void keep() noexcept { record_.reset(); }
 
  private:
   std::shared_ptr<cancel_record> record_;
 };
 
-/// What it takes to cancel what one connection runs; made on the connection's thread, sent from any other.
+/// All that is needed to cancel the statement of one connection. Made on the connection's thread, sent from any other.
 class cancel_request {
   const std::string server_;
 
@@ -76,11 +75,11 @@ class cancel_request {
   explicit cancel_request(PGconn* of) : server_(where(of)), raw_(create(of)) {}
   cancel_request(const cancel_request&) = delete;
   cancel_request& operator=(const cancel_request&) = delete;
-  /// Host, address and port: what fails together.
+  /// Host, address and port: requests to the same server fail together.
   const std::string& server() const noexcept { return server_; }
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
   ~cancel_request() { PQcancelFinish(raw_); }
-  /// One request at a time per object: null while another one is made. To be given back by `end()`.
+  /// libpq sends one request at a time per object: null while another one is being sent. Ended by `end()`.
   PGcancelConn* begin() noexcept { return raw_ == nullptr || sending_.exchange(true) ? nullptr : raw_; }
   void end() noexcept {
     PQcancelReset(raw_);
@@ -118,8 +117,8 @@ class cancel_request {
 };
 using cancel_handle = std::shared_ptr<cancel_request>;
 
-/// On a thread, and given up when it has not begun by `until`. Null when it cannot even wait. `done` gets whether the server took the
-/// request; it must not throw.
+/// Sends the request on a thread; given up when it has not begun by `until`. Null when the queue is full. `done` is called with whether the
+/// server took the request; it must not throw.
 template <class Done>
 std::shared_ptr<cancel_job> cancel_on_thread(cancel_handle what, cancel_mark mark, clock::time_point until, Done done) {
   if (what == nullptr) return nullptr;
@@ -137,7 +136,7 @@ std::shared_ptr<cancel_job> cancel_on_thread(cancel_handle what, cancel_mark mar
 }
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
-/// A request under way on the event loop. Given up before its end, it counts as one that may still reach the server.
+/// A request being sent on the event loop. One that is destroyed before its end counts as one that may still reach the server.
 class cancel_attempt {
  public:
   cancel_attempt(cancel_handle what, cancel_mark mark) noexcept
@@ -151,7 +150,7 @@ class cancel_attempt {
     if (!settled_) mark_.keep();
   }
   PGcancelConn* raw() const noexcept { return raw_; }
-  /// The server has seen it, or never will.
+  /// The server has received it, or never will.
   void settled() noexcept { settled_ = true; }
 
   std::shared_ptr<socket_shutdown> shutdown = std::make_shared<socket_shutdown>();
@@ -164,7 +163,7 @@ class cancel_attempt {
   bool settled_ = false;
 };
 
-/// True when the server has taken the request; it says so by closing the connection it came over.
+/// True when the server has taken the request; it shows that by closing the request's connection.
 inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, duration limit) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   cancel_attempt attempt(std::move(what), std::move(mark));
@@ -194,31 +193,31 @@ inline void cancel_in_background(PGconn* what) noexcept {
     (void)cancel_on_thread(std::make_shared<cancel_request>(what), cancel_mark(nullptr), clock::now() + std::chrono::seconds(15),
                            [](bool) noexcept {});
   } catch (...) {
-    // No memory: the statement runs to its end on the server.
+    // No memory: no request is sent, and the statement runs to its end on the server.
   }
 }
 
 }  // namespace detail
 
-/// Stops what a connection is running. Get one from `connection::canceller()`; copies are cheap and may be used on any
+/// Stops the statement that a connection runs. Get one from `connection::canceller()`; copies are cheap and may be used on any
 /// thread, also after the connection is gone (then nothing happens). The stopped statement fails with SQLSTATE 57014.
-/// It belongs to the connection, not to the lease: one that is kept beyond the lease stops what the next holder runs.
+/// It belongs to the connection, not to the lease: one that is used after the lease stops the next holder's statement.
 ///
-/// A connection whose request is still under way when its lease ends is closed: the request could hit the next holder.
+/// A connection whose request is still under way when its lease ends is closed, because the request could hit the next holder.
 class canceller {
  public:
   canceller() = default;
   canceller(detail::cancel_handle handle, std::shared_ptr<detail::cancel_record> record, duration limit)
       : handle_(std::move(handle)), record_(std::move(record)), limit_(limit) {}
 
-  /// Sends one request. True when the server has taken it, which says nothing about its effect: the server may have finished
-  /// meanwhile, or not yet begun. False when it could not be sent within the `cancel_timeout` of the options. Completes on the
-  /// caller's executor; never throws but when cancelled.
+  /// Sends one request. True when the server has taken it. It may have had no effect all the same: the statement had ended already, or not
+  /// yet begun. False when it could not be sent within `options::cancel_timeout`. Completes on the caller's executor. Throws only when the
+  /// caller is cancelled.
   asio::awaitable<bool> cancel() const { return send(handle_, detail::cancel_mark(record_), limit_); }
 
-  /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over: a request that comes
-  /// before the server has begun the statement is lost, and one that comes late stops what the same lease runs next. True when it has
-  /// ended, or none was running.
+  /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over. True when it has ended, or none
+  /// was running. One request is not always enough: one that comes before the server has begun the statement has no effect. One that comes
+  /// late may stop the next statement of the same lease.
   asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const { return repeat(*this, limit); }
 
  private:
@@ -232,11 +231,11 @@ class canceller {
     while (detail::clock::now() < until) {
       auto mark = detail::cancel_mark::while_runs(running, self.record_);
       if (!mark) break;
-      // One that the server does not take must not outlast the whole.
+      // A request that the server does not take must not take longer than all together may.
       const auto left = std::max<duration>(until - detail::clock::now(), std::chrono::milliseconds(1));
       auto request = send(self.handle_, std::move(*mark), std::min(self.limit_, left));
       (void)co_await std::move(request);
-      // The answer of the statement itself needs a moment.
+      // The answer of the statement itself takes a little longer.
       for (int look = 0; look < 10 && self.record_->activity.load() == running; ++look) {
         timer.expires_after(pause / 10 + std::chrono::milliseconds(1));
         co_await timer.async_wait(asio::use_awaitable);

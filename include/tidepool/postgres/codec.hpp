@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - how a C++ type travels to and from PostgreSQL: codec<T>, the one extension point.
+// tidepool - codec<T>: converts a C++ type to and from PostgreSQL's values. Specialise it for your own types.
 #ifndef TIDEPOOL_POSTGRES_CODEC_HPP
 #define TIDEPOOL_POSTGRES_CODEC_HPP
 
@@ -30,14 +30,13 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 ///       static void encode(std::string& out, const point& p);   // appends PostgreSQL's text form
 ///       static point decode(std::string_view text);             // throws conversion_error(...) when it is none
 ///     };
-///
-/// Text is the rule: the server infers the parameter's type, so an `int` goes into int8, numeric and float8 columns alike.
+/// Values are sent as text: the server infers the parameter's type, so an `int` can be used for int8, numeric and float8 columns.
 /// `static constexpr Oid oid` names the type for parameters instead (`array_oid` does for arrays of it),
 /// `static constexpr bool binary = true` sends what `encode` appended as the binary form; `encode_text`, of the same form as
 /// `encode`, is then what arrays and COPY use. Results always come as text; a `decode(std::string_view text, Oid type)` is given
 /// the column's type as well, 0 where that is not known, as in COPY. `static constexpr char delimiter` is what separates the
 /// elements of the type's arrays where that is no comma: `typdelim` in `pg_type`, ';' for `box`.
-/// NULL is not a codec's business: `std::optional<T>` is NULL or T.
+/// A codec need not handle NULL: `std::optional<T>` is NULL or T.
 template <class T>
 struct codec;
 
@@ -46,7 +45,7 @@ inline error conversion_error(std::string_view expected) { return {errc::convers
 
 namespace detail {
 
-/// Of three octal digits.
+/// The byte that three octal digits stand for.
 inline unsigned char octal_byte(std::string_view digits) {
   unsigned value = 0;
   for (const char c : digits) {
@@ -71,7 +70,7 @@ struct unwrapped<std::optional<T>> {
   using type = T;
 };
 
-/// The codec of a parameter: string literals and everything that is a string goes as text, pointers to char may be null.
+/// The codec of a parameter: string literals and all string types are sent as text; a null pointer to char is NULL.
 template <class T>
 using codec_type = std::conditional_t<std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t> ||
                                           std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
@@ -124,7 +123,7 @@ concept has_text_form = requires(std::string& out, const V& value) {
   C::encode_text(out, value);
 }
 || !codec_binary<C>();
-/// What arrays and COPY hold.
+/// Appends the text form, as arrays and COPY need it.
 template <class C, class V>
 void encode_text(std::string& out, const V& value) {
   if constexpr (requires { C::encode_text(out, value); }) {
@@ -144,7 +143,7 @@ template <class T>
 concept takes_type = requires(std::string_view text, Oid type) {
   codec<T>::decode(text, type);
 };
-/// `type`: the server's, 0 where it is not known.
+/// `type`: the OID of the server's type, 0 where it is not known.
 template <class T>
 T decode_value(std::string_view text, Oid type) {
   if constexpr (takes_type<T>) {
@@ -156,7 +155,7 @@ T decode_value(std::string_view text, Oid type) {
 
 template <class T>
 concept byte = std::same_as<T, std::byte> || std::same_as<T, unsigned char>;
-/// Text, numbers or bytes: which, only the user knows.
+/// Types that may hold text, numbers or bytes: only the user knows which.
 template <class T>
 concept ambiguous_byte = std::same_as<T, char> || std::same_as<T, signed char>;
 
@@ -177,7 +176,7 @@ concept encodable = requires(std::string& out, const detail::codec_type<T>& valu
 
 // --- text ----------------------------------------------------------------------------------------------------------
 
-/// Valid as long as the `result` it comes from.
+/// The view is valid as long as the `result` it comes from.
 template <>
 struct codec<std::string_view> {
   static void encode(std::string& out, std::string_view value) { out += value; }
@@ -188,8 +187,8 @@ struct codec<std::string> {
   static void encode(std::string& out, const std::string& value) { out += value; }
   static std::string decode(std::string_view text) { return std::string(text); }
 };
-/// One character, or a `"char"` of the server's catalogues: there zero is an empty text, and since PostgreSQL 16 a byte above 127 is
-/// three octal digits. Zero cannot be sent: text holds no such byte.
+/// One character, or a `"char"` of the server's catalogues: there an empty text is zero, and since PostgreSQL 16 a byte above 127 is
+/// printed as three octal digits. Zero cannot be sent, because text must not hold a NUL byte.
 template <>
 struct codec<char> {
   static void encode(std::string& out, char value) { out += value; }
@@ -224,7 +223,7 @@ requires(std::integral<T> && !std::same_as<T, bool> && !detail::character<T>) st
     out.append(buffer.data(), end);
   }
   static T decode(std::string_view text, Oid type = 0) {
-    if (detail::is_bits(type)) throw conversion_error("an integer: bits are no decimal digits");
+    if (detail::is_bits(type)) throw conversion_error("an integer: read bits as std::string, or cast them to an integer in the query");
     T value{};
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failure == std::errc::result_out_of_range || (std::unsigned_integral<T> && text.starts_with('-'))) {
@@ -235,15 +234,15 @@ requires(std::integral<T> && !std::same_as<T, bool> && !detail::character<T>) st
   }
 };
 
-/// Exact in both directions: the shortest text that reads back as the same value, infinities and NaN included. That needs the server's
-/// `extra_float_digits` at 1 or above: with less it rounds what it prints. A numeric becomes the nearest value.
+/// Exact in both directions, with infinities and NaN: the shortest text that reads back as the same value. This needs the server's
+/// `extra_float_digits` at 1 or above: below that the server rounds. A numeric becomes the nearest value.
 template <std::floating_point T>
 struct codec<T> {
   static void encode(std::string& out, T value) {
     std::array<char, 64> buffer;
     const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-    // Any NaN, that of 0.0 / 0.0 on x86 has its sign bit set: the server knows one, without a sign. Seen in the text, because
-    // `isnan` is false under -ffast-math.
+    // The server has one NaN, without a sign; that of 0.0 / 0.0 on x86 has its sign bit set. Recognised by its text, because `isnan` is
+    // false under -ffast-math.
     if (end[-1] == 'n' || end[-1] == ')') {
       out += "NaN";
     } else {
@@ -251,7 +250,7 @@ struct codec<T> {
     }
   }
   static T decode(std::string_view text, Oid type = 0) {
-    if (detail::is_bits(type)) throw conversion_error("a number: bits are no decimal digits");
+    if (detail::is_bits(type)) throw conversion_error("a number: read bits as std::string, or cast them to an integer in the query");
     T value{};
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failure == std::errc::result_out_of_range) throw conversion_error("within the range of the floating-point type");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - PostgreSQL arrays as std::vector, nested ones as several dimensions.
+// tidepool - PostgreSQL arrays as std::vector; nested vectors are dimensions.
 #ifndef TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 
@@ -15,12 +15,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// An array with the lower bounds of its dimensions, which a vector drops: what is read and written back is then the same array.
-/// `Delimiter` says what separates its elements where neither the server's type nor the element's codec does.
+/// An array with the lower bounds of its dimensions, which a plain vector drops: written back it is the same array. `Delimiter` is the
+/// character between its elements where neither the server's type nor the element's codec names one.
 template <class T, char Delimiter = '\0'>
 struct bounded_array {
   std::vector<T> values;
-  /// One a dimension, or none: then all are 1. An empty array has none.
+  /// One for each dimension; none: all are 1. An empty array has none.
   std::vector<int> lower_bounds;
   friend bool operator==(const bounded_array&, const bounded_array&) = default;
 };
@@ -32,7 +32,7 @@ struct is_bounded : std::false_type {};
 template <class T, char D>
 struct is_bounded<bounded_array<T, D>> : std::true_type {};
 
-// An array is no element of an array: what looks like one is a dimension, and a dimension is never NULL.
+// PostgreSQL has no arrays of arrays: a nested one is a dimension, and a dimension is never NULL.
 template <class T>
 concept scalar_element = !is_nested<typename unwrapped<T>::type>::value && !is_bounded<typename unwrapped<T>::type>::value;
 template <class T>
@@ -41,7 +41,7 @@ template <class T>
 concept readable_element = decodable<T> &&
     (is_nested<T>::value || (scalar_element<T> && !std::same_as<typename unwrapped<T>::type, std::string_view>));
 
-/// The type of a parameter, where the element's codec says it.
+/// The OID of a parameter's array type, where the element's codec names it.
 template <class T>
 struct array_parameter {};
 template <class T>
@@ -55,10 +55,9 @@ struct array_parameter<T> {
 
 /// An array; `std::optional` elements may be NULL. Nested vectors are dimensions and must be of equal lengths. Lower bounds other
 /// than 1 are dropped: see `bounded_array`. `where id = any($1)` takes one.
-///
-/// As `std::string`, elements of a type the driver does not know, one of an extension or of your own, are refused, because
-/// their delimiter need not be the comma: select them `::text[]`, give them a C++ type with a codec, or name the delimiter, as in
-/// `bounded_array<std::string, ','>`. In COPY, where the server names no types, it is taken to be the comma.
+/// Elements of a type the driver does not know, of an extension or your own, cannot be read as `std::string`, because their delimiter need
+/// not be a comma: select them `::text[]`, read them into a C++ type with a codec, or name the delimiter, as in
+/// `bounded_array<std::string, ','>`. COPY names no types: there the delimiter is assumed to be a comma.
 template <class T>
 requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<std::vector<T>> : detail::array_parameter<T> {
   static void encode(std::string& out, const std::vector<T>& values) requires detail::sendable_element<T> {

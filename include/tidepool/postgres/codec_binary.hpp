@@ -17,7 +17,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// Its own type: an array of 16 bytes is a bytea.
+/// A type of its own, because an array of 16 bytes is a bytea.
 struct uuid : std::array<std::byte, 16> {};
 
 namespace detail {
@@ -42,7 +42,7 @@ inline int hex_byte(char high, char low) {
 
 template <byte B>
 std::vector<B> decode_bytea(std::string_view text, Oid type) {
-  // Another type's text may look like one of the two forms and mean other bytes.
+  // The text of another type may look like one of the two forms of bytea and mean other bytes.
   if (type != 0 && type != type_oid::bytea) throw conversion_error("a bytea: read text as std::string");
   std::vector<B> out;
   if (text.starts_with("\\x")) {
@@ -71,7 +71,7 @@ std::vector<B> decode_bytea(std::string_view text, Oid type) {
   return out;
 }
 
-/// Sent as it is: half the size of the text form, and no byte needs escaping.
+/// Sent in binary form: half the size of the text form, and no byte needs escaping.
 struct bytea_parameter {
   static constexpr Oid oid = type_oid::bytea;
   static constexpr Oid array_oid = 1001;
@@ -132,7 +132,7 @@ requires detail::ambiguous_byte<std::remove_const_t<T>>
 struct codec<std::span<T, N>> : detail::ambiguous_bytes<T> {
 };
 
-/// uuid. Names its type: as text, into a bytea column its digits would go.
+/// uuid. Names its type, because sent as text a bytea column would take its digits.
 template <>
 struct codec<uuid> {
   static constexpr Oid oid = 2950;

@@ -16,7 +16,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-/// A timestamp in pieces, as `DateStyle ISO` writes it; the driver asks for that style when it connects.
+/// Parses a timestamp in the form of `DateStyle ISO`; the driver sets that style when it connects.
 class time_reader {
  public:
   explicit time_reader(std::string_view text) : text_(text) {
@@ -26,15 +26,15 @@ class time_reader {
     }
   }
   std::chrono::sys_days date() {
-    if (text_ == "infinity" || text_ == "-infinity") throw conversion_error("a date that the calendar type has: it is infinite");
+    if (text_ == "infinity" || text_ == "-infinity") throw conversion_error("a finite date: std::chrono::year_month_day has no infinity");
     int year = static_cast<int>(number(4, 7));
     expect('-');
     const auto month = static_cast<unsigned>(number(2, 2));
     expect('-');
     const auto day = static_cast<unsigned>(number(2, 2));
     if (before_christ_) year = 1 - year;
-    // `year` is sixteen bits wide where PostgreSQL's dates reach 5874897.
-    if (year > 32767 || year < -32767) throw conversion_error("within the calendar type's years -32767 to 32767");
+    // `year` has 16 bits; PostgreSQL's dates reach the year 5874897.
+    if (year > 32767 || year < -32767) throw conversion_error("within the years -32767 to 32767 of std::chrono::year");
     const std::chrono::year_month_day made{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
     if (!made.ok()) fail();
     return made;
@@ -121,7 +121,7 @@ void append_timestamp(std::string& out, std::chrono::time_point<Clock, std::chro
   } else {
     const auto since = at.time_since_epoch();
     const auto days = std::chrono::floor<std::chrono::days>(since);
-    // A time_point reaches ten times as far as `year`, which would wrap around and send another date.
+    // A time_point reaches ten times as far as `year`, which would overflow and send a wrong date.
     constexpr std::chrono::sys_days first = std::chrono::year::min() / std::chrono::January / 1;
     constexpr std::chrono::sys_days last = std::chrono::year::max() / std::chrono::December / 31;
     if (days < first.time_since_epoch() || days > last.time_since_epoch()) {

@@ -20,11 +20,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// A connection on asynchronous libpq. Move-only; what runs on it is unaffected by a move. Destroying it ends the session
-/// without waiting; an operation still running on it then fails.
+/// A connection to a PostgreSQL server on asynchronous libpq. Move-only; a move does not affect an operation that runs. Destroying it ends
+/// the session without waiting; an operation that still runs on it then fails.
 ///
-/// Operations complete on the executor of the coroutine that awaits them, whichever executor the connection was made on, one
-/// at a time. Everything but `abort()` belongs to whoever holds the connection.
+/// Completion: on the executor of the awaiting coroutine, whichever executor the connection was made on. One operation at a time. Thread
+/// safety: only `abort()`, `waiting_since()` and the cancellers may be used from other threads than the holder's.
 class connection : public queries<connection> {
  public:
   connection() = default;
@@ -39,13 +39,13 @@ class connection : public queries<connection> {
   ~connection() { let_go(); }
 
   /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
-  /// `connect_error`. Sockets live on the caller's executor. Cancellation (all types): at once.
+  /// `connect_error`. The sockets use the caller's executor. Cancellation (all types): at once.
   static asio::awaitable<connection> connect(options settings) {
     return connect_here(std::make_shared<const options>(std::move(settings)));
   }
-  /// The same on another executor, with options and the memory of servers shared between connects, all before `until`: what is left of the
-  /// time is shared equally among what is left of the addresses. `application` is what the server shows as `application_name` where the
-  /// options say none; empty: "tidepool".
+  /// The same on another executor, with options and the memory of failed addresses shared between connects, until `until` at the latest:
+  /// each address gets an equal part of the time that is left. `application` is the `application_name` where the options have none; empty:
+  /// "tidepool".
   static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                              std::shared_ptr<detail::address_memory> memory,
                                              std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(),
@@ -59,44 +59,45 @@ class connection : public queries<connection> {
     return detail::prepare(session(), std::string(sql), limit.limit());
   }
 
-  /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. Any
-  /// exception of the body rolls back and goes on. On GCC 12 a lambda that captures anything with a destructor needs a name: as a
-  /// temporary it does not compile, because that compiler destroys such captures twice.
+  /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. An exception of
+  /// the body rolls back and is thrown on. On GCC 12 a lambda whose captures have destructors needs a name: a temporary one does not
+  /// compile, because that compiler destroys its captures twice.
   ///
   /// Errors besides those of the statements: `rolled_back` when the body swallowed a statement's error, so that nothing could
   /// be committed; `outcome_unknown` when COMMIT was sent and its answer is missing, and only then; `connection_lost` when the connection
   /// was lost before, so that nothing is committed. Cancellation: the body is cancelled, its statement on the server too; the
   /// transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends. Cancelled in
-  /// COMMIT: what the server still answers within a quarter of `cancel_timeout` counts, and without an answer it is `outcome_unknown`.
+  /// COMMIT: an answer within a quarter of `cancel_timeout` counts, and without one the call throws `outcome_unknown`.
   ///
   /// With `retries` the whole body runs again after an error that is `retryable()`: serialisation failure, deadlock, a stale cached
-  /// statement. Whatever it does outside the database it then does again.
+  /// statement. What the body does outside the database is then done again too.
   template <class Body>
   auto transaction(Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
     detail::check_body<Body>();
     return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
   }
 
-  /// One round trip without a statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
+  /// One round trip with an empty statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
   asio::awaitable<void> ping() { return ping(std::string_view()); }
-  /// The same by a query; any error of it is thrown. Where `target_session_attrs` asks for a kind of server, both ask the server for its
-  /// kind (a query instead of nothing, or one more round trip): afterwards `usable()` is false where it is another one by now.
+  /// The same with a query; its errors are thrown. Where `target_session_attrs` asks for a kind of server, both forms also ask the server
+  /// for its kind (the first by a query instead of the empty statement, the second by one more round trip): afterwards `usable()` is false
+  /// where the kind has changed.
   asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), std::string(query)); }
 
-  /// Whether it may be handed out: idle, outside any transaction, and its socket has nothing bad to tell. No round trip; one
-  /// `poll`, and when something came, reading it. Blind to a peer that vanished silently.
+  /// Whether it may be handed out: no operation runs, no transaction is open, and no error has arrived on its socket. No round trip; one
+  /// `poll`, and a read where something has arrived. Does not see a server that vanished without closing the socket.
   bool usable() const noexcept {
     return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
            !session_->role_unconfirmed && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
            PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
   }
 
-  /// What is to be done at the end of a lease; no system call. `retired` for a connection whose buffers a large message has grown
-  /// (`retire_after_result_bytes`). `unfinished` while a statement runs that nobody will read: of a stream or COPY left in the middle, of a
-  /// coroutine that was destroyed. `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
-  /// server: `reset()` then asks the server for its kind, and one that is read-only is not used again. `outdated`, which ends every
-  /// connection the pool made before: a server that has to be writable has answered that it is a standby; or the server said that it
-  /// goes down as a whole (crash or immediate stop). One terminated backend is no such sign: the pool then looks at the others.
+  /// What the pool has to do with the connection at the end of a lease; no system call. `retired`: a large message has grown its buffers
+  /// (`retire_after_result_bytes`). `unfinished`: a statement runs whose answer will not be read, of a stream or COPY left in the middle or
+  /// of a coroutine that was destroyed. `needs_reset` also after a refused write (25006) where `target_session_attrs` asks for a writable
+  /// server: `reset()` then asks the server for its kind, and a read-only one is not used again. `outdated`, which ends every connection
+  /// the pool made before: a server that has to be writable has answered that it is a standby; or the server reported that it goes down as
+  /// a whole (crash or immediate stop). One terminated backend is not enough for that: the pool then checks the others.
   lease_end after_lease() const noexcept {
     if (!session_) return lease_end::broken;
     if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
@@ -121,25 +122,25 @@ class connection : public queries<connection> {
     }
   }
 
-  /// Brings the session back, by the options' level.
+  /// Resets the session state, by `options::reset`.
   asio::awaitable<void> reset() { return reset(session()->settings().reset); }
-  /// What stays behind:
+  /// What each level leaves as it is:
   /// `none`: everything. `rollback`: everything outside the transaction: settings, role, temporary tables, advisory locks,
   /// LISTENs, WITH HOLD cursors, prepared statements. `light`: prepared statements, `currval`'s sequences excepted.
-  /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it cannot; the connection is then of no use.
+  /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it fails; the connection is then not usable.
   asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
 
-  /// Ends the session and waits, at most `close_timeout`, until the server has: its slot is free then. A statement that still runs is
-  /// cancelled. Never throws but when cancelled.
+  /// Closes gracefully: ends the session and waits, at most `close_timeout`, until the server has ended it too, so that it no longer counts
+  /// against the server's `max_connections`. A statement that still runs is cancelled. Throws only when the caller is cancelled.
   asio::awaitable<void> close() { return detail::close_gracefully(session_); }
 
-  /// Shuts the socket: what runs, and all that is started later, fails soon. Any thread; no I/O object is touched.
+  /// Shuts the socket: the operation that runs, and all that are started later, fail soon. Callable from any thread.
   void abort() noexcept {
     if (session_) session_->shutdown->request(detail::shutdown_reason::aborted);
   }
 
-  /// Has `gone` called once, when the server hangs up while nothing reads from the connection, on the executor it was made on; an
-  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself, and once is all a connection has.
+  /// Calls `gone` once when the server closes the connection while nothing reads from it, on the executor the connection was made on; an
+  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself; a connection has one such function.
   void watch(std::function<void()> gone) {
     if (session_) session_->watch(std::move(gone));
   }
@@ -148,21 +149,21 @@ class connection : public queries<connection> {
   std::chrono::steady_clock::time_point last_round_trip() const noexcept {
     return session_ ? session_->last_answer : std::chrono::steady_clock::time_point();
   }
-  /// Why a pool parts with it, for its events; empty when it does not know.
+  /// Why the connection cannot be kept, for a pool's events; empty when unknown.
   std::string why_broken() const { return session_ ? session_->why_broken() : std::string(); }
-  /// The execution context is about to go: its I/O object goes first. Only destruction is left after this.
+  /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
   void context_gone() noexcept {
     if (!session_) return;
     session_->drop_socket();
     session_->broken = true;
   }
 
-  /// Since when an answer of the server is awaited, to some milliseconds; zero when none is. Any thread.
+  /// Since when an answer of the server is awaited, exact to some milliseconds; zero when none is. Callable from any thread.
   std::chrono::steady_clock::time_point waiting_since() const noexcept {
     return session_ ? session_->limits.waiting_since() : std::chrono::steady_clock::time_point();
   }
 
-  /// For stopping a statement from elsewhere, by another coroutine or thread; get it before the statement starts.
+  /// Stops a statement from another coroutine or thread; get it before the statement starts.
   postgres::canceller canceller() { return session()->canceller(); }
 
   /// False when empty, moved from, or closed.
@@ -172,27 +173,27 @@ class connection : public queries<connection> {
     const auto state = PQtransactionStatus(session_->pg());
     return state == PQTRANS_INTRANS || state == PQTRANS_INERROR;
   }
-  /// Host and address for reports, as "10.0.0.7:5432 (db1)"; empty when there is no connection. Valid as long as the connection.
+  /// Address and host for reports, as "10.0.0.7:5432 (db1)"; empty when there is no connection. Valid as long as the connection.
   std::string_view peer() const noexcept { return session_ ? std::string_view(session_->peer) : std::string_view(); }
   /// True when a pooler (PgBouncer and the like) is in between: the process that answers is not the one the login named. Each statement
-  /// outside a transaction may then meet another server process, and session state is shared with other clients, or lost; the
-  /// driver gives such a session no settings. Found at connect, in the round trip that is made there anyway; never where
-  /// `options::session_pooler` says that each client keeps its server process. True as well for servers that cannot answer that query.
+  /// outside a transaction may then meet another server process, and session state is shared with other clients, or lost; the driver sets
+  /// no settings in such a session. Found out by the first query of a connect; always false where `options::session_pooler` says that each
+  /// client keeps its server process. True as well for servers that cannot answer that query.
   bool behind_pooler() const noexcept { return session_ && session_->pooled; }
-  /// The server process that serves this session, by its own word; a pooler makes a number up.
+  /// The server process that serves this session, as told at login; a pooler sends a number of its own.
   int backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
   /// 150018 for 15.18.
   int server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
   bool encrypted() const noexcept { return session_ && PQsslInUse(session_->pg()) == 1; }
-  /// What the server reported: "server_version", "TimeZone", "in_hot_standby" ...; empty when it did not.
+  /// A parameter the server reports: "server_version", "TimeZone", "in_hot_standby" ...; empty when it does not.
   std::string_view parameter(const char* name) const noexcept {
     const char* value = session_ ? PQparameterStatus(session_->pg(), name) : nullptr;
     return value == nullptr ? std::string_view() : std::string_view(value);
   }
-  /// libpq's own object, for what this class does not offer. Do not read, write or close with it while an operation runs.
+  /// libpq's object, for what this class does not offer. Do not use it while an operation runs, and do not close it.
   PGconn* native() const noexcept { return session_ ? session_->pg() : nullptr; }
 
-  /// For the driver's own rooms.
+  /// For other parts of the driver.
   const detail::session_ptr& session() const {
     if (!session_) throw error(errc::connection_lost, "the connection is closed");
     return session_;
@@ -238,7 +239,7 @@ class connection : public queries<connection> {
   }
 
   void let_go() noexcept {
-    // An operation that still runs holds the session: it shall not run on for nobody.
+    // An operation that still runs holds the session, and nothing will read its answer: its socket is shut.
     if (session_ && session_->busy) session_->shutdown->request(detail::shutdown_reason::aborted);
     session_.reset();
   }

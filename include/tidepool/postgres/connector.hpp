@@ -16,24 +16,22 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// A pool's connector: `postgres::pool pool(executor, postgres::connector("host=db dbname=shop"), config)`. Copies share the
-/// options, which no longer change, and the memory of what became of each server. Thread safe.
-///
-/// The pool bounds an attempt by `connect_timeout`, and the connector shares what is left of that among the servers and addresses that
-/// are left, each at most `options::address_timeout`: a silent one does not take it all. The server shows a pool that has a name by that,
-/// as `application_name`, unless the options or `PGAPPNAME` say another.
-/// Errors: `error(errc::bad_options)`, at construction.
+/// A pool's connector: `postgres::pool pool(executor, postgres::connector("host=db dbname=shop"), config)`. Copies share the options, which
+/// no longer change, and the memory of failed addresses. Thread safe.
+/// The pool bounds an attempt by `connect_timeout`. The connector divides what is left of that among the servers and addresses that are
+/// left, each at most `options::address_timeout`, so that a silent one does not take it all. The pool's name is the `application_name` on
+/// the server, unless the options or `PGAPPNAME` name another. Errors: `error(errc::bad_options)`, at construction.
 class connector {
  public:
   connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) { settings_->check(); }
-  /// The same, with what a pool's configuration says of it: the goodbye fits into `close_timeout`, and answers come within
+  /// The same, with the limits of a pool's configuration: a graceful close takes at most its `close_timeout`, and answers come within its
   /// `response_timeout`.
   connector(options settings, const pool_config& config) : connector(adapted(std::move(settings), config)) {}
-  /// A null pointer is an empty string, here as for `options`: what an unset environment variable gives.
+  /// A null pointer, which `getenv` returns for an unset variable, is an empty string, here as for `options`.
   connector(const char* conninfo) : connector(options(conninfo)) {}
   connector(const std::string& conninfo) : connector(options(conninfo)) {}
 
-  /// Called by the pool. The connection's socket lives on the pool's executor.
+  /// Called by the pool. The connection's socket uses the pool's executor.
   template <class Context>
   asio::awaitable<connection> operator()(const Context& context) const {
     return connection::connect(context.executor(), settings_, memory_, end_of(context), name_in(context));
@@ -48,7 +46,7 @@ class connector {
     return settings;
   }
 
-  /// Empty where a pool was given none: "pool" tells an operator nothing.
+  /// Empty for a pool without a name of its own: the default "pool" tells an operator nothing.
   static std::string_view own_name(std::string_view name) { return name == pool_config().name.view() ? std::string_view() : name; }
   template <class Context>
   static std::string_view name_in(const Context& context) {
@@ -59,7 +57,7 @@ class connector {
     }
   }
 
-  /// A little before the pool gives up, who would only say that the time is over. In real time, whatever clock the pool has.
+  /// A little before the pool's own timeout, whose error would only say that the time is over. In real time, whichever clock the pool uses.
   template <class Context>
   static detail::clock::time_point end_of(const Context& context) {
     if constexpr (requires { context.deadline(); }) {

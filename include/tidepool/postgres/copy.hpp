@@ -23,12 +23,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 ///     auto out = co_await c.copy_in("copy t (id, name) from stdin");
 ///     for (const auto& x : many) co_await out.row(x.id, x.name);
 ///     const auto rows = co_await out.finish();
-///
-/// Gathers 64 KiB, then sends them as fast as the server takes them, and lets others have a turn of the event loop. When the server has
-/// refused the COPY meanwhile (a malformed row, a violated constraint, its end), `row()` and `write()` throw its error, within 64 KiB of
-/// when that was heard; the COPY is over then, nothing was taken, and the connection is ready for the next statement. Where nothing can
-/// be heard early (GSS encryption), `finish()` tells. The connection serves nothing else until `finish()` or `abort()`; a writer
-/// destroyed before that leaves a connection that is of no more use, and no row in the table.
+/// Gathers 64 KiB, then sends them as fast as the server takes them, and lets other coroutines of the event loop run. When the server
+/// refuses the COPY meanwhile (a malformed row, a violated constraint, a server that stops), `row()` and `write()` throw its error, within
+/// 64 KiB after it has arrived; the COPY has then ended, no row was taken, and the connection is ready for the next statement. Where the
+/// error cannot be seen early (GSS encryption), `finish()` throws it. The connection serves nothing else until `finish()` or `abort()`; a
+/// writer that is destroyed before leaves a connection that cannot be used any more, and no row in the table.
 class copy_writer {
  public:
   copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
@@ -36,8 +35,8 @@ class copy_writer {
   copy_writer(copy_writer&&) noexcept = default;
   copy_writer& operator=(copy_writer&&) = delete;
 
-  /// One row in text format; NULL, tabs, line ends and bytes are taken care of. `bad_usage` where the statement asks for CSV, binary,
-  /// or options that change the text format.
+  /// One row in text format; NULL, tabs, line ends and bytes are encoded. `bad_usage` where the statement asks for CSV, binary, or options
+  /// that change the text format.
   template <encodable... Columns>
   asio::awaitable<void> row(const Columns&... columns) {
     if (!plain_) throw error(errc::bad_usage, "row() writes COPY's text format without options of its own: use write()");
@@ -50,7 +49,7 @@ class copy_writer {
     }
     return pass_on(detail::copy_block);
   }
-  /// Data as it is, in whatever format the statement names; pieces need not end with rows.
+  /// Sends data as it is, in the format that the statement names; pieces need not end at the end of a row.
   asio::awaitable<void> write(std::string_view data) {
     buffer_.append(data);
     return pass_on(detail::copy_block);
@@ -58,7 +57,7 @@ class copy_writer {
   /// Ends the data; returns how many rows the server took. Throws its error, for example for a malformed or duplicate row:
   /// then none was taken, and the connection is ready for the next statement.
   asio::awaitable<std::uint64_t> finish() { return end(nullptr); }
-  /// Gives up: no row is taken, and the connection is ready for the next statement.
+  /// Ends the COPY without its data: no row is taken, and the connection is ready for the next statement.
   asio::awaitable<void> abort() {
     bool refused = false;
     buffer_.clear();
@@ -66,13 +65,13 @@ class copy_writer {
       (void)co_await end("given up");
     } catch (const error& failure) {
       if (failure.reason() != errc::server) throw;
-      refused = true;  // by us, or by the server before
+      refused = true;  // by `abort()`, or by the server before
     }
     if (!refused) throw error(errc::bad_usage, "the server took a COPY that was given up");
   }
 
  private:
-  /// What is sent at once: with its header, one piece of libpq's.
+  /// How much is sent at once: with its header, one piece of libpq's.
   static constexpr std::size_t piece_size = 8192 - 5;
 
   asio::awaitable<void> pass_on(std::size_t limit) {
@@ -80,7 +79,8 @@ class copy_writer {
     if (buffer_.size() < limit) co_return;
     std::string_view rest = buffer_;
     while (!rest.empty()) {
-      // libpq takes everything into memory, and when the socket is full it reads, and says nothing of what: so the socket is asked first.
+      // libpq would take everything into memory, and read and keep an error without telling when the socket is full. So the socket is
+      // looked at first.
       co_await room();
       const auto piece = rest.substr(0, piece_size);
       int left = PQputCopyData(session_->pg(), piece.data(), static_cast<int>(piece.size())) == 1 ? PQflush(session_->pg()) : -1;
@@ -95,14 +95,14 @@ class copy_writer {
       rest.remove_prefix(piece.size());
     }
     buffer_.clear();
-    // A server that takes everything at once would keep the loop from everybody else.
+    // A server that takes everything at once would keep the event loop from serving others.
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await asio::post(asio::use_awaitable);
     co_await detail::interrupted(session_, error_code(), throws);
     if (session_->limits.stop()) co_await stopped();
   }
-  /// Until the socket takes more. Throws the server's error when that is there first.
+  /// Waits until the socket takes more. Throws the server's error when that comes first.
   asio::awaitable<void> room() {
     for (;;) {
       const auto seen = watch_.at(*session_);
@@ -143,7 +143,7 @@ class copy_writer {
     if (!rows) throw session_->lost("by an answer that is none to COPY");
     co_return *rows;
   }
-  /// In the middle of the data: none of it is taken.
+  /// Ends the COPY in the middle of the data: none of it is taken.
   asio::awaitable<void> stopped() {
     co_await detail::drain_stopped(session_, *running_);
     running_.reset();
@@ -175,7 +175,7 @@ class copy_reader {
       const int size = PQgetCopyData(session_->pg(), &raw, 1);
       data_.reset(raw);
       if (size > 0) session_->note_size(static_cast<std::size_t>(size));
-      if (size > 0 && session_->limits.stop()) continue;  // nobody takes them any more
+      if (size > 0 && session_->limits.stop()) continue;  // being stopped: rows are dropped
       if (size > 0) co_return std::string_view(raw, static_cast<std::size_t>(size));
       if (size == 0) {
         co_await detail::receive(session_);
@@ -197,7 +197,7 @@ class copy_reader {
     detail::check_columns<T>(fields.size());
     co_return detail::read_row<T>(fields);
   }
-  /// Ends it early: cancels on the server and discards the rest. Whether a query that writes was done is not told then.
+  /// Ends it early: cancels on the server and discards the rest. It does not tell whether a query that writes was done.
   asio::awaitable<void> close() {
     data_.reset();
     if (!running_) co_return;
@@ -224,7 +224,7 @@ class copy_reader {
     running_.reset();
     if (session_->limits.stop()) {
       (void)co_await detail::conclude_stopped(session_, all);
-      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it came to its end all the same, and rows were dropped
+      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it has ended by itself, but rows were dropped
     }
     (void)all.conclude(*session_);
   }
@@ -246,7 +246,7 @@ inline void require_copy_text(std::string_view sql, ExecStatusType wanted) {
                                   : "copy_out() takes a text that begins with COPY ... TO STDOUT: nothing was sent");
 }
 
-/// Starts a COPY of the wanted direction; anything else is an error after which the connection lives.
+/// Starts a COPY of the wanted direction; anything else is an error after which the connection stays usable.
 template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
   require_copy_text(what.sql(), wanted);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what can go wrong with a PostgreSQL connection, with all the server said about it.
+// tidepool - the errors of the PostgreSQL driver, with all the server said about them.
 #ifndef TIDEPOOL_POSTGRES_ERROR_HPP
 #define TIDEPOOL_POSTGRES_ERROR_HPP
 
@@ -21,7 +21,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 enum class errc {
   server = 1,        ///< the server reported an error
   connection_lost,   ///< the connection is gone; what was running has an unknown outcome
-  connect_failed,    ///< no connection came about
+  connect_failed,    ///< connecting failed
   connect_timeout,   ///< the server did not answer in time while connecting
   tls_refused,       ///< no TLS of the kind asked for: denied, or the certificate or the name is wrong
   busy,              ///< another operation of this connection is running, or was left unfinished
@@ -34,14 +34,14 @@ enum class errc {
   columns,           ///< the row has another number of columns, or no such column
   rows,              ///< another number of rows than asked for
   rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown,   ///< COMMIT was sent and its answer is missing: committed or not, nobody knows
+  outcome_unknown,   ///< COMMIT was sent and its answer is missing: it may be committed or not
   response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
-// Before the first comparison.
+// Must stand before the first comparison.
 template <>
 struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
 
@@ -88,7 +88,7 @@ class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category 
   }
 };
 
-/// What the server, or libpq, said. `message` and `detail` are raw; everything that goes into `what()` is escaped and cut.
+/// The fields of an error of the server, or of libpq. `message` and `detail` are raw; in `what()` they are escaped and cut.
 struct diagnosis {
   std::string sqlstate, severity, message, detail, hint, schema, table, column, constraint, context;
   std::string routine;  ///< of the server's source that raised it; SQL can choose severity and SQLSTATE, but not this
@@ -118,13 +118,13 @@ struct diagnosis {
     return said;
   }
   bool fatal() const { return severity == "FATAL" || severity == "PANIC"; }
-  /// The last words of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
+  /// The last message of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
   /// severity and SQLSTATE, so the routine decides.
   bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
-  /// Ended by an operator (57P01 and its like): no sign that connecting is in vain, as SQL cannot say it.
+  /// Ended by an operator (57P01 and the like). FATAL cannot come from SQL, so this is certain.
   bool told_to_end() const { return fatal() && sqlstate.starts_with("57P"); }
-  /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. What
-  /// names no routine is believed: not every server does.
+  /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. An error
+  /// without a routine counts too: not every server sends one.
   bool read_only() const { return sqlstate == "25006" && (routine.empty() || routine.starts_with("PreventCommand")); }
 };
 
@@ -136,12 +136,12 @@ TIDEPOOL_EXPORT inline const std::error_category& category() noexcept {
   return instance;
 }
 inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
-/// By the name of the category, as `tidepool::errc` is compared.
+/// Compares by the name of the category, as for `tidepool::errc`.
 inline bool operator==(const std::error_code& code, errc value) noexcept {
   return code.value() == static_cast<int>(value) && tidepool::detail::same_category(code.category(), category());
 }
 
-/// What an error says about more than the statement that met it.
+/// What an error means for more than the statement that failed.
 enum class consequence {
   none,         ///< the connection is as good as before
   connection,   ///< this connection is gone
@@ -150,7 +150,7 @@ enum class consequence {
   permanent     ///< will be the same next time: credentials, no such database
 };
 
-/// What every operation of the driver throws, besides `std::system_error(operation_aborted)` when it is cancelled.
+/// Thrown by every operation of the driver; a cancelled one throws `std::system_error(operation_aborted)`.
 ///
 /// `what()` never holds a password, a parameter, a row's content beyond the server's primary message, or a control character,
 /// and is at most some 700 bytes long. Copies are cheap and do not throw.
@@ -164,11 +164,11 @@ class error : public std::system_error {
   /// `what()` without the driver's name in front.
   std::string_view explanation() const noexcept { return std::string_view(said_->text).substr(prefix.size()); }
 
-  /// Five characters, or empty when the failure has none: what happens on this side, sockets, most connect failures.
+  /// Five characters; empty for failures on this side, of sockets, and of most connects.
   std::string_view sqlstate() const noexcept { return said_->sqlstate; }
-  /// "ERROR", "FATAL" or "PANIC" in every language; empty when the server did not speak.
+  /// "ERROR", "FATAL" or "PANIC" in every language; empty when the error is not the server's.
   std::string_view severity() const noexcept { return said_->severity; }
-  /// The server's own words, unescaped: not for terminals. The same goes for all that follow.
+  /// The server's text, not escaped: do not print it on a terminal. The same goes for all that follow.
   std::string_view message() const noexcept { return said_->message; }
   /// May quote row contents.
   std::string_view detail() const noexcept { return said_->detail; }
@@ -181,7 +181,7 @@ class error : public std::system_error {
   /// The routine of the server's source that raised it; empty when the server did not say. SQLSTATE and severity can be chosen by SQL
   /// (`RAISE`), this cannot.
   std::string_view routine() const noexcept { return said_->routine; }
-  /// All of it, for the driver's own rooms.
+  /// All fields, for other parts of the driver.
   const postgres::detail::diagnosis& diagnosis() const noexcept { return *said_; }
   /// Where in the statement, in characters from 1; 0: the server did not say.
   int position() const noexcept { return said_->position; }
@@ -214,8 +214,8 @@ class error : public std::system_error {
   /// A statement that the cache had prepared no longer fits what the server has: its plan, a type, or the statement itself is gone.
   /// Nothing of it has run, and it is prepared anew when it is used again. Outside a transaction the driver does so by itself.
   bool stale() const noexcept { return said_->stale; }
-  /// COMMIT was sent and its answer is missing, whatever the reason: committed or not, nobody knows. Also of the implicit COMMIT at the
-  /// end of a pipeline's statement.
+  /// COMMIT was sent and its answer is missing, for whatever reason: it may be committed or not. Also for the implicit COMMIT at the end of
+  /// a pipeline.
   bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
 
  private:
@@ -241,14 +241,14 @@ class error : public std::system_error {
   std::shared_ptr<const contents> said_;
 };
 
-/// A failed connect, and what a pool is to make of it. `permanent`: wrong credentials, no such database, wrong options, or a refusal of TLS
-/// by every server. `server_full`: no room (53300, 53400, PgBouncer's `max_client_conn`). `starting`: 57P03. `wrong_role`: servers are
-/// alive, and none is what `target_session_attrs` asks for. Everything else is `transient`.
+/// A failed connect, with the kind that decides what a pool does. `permanent`: wrong credentials, no such database, wrong options, or a
+/// refusal of TLS by every server. `server_full`: no room (53300, 53400, PgBouncer's `max_client_conn`). `starting`: 57P03. `wrong_role`:
+/// servers are alive, and none is what `target_session_attrs` asks for. Everything else is `transient`.
 class connect_error : public error, public connect_failure {
  public:
   connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)
       : error(code, text, std::move(said)), kind_(permanent ? failure_kind::permanent : told()) {}
-  /// Of a kind that neither code nor SQLSTATE tells.
+  /// With a kind that neither code nor SQLSTATE shows.
   connect_error(errc code, std::string_view text, postgres::detail::diagnosis said, failure_kind kind)
       : error(code, text, std::move(said)), kind_(kind) {}
   failure_kind kind() const noexcept override { return kind_; }
@@ -266,7 +266,7 @@ class connect_error : public error, public connect_failure {
   failure_kind kind_;
 };
 
-/// What the server says without being asked: warnings, `RAISE NOTICE`, the reason it ends an idle session.
+/// A message of the server that is no answer: warnings, `RAISE NOTICE`, the reason it ends an idle session.
 struct notice {
   std::string_view severity, sqlstate, message, detail, hint;  ///< raw server text, valid during the call
 };

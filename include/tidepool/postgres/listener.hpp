@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - LISTEN: notifications over a connection of its own, which comes back when it is lost.
+// tidepool - LISTEN: notifications over a connection of its own, which is made again when it is lost.
 #ifndef TIDEPOOL_POSTGRES_LISTENER_HPP
 #define TIDEPOOL_POSTGRES_LISTENER_HPP
 
@@ -18,25 +18,23 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// Waits for NOTIFY on some channels. Owns its connection: one from a pool would lose its LISTENs, or pass them on.
+/// Waits for NOTIFY on some channels. Owns its connection: one from a pool would lose its LISTENs, or keep them for its next holder.
 ///
 ///     pg::listener inbox(pg::connector("host=db"), {"jobs"});
 ///     for (;;) {
 ///       const auto got = co_await inbox.next();
 ///       if (got) work(got->payload); else look_for_what_was_missed();
 ///     }
-///
-/// Not thread safe; one `next()` at a time. A peer that vanishes silently is noticed by TCP keepalive (see `options`).
+/// Not thread safe; one `next()` at a time. A server that vanishes without closing the socket is noticed by TCP keepalive (see `options`).
 class listener {
  public:
   listener(connector from, std::vector<std::string> channels) : from_(std::move(from)), channels_(std::move(channels)) {}
 
-  /// The next notification, in the order of the server. Empty each time the connection was made, the first time and after
-  /// every loss: what was sent before is not repeated, so this is the moment to look at the tables.
-  ///
-  /// Connects as needed, again and again with pauses from 50 ms to 5 s; throws `connect_error` only for what would fail again
-  /// (permanent), `errc::bad_usage` behind a pooler, where notifications reach whichever client is there, unless the options promise
-  /// `session_pooler`, and the server's error for a channel it refuses. Cancellation: nothing that has arrived is lost.
+  /// The next notification, in the server's order. Empty each time a connection was made, the first one and after every loss: notifications
+  /// that were sent before are not repeated, so look at the tables then.
+  /// Connects when needed, again and again with pauses from 50 ms to 5 s. Throws `connect_error` only for failures that would repeat
+  /// (`permanent`); `errc::bad_usage` behind a pooler, where notifications may reach another client, unless `options::session_pooler` is
+  /// set; and the server's error for a channel it refuses. Cancellation: notifications that have arrived are not lost.
   asio::awaitable<std::optional<notification>> next() {
     const bool fresh = !connection_;
     if (fresh) co_await connect();
@@ -44,7 +42,7 @@ class listener {
     for (;;) {
       auto& s = *connection_.session();
       if (!s.inbox.empty()) {
-        // A burst is handed out in parts, with a turn of the event loop for others in between.
+        // A burst is returned in parts, and between them other coroutines of the event loop run.
         if (++in_a_row_ > most_in_a_row) {
           in_a_row_ = 0;
           co_await asio::post(asio::use_awaitable);
@@ -115,7 +113,7 @@ class listener {
     std::string sql;
     for (const auto& channel : channels_) {
       const std::unique_ptr<char, decltype(&PQfreemem)> name(PQescapeIdentifier(on.native(), channel.data(), channel.size()), &PQfreemem);
-      if (!name) throw error(errc::bad_parameter, "a channel's name cannot be quoted");
+      if (!name) throw error(errc::bad_parameter, "a channel's name is not valid in the encoding of the connection");
       sql += "listen " + std::string(name.get()) + ";";
     }
     co_await on.script(sql);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - where and how to connect: connection strings, environment, and the driver's own settings.
+// tidepool - connection options: connection string, environment, and the driver's own settings.
 #ifndef TIDEPOOL_POSTGRES_OPTIONS_HPP
 #define TIDEPOOL_POSTGRES_OPTIONS_HPP
 
@@ -21,18 +21,18 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 class connection;
 
-/// What a connection forgets when it goes back to a pool. What each level leaves behind is told at `connection::reset`.
+/// What is reset at the end of a lease. What each level leaves as it is stands at `connection::reset`.
 enum class reset_level {
   none,      ///< nothing is done; a connection in a transaction is closed
   rollback,  ///< an open transaction is rolled back; no round trip when there is none
-  light,     ///< and settings, role, cursors, LISTENs, advisory locks, temporary tables and sequences go; prepared statements stay
+  light,     ///< as `rollback`, and settings, role, cursors, LISTENs, advisory locks, temporary tables, sequences; statements stay prepared
   full       ///< `DISCARD ALL`
 };
 
-/// Which servers will do, by the words of libpq's `target_session_attrs`.
+/// Which kind of server is wanted, as libpq's `target_session_attrs`.
 enum class session_attrs { any, read_write, read_only, primary, standby, prefer_standby };
 
-/// What a credential provider returns. An empty field leaves what the options say.
+/// What a credential provider returns. An empty field leaves the value of the options.
 class credentials {
  public:
   credentials(std::string user_name, std::string secret) : user(std::move(user_name)), password(std::move(secret)) {}
@@ -46,13 +46,12 @@ class credentials {
   std::string password;
 };
 
-/// Connection options. Built from a connection string (`host=db user=app`, or `postgresql://app@db/shop`), then the `PG*`
-/// environment and the service file fill what it leaves open, as with libpq; the password file is read at each connect.
-///
-/// Defaults that differ from libpq's, each only where nothing else was said: `client_encoding=UTF8`, `gssencmode=disable`,
-/// `sslmode=require` for servers that are not on this machine (`prefer` and `allow`, which can be talked out of encryption, must
-/// be asked for by name), `keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=15000`, so that a silent
-/// peer is noticed within half a minute. Use `sslmode=verify-full` with `sslrootcert` to know whom you talk to: `require` does not.
+/// Connection options. Built from a connection string (`host=db user=app`, or `postgresql://app@db/shop`); options it does not name come
+/// from the `PG*` environment and the service file, as with libpq. The password file is read at each connect.
+/// Defaults that differ from libpq's, each only where no other value was given: `client_encoding=UTF8`, `gssencmode=disable`,
+/// `sslmode=require` for servers on other machines (`prefer` and `allow`, which an attacker can make do without encryption, must be asked
+/// for by name), `keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=15000`, so that a server that vanished is
+/// noticed within half a minute. Use `sslmode=verify-full` with `sslrootcert` to verify the server's identity: `require` does not.
 ///
 /// `host`, `hostaddr` and `port` may be lists; `target_session_attrs` and `load_balance_hosts` work with every libpq.
 /// Errors: `error(errc::bad_options)` naming the option, never its value. Not thread safe while it is being changed.
@@ -73,64 +72,65 @@ class options {
   /// Host, port, database and user in one line; no secret.
   std::string summary() const;
 
-  /// The servers in the order given, and what is wanted of them.
+  /// The servers in the order given; below, the wanted kind, and whether their order is random.
   std::vector<detail::endpoint> endpoints() const;
   session_attrs target() const;
   bool load_balance() const;
 
-  /// Throws `error(errc::bad_options)` for what only shows when all is set: lists of different lengths, times that are not above zero
-  /// (`bad_host_memory` may be zero).
+  /// Throws `error(errc::bad_options)` for mistakes that show only when all options are set: lists of different lengths, times that are not
+  /// above zero (`bad_host_memory` may be zero).
   void check() const;
 
-  /// How long one address may take from connecting to the first query. Names are looked up within the same bound. libpq's
-  /// `connect_timeout`, where that is given, else 5 s; whichever of the two was set last counts. A pool's own `connect_timeout` bounds
-  /// the search through all addresses.
+  /// How long one address may take from connecting to the first query. Looking up a name has the same bound. libpq's `connect_timeout`
+  /// sets it too, and the one that was set last counts; without either 5 s. A pool's `connect_timeout` bounds the search through all
+  /// addresses.
   duration address_timeout = std::chrono::seconds(5);
-  /// How long an address that failed is tried after all others; 0: it keeps its place.
+  /// For how long an address that failed is tried after all others; 0: it keeps its place.
   duration bad_host_memory = std::chrono::seconds(10);
   /// See `connection::reset()` and `connection::after_lease()`.
   reset_level reset = reset_level::rollback;
   /// A connection retires at the end of its lease (`lease_end::retired`) once it has received one row, COPY piece, error or notice that
-  /// was larger: libpq's buffer grows to the largest and never shrinks again. However many small rows are no reason.
+  /// was larger: libpq's buffer grows to the largest and never shrinks. The number of small rows does not matter.
   std::size_t retire_after_result_bytes = std::size_t{1} << 20U;
   /// The same for what it has sent: one statement with its parameters, or one pipeline. COPY data is sent in small pieces.
   std::size_t retire_after_sent_bytes = no_limit;
-  /// How many statements of `exec()` each connection keeps prepared, by text and parameter types; 0: none. Only what has a plan is
-  /// (`select`, `insert`, `update`, `delete`, `merge`, `values`, `with`, `table`), and what names no moment of its own (`'now'`,
-  /// `'today'`). Costs a second round trip at the first use of a statement. Behind a pooler nothing is kept prepared, unless one of the
-  /// two options `pooler_tracks_statements` and `session_pooler` is set.
+  /// How many statements of `exec()` each connection keeps prepared, by text and parameter types; 0: none. Only statements with a plan
+  /// (`select`, `insert`, `update`, `delete`, `merge`, `values`, `with`, `table`) and without a literal that means the present time
+  /// (`'now'`,
+  /// `'today'`). Costs a second round trip at the first use of a statement. Behind a pooler nothing is kept prepared, unless
+  /// `pooler_tracks_statements` or `session_pooler` is set.
   std::size_t statement_cache = 0;
-  /// Promises that a pooler in between knows which client has prepared what (PgBouncer 1.21 and newer with `max_prepared_statements`):
-  /// statements are then kept prepared through it. Elsewhere they would fail, sooner or later, with 26000.
+  /// Set it only where the pooler in between tracks the prepared statements of each client (PgBouncer 1.21 and newer with
+  /// `max_prepared_statements`): statements are then kept prepared through it. Behind other poolers they would fail at times with 26000.
   bool pooler_tracks_statements = false;
-  /// How long the server may leave anybody without an answer: without a byte of a statement's result, the next row of a stream, the next
-  /// answer of a pipeline, or taking COPY data. Then the statement is cancelled and fails with `errc::response_timeout`; see `within`,
-  /// which is the same for one call. A frozen server holds its connections for ever otherwise: no keepalive notices it.
+  /// How long the server may be silent while it is waited for: no byte of a statement's result, no next row of a stream, no next answer of
+  /// a pipeline, no COPY data taken. Then the statement is cancelled and fails with `errc::response_timeout`; see `within`, which is the
+  /// same for one call. `no_limit`: a frozen server holds its connections for ever, because no keepalive notices it.
   duration response_timeout = no_limit;
-  /// How long cancelling may take, from the first request to the end of the statement: a connection that is not well by then is shut. Also
-  /// for one `canceller::cancel()`. And how long `close()` waits for the server's goodbye.
+  /// `cancel_timeout`: how long cancelling may take, from the first request to the end of the statement; then the connection is shut. Also
+  /// for one `canceller::cancel()`. `close_timeout`: how long `close()` waits until the server has closed its end.
   duration cancel_timeout = std::chrono::milliseconds(500);
   duration close_timeout = std::chrono::seconds(2);
-  /// How long the server may hear nothing from this side before it ends the session, with its transaction and locks. The connector sets
-  /// the server's `tcp_user_timeout`, `tcp_keepalives_*` and `client_connection_check_interval` by it, those it has and nobody has
-  /// chosen; `no_limit`: none. A server of its own defaults keeps a vanished client's locks for hours.
+  /// After how long the server ends the session of a client that vanished, with its transaction and locks. Sets the server's
+  /// `tcp_user_timeout`, `tcp_keepalives_*` and `client_connection_check_interval` in the session, those that the server has and that are
+  /// at their defaults; `no_limit`: none. With its defaults a server keeps the locks of a vanished client for hours.
   duration peer_timeout = std::chrono::seconds(15);
-  /// The server's `idle_in_transaction_session_timeout`, where nobody has chosen one; `no_limit`: it stays.
+  /// The server's `idle_in_transaction_session_timeout`, where it is at its default; `no_limit`: it stays.
   duration idle_in_transaction_timeout = no_limit;
-  /// Doubles are read exactly: `extra_float_digits` is set where it is too low, and a connection through a pooler, where it cannot
-  /// be set, is refused. False: it stays as it is.
+  /// Doubles are read exactly: `extra_float_digits` is set where it is too low. Through a pooler it cannot be set, and connecting fails
+  /// where it is too low. False: it stays as it is.
   bool exact_doubles = true;
-  /// Promises that a pooler in between keeps one server process for each client (PgBouncer's `pool_mode = session`): session state,
-  /// LISTEN and settings then work as without one.
+  /// Set it only where the pooler in between keeps one server process for each client (PgBouncer's `pool_mode = session`): session state,
+  /// LISTEN and settings then work as without a pooler.
   bool session_pooler = false;
-  /// Gets every notice; may run on any thread that uses the connection, must not use it, and must not throw.
+  /// Called with every notice, on any thread that uses the connection. It must not use the connection, and must not throw.
   std::function<void(const notice&)> on_notice = {};
-  /// Asked for user and password before each connect, on the connect's executor and within its deadline.
+  /// Called for user and password before each connect, on the connect's executor and within its deadline.
   std::function<asio::awaitable<credentials>()> credential_provider = {};
-  /// Runs on every new connection, and after every `reset()` that wipes session state (`light`, `full`).
+  /// Runs on every new connection, and after every `reset()` of the levels `light` and `full`.
   std::function<asio::awaitable<void>(connection&)> on_connect = {};
-  /// Runs at the end of every `reset()`, whatever its level; with it, every lease that used its connection ends in a reset.
-  /// What it throws makes the connection useless.
+  /// Runs at the end of every `reset()` of any level. Where it is set, every lease that used its connection ends with a reset. When it
+  /// throws, the connection is closed.
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
 
  private:

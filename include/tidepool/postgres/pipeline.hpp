@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - several statements in one go, without waiting for each answer.
+// tidepool - several statements sent together, in one round trip.
 #ifndef TIDEPOOL_POSTGRES_PIPELINE_HPP
 #define TIDEPOOL_POSTGRES_PIPELINE_HPP
 
@@ -16,7 +16,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// What an error in a pipeline means for the other statements. There is no default: the answer is never obvious.
+/// What an error in a pipeline does to the other statements. There is no default, because neither is obvious.
 enum class pipeline_mode {
   atomic,      ///< all or nothing: one implicit transaction, unless an explicit one is open
   independent  ///< each statement by itself
@@ -43,19 +43,19 @@ asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limi
 
 }  // namespace detail
 
-/// The place where the answer of one statement of a pipeline will be.
+/// The future answer of one statement of a pipeline.
 class pipeline_result {
  public:
   explicit pipeline_result(detail::pipeline_entry_ptr entry) : entry_(std::move(entry)) {}
 
-  /// After `run()`: the result, or the statement's exception. `rolled_back` for a statement that another one's error undid or
-  /// kept from running; `outcome_unknown` for one that was sent and whose end was never answered, because the connection was lost or
-  /// `run()` cancelled: it may have been done; `connection_lost` for one that surely was not; `bad_usage` before `run()`.
+  /// After `run()`: the result, or the statement's exception. `rolled_back` for a statement that was undone, or not run, because of the
+  /// error of another one; `outcome_unknown` for one that was sent and has no final answer, because the connection was lost or `run()` was
+  /// cancelled: it may have been done; `connection_lost` for one that was certainly not done; `bad_usage` before `run()`.
   const result& get() const {
     if (entry_->failure) std::rethrow_exception(entry_->failure);
     if (entry_->settled) return *entry_->got;
     if (entry_->sent) throw error(errc::outcome_unknown, "the pipeline was given up before this statement's end was answered");
-    throw error(errc::bad_usage, "the pipeline has not run");
+    throw error(errc::bad_usage, "the pipeline has not run yet: co_await its run() first");
   }
   const result* operator->() const { return &get(); }
 
@@ -70,9 +70,8 @@ class pipeline_result {
 ///     auto b = batch.exec("select n from t where id = $1", 1);
 ///     co_await batch.run();
 ///     use(b->one<int>());
-///
-/// Costs one round trip for all; 0.5 to 2 us of CPU a statement instead of some 7. COPY and several statements in one text are
-/// not possible. Used once.
+/// Costs one round trip for all, and 0.5 to 2 us of CPU for each statement instead of about 7. COPY, and several statements in one text,
+/// are not possible. A pipeline runs once.
 class pipeline {
  public:
   pipeline(detail::session_ptr s, pipeline_mode mode) : session_(std::move(s)), mode_(mode) {}
@@ -86,15 +85,14 @@ class pipeline {
   }
   std::size_t size() const noexcept { return entries_.size(); }
 
-  /// Sends all and waits for all answers. `atomic` throws the first error, when nothing of the pipeline has happened;
-  /// `independent` throws only when the connection is lost: each answer has its own error. A statement that ends the transaction (COMMIT,
-  /// ROLLBACK, PREPARE TRANSACTION) can only be the last of an `atomic` one: else `bad_usage`, before anything is sent; a procedure that
-  /// commits by itself does so here too, which its CALL does not show. An error of the commit at the end (deferred constraints,
-  /// serialisation) is the statement's, `independent`, or everybody's, `atomic`. `outcome_unknown` when the connection was lost while
-  /// such a commit may have been under way; within an open transaction, which is gone then, `connection_lost`. Cancellation: as for a
-  /// statement.
+  /// Sends all and waits for all answers. `atomic` throws the first error, and then nothing of the pipeline was done; `independent` throws
+  /// only when the connection is lost, and each answer has its own error. A statement that ends the transaction (COMMIT, ROLLBACK, PREPARE
+  /// TRANSACTION) can only be the last of an `atomic` one: else `bad_usage`, before anything is sent. A procedure that commits by itself
+  /// does so here too; its CALL does not show that. An error of the commit at the end (deferred constraints, serialisation) is the error of
+  /// its statement with `independent`, and of all statements with `atomic`. `outcome_unknown` when the connection was lost while such a
+  /// commit may have been under way; within an open transaction, which is then gone, `connection_lost`. Cancellation: as for a statement.
   asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), no_limit); }
-  /// The same with a time limit for each answer; what was cancelled because of it has `errc::response_timeout`, each by itself.
+  /// The same with a time limit for each answer; each statement that was cancelled because of it has `errc::response_timeout`.
   asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), limit.limit()); }
 
  private:
@@ -133,7 +131,7 @@ class pipeline {
     }
     if (mode == pipeline_mode::independent || !first) co_return;
     for (auto& entry : all) {
-      // What had succeeded was undone with the rest.
+      // Statements that had succeeded were undone with the rest.
       if (!entry->failure) entry->failure = undone();
     }
     if (s->limits.stop() && s->limits.stop()->why == detail::stopping::cause::cancelled) throw_cancelled(*s, first);
@@ -148,7 +146,7 @@ class pipeline {
     bool may_end = false;  ///< the Sync of an atomic one may have reached the server
   };
 
-  /// Throws only what ends the connection.
+  /// Throws only when the connection is lost.
   static asio::awaitable<void> exchange(detail::session_ptr s, pipeline_mode mode, const entries& all, progress& how,
                                         std::exception_ptr& first) {
     if (PQenterPipelineMode(s->pg()) != 1) throw s->lost("while starting a pipeline");
@@ -161,7 +159,7 @@ class pipeline {
       if (!all[i]->sent) throw s->lost("while sending a pipeline");
       if (mode == pipeline_mode::atomic) {
         if (!last) continue;
-        // How much of a large one has left libpq, it does not tell: what comes before the end is sent first.
+        // libpq does not tell how much of a large one it has sent. So all before the end is sent first.
         if (size > sent_at_once) co_await detail::flush(s);
         how.may_end = true;
       }
@@ -197,7 +195,7 @@ class pipeline {
     throw s->lost(ended ? "by an answer too many in a pipeline" : "at the end of a pipeline");
   }
 
-  /// Where it was our cancelling that failed it.
+  /// Throws where it failed because of a cancel request of this side.
   static void throw_cancelled(const detail::session& s, const std::exception_ptr& first) {
     try {
       std::rethrow_exception(first);
@@ -209,7 +207,7 @@ class pipeline {
     return std::make_exception_ptr(error(errc::rolled_back, "another statement of the pipeline failed"));
   }
 
-  /// Tells each statement that has no answer yet what became of it, and returns what `run()` throws.
+  /// Gives each statement that has no answer yet its error, and returns what `run()` throws.
   static error give_up(pipeline_mode mode, const entries& all, const progress& how, const std::exception_ptr& first, const error& lost) {
     bool executes = false;
     bool ended = false;
@@ -219,7 +217,7 @@ class pipeline {
     }
     const bool commits = how.commits || ended;
     const std::string why = lost.message().empty() ? std::string(lost.explanation()) : "the connection was lost";
-    const error unknown(errc::outcome_unknown, why + " before the pipeline was answered: done or not, nobody knows", lost.diagnosis());
+    const error unknown(errc::outcome_unknown, why + " before the pipeline was answered: it may have been done or not", lost.diagnosis());
     const bool failed = mode == pipeline_mode::atomic && first;
     // Of an atomic pipeline nothing is done before its end has reached the server: its Sync, or a COMMIT of its own just before that.
     const bool nothing = !executes || !commits || (mode == pipeline_mode::atomic && !how.may_end && !ended);
@@ -232,7 +230,7 @@ class pipeline {
     }
     return open ? unknown : lost;
   }
-  /// What stands before the end of a transaction would be done although something behind it fails.
+  /// Statements before the end of a transaction would be committed although one after it fails.
   static void refuse_early_end(const entries& all) {
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
       if (all[i]->ends() == detail::transaction_end::none) continue;
@@ -242,7 +240,7 @@ class pipeline {
     }
   }
 
-  /// Up to the answer of one Sync. What is raised there comes after the statement was told as done.
+  /// Reads up to the answer of one Sync. An error of the commit comes after the answers of its statements.
   static asio::awaitable<void> synchronize(detail::session_ptr s, std::exception_ptr& failure) {
     detail::outcome said;
     for (int ends = 0;;) {
@@ -252,12 +250,12 @@ class pipeline {
         said.check(*s);  // throws
       }
       if (!got) {
-        // One end follows an error; more would go on for ever.
+        // One end follows an error; a server that sends more would keep this loop running for ever.
         if (++ends > 2) throw s->lost("in a pipeline");
         continue;
       }
       if (PQresultStatus(got.get()) == PGRES_PIPELINE_SYNC) break;
-      // Another result means that all answers may be another statement's.
+      // A further result means that every answer may belong to another statement.
       const bool only_an_error = PQresultStatus(got.get()) == PGRES_FATAL_ERROR;
       (void)said.take(*s, std::move(got));
       if (!only_an_error) throw s->lost("by an answer too many in a pipeline");

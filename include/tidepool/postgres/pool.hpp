@@ -10,10 +10,9 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 /// `postgres::pool pool(io, postgres::connector("host=db dbname=shop"), config);`
-///
-/// What of `pool_config` means what here: `connect_timeout` bounds a whole connect, `options::address_timeout` each server of it;
+/// What the fields of `pool_config` mean here: `connect_timeout` bounds a whole connect, `options::address_timeout` each address of it;
 /// `pre_ping` is one empty statement, `validation_query` replaces it; `reset_timeout` bounds the rollback, or more by
-/// `options::reset`, of a connection that comes back in need of it; `close_timeout` the wait for the server's goodbye.
+/// `options::reset`, of a connection that needs it at the end of a lease; `close_timeout` bounds a graceful close.
 using pool = basic_pool<connection>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

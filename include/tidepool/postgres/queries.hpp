@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the verbs a connection and a transaction have in common.
+// tidepool - the statement functions that a connection and a transaction have in common.
 #ifndef TIDEPOOL_POSTGRES_QUERIES_HPP
 #define TIDEPOOL_POSTGRES_QUERIES_HPP
 
@@ -21,7 +21,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-// Coroutines are free functions that own what they need: the object they were started from may move meanwhile.
+// These coroutines are free functions that own what they need, because the object they are called on may be moved meanwhile.
 template <class T>
 asio::awaitable<std::vector<T>> all_of(asio::awaitable<result> running) {
   const result got = co_await std::move(running);
@@ -41,15 +41,15 @@ inline asio::awaitable<void> ignore(asio::awaitable<result> running) { co_await 
 
 }  // namespace detail
 
-/// Statements. Parameters are copied when the verb is called, so temporaries are fine; the statement is sent when the
+/// Runs statements. Parameters are copied when the function is called, so temporaries may be given; the statement is sent when the
 /// awaitable is awaited. One operation at a time per connection: another one fails with `errc::busy`.
 ///
 /// Completion: on the awaiting coroutine's executor. Errors: `postgres::error`; after a server error the connection is ready
-/// for the next statement, after `connection_lost()` it is of no more use. Every verb takes a time limit as its first argument, see
-/// `within`; `options::response_timeout` is for all. Cancellation (terminal, partial, total): the statement is cancelled on the
-/// server, and when that has ended it the call throws `operation_aborted` and the connection is kept; after `options::cancel_timeout`
-/// it is shut. What the server answers meanwhile is given as it is. Not thread safe. Cost: 3 system calls and one for Asio, one allocation
-/// for the parameters besides libpq's.
+/// for the next statement, after `connection_lost()` it cannot be used any more. Every function takes a time limit as its first argument,
+/// see `within`; `options::response_timeout` is for all. Cancellation (terminal, partial, total): the statement is cancelled on the
+/// server; when it has ended, the call throws `operation_aborted` and the connection is kept; after `options::cancel_timeout` the
+/// connection is shut. A result that the server sends meanwhile is returned as usual. Not thread safe. Cost: 3 system calls and one of
+/// Asio, one allocation for the parameters besides libpq's.
 template <class Self>
 class queries {
  public:
@@ -105,7 +105,7 @@ class queries {
     return detail::opt_of<T>(exec(limit, sql, args...));
   }
 
-  /// Rows as they arrive; see `row_stream`. One type for values or structs, several for tuples.
+  /// Rows one by one as they arrive; see `row_stream`. One type for values or structs, several for tuples.
   template <class T, class... Ts, encodable... Args>
   auto stream(std::string_view sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
@@ -134,7 +134,7 @@ class queries {
   postgres::pipeline pipeline(pipeline_mode mode) { return {self().session(), mode}; }
 
   /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
-  /// says otherwise; the first error ends it. Never build it from input.
+  /// says otherwise; the first error ends it. Never build the text from user input.
   asio::awaitable<void> script(std::string_view sql) {
     return detail::ignore(detail::perform(self().session(), detail::request::simple(sql)));
   }

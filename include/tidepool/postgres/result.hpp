@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a statement returned: rows as tuples, structs or fields.
+// tidepool - the result of a statement: its rows as tuples, structs or fields.
 #ifndef TIDEPOOL_POSTGRES_RESULT_HPP
 #define TIDEPOOL_POSTGRES_RESULT_HPP
 
@@ -50,9 +50,11 @@ class field {
   /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming the column and its type.
   template <class T>
   T as() const {
-    static_assert(decodable<T>, "T needs a tidepool::postgres::codec with a decode function");
+    static_assert(
+        decodable<T>,
+        "there is no codec that reads this type: specialise tidepool::postgres::codec<T> with `static T decode(std::string_view text)`");
     const auto value = text();
-    // NULL has no text: most values need not be asked.
+    // NULL has an empty text, so most values need no further check.
     if (value.empty() && is_null()) {
       if constexpr (detail::is_optional<T>::value) {
         return std::nullopt;
@@ -180,7 +182,7 @@ class result {
     return row_range<element>(handle_.get());
   }
   template <class T, class... Ts>
-  auto rows() const&& = delete;  // the rows would outlive the result
+  auto rows() const&& = delete;  // the rows would outlive the result: give it a name first
 
   /// All rows.
   template <class T>

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - prepared statements: by hand, or by the connection's own cache.
+// tidepool - prepared statements: by `prepare()`, or by the connection's own cache.
 //
-// The cache follows these rules:
-// * A name is a hash of text, parameter types and settings, so the same name means the same statement in every session: a pooler that
-//   gives one server process to many clients can mix up sessions, not statements. What cannot be told apart for sure is sent unnamed.
-// * Only what the server makes a plan for is prepared: transaction control and other commands are sent as they are.
-// * Run again is only what is known not to have run, outside a transaction, and unnamed. Within a transaction the server has given up on
-//   all of it: the error says `stale()`, and `transaction(..., {.retries = n})` may run the whole body again.
-// * Every error of a cached statement drops its entry: the next use prepares it anew.
-// * The server is told to forget what was dropped after the statement, not between the caller's steps, never in a failed transaction,
-//   never by SQL within a transaction; when that fails, it is tried again later and nobody hears of it.
+// The rules of the cache:
+// * A name is a hash of text, parameter types and settings, so the same name means the same statement in every session. A pooler that gives
+//   one server process to many clients cannot make one client run the statement of another. Where the hash may be wrong, the statement is
+//   sent unnamed.
+// * Only statements with a plan are prepared: transaction control and other commands are sent as they are.
+// * A statement is run again only if it is known not to have run, outside of a transaction, and unnamed. Within a transaction the server
+// has
+//   failed all of it: the error is `stale()`, and `transaction(..., {.retries = n})` may run the whole body again.
+// * Every error of a cached statement drops its entry: the next use prepares it again.
+// * Dropped statements are closed on the server after the caller's statement, never before it, never in a failed transaction, never by SQL
+//   within a transaction. When that fails it is tried again later, and the caller gets no error.
 #ifndef TIDEPOOL_POSTGRES_STATEMENT_HPP
 #define TIDEPOOL_POSTGRES_STATEMENT_HPP
 
@@ -30,7 +32,7 @@ class statement {
  public:
   explicit statement(std::string name, std::vector<Oid> types = {}) : name_(std::move(name)), types_(std::move(types)) {}
   std::string_view name() const noexcept { return name_; }
-  /// The types the server has found for `$1`, `$2`, ..., by their OIDs; empty where nobody has asked for them.
+  /// The OIDs of the types the server has found for `$1`, `$2`, ...; empty where it was not asked.
   const std::vector<Oid>& types() const noexcept { return types_; }
 
  private:
@@ -40,7 +42,7 @@ class statement {
 
 namespace detail {
 
-/// Asks for the settings that decide what a text means. Only while the session rests, and nobody's failure.
+/// Asks for the settings that decide what a text means to the parser. Only between operations. A failure is not reported to the caller.
 inline asio::awaitable<void> learn_settings(session_ptr s, duration limit) {
   auto question = request::simple(
       "select pg_catalog.concat_ws(',', current_user, pg_catalog.current_setting('search_path'), "
@@ -55,26 +57,26 @@ inline asio::awaitable<void> learn_settings(session_ptr s, duration limit) {
     const auto answer = co_await perform(s, std::move(question));
     s->parsing.learn(std::string(answer[0][0].text()));
   } catch (const error&) {
-    // Not known, so nothing is prepared. A lost connection is told by the statement itself.
+    // They stay unknown, so nothing is prepared. A lost connection is reported by the statement itself.
   }
 }
 
 inline bool at_rest(const session& s) { return !s.busy && !s.broken && !s.needs_reset && PQtransactionStatus(s.pg()) == PQTRANS_IDLE; }
 
-/// Whether statements may have names that outlive them.
+/// Whether statements may stay prepared in this session.
 inline bool may_name(const session& s) { return !s.pooled || s.settings().pooler_tracks_statements; }
 
-/// Whether the server can be told now to forget a statement.
+/// Whether a statement can be closed on the server now.
 inline bool can_close(const session& s) {
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
   return PQtransactionStatus(s.pg()) == PQTRANS_IDLE || PQtransactionStatus(s.pg()) == PQTRANS_INTRANS;
 #else
-  // SQL of our own has no business in a transaction; and poolers know other names than the ones they pass on in SQL.
+  // Within a transaction the driver must not send SQL of its own. And a pooler that renames statements does not rename them in SQL.
   return PQtransactionStatus(s.pg()) == PQTRANS_IDLE && !s.pooled;
 #endif
 }
 
-/// Has the server forget what the cache has dropped, all within `limit`. Nobody's failure: what was not closed is closed later.
+/// Closes on the server what the cache has dropped, all within `limit`. A failure is not reported: the rest is closed later.
 inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
   const auto due = later(clock::now(), limit);
   while (s->prepared.has_closing() && can_close(*s)) {
@@ -89,17 +91,17 @@ inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
     } catch (const error& failure) {
       gone = failure.is("26000");
     } catch (const std::exception&) {
-      // Cancelled; the caller's result is there nevertheless, and the next thing it awaits will tell.
+      // Cancelled. The caller gets its result all the same; the next operation it awaits reports the cancellation.
     }
     if (!gone) co_return;
     s->prepared.closed(id);
-    // Where another one would take as long, none is begun: it would have to be cancelled.
+    // No further one is begun where it would pass the limit if it took as long: it would have to be cancelled.
     const auto now = clock::now();
     if (now + (now - begun) >= due) co_return;
   }
 }
 
-/// "unnamed portal parameter $1", "... $1 = '...'": in every language the server speaks. Functions have their name and more in here.
+/// Recognises "unnamed portal parameter $1" and "... $1 = '...'", in every language of the server. The context of a function has more text.
 inline bool is_context_of_binding(std::string_view context) {
   constexpr std::string_view value = " = '...'";
   if (context.ends_with(value)) context.remove_suffix(value.size());
@@ -108,9 +110,9 @@ inline bool is_context_of_binding(std::string_view context) {
   return digits > 0 && context.ends_with('$') && context.find('\n') == std::string_view::npos;
 }
 
-/// Whether it is proved that the executor was never started: the error comes from looking up the statement, from reading its parameters,
-/// from analysing its text again, or from comparing the new plan with the old one. SQL can choose an SQLSTATE, but neither the
-/// server's routine nor a position in the statement's text, and what runs in a function has a context.
+/// Whether the error proves that the statement was not executed: it comes from looking up the prepared statement, from reading its
+/// parameters, from analysing its text again, or from comparing the new plan with the old one. SQL can choose an SQLSTATE, but neither the
+/// server's routine nor a position in the statement's text; and an error in a function has a context.
 inline bool has_not_run(const error& failure, std::string_view name, bool infers_types) {
   if (failure.reason() != errc::server || failure.connection_lost()) return false;
   if (failure.context().empty()) {
@@ -127,17 +129,17 @@ inline error as_stale(const error& failure) {
   return {failure.reason(), "", std::move(said)};
 }
 
-/// Before a statement or a transaction, while the session rests.
+/// Before a statement or a transaction, between operations.
 inline asio::awaitable<void> ready_cache(session_ptr s, duration limit) {
   if (s->prepared.capacity() == 0 || !at_rest(*s)) co_return;
   s->parsing.transaction_ended();
   if (!s->parsing.known() && may_name(*s)) co_await learn_settings(s, limit);
 }
 
-/// Runs a statement through the cache: prepared at its first use. What cannot be prepared now, for whatever reason, is sent with its text,
-/// which is always right.
+/// Runs a statement through the cache: it is prepared at its first use. One that cannot be prepared now, for any reason, is sent with its
+/// text, which is always correct.
 inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
-  // One limit for all that is sent.
+  // One time limit for all that is sent.
   const auto due = what.limit == no_limit ? clock::time_point::max() : later(clock::now(), what.limit);
   const auto left = [&what, due] {
     return what.limit == no_limit ? what.limit : std::max<duration>(due - clock::now(), std::chrono::milliseconds(1));
@@ -174,7 +176,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
       found = cache.insert(key, named, may_set_meaning(key.sql, *s->reports_path));
       if (named) ++s->statements_named;
     } else if (has_not_run(*failed, key.id.text().data(), false) && failed->is("42P05")) {
-      cache.close_later(key.id);  // whoever left it there
+      cache.close_later(key.id);  // the server has one of that name already
       if (idle) {
         failed.reset();
       } else {
@@ -218,7 +220,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
     }
   }
   if (sets) s->parsing.changed(false);
-  // A cancelled coroutine cannot await it, and has an answer to give.
+  // A cancelled coroutine cannot await anything more, and has a result to return.
   const auto state = co_await asio::this_coro::cancellation_state;
   const bool goes_on = state.cancelled() == asio::cancellation_type::none;
   if (goes_on && cache.has_closing()) co_await close_dropped(s, left());
@@ -231,9 +233,8 @@ inline asio::awaitable<result> execute(session_ptr s, request what) {
   return execute_cached(std::move(s), std::move(what));
 }
 
-/// By hand, under a name of its own: the same text may be prepared twice. With the text's hash in it, what runs under this name is this
-/// text.
-/// The types of its parameters are asked for in the same round trip.
+/// `connection::prepare()`: under a name of its own, so that the same text may be prepared twice. The text's hash is part of the name, so
+/// this name can only run this text. The types of its parameters are asked for in the same round trip.
 inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit) {
   if (!may_name(*s)) {
     throw error(
@@ -255,7 +256,7 @@ inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, durati
   co_return statement(std::move(name), std::move(types));
 }
 
-/// Whether values of two types are sent in the same binary form: texts, and what is an OID.
+/// Whether values of two types have the same binary form: texts, and types that are an OID.
 inline bool same_binary_form(Oid given, Oid taken) noexcept {
   const auto in = [](Oid type, auto... all) { return ((type == static_cast<Oid>(all)) || ...); };
   const auto text = [&](Oid type) { return in(type, 19, 25, 114, 142, 1042, 1043); };
@@ -263,8 +264,8 @@ inline bool same_binary_form(Oid given, Oid taken) noexcept {
   return given == taken || (text(given) && text(taken)) || (number(given) && number(taken));
 }
 
-/// A value in binary form is taken for what the statement has in its place: the bytes of a bytea for an int4. What is sent as text is
-/// parsed, or refused, by the server; and of types of users an OID does not say what they are.
+/// The server reads a value in binary form as the type that the statement has in its place: bytes of a bytea would become an int4. A value
+/// that is sent as text is parsed, or refused, by the server. Types of users are not checked: their OIDs are not known here.
 template <class T>
 void check_type(const std::vector<Oid>& wanted, std::size_t at, const T& value) {
   using C = codec_for<T>;

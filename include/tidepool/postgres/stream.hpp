@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - rows as they arrive, for results that do not fit into memory.
+// tidepool - rows one by one as they arrive, for results that do not fit into memory.
 #ifndef TIDEPOOL_POSTGRES_STREAM_HPP
 #define TIDEPOOL_POSTGRES_STREAM_HPP
 
@@ -18,10 +18,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 ///
 ///     auto rows = co_await c.stream<int, std::string>("select id, name from big");
 ///     for (auto row = co_await rows.next(); row; row = co_await rows.next()) use(*row);
-///
-/// The connection serves nothing else until the last row was read or `close()` was awaited; a stream destroyed before that
-/// leaves a connection that is of no more use. The server is read no faster than the rows are taken. Rows that were
-/// delivered may be followed by an error. T: as for `all<T>()`.
+/// The connection serves nothing else until the last row was read or `close()` was awaited; a stream that is destroyed before leaves a
+/// connection that cannot be used any more. Data is received only as fast as the rows are taken. An error may come after rows that were
+/// returned already. T: as for `all<T>()`.
 template <class T>
 class row_stream {
  public:
@@ -29,8 +28,8 @@ class row_stream {
   row_stream(row_stream&&) noexcept = default;
   row_stream& operator=(row_stream&&) = delete;
 
-  /// The next row; empty after the last. Throws what the statement met, and `errc::columns`, `null_value`, `conversion`: after
-  /// one of those three the stream can go on with the next row.
+  /// The next row; empty after the last. Throws the statement's error, and `errc::columns`, `null_value`, `conversion`: after one of these
+  /// three the stream can go on with the next row.
   asio::awaitable<std::optional<T>> next() {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (at_ >= rows_.size() && running_) co_await fetch();
@@ -38,9 +37,9 @@ class row_stream {
     co_return rows_[at_++].template as<T>();
   }
 
-  /// Ends the statement early: cancels it on the server and discards what is still under way, so that the connection can go
-  /// on. Whether a statement that writes was done is not told then: read to the end to know. Nothing to do after the last row. A server
-  /// that sends nothing for 5 s (for the time limit, where there is one) is given up: `errc::server_silent`. Cannot be cancelled.
+  /// Ends the statement early: cancels it on the server and discards the rows that still come, so that the connection can be used again. It
+  /// does not tell whether a statement that writes was done: read to the end to know. Does nothing after the last row. When the server
+  /// sends nothing for 5 s (for the time limit, where there is one), the connection is shut: `errc::server_silent`. Cannot be cancelled.
   asio::awaitable<void> close() {
     rows_ = result();
     at_ = 0;
@@ -68,7 +67,7 @@ class row_stream {
       const bool rows = status == PGRES_SINGLE_TUPLE;
 #endif
       if (rows) session_->note_size(got.get());
-      if (rows && session_->limits.stop()) continue;  // nobody takes them any more
+      if (rows && session_->limits.stop()) continue;  // being stopped: rows are dropped
       if (rows) {
         rows_ = result(std::move(got));
         co_return;
@@ -82,7 +81,7 @@ class row_stream {
     done();
     if (session_->limits.stop()) {
       (void)co_await detail::conclude_stopped(session_, all_);
-      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it came to its end all the same, and rows were dropped
+      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it has ended by itself, but rows were dropped
     }
     (void)all_.conclude(*session_);
   }
@@ -96,7 +95,7 @@ class row_stream {
 
 namespace detail {
 
-/// Rows libpq hands out at once, where it can: as cheap as a whole result, without its size.
+/// How many rows libpq returns at once, where it can (libpq 17): as fast as a whole result, without its memory.
 inline constexpr int stream_chunk = 128;
 
 template <class T>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - transactions: a coroutine inside BEGIN and COMMIT; a transaction inside one is a savepoint.
+// tidepool - transactions: runs a coroutine between BEGIN and COMMIT; a nested transaction is a savepoint.
 #ifndef TIDEPOOL_POSTGRES_TRANSACTION_HPP
 #define TIDEPOOL_POSTGRES_TRANSACTION_HPP
 
@@ -29,7 +29,7 @@ struct transaction_options {
   bool read_only = false;
   bool deferrable = false;                               ///< with `serializable` and `read_only`: waits instead of failing
   unsigned retries = 0;                                  ///< how often the body runs again after a `retryable()` error
-  duration retry_delay = std::chrono::milliseconds(10);  ///< first pause, doubled each time, of which up to all is random
+  duration retry_delay = std::chrono::milliseconds(10);  ///< bound of the first pause, doubled each time; the pause is random below it
   duration max_retry_delay = std::chrono::milliseconds(500);
   duration answer_within = no_limit;  ///< BEGIN, COMMIT and ROLLBACK each, as by `within`
 };
@@ -58,7 +58,7 @@ inline std::string begin_statement(const transaction_options& wanted) {
   return sql;
 }
 
-/// Full jitter: callers that collided must not collide again.
+/// Full jitter: transactions that conflicted should not run again at the same time.
 inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
   thread_local auto random = seeded_random();
   duration longest = std::clamp<duration>(wanted.retry_delay, duration(1), std::max(wanted.max_retry_delay, duration(1)));
@@ -68,8 +68,8 @@ inline duration retry_pause(const transaction_options& wanted, unsigned attempt)
   return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
 }
 
-/// Callables are handed over in `co_await` expressions, where GCC 12 destroys the captures of a temporary lambda twice. A temporary that
-/// has nothing to destroy is safe, and so is whatever has a name.
+/// GCC 12 destroys the captures of a temporary lambda in a `co_await` expression twice. A temporary with nothing to destroy is safe, and so
+/// is an object with a name.
 template <class Body>
 inline constexpr bool survives_co_await =
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
@@ -83,13 +83,14 @@ constexpr void check_body() {
   static_assert(survives_co_await<Body>,
                 "GCC 12 destroys the captures of a temporary lambda in a co_await expression twice: name the lambda first, as in "
                 "`auto body = [...](auto& t) ...; co_await c.transaction(body);`, with std::ref(body) where it cannot be copied");
-  static_assert(std::is_constructible_v<std::decay_t<Body>, Body>, "a body is copied: lend one that cannot be with std::ref(body)");
+  static_assert(std::is_constructible_v<std::decay_t<Body>, Body>,
+                "the body is copied, and this one cannot be: pass std::ref(body) or std::move(body)");
 }
 template <class Body>
 using body_result = typename awaited<std::invoke_result_t<std::decay_t<Body>&, transaction&>>::type;
 
-/// While it lives, leaving the coroutine by any way but the two regular ones marks the session: it is in a transaction that
-/// nobody will end.
+/// When the coroutine is left in another way than the two regular ones, this marks the session: it is in a transaction that has no owner
+/// any more, and needs a reset.
 class transaction_mark {
  public:
   explicit transaction_mark(session& on) : on_(on) {}
@@ -105,13 +106,15 @@ class transaction_mark {
   bool ended_ = false;
 };
 
-/// What a failed COMMIT is told as. Only the server's own refusal, and a COMMIT that was never sent, say that nothing was committed.
+/// The error for a failed COMMIT. Only the server's refusal, and a COMMIT that was never sent, show that nothing was committed.
 inline error commit_failure(const session& s, const error& failure, bool sent) {
   const bool answered = (failure.reason() == errc::server || failure.reason() == errc::response_timeout) && !failure.connection_lost();
   if (answered || (!sent && !failure.connection_lost())) return failure;
   diagnosis said = failure.diagnosis();
   if (said.message.empty() && failure.reason() != errc::connection_lost) said.message = failure.explanation();
-  if (sent) return {errc::outcome_unknown, "COMMIT was sent and its answer is missing: committed or not, nobody knows", std::move(said)};
+  if (sent)
+    return {errc::outcome_unknown, "COMMIT was sent and its answer is missing: it may be committed or not, so ask the database",
+            std::move(said)};
   const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
   return {errc::connection_lost,
           aborted ? "the connection was aborted before COMMIT was sent: nothing is committed"
@@ -124,7 +127,7 @@ inline request bounded(request what, duration limit) {
   return what;
 }
 
-/// While it lives: COMMIT answers soon after it was cancelled, or nobody knows when.
+/// While it lives, a cancelled caller waits shorter for the server: COMMIT is either answered soon, or for a long time not at all.
 class shorter_cancel {
  public:
   explicit shorter_cancel(session& of) noexcept : of_(of) { of.cancel_within = of.settings().cancel_timeout / 4; }
@@ -136,7 +139,7 @@ class shorter_cancel {
   session& of_;
 };
 
-/// COMMIT, and what its answers mean.
+/// Sends COMMIT, and throws by its answer.
 inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   if (PQtransactionStatus(s->pg()) == PQTRANS_IDLE) {
     throw error(errc::bad_usage, "the transaction was ended by a statement in its body");
@@ -146,7 +149,7 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   result answer;
   std::unique_ptr<error> failed;
   try {
-    // What perform() would ask first is asked here: it may fail, and it is not COMMIT.
+    // perform() would ask the server for its kind first. That is done here, because its failure is not one of COMMIT.
     if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
     before = s->requests_sent;
     const shorter_cancel now(*s);
@@ -154,10 +157,10 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   } catch (const error& failure) {
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
   } catch (const std::system_error&) {
-    // Cancelled. When that was before anything was sent, or the server has cancelled COMMIT, it is all there is to tell.
+    // Cancelled. When that was before COMMIT was sent, or the server has cancelled COMMIT, nothing is unknown.
     if (!sent() || (!s->broken && PQtransactionStatus(s->pg()) == PQTRANS_IDLE)) throw;
-    failed = std::make_unique<error>(errc::outcome_unknown,
-                                     "COMMIT was sent and cancelled before its answer came: committed or not, nobody knows");
+    failed = std::make_unique<error>(
+        errc::outcome_unknown, "COMMIT was sent and cancelled before its answer came: it may be committed or not, so ask the database");
   }
   if (failed) throw error(*failed);
   if (answer.command() == "ROLLBACK") {
@@ -165,8 +168,8 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
   }
 }
 
-/// Leaves a transaction or a savepoint. Errors on the way make the connection useless, and hide nothing: the caller throws
-/// the error that brought it here.
+/// Rolls back a transaction or a savepoint. An error of that marks the connection as broken and is not thrown: the caller throws the error
+/// that made it roll back.
 inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration limit) {
   if (s->broken || PQtransactionStatus(s->pg()) == PQTRANS_IDLE || PQtransactionStatus(s->pg()) == PQTRANS_UNKNOWN) co_return;
   try {
@@ -178,15 +181,15 @@ inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration 
 
 }  // namespace detail
 
-/// The connection within a transaction; given to the body of `transaction()`, and valid until that returns.
+/// The connection within a transaction. Given to the body of `transaction()`, and valid until the body returns.
 class transaction : public queries<transaction> {
  public:
   transaction(detail::session_ptr s, unsigned depth) : session_(std::move(s)), depth_(depth) {}
   transaction(const transaction&) = delete;
   transaction& operator=(const transaction&) = delete;
 
-  /// A savepoint: released when the body returns, rolled back to when it throws; the exception goes on. On GCC 12 a lambda that
-  /// captures anything with a destructor needs a name, as for `connection::transaction()`.
+  /// A savepoint: released when the body returns, rolled back to when the body throws; the exception is thrown on. On GCC 12 a lambda whose
+  /// captures have destructors needs a name, as for `connection::transaction()`.
   template <class Body>
   auto nested(Body&& body) -> asio::awaitable<detail::body_result<Body>>;
 
@@ -240,7 +243,7 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
     co_await perform(s, bounded(request::simple(begin_statement(wanted)), wanted.answer_within));
     transaction_mark mark(*s);
     attempt<T> tried;
-    s->reads_only = wanted.read_only;  // until COMMIT was answered: deferred triggers write there
+    s->reads_only = wanted.read_only;  // until COMMIT was answered, because deferred triggers run there
     co_await run_body<T>(s, 0, body, tried);
     if (!tried.failure) {
       try {
@@ -251,14 +254,14 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
       }
     }
     if (tried.failure) {
-      // A cancelled coroutine cannot await any more: the pool, or reset(), rolls back.
+      // A cancelled coroutine cannot await any more: reset() rolls back, which a pool calls.
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
       co_await roll_back(s, "rollback", wanted.answer_within);
     }
     mark.ended();
     s->reads_only = false;
-    // Committed in the moment in which the coroutine was cancelled: there is nothing more to be awaited.
+    // Committed while the coroutine was cancelled: the result is returned without awaiting anything more.
     const auto end = co_await asio::this_coro::cancellation_state;
     const bool goes_on = end.cancelled() == asio::cancellation_type::none;
     if (goes_on && s->prepared.has_closing()) co_await close_dropped(s, wanted.answer_within);

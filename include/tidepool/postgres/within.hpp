@@ -9,13 +9,13 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// First argument of a verb: how long the server may take, `co_await c.exec(pg::within(200ms), "select ...")`. For one statement it bounds
-/// the whole of it; for a stream, a COPY or a pipeline each wait for the server: the next row, the next answer, taking more data. What is
-/// sooner, this or `options::response_timeout`, counts.
+/// First argument of a call: how long the server may take, `co_await c.exec(pg::within(200ms), "select ...")`. For one statement it bounds
+/// the whole; for a stream, a COPY or a pipeline it bounds each wait for the server: the next row, the next answer, taking more data. The
+/// shorter of this and `options::response_timeout` counts.
 ///
 /// When the time is up the statement is cancelled on the server, and the call throws `errc::response_timeout`; the connection is kept.
-/// A server that does not react to that within `options::cancel_timeout` is given up: `errc::server_silent`, the connection is lost. An
-/// answer that comes in between is given as it is. Must be above zero, else `errc::bad_parameter`; `no_limit` says nothing.
+/// Where the server does not react to that within `options::cancel_timeout`, the connection is shut: `errc::server_silent`. A result that
+/// comes in between is returned as usual. Must be above zero, else `errc::bad_parameter`; `no_limit` bounds nothing.
 class within {
  public:
   explicit constexpr within(duration limit) : limit_(limit) {
