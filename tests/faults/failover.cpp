@@ -23,6 +23,7 @@ TEST_CASE("row 20: given a primary that is killed, when its standby is promoted,
   detect_from_hang_up(watched, m);
   check_recovery(m);
   CHECK(m.running <= 8);
+  CHECK(not_running(m) == 0);
   check_common(watched, m, *both.second);
   report("20a", m, "promotion took " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
 }

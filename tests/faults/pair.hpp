@@ -17,6 +17,7 @@ class pair_of_servers {
   explicit pair_of_servers(const std::string& name) : first(name + "1") {
     first.admin("alter system set wal_log_hints = on");
     first.admin("alter system set full_page_writes = on");
+    first.admin("alter system set wal_keep_size = '256MB'");  // or pg_rewind may not find what it needs
     first.stop("fast");
     first.start();
     first.admin("create table entries (id bigserial, at timestamptz default now())");

@@ -159,10 +159,11 @@ double ms(clock::duration span) { return std::chrono::duration<double, std::mill
 tidepool::pool_config config_of(const setup& wanted) {
   tidepool::pool_config c;
   c.name = wanted.application;
+  c.acquire_timeout = wanted.acquire_timeout;
+  if (wanted.as_delivered) return c;
   c.min_size = wanted.min;
   c.max_size = wanted.max;
   c.max_connecting = 2;
-  c.acquire_timeout = wanted.acquire_timeout;
   c.connect_timeout = wanted.connect_timeout;
   c.validation_timeout = wanted.validation_timeout;
   c.alive_bypass = wanted.alive_bypass;
@@ -173,14 +174,15 @@ tidepool::pool_config config_of(const setup& wanted) {
   c.max_retry_delay = 2s;
   c.max_retries = 1000;  // the deadline and the breaker decide when a caller gives up
   c.breaker_threshold = wanted.breaker_threshold;
+  c.wait_when_refused = wanted.wait_when_refused;
   c.auto_scale = false;
   c.start = wanted.lazy ? tidepool::start_mode::lazy : tidepool::start_mode::fail_fast;
   return c;
 }
 
 pg::connector connector_of(const setup& wanted, const tidepool::pool_config& config, const std::shared_ptr<hang_up_log>& hang_ups) {
-  pg::options options(wanted.conninfo + wanted.sockets + " application_name=" + wanted.application);
-  options.cancel_timeout = 500ms;
+  pg::options options(wanted.conninfo + (wanted.as_delivered ? "" : wanted.sockets) + " application_name=" + wanted.application);
+  if (!wanted.as_delivered) options.cancel_timeout = 500ms;
   if (wanted.response_timeout > 0ms) {
     options.response_timeout = wanted.response_timeout;
     options.cancel_timeout = wanted.response_timeout / 2;

@@ -44,6 +44,8 @@ struct setup {
   std::size_t breaker_threshold = 8;
   bool reset_full = false;
   bool lazy = false;
+  bool wait_when_refused = true;
+  bool as_delivered = false;  ///< the pool's and the driver's defaults but for the acquire timeout, the caller's limit and the name
   std::function<std::string()> password = {};  ///< asked at every connect
   /// What every connection string gets, so that the kernel notices silent peers.
   std::string sockets = " tcp_user_timeout=3000 keepalives_idle=2 keepalives_interval=1 keepalives_count=2";

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - connecting: several servers, deadlines, refusals, secrets.
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +10,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
@@ -116,11 +119,59 @@ class password_role {
 
 }  // namespace
 
-TEST_CASE("given no listener, when connecting, then it fails at once, for a while", "[postgres][connect]") {
+TEST_CASE("given no listener, when connecting, then it fails at once, as refused", "[postgres][connect][field-L4]") {
   const auto failure = refused("host=127.0.0.1 port=" + std::to_string(closed_port()) + " user=u dbname=d");
   CHECK(failure.reason() == pg::errc::connect_failed);
-  CHECK(failure.kind() == tidepool::failure_kind::transient);
+  CHECK(failure.kind() == tidepool::failure_kind::refused);
   CHECK(std::string(failure.what()).find("127.0.0.1") != std::string::npos);
+  CHECK(std::string(failure.what()).find("refused") != std::string::npos);
+}
+
+TEST_CASE("given a local socket without a server, when connecting, then it is refused; a full queue is no room",
+          "[postgres][connect][field-L4]") {
+  using tidepool::failure_kind;
+  char name[] = "/tmp/tidepool_socket_XXXXXX";
+  const std::string dir = ::mkdtemp(name);
+  const std::string path = dir + "/.s.PGSQL.5432";
+  const auto kind = [&] { return refused("host=" + dir + " port=5432 user=u dbname=d").kind(); };
+  CHECK(kind() == failure_kind::refused);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  path.copy(where.sun_path, sizeof where.sun_path - 1);
+  REQUIRE(::bind(listener, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0);
+  CHECK(kind() == failure_kind::refused);  // left behind by a server that was killed
+  REQUIRE(::listen(listener, 0) == 0);
+  const int first = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::connect(first, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0);
+  CHECK(kind() == failure_kind::server_full);
+  ::close(first);
+  ::close(listener);
+  ::unlink(path.c_str());
+  ::rmdir(dir.c_str());
+}
+
+TEST_CASE("given a peer that hangs up, when it has not said a word, then that is a refusal; later it is not",
+          "[postgres][connect][field-L4]") {
+  using tidepool::failure_kind;
+  const std::string mode = GENERATE("disable", "prefer", "require");
+  INFO(mode);
+  fake_server proxy_without_server([](const std::string&) { return hang_up; }, true);
+  CHECK(refused(proxy_without_server.conninfo() + " sslmode=" + mode).kind() == failure_kind::refused);
+  fake_server half_a_word([](const std::string&) { return "R" + hang_up; }, true);
+  CHECK(refused(half_a_word.conninfo() + " sslmode=disable").kind() == failure_kind::transient);
+  // The kernel's answer for what a server that died had not accepted.
+  asio::io_context context;
+  asio::ip::tcp::acceptor dying(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const auto port = std::to_string(dying.local_endpoint().port());
+  std::thread end([&] {
+    std::this_thread::sleep_for(100ms);
+    dying.close();
+  });
+  const auto failure = refused("host=127.0.0.1 port=" + port + " user=u dbname=d sslmode=" + mode);
+  end.join();
+  INFO(failure.what());
+  CHECK(failure.kind() == failure_kind::refused);
 }
 
 TEST_CASE("given a server that accepts and stays silent, when connecting, then the address's deadline ends it", "[postgres][connect]") {

@@ -340,7 +340,9 @@ TEST_CASE("given a list of hosts that fail in different ways, when connecting, t
   CHECK(kind_of({&standby, &starting}) == failure_kind::starting);
   CHECK(kind_of({&starting, &standby}) == failure_kind::starting);
   CHECK(kind_of({&standby}) == failure_kind::wrong_role);
-  CHECK(refused(pg::options(at(hosts_of(2), shut + "," + shut))).kind() == failure_kind::transient);
+  CHECK(refused(pg::options(at(hosts_of(2), shut + "," + shut))).kind() == failure_kind::refused);
+  fake_server garbled([](const std::string&) { return "what?"; });
+  CHECK(kind_of({&garbled}) == failure_kind::refused);
   const auto alone = refused(pg::options(standby.conninfo() + " target_session_attrs=primary"));
   CHECK(alone.kind() == failure_kind::wrong_role);
   // A wrong password is wrong everywhere.
@@ -349,6 +351,8 @@ TEST_CASE("given a list of hosts that fail in different ways, when connecting, t
   // PgBouncer says it by other means.
   fake_server bouncer(refusal("08P01", "no more connections allowed (max_client_conn)"));
   CHECK(refused(pg::options(bouncer.conninfo())).kind() == failure_kind::server_full);
+  fake_server serverless(refusal("08P01", "server login has been failing, try again later (server_login_retry)"));
+  CHECK(refused(pg::options(serverless.conninfo())).kind() == failure_kind::refused);
 }
 
 TEST_CASE("given standbys before the primary, when connecting again, then they are not tried again", "[postgres][field-L12]") {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fake_server.hpp"
+#include "proxy.hpp"
 
 using namespace tidepool_tests;
 using tidepool::close_reason;
@@ -59,6 +60,49 @@ TEST_CASE("given a pool, when it is opened, used and closed, then the server see
     co_return sum;
   };
   CHECK(run(task()) == 10);
+}
+
+TEST_CASE("given a port without a listener, when a server listens there, then open() and callers have waited for it",
+          "[postgres][pool][server][field-L4]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto here = co_await asio::this_coro::executor;
+    auto config = small(1, 4);
+    config.max_retries = 0;
+    config.breaker_threshold = 1;
+    const auto port = closed_port();
+    pg::pool pool(here, ours(config, "host=127.0.0.1 sslmode=disable port=" + std::to_string(port)), config);
+    std::optional<proxy> between;
+    asio::co_spawn(
+        here,
+        [&]() -> asio::awaitable<void> {
+          co_await pause(300ms);
+          between.emplace(server_port(), port);
+        },
+        asio::detached);
+    co_await pool.open();
+    must(between.has_value(), "open() waited");
+    must(pool.stats().connection_errors >= 2, "it looked more than once");
+    {
+      auto lease = co_await pool.acquire();  // or it would be lost before it served anybody
+      co_await lease->exec("select 1");
+    }
+    between.reset();
+    int served = 0;
+    const auto caller = [&]() -> asio::awaitable<void> {
+      auto lease = co_await pool.acquire(20s);
+      served += co_await lease->one<int>("select 1");
+    };
+    for (int i = 0; i < 8; ++i) asio::co_spawn(here, caller(), asio::detached);
+    co_await pause(300ms);
+    must(served == 0 && pool.stats().waiting == 8, "all wait");
+    between.emplace(server_port(), port);
+    for (int i = 0; i < 2000 && served < 8; ++i) co_await pause(5ms);
+    must(served == 8, "all are served");
+    must(pool.stats().failed_checkouts == 0 && pool.stats().breaker == tidepool::breaker_state::closed, "no caller was refused");
+    co_await pool.close();
+  };
+  run(task());
 }
 
 TEST_CASE("given idle connections whose backends were terminated, when acquiring, then none gets a dead one",

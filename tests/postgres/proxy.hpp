@@ -25,12 +25,13 @@ struct mischief {
   std::size_t piece = 4096;      ///< how many bytes are passed on at once
 };
 
-/// Forwards a loopback port of its own to the server, on a thread of its own. Set the mischief between connections only.
+/// Forwards a loopback port of its own, a free one unless it is told which, to the server, on a thread of its own. Set the mischief between
+/// connections only.
 class proxy {
  public:
-  explicit proxy(unsigned target)
+  explicit proxy(unsigned target, unsigned own = 0)
       : target_(asio::ip::address_v4::loopback(), static_cast<unsigned short>(target)),
-        acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+        acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), static_cast<unsigned short>(own))) {
     accept();
     thread_ = std::thread([this] {
       const auto work = asio::make_work_guard(context_);

@@ -242,8 +242,10 @@ class error : public std::system_error {
 };
 
 /// A failed connect, with the kind that decides what a pool does. `permanent`: wrong credentials, no such database, wrong options, or a
-/// refusal of TLS by every server. `server_full`: no room (53300, 53400, PgBouncer's `max_client_conn`). `starting`: 57P03. `wrong_role`:
-/// servers are alive, and none is what `target_session_attrs` asks for. Everything else is `transient`.
+/// refusal of TLS by every server. `server_full`: no room (53300, 53400, PgBouncer's `max_client_conn`, a local socket whose queue is
+/// full). `starting`: the server starts up or goes down (57P01 to 57P03). `wrong_role`: servers are alive, and none is what
+/// `target_session_attrs` asks for. `refused`: no server listens, the connection is ended before the server's first byte, or PgBouncer has
+/// no server. Everything else is `transient`. Of several servers' failures this order decides, `permanent` only where all are.
 class connect_error : public error, public connect_failure {
  public:
   connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)
@@ -258,7 +260,8 @@ class connect_error : public error, public connect_failure {
     const auto state = sqlstate();
     if (state == "53300" || state == "53400") return failure_kind::server_full;
     if (state == "08P01" && message().starts_with("no more connections allowed")) return failure_kind::server_full;
-    if (state == "57P03") return failure_kind::starting;
+    if (state == "08P01" && message().starts_with("server login has been failing")) return failure_kind::refused;
+    if (state == "57P01" || state == "57P02" || state == "57P03") return failure_kind::starting;
     const bool refused = state.substr(0, 2) == "28" || state == "3D000" || state == "42501";
     return refused || reason() == errc::bad_options || reason() == errc::tls_refused ? failure_kind::permanent : failure_kind::transient;
   }

@@ -72,11 +72,12 @@ class search_report {
       case failure_kind::permanent: {
         // A refusal of TLS is about one server alone: another one, which is only down, may serve the next attempt.
         const auto same = [](const auto& other) { return other.kind() == failure_kind::permanent; };
-        return std::all_of(failures_.begin(), failures_.end(), same) ? 5 : 0;
+        return std::all_of(failures_.begin(), failures_.end(), same) ? 6 : 0;
       }
-      case failure_kind::server_full: return 4;
-      case failure_kind::starting: return 3;
-      case failure_kind::wrong_role: return 2;
+      case failure_kind::server_full: return 5;
+      case failure_kind::starting: return 4;
+      case failure_kind::wrong_role: return 3;
+      case failure_kind::refused: return 2;
       default: return 1;
     }
   }

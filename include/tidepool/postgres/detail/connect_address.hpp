@@ -12,6 +12,7 @@
 
 #include "../../version.hpp"
 #include "login.hpp"
+#include "refusal.hpp"
 #include "setup.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -163,6 +164,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
   s->adopt(started);
   s->peer = where.text();
   tls_refusal_check tls;
+  refusal_check refusal;
   const char* owed = unanswered(started, where.host.local());
   const auto failed = [&](diagnosis said) {
     if (s->shutdown->reason() == shutdown_reason::deadline) {
@@ -171,6 +173,11 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
     if (said.sqlstate.empty() && tls.refused(*s, where.host.host, said.message)) {
       return connect_error(errc::tls_refused, s->peer + login.tls_advice(where.address), std::move(said));
+    }
+    if (said.sqlstate.empty()) {
+      if (const auto kind = refusal.kind(where.host.local(), said.message)) {
+        return connect_error(errc::connect_failed, s->peer, std::move(said), *kind);
+      }
     }
     return connect_error(errc::connect_failed, s->peer, std::move(said), PQconnectionNeedsPassword(started) == 1);
   };
@@ -193,6 +200,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     }
     if (failure == asio::error::operation_aborted) throw std::system_error(failure);
     tls.look(*s);
+    refusal.look(*s);
     if (may_compute(started)) {
       step = co_await poll_on_thread(s, executor, until);
     } else {
