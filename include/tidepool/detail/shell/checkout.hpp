@@ -119,8 +119,9 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
   std::shared_ptr<pool_impl> self;
   tick arm_at = never;
   {
-    guard held(*this);                                                         // from here on no release is stashed beside this caller
-    if (core_.has_pending_actions()) return enqueue_slowly(held, w, timeout);  // closing the stash found something that may serve it
+    closed_stash held(*this);  // from here on no release is stashed beside this caller
+    // Closing the stash may have queued an action whose outcome serves it.
+    if (core_.has_pending_actions()) return enqueue_slowly(held, w, timeout);
     bool timed = true;
     tick now{};
     tick deadline{};
@@ -145,12 +146,12 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
 
 /// Served, queued or refused, as the core decides; it also opens connections for the queue.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::enqueue_slowly(guard& held, core_waiter& w, duration timeout) noexcept {
+[[gnu::noinline]] void pool_impl<Connection, Traits>::enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept {
   const auto self = this->shared_from_this();
   pool_actions a;
-  held.notes_in(a);
   const tick now = precise_now<Traits>();
   core_.enqueue(w, now, later(now, timeout), a);
+  note_event(a);
   held.end();
   perform(a);
 }

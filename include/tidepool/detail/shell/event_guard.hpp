@@ -14,21 +14,16 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 /// sees every idle connection, and none is stashed beside a caller who waits. At its end the stash is opened again if the core allows it,
 /// and the lock is let go of.
 template <class Pool>
-class event_guard {
+class stash_guard {
  public:
-  explicit event_guard(Pool& pool) noexcept : pool_(pool), lock_(pool.mutex_) { pool_.close_stash(); }
-  /// The same for an event that asks for actions: its end also notes in `a` what closing the stash has queued, and the state of the pool
-  /// if a caller failed who wants to know why.
-  event_guard(Pool& pool, pool_actions& a) noexcept : event_guard(pool) { notes_in(a); }
-  event_guard(const event_guard&) = delete;
-  event_guard& operator=(const event_guard&) = delete;
-  ~event_guard() { end(); }
+  explicit stash_guard(Pool& pool) noexcept : pool_(pool), lock_(pool.mutex_) { pool_.close_stash(); }
+  stash_guard(const stash_guard&) = delete;
+  stash_guard& operator=(const stash_guard&) = delete;
+  ~stash_guard() { end(); }
 
-  void notes_in(pool_actions& a) noexcept { actions_ = &a; }
   /// The pool may be gone when this returns, unless somebody holds it.
   void end() noexcept {
     if (!lock_.owns_lock()) return;
-    if (actions_) pool_.note_event(*actions_);
     pool_.open_stash();
     lock_.unlock();
   }
@@ -36,7 +31,20 @@ class event_guard {
  private:
   Pool& pool_;
   std::unique_lock<typename Pool::mutex_type> lock_;
-  pool_actions* actions_ = nullptr;
+};
+
+/// The same around an event that asks for actions. Before its end it notes in `a` what closing the stash has queued, and how the pool is if
+/// a caller failed who wants to know why.
+template <class Pool>
+class event_guard {
+ public:
+  event_guard(Pool& pool, pool_actions& a) noexcept : pool_(pool), held_(pool), actions_(a) {}
+  ~event_guard() { pool_.note_event(actions_); }
+
+ private:
+  Pool& pool_;
+  const stash_guard<Pool> held_;
+  pool_actions& actions_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

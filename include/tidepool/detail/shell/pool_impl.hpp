@@ -160,7 +160,9 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   static constexpr std::size_t most_error_text = 512;  ///< that is kept of a connect error
   using lock_type = std::unique_lock<mutex_type>;
   using stash_type = std::conditional_t<std::is_same_v<mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
+  using closed_stash = stash_guard<pool_impl>;
   using guard = event_guard<pool_impl>;
+  friend closed_stash;
   friend guard;
   class running_op;
   class lost_connection;
@@ -206,7 +208,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // checkout.hpp
   entry* take_stashed(const source_location& where) noexcept;
   entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) noexcept;
-  void enqueue_slowly(guard& held, core_waiter& w, duration timeout) noexcept;
+  void enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept;
   void complete(core_waiter& w, pool_actions& a) noexcept;
   void deliver(core_waiter& w) noexcept;
   void checked_out(entry& e, duration waited) noexcept;
