@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the pool's dealings with connections: connectors that throw, operations that hang, what a connection is asked and when.
 #include <functional>
-#include <map>
 
 #include "rig.hpp"
-#include "support/stashing_traits.hpp"
 
 namespace {
 
@@ -412,58 +410,6 @@ TEST_CASE("given a type that can only be moved, when it is pooled, then all that
   CHECK(r.server.counts().open == 0);
 }
 
-/// One whose peer can be made to hang up.
-struct ringing : fake_connection {
-  using fake_connection::fake_connection;
-  static std::map<std::uint64_t, std::function<void()>>& bells() {
-    static std::map<std::uint64_t, std::function<void()>> all;
-    return all;
-  }
-  void watch(std::function<void()> gone) {
-    testing::checked_mutex::expect_unlocked("a connection is watched");
-    if (gone) {
-      bells()[id()] = std::move(gone);
-    } else {
-      bells().erase(id());
-    }
-  }
-};
-
-TEST_CASE("given connections that tell when the peer closed, when idle, then the dead are replaced unasked", "[H5]") {
-  ringing::bells().clear();
-  rig<ringing> r(calm(3, 5));
-  r.open();
-  auto held = r.take();
-  CHECK(ringing::bells().size() == 3);
-  r.sim.run_for(1s);  // none of them is lost right after its connect
-  r.server.kill_sessions();
-  for (const auto& bell : std::map(ringing::bells())) bell.second();
-  r.sim.run_for(1s);
-  // Found dead by a look, not by a round trip; the leased one is its holder's.
-  CHECK(r.stats().closed(close_reason::invalid) == 2);
-  CHECK(r.stats().active_connections == 1);
-  CHECK(r.stats().idle_connections == 2);
-  CHECK(r.events->count("health failed") == 2);
-  // It may have rung while it was leased.
-  held.release();
-  CHECK(r.stats().closed(close_reason::broken) == 1);
-  r.sim.run_for(1s);
-  CHECK(r.stats().idle_connections == 3);
-  // A false alarm harms nobody.
-  ringing::bells().rbegin()->second();
-  r.sim.run_for(1s);
-  CHECK(r.stats().idle_connections == 3);
-  // What is taken out of the pool is not watched any more.
-  auto gone = r.take();
-  const auto watched = ringing::bells().size();
-  const auto mine = gone.detach();
-  CHECK(ringing::bells().size() == watched - 1);
-  r.close_and_check();
-  r.pool.reset();
-  for (const auto& bell : ringing::bells()) bell.second();
-  r.settle();
-}
-
 TEST_CASE("given callers granted in one moment, when some connections are dead, then the order is kept", "[A6]") {
   const auto dead = GENERATE(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u);  // which of three
   CAPTURE(dead);
@@ -493,90 +439,7 @@ TEST_CASE("given callers granted in one moment, when some connections are dead, 
   r.close_and_check();
 }
 
-/// One whose peer hangs up just when its pool has found it alive and is about to stash it.
-struct dying : ringing {
-  using ringing::ringing;
-  static std::function<void()>& being_parked() {
-    static std::function<void()> hook;
-    return hook;
-  }
-  virtual_clock::time_point last_round_trip() const noexcept {
-    if (being_parked()) std::exchange(being_parked(), nullptr)();
-    return ringing::last_round_trip();
-  }
-};
-
-TEST_CASE("given a lease on its way into the stash, when its peer closes, then it is found dead too", "[H5]") {
-  ringing::bells().clear();
-  // Without an observer, which would have every lease timed, and none stashed.
-  rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
-  r.open();
-  for (std::uint64_t i = 1; i <= 3; ++i) {
-    r.take().release();  // a connection's first lease is timed
-    auto held = r.take();
-    const auto bell = ringing::bells().at(held->id());
-    dying::being_parked() = [&] {
-      r.server.kill_sessions();
-      bell();
-      r.sim.run_for(1ms);
-    };
-    held.release();
-    REQUIRE_FALSE(dying::being_parked());
-    r.sim.run_for(100ms);
-    CHECK(r.stats().connections_closed == i);
-  }
-  r.close_and_check();
-}
-
-TEST_CASE("given a lease on its way into the stash, when a caller queues before it arrives, then it is served", "[INV-5][B003]") {
-  ringing::bells().clear();
-  rig<dying, stashing<testing::simulated_traits<dying>>> r(calm(1, 1));
-  r.open();
-  r.take().release();  // a connection's first lease is timed
-  auto held = r.take();
-  rig<dying, stashing<testing::simulated_traits<dying>>>::request_ptr late;
-  dying::being_parked() = [&] { late = r.ask(1h); };
-  held.release();
-  REQUIRE(late);
-  r.settle();
-  REQUIRE(late->served());
-  late->held.release();
-  r.close_and_check();
-}
-
-TEST_CASE("given a connection that cannot be watched, when it is made, then it serves like any other") {
-  struct deaf : fake_connection {
-    using fake_connection::fake_connection;
-    void watch(std::function<void()> gone) {
-      if (gone) throw std::bad_alloc();
-    }
-  };
-  rig<deaf> r(calm(1, 1));
-  r.open();
-  CHECK(r.take()->usable());
-  r.close_and_check();
-}
-
-TEST_CASE("given a connection that goes on ringing, when it is detached, then it leaves the pool all the same") {
-  struct stubborn : fake_connection {
-    using fake_connection::fake_connection;
-    void watch(std::function<void()> gone) {
-      if (!gone) throw std::bad_alloc();
-    }
-  };
-  rig<stubborn> r(calm(1, 1));
-  r.open();
-  {
-    auto held = r.take();
-    const auto mine = held.detach();
-    CHECK(mine.usable());
-  }
-  CHECK(r.stats().active_connections == 0);
-  CHECK(r.stats().closed(close_reason::detached) == 1);
-  r.close_and_check();
-}
-
-TEST_CASE("given a type with reset() and no after_lease(), when a lease ends, then it is always reset") {
+TEST_CASE("given a connection type with reset() and no after_lease(), when a lease ends, then it is always reset") {
   rig<testing::basic_fake_connection<reset_only>> r(calm(0, 1));
   r.take().release();
   r.sim.run_for(1s);
