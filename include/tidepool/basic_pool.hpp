@@ -105,7 +105,7 @@ class basic_pool {
     return detail::make_lease::of<lease>(impl_->take(where, true, trace));
   }
 
-  /// Admits nobody any more, fails those who wait, says goodbye to idle connections, waits up to `grace` for leases (default
+  /// Admits nobody any more, fails those who wait, closes idle connections gracefully, waits up to `grace` for leases (default
   /// `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. Calling it again joins the close under
   /// way; the shortest grace counts. Cancellation ends the wait only.
   awaitable<void> close(time_limit grace) {

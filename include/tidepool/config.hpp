@@ -51,7 +51,7 @@ struct pool_config {
   duration response_timeout =
       no_limit;  ///< how long a server may leave a holder without any answer; for connectors that take it; `no_limit`
   duration reset_timeout = std::chrono::seconds(2);  ///< one reset at return; finite
-  duration close_timeout = std::chrono::seconds(2);  ///< one goodbye to the server; finite
+  duration close_timeout = std::chrono::seconds(2);  ///< one graceful close; finite
   duration close_grace = std::chrono::seconds(10);   ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
   duration slow_acquire = std::chrono::seconds(2);   ///< a wait that succeeds after this long is told to the observer; `no_limit`: never
 

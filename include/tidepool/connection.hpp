@@ -47,7 +47,7 @@ template <class C>
 concept has_reset = requires(C& c) {
   { c.reset() } -> detail::awaitable_void;
 };
-/// `awaitable<void> close()`: says goodbye to the server.
+/// `awaitable<void> close()`: closes it gracefully, by ending the session with its server.
 template <class C>
 concept has_close = requires(C& c) {
   { c.close() } -> detail::awaitable_void;
@@ -87,7 +87,7 @@ concept has_waiting_since = requires(const C& c) {
   { c.waiting_since() }
   noexcept->std::convertible_to<TimePoint>;
 };
-/// `void watch(std::function<void()> gone)`: call `gone` when the peer hangs up, from any thread, but neither within this call nor with
+/// `void watch(std::function<void()> gone)`: call `gone` when the peer closes it, from any thread, but neither within this call nor with
 /// a lock held; an empty function ends that. The pool asks for it once, before the first hand-out, and at `detach()`; an idle connection
 /// is then looked at (`usable()`) when its peer is gone, not when it is next asked for.
 template <class C>

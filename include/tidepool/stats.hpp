@@ -27,7 +27,7 @@ struct pool_stats {
   std::size_t connecting = 0;
   std::size_t validating = 0;
   std::size_t resetting = 0;
-  std::size_t closing = 0;   ///< saying goodbye; they count against `max_size` until they are gone
+  std::size_t closing = 0;   ///< being closed; they count against `max_size` until they are gone
   std::size_t waiting = 0;   ///< callers in the queue
   std::size_t leaked = 0;    ///< leases reported as leaked and still out
   std::size_t silent = 0;    ///< leases that have waited for their server's answer for 5 s, or half the `response_timeout`

@@ -29,8 +29,7 @@ struct closable : fake_connection {
   }
 };
 
-TEST_CASE(
-    "[H5] given connections that tell when their peer closes them, when they are idle, then the dead are replaced with nobody asking") {
+TEST_CASE("given connections that tell when the peer closed, when idle, then the dead are replaced unasked", "[H5]") {
   closable::alarms().clear();
   rig<closable> r(calm(3, 5));
   r.open();
@@ -147,7 +146,7 @@ TEST_CASE("given a connection that cannot be watched, when it is made, then it s
   r.close_and_check();
 }
 
-TEST_CASE("given a connection that goes on closable, when it is detached, then it leaves the pool all the same") {
+TEST_CASE("given a connection that goes on being watched, when it is detached, then it leaves the pool all the same") {
   struct stubborn : fake_connection {
     using fake_connection::fake_connection;
     void watch(std::function<void()> gone) {

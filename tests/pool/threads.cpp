@@ -21,10 +21,10 @@ struct session {
     std::atomic<bool> shut{false};
     int uses = 0;
   };
-  explicit session(std::chrono::microseconds g) : own(std::make_shared<state>()), goodbye(g) {}
+  explicit session(std::chrono::microseconds g) : own(std::make_shared<state>()), closing_time(g) {}
   asio::awaitable<void> close() {
     asio::basic_waitable_timer<std::chrono::steady_clock> timer(co_await asio::this_coro::executor);
-    timer.expires_after(goodbye);
+    timer.expires_after(closing_time);
     co_await timer.async_wait(asio::use_awaitable);
     ++own->uses;
   }
@@ -32,7 +32,7 @@ struct session {
   bool usable() const noexcept { return !own->shut; }
 
   std::shared_ptr<state> own;
-  std::chrono::microseconds goodbye;
+  std::chrono::microseconds closing_time;
 };
 using pool_type = tidepool::basic_pool<session, tidepool_tests::stashing<tidepool::default_traits<session>>>;
 

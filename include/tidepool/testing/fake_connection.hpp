@@ -47,7 +47,7 @@ class basic_fake_connection {
 
   asio::awaitable<void> ping() requires(Features.ping) { return run(operation::ping); }
   asio::awaitable<void> reset() requires(Features.reset) { return run(operation::reset); }
-  asio::awaitable<void> close() requires(Features.close) { return say_goodbye(begin(operation::close)); }
+  asio::awaitable<void> close() requires(Features.close) { return close_gracefully(begin(operation::close)); }
   bool usable() const noexcept requires(Features.usable) { return sound(); }
   void abort() noexcept requires(Features.abort) { shut(); }
   lease_end after_lease() const noexcept requires(Features.after_lease) {
@@ -88,10 +88,10 @@ class basic_fake_connection {
   static asio::awaitable<void> finish(std::shared_ptr<detail::fake_operation> op) {
     co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
   }
-  asio::awaitable<void> say_goodbye(std::shared_ptr<detail::fake_operation> op) {
+  asio::awaitable<void> close_gracefully(std::shared_ptr<detail::fake_operation> op) {
     const std::shared_ptr<detail::fake_session> session = session_;
     co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
-    session->said_goodbye = true;
+    session->closed_gracefully = true;
     session->close_socket();
   }
   static asio::awaitable<std::uint64_t> ask(std::shared_ptr<detail::fake_operation> op, std::shared_ptr<detail::fake_session> session,

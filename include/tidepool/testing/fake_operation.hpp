@@ -26,7 +26,7 @@ class fake_operation {
     checked_mutex::expect_unlocked("an operation is started");
     if (what_ != operation::connect) ++w.counts.operations;
     if (session_->running) complain("two operations at once");
-    if (session_->said_goodbye) complain("an operation on a closed connection");
+    if (session_->closed_gracefully) complain("an operation on a closed connection");
     if (session_->held && what_ != operation::query) complain("the pool's operation on a leased connection");
     session_->latest = what_;
     session_->operation_began = w.owner->now();

@@ -94,14 +94,14 @@ struct world_core;
 struct fake_session {
   std::shared_ptr<world_core> world;
   std::uint64_t id = 0;
-  bool connected = false;        // the handshake is over
-  bool said_goodbye = false;     // close() succeeded: nothing may follow
-  bool shut = false;             // the client closed its socket
-  bool death_seen = false;       // once it is dead the client can tell
-  bool dirty = false;            // a transaction is open, settings are changed
-  bool dirtied_by_user = false;  // ... by a query, or by begin_transaction()
-  bool out_of_step = false;      // an operation ended before its answer came: the next reader gets that answer
-  bool condemned = false;        // the pool saw a ping or a reset fail: it must not hand it out again
+  bool connected = false;          // the handshake is over
+  bool closed_gracefully = false;  // close() succeeded: nothing may follow
+  bool shut = false;               // the client closed its socket
+  bool death_seen = false;         // once it is dead the client can tell
+  bool dirty = false;              // a transaction is open, settings are changed
+  bool dirtied_by_user = false;    // ... by a query, or by begin_transaction()
+  bool out_of_step = false;        // an operation ended before its answer came: the next reader gets that answer
+  bool condemned = false;          // the pool saw a ping or a reset fail: it must not hand it out again
   bool read_only = false;
   bool cancelled = false;  // the operation that ran last was told to end
   bool held = false;       // a test says that someone has leased it

@@ -58,6 +58,9 @@ constexpr bool may_become(slot_state from, slot_state to) noexcept {
   return (slot_transitions[static_cast<std::size_t>(from)] >> static_cast<unsigned>(to) & 1u) != 0;
 }
 
+/// `sampled_at` of a lease whose time is not taken.
+inline constexpr tick not_sampled{};
+
 /// The first line is what an un-contended checkout touches.
 struct core_slot : list_hook {
   // --- the pool, under its lock
@@ -78,10 +81,10 @@ struct core_slot : list_hook {
   relaxed<std::uint64_t> reuses;  ///< checkouts from the stash ever
   relaxed<duration> unused;       ///< time stashed ever
   tick stashed_at{};
-  tick fresh_until{};     ///< may be handed out without a look until then
-  tick last_ok{};         ///< when its server last answered; with a validation of the policy's own, when it last passed that
-  bool answered = false;  ///< its server did since the connect; kept only with a validation of the policy's own
-  tick sampled_at{};      ///< precise clock at checkout of a sampled lease, else `not_sampled`
+  tick fresh_until{};             ///< may be handed out without a look until then
+  tick last_ok{};                 ///< when its server last answered; with a validation of the policy's own, when it last passed that
+  bool answered = false;          ///< its server did since the connect; kept only with a validation of the policy's own
+  tick sampled_at = not_sampled;  ///< precise clock at checkout of a sampled lease, else `not_sampled`
   std::uint64_t next_sample = 0;
   std::uint64_t last_sample = 0;
   std::uint64_t sample_weight = 1;

@@ -42,15 +42,15 @@ class gate {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, std::weak_ptr<gate> target) {
           auto slot = asio::get_associated_cancellation_slot(handler);
-          auto parked = std::make_unique<typed_waiter<decltype(handler)>>(std::move(handler));
+          auto waiting = std::make_unique<typed_waiter<decltype(handler)>>(std::move(handler));
           const auto locked = target.lock();
-          if (!locked) return parked.release()->resume();
+          if (!locked) return waiting.release()->resume();
           if (slot.is_connected()) {
             slot.assign([target](asio::cancellation_type) {
               if (const auto alive = target.lock()) alive->open();
             });
           }
-          locked->park(std::move(parked));
+          locked->keep(std::move(waiting));
         },
         asio::use_awaitable, std::move(self));
   }
@@ -78,15 +78,15 @@ class gate {
         executor;
   };
 
-  void park(std::unique_ptr<waiter> parked) {
+  void keep(std::unique_ptr<waiter> waiting) {
     {
       const std::lock_guard lock(mutex_);
       if (!open_) {
-        waiter_ = parked.release();
+        waiter_ = waiting.release();
         return;
       }
     }
-    parked.release()->resume();
+    waiting.release()->resume();
   }
 
   std::mutex mutex_;

@@ -191,7 +191,7 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
 /// What happens to a connection between the grant and its holder.
 template <class Connection, class Traits>
 inline void pool_impl<Connection, Traits>::checked_out(entry& e, duration waited) noexcept {
-  e.sampled_at = tick{};
+  e.sampled_at = not_sampled;
   if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
   tell([&] { return checkout_event{e.id, waited}; });
 }
@@ -213,7 +213,7 @@ inline void pool_impl<Connection, Traits>::release(entry& e) noexcept {
   // Read before the look at the connection: if the pool looks at all idle connections between that look and the stashing, it has closed
   // the stash, and this epoch is over.
   const auto seen = stash_.now();
-  const bool timed = e.sampled_at != tick{};  // its time is recorded under the lock
+  const bool timed = e.sampled_at != not_sampled;  // its time is recorded under the lock
   if (!timed && stash_.was_open(seen) && broken_if_peer_closed(e, after_lease(*e.connection)) == lease_end::clean && stash_lease(e, seen))
     return;
   release_under_lock(e);
@@ -240,8 +240,8 @@ template <class Connection, class Traits>
 template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::release_under_lock(entry& e) noexcept {
   const lease_end end = broken_if_peer_closed(e, after_lease(*e.connection));
-  duration held(-1);
-  if (e.sampled_at != tick{}) held = end_sample(e);
+  duration held = not_timed;
+  if (e.sampled_at != not_sampled) held = end_sample(e);
   if (end == lease_end::clean) {
     const tick answered = last_round_trip<clock>(*e.connection);
     lock_type lock(mutex_);
@@ -266,7 +266,7 @@ void pool_impl<Connection, Traits>::release_slowly(entry& e, lease_end end, dura
   const tick answered = last_round_trip<clock>(*e.connection);
   std::optional<lost_connection> lost;
   if (end == lease_end::broken) {
-    lost.emplace(*this, e, discarded ? "discarded by its holder" : peer_closed(e) ? "its peer hung up" : "found broken at its return");
+    lost.emplace(*this, e, discarded ? "discarded by its holder" : peer_closed(e) ? "its peer closed it" : "found broken at its return");
   } else if (end == lease_end::outdated) {
     e.keep_words(&entry_words::cause, why_broken(*e.connection, "its server is of the wrong role, or went down"));
   }
@@ -295,8 +295,8 @@ duration pool_impl<Connection, Traits>::end_sample(entry& e) noexcept {
 /// The holder says that it is broken; what the connection itself knows about its end still counts.
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::discard(entry& e) noexcept {
-  duration held(-1);
-  if (e.sampled_at != tick{}) held = end_sample(e);
+  duration held = not_timed;
+  if (e.sampled_at != not_sampled) held = end_sample(e);
   const lease_end found = after_lease(*e.connection);
   const bool by_holder = found != lease_end::outdated && found != lease_end::broken;
   const bool as_found = found == lease_end::outdated || found == lease_end::unfinished;

@@ -74,7 +74,7 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::pending_action
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept {
   if (e.reason == close_reason::broken && e.cause().empty()) {
-    e.keep_words(&entry_words::cause, why_broken(*e.connection, "its peer hung up"));
+    e.keep_words(&entry_words::cause, why_broken(*e.connection, "its peer closed it"));
   }
   if (e.died_unserved) report_unserved(e, server_of(*e.connection), e.cause());
   e.connection.reset();

@@ -50,8 +50,8 @@ struct entry_words {
   std::string cause;   ///< why it is destroyed
 };
 
-/// A slot of the core with the connection in it. Who may touch it is told at core_slot; `connection` goes with the slot: the holder of the
-/// lease, else the operation that runs, else who has the lock.
+/// A slot of the core with the connection in it. slot.hpp tells who may touch what of it. The connection is used by one at a time: the
+/// holder of the lease, else the operation that runs, else whoever has the pool's lock, and then without a round trip.
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
