@@ -8,8 +8,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// Sorted by `idle_since`. A connection checked in the background stays in its place (state `validating`), so a check changes
-/// neither its idle age nor its turn; there are only ever a few, and the takers step over them.
+/// Sorted by `idle_since`. A connection that is checked in the background stays in its place (state `checking`), so a check changes
+/// neither its idle age nor its turn; there are only ever a few, and those who take one step over them.
 class idle_list {
  public:
   bool empty() const noexcept { return slots_.empty(); }

@@ -11,7 +11,7 @@
 // leased      leased or       a caller's; `held`, or `stashed`:   idle, leased (next waiter), resetting; closing, destroying;
 //             reported        given back past the lock            gone (detached, or taken from its holder)
 // resetting   in_operation    reset after its lease               idle, leased; closing, destroying; gone (took too long)
-// closing     in_operation    is closed gracefully               destroying (the pool object goes); gone
+// closing     in_operation    is closed gracefully                destroying (the pool object goes); gone
 // destroying  in_operation    ends at once                        gone
 // gone        taken_back, or  not the pool's any more             -
 //             none
