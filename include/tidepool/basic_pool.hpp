@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the pool.
+// tidepool - the pool: what users call.
 #ifndef TIDEPOOL_BASIC_POOL_HPP
 #define TIDEPOOL_BASIC_POOL_HPP
 
@@ -26,13 +26,13 @@ template <class C>
 concept execution_context = std::convertible_to<C&, asio::execution_context&>;
 }  // namespace detail
 
-/// A pool of connections. Everything in it is safe to call from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
+/// A pool of connections. Every member may be called from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
-/// The context of that executor has to be there until then: it must not be destroyed while a coroutine or handler of it waits in a pool of
-/// another context. Close or destroy the pool first, and let the callers' context run until they have been told.
+/// The context of that executor must not be destroyed while a coroutine or handler of it waits in a pool of another context. Close or
+/// destroy the pool first, and let the callers' context run until their waits have ended.
 ///
 /// Destroying the pool is safe at any time: waiting callers fail with `errc::closed`, leases stay usable and are destroyed when they end.
-/// Only an awaitable that nobody has begun to await must not be begun any more.
+/// An awaitable of the pool that was not awaited before that must not be awaited afterwards.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
   static_assert(sizeof(detail::members_fit<Connection, Traits>) > 0);
@@ -51,9 +51,9 @@ class basic_pool {
   using awaitable = asio::awaitable<T, executor_type>;
 
   /// `connect` is called as `connect(connect_context)`, or as `connect()`, for every new connection, and returns
-  /// `asio::awaitable<Connection, Traits::operation_executor>` (see `connector_for`); what it throws is a failed connect. It must be
-  /// copyable; one call may begin before another has ended, also on another thread. Nothing is opened yet.
-  /// Throws std::invalid_argument with every fault of `config` in words.
+  /// `asio::awaitable<Connection, Traits::operation_executor>` (see `connector_for`); an exception is a failed connect. It must be
+  /// copyable; calls may overlap, also on different threads. Nothing is opened yet.
+  /// Throws std::invalid_argument that names every fault of `config`.
   template <connector_for<Connection, Traits> Connect>
   basic_pool(executor_type executor, Connect connect, const pool_config& config = {}, observer watcher = {})
       : impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
@@ -65,9 +65,9 @@ class basic_pool {
   basic_pool& operator=(const basic_pool&) = delete;
   ~basic_pool() { impl_->shut_down(); }
 
-  /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are there, and throws pool_error
-  /// (`connect_failed`) after closing the pool when connecting fails for good or more than `max_retries` times in a row. What passes by
-  /// itself (the server is full or starting up, no server has the wanted role) is waited out for `patience` from now; by default for
+  /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are open. When connecting fails for
+  /// good, or more than `max_retries` times in a row, it closes the pool and throws pool_error (`connect_failed`). Failures that pass by
+  /// themselves (the server is full or starting up, no server has the wanted role) are retried for `patience` from now; by default for
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
   awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
@@ -77,13 +77,13 @@ class basic_pool {
 
   /// A lease of a connection, first come, first served; waits for `config().acquire_timeout`. Throws pool_error, whose code is
   /// `timeout`, `closed`, `queue_full`, `circuit_open`, `connect_failed` or `cancelled`.
-  /// Cancellation (any type) ends the wait and loses nothing. Cost with an idle connection there: one small coroutine frame, one lock;
-  /// no allocation, no system call.
+  /// Cancellation (any type) ends the wait; no connection is lost. Cost with an idle connection: one small coroutine frame, one lock; no
+  /// allocation, no system call.
   awaitable<lease> acquire(source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
   }
-  /// The same with a timeout of its own, which covers queueing, validation and connecting; zero or less: never waits, takes a connection
-  /// due for validation as it is, and opens none for this caller.
+  /// The same with a timeout of its own, which covers queueing, validation and connecting. Zero or less: it never waits, takes a connection
+  /// that is due for validation without one, and opens none for this caller.
   awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
   }
@@ -97,27 +97,27 @@ class basic_pool {
         },
         token, impl_, timeout, where);
   }
-  /// An idle connection, or an empty lease if there is none or somebody waits for one. Makes no round trip, so a connection due for
-  /// validation is handed out as it is. Opens no connection for this caller; but as every first call it starts the pool, which then opens
-  /// `min_size`.
+  /// An idle connection, or an empty lease if there is none or a caller waits for one. Never waits and makes no round trip, so a connection
+  /// that is due for validation is handed out without one. Opens no connection for this caller; but the first call starts the pool, which
+  /// then opens `min_size`.
   lease try_acquire(source_location where = source_location::current()) noexcept {
     std::unique_ptr<detail::stack_trace> trace = impl_->capture();
     return detail::make_lease::of<lease>(impl_->take(where, true, trace));
   }
 
-  /// Admits nobody any more, fails those who wait, closes idle connections gracefully, waits up to `grace` for leases (default
-  /// `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. Calling it again joins the close under
-  /// way; the shortest grace counts. Cancellation ends the wait only.
+  /// Closes the pool: refuses new acquires, fails waiting callers with `errc::closed`, closes idle connections gracefully, waits up to
+  /// `grace` for leases (default `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. A further
+  /// call joins the close under way; the shortest grace counts. Cancellation (any type) ends the wait only.
   awaitable<void> close(time_limit grace) {
     return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
   }
   awaitable<void> close() { return close(impl_->config().close_grace); }
 
-  /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened; leases out are not touched.
+  /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened. Leases stay as they are.
   void suspend() noexcept { impl_->suspend(); }
   void resume() noexcept { impl_->resume(); }
-  /// New bounds: idle connections above `max` are closed at once, leased ones when they come back. Throws std::invalid_argument as the
-  /// constructor does.
+  /// Sets new bounds. Idle connections above `max` are closed at once, leased ones when their lease ends. Throws std::invalid_argument as
+  /// the constructor does.
   void resize(std::size_t min, std::size_t max) {
     pool_config changed = impl_->config();
     changed.min_size = min;
@@ -125,10 +125,10 @@ class basic_pool {
     check(changed);
     impl_->resize(min, max);
   }
-  /// Retires every connection made before now: idle ones at once, others when they come back.
+  /// Retires every connection made before now: idle ones at once, others when their lease or operation ends.
   void recycle() noexcept { impl_->recycle(); }
 
-  /// One consistent snapshot, some 8 kB.
+  /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }
   pool_state state() const noexcept { return impl_->state(); }
   /// As given to the constructor; `resize()` does not change it.

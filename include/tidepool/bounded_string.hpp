@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a string in place, without a destructor.
+// tidepool - a string of fixed capacity, stored in place, without a destructor.
 //
 // Option structs are used as temporaries in `co_await` expressions, and GCC 12 destroys aggregate temporaries there
 // twice; a trivially destructible one comes to no harm. It also keeps allocation out from under the pool's lock.
@@ -16,7 +16,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Up to `Capacity` bytes; what does not fit is cut and remembered by `truncated()`, so that validation can refuse it.
+/// Holds up to `Capacity` bytes. A longer text is cut, and `truncated()` is then true, so that validation can refuse it.
 template <std::size_t Capacity>
 class bounded_string {
  public:

@@ -15,10 +15,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What `open()` does when the first connections fail.
 enum class start_mode {
-  /// It waits for `min_size` connections. A permanent failure, more than `max_retries` in a row, or a server that is full, starting, of
-  /// the wrong role or not listening for as long as the call's patience, closes the pool and throws.
+  /// It waits for `min_size` connections. It closes the pool and throws after a permanent failure, after more than `max_retries` failures
+  /// in
+  /// a row, or when the server is full, starting, of the wrong role or not listening for longer than the call's `patience`.
   fail_fast,
-  lazy  ///< it returns at once and the pool keeps trying in the background
+  lazy  ///< it returns at once, and the pool connects in the background
 };
 
 /// One broken rule of a `pool_config`.
@@ -29,8 +30,8 @@ struct config_fault {
   std::string text() const { return field + " is " + value + ": " + rule; }
 };
 
-/// A plain value: copy it, keep it; a pool takes a copy of its own, so later changes do not reach it (`resize()` does). Trivially
-/// destructible on purpose (see bounded_string.hpp). README.md lists the rules between fields, and what they make of single changes.
+/// The options of a pool: a plain value. A pool keeps a copy, so later changes have no effect on it (`resize()` has). Trivially
+/// destructible on purpose (see bounded_string.hpp). include/tidepool/README.md lists the rules between fields.
 ///
 /// "Finite" is above zero and a year at most; "`no_limit`: never" may be any time above zero, or that.
 struct pool_config {
@@ -40,41 +41,40 @@ struct pool_config {
   // --- size -----------------------------------------------------------------------------------------------------
   std::size_t min_size = 5;            ///< connections kept in total, 0 up to `max_size`
   std::size_t max_size = 20;           ///< hard limit, also for those connecting and closing; 1 or more
-  std::size_t min_idle = 0;            ///< connections kept spare, within `max_size`
+  std::size_t min_idle = 0;            ///< connections kept idle besides the leased ones, within `max_size`
   std::size_t max_connecting = 4;      ///< connects in flight at once; 1 or more
-  std::size_t max_waiting = no_limit;  ///< callers that may wait beyond the pool's free places; one more gets `errc::queue_full`
+  std::size_t max_waiting = no_limit;  ///< callers that may wait besides those with a free place in the pool; one more: `errc::queue_full`
 
   // --- time limits ----------------------------------------------------------------------------------------------
   duration acquire_timeout = std::chrono::seconds(10);    ///< queueing, validation and connecting together; 0 never waits; `no_limit`
   duration connect_timeout = std::chrono::seconds(10);    ///< one connect attempt; finite
   duration validation_timeout = std::chrono::seconds(5);  ///< one validation round trip; finite
   duration response_timeout =
-      no_limit;  ///< how long a server may leave a holder without any answer; for connectors that take it; `no_limit`
-  duration reset_timeout = std::chrono::seconds(2);  ///< one reset at return; finite
-  duration close_timeout = std::chrono::seconds(2);  ///< one graceful close; finite
+      no_limit;  ///< how long a server may be silent while a holder waits for it; for connectors that take it; `no_limit`
+  duration reset_timeout = std::chrono::seconds(2);  ///< one reset at the end of a lease; finite
+  duration close_timeout = std::chrono::seconds(2);  ///< one graceful close of a connection; finite
   duration close_grace = std::chrono::seconds(10);   ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
-  duration slow_acquire = std::chrono::seconds(2);   ///< a wait that succeeds after this long is told to the observer; `no_limit`: never
+  duration slow_acquire = std::chrono::seconds(2);   ///< an acquire that waited this long is reported to the observer; `no_limit`: never
 
   // --- lifetime -------------------------------------------------------------------------------------------------
-  duration idle_timeout = std::chrono::seconds(300);   ///< idle ones above the floors are closed; up to `max_lifetime`; `no_limit`: never
+  duration idle_timeout = std::chrono::seconds(300);  ///< idle connections above the floor are closed; <= `max_lifetime`; `no_limit`: never
   duration max_lifetime = std::chrono::seconds(1800);  ///< upper bound of a connection's age at hand-out; `no_limit`: none
-  double lifetime_jitter = 0.1;                        ///< share of `max_lifetime` that is subtracted at random; 0 up to below 1
+  double lifetime_jitter = 0.1;                        ///< at most this share of `max_lifetime` is subtracted at random; 0 to below 1
   std::size_t max_uses = no_limit;                     ///< leases after which a connection is replaced, 1 or more
 
   // --- validation -----------------------------------------------------------------------------------------------
-  bool pre_ping = true;        ///< with this or the next: one round trip before hand-out, unless within `alive_bypass`; both off: none
-  bool test_on_borrow = true;  ///< and `validation_query` is what is run, here and in the background, if there is one
+  bool pre_ping = true;        ///< this or the next: validate before a hand-out, unless within `alive_bypass`; both off: never
+  bool test_on_borrow = true;  ///< the same; while it is on, `validation_query`, where set, is the round trip, in the background too
   bounded_string<255> validation_query = {};               ///< at most 255 bytes, for drivers that can run it; empty: the driver's own ping
   duration alive_bypass = std::chrono::milliseconds(500);  ///< no validation this long after a successful round trip; 0: always validate
-  duration health_check_interval = std::chrono::seconds(30);  ///< idle ones are validated this often, 1 ms or more; `no_limit`: never
+  duration health_check_interval = std::chrono::seconds(30);  ///< how often idle connections are validated; 1 ms or more; `no_limit`: never
 
   // --- connect failure ------------------------------------------------------------------------------------------
-  /// Failed connects a caller sits through after the first, with no connection alive. Failures that pass by themselves (a server that is
-  /// full, starting or of the wrong role, and a refused connection) do not count: those are waited out.
+  /// After how many further failed connects a waiting caller fails, with no connection alive. Failures that pass by themselves (the server
+  /// is full, starting or of the wrong role, or refuses the connection) do not count: callers then wait as long as their timeouts allow.
   std::size_t max_retries = 3;
-  /// A refused connection means a server that is about to be there, as in a restart or a failover: it is looked for every 100 to 200 ms,
-  /// and callers wait as long as their own timeouts allow. Off: it is a failure like others, for `max_retries`, the breaker and the
-  /// back-off.
+  /// True: a refused connection is taken for a server that restarts or fails over. Connecting is tried every 100 to 200 ms, and callers
+  /// wait as long as their timeouts allow. False: it is a failure like others, for `max_retries`, the breaker and the back-off.
   bool wait_when_refused = true;
   duration retry_delay = std::chrono::seconds(1);        ///< first pause of the back-off, which the whole pool shares; doubles; finite
   duration max_retry_delay = std::chrono::seconds(10);   ///< longest pause of the back-off; finite
@@ -84,31 +84,31 @@ struct pool_config {
   // --- auto-scaling ---------------------------------------------------------------------------------------------
   bool auto_scale = true;
   double scale_up_threshold = 0.8;    ///< average utilisation (leased of open) above which the target grows by 20 %; up to 1
-  double scale_down_threshold = 0.3;  ///< below which it shrinks by 20 %; 0 up to below the other
+  double scale_down_threshold = 0.3;  ///< average utilisation below which it shrinks by 20 %; 0 to below `scale_up_threshold`
   duration scale_check_interval = std::chrono::seconds(10);  ///< 1 ms or more, finite
 
   // --- leaks ----------------------------------------------------------------------------------------------------
   bool leak_detection = true;
   duration leak_timeout = std::chrono::seconds(300);  ///< a lease held this long is reported once; `no_limit`: never
   bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report
-  duration abandon_timeout = no_limit;                ///< one held this long loses its connection; above `leak_timeout`; opt-in
+  duration abandon_timeout = no_limit;  ///< a lease held this long loses its connection; above `leak_timeout`; `no_limit`: never
 
   start_mode start = start_mode::fail_fast;
 
-  /// Every broken rule at once; empty when the configuration is sound.
+  /// All broken rules; empty when the configuration is valid.
   std::vector<config_fault> validate() const;
 
-  /// Small and talkative: stacks of leaked leases, fast failure.
+  /// For development: few connections, stack traces of leaked leases, fast failure.
   static pool_config development();
   /// 10 to 100 connections, no round trip at hand-out.
   static pool_config production();
-  /// 50 to 500 connections, patient callers.
+  /// 50 to 500 connections, long acquire timeout.
   static pool_config high_load();
-  /// Warm connections, callers fail after one second.
+  /// Connections kept open, callers fail after one second.
   static pool_config low_latency();
-  /// 50 to 200 connections, eager scaling.
+  /// 50 to 200 connections, fast scaling.
   static pool_config high_throughput();
-  /// Everything validated, frequent checks, early leak reports.
+  /// Validation before every hand-out, frequent checks, early leak reports.
   static pool_config reliable();
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - connectors: what opens a pool's connections, and what it is told of the attempt.
+// tidepool - connectors, which open a pool's connections, and the context they get for an attempt.
 #ifndef TIDEPOOL_CONNECT_CONTEXT_HPP
 #define TIDEPOOL_CONNECT_CONTEXT_HPP
 
@@ -14,20 +14,20 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// What the pool tells a connector about the attempt it makes.
+/// Describes one connect attempt to the connector.
 template <class Executor, class Clock>
 class basic_connect_context {
  public:
   basic_connect_context(Executor executor, typename Clock::time_point deadline, unsigned attempt, std::string_view pool_name)
       : executor_(std::move(executor)), deadline_(deadline), attempt_(attempt), pool_name_(pool_name) {}
 
-  /// The pool's executor: give it to sockets and timers the connection keeps.
+  /// The pool's executor: use it for sockets and timers that the connection keeps.
   const Executor& executor() const noexcept { return executor_; }
   /// When the pool gives up on this attempt (`connect_timeout` after its start) and cancels it (terminal).
   typename Clock::time_point deadline() const noexcept { return deadline_; }
   /// 1 for the first attempt since the last success, then counting up over the whole pool.
   unsigned attempt() const noexcept { return attempt_; }
-  /// Lives as long as the attempt.
+  /// The pool's configuration. Valid as long as the attempt.
   std::string_view pool_name() const noexcept { return pool_name_; }
 
  private:
@@ -51,13 +51,13 @@ template <class F, class Connection, class Traits>
 concept connector_with_context = requires(F& f, connect_context_of<Traits> context) {
   { std::invoke(f, std::move(context)) } -> std::convertible_to<detail::connect_result<Connection, Traits>>;
 };
-/// A connector that needs to know nothing: called as `f()`.
+/// A connector that is called as `f()`, without the context.
 template <class F, class Connection, class Traits>
 concept connector_without_context = requires(F& f) {
   { std::invoke(f) } -> std::convertible_to<detail::connect_result<Connection, Traits>>;
 };
 
-/// What opens the connections of a pool: copyable, and called with the connect context or with nothing. It returns
+/// Opens the connections of a pool: copyable, and called with the connect context or without arguments. It returns
 /// `asio::awaitable<Connection, Traits::operation_executor>`.
 template <class F, class Connection, class Traits>
 concept connector_for = std::copy_constructible<F> &&

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a pooled connection may offer. A connection type needs only to be movable; the rest is found by concept.
+// tidepool - the members of a connection type that a pool uses. The type need only be movable; all these members are optional.
 //
-// `ping`, `reset` and `close` count where they return an `asio::awaitable<void>`. What returns no awaitable is another thing of the same
-// name (a socket's own `close()`) and is left alone; an awaitable of another form, and the other members in another form, do not compile.
-// Of `std::unique_ptr<T>` and `std::shared_ptr<T>` the members of `T` count; a null pointer is a connection that is not usable.
+// `ping`, `reset` and `close` are used where they return an `asio::awaitable<void>`. One that returns no awaitable is taken for another
+// function of the same name (a socket's `close()`) and ignored; one that returns another kind of awaitable does not compile, and neither do
+// the other members in another form. For `std::unique_ptr<T>` and `std::shared_ptr<T>` the members of `T` are used; a null pointer is a
+// connection that is not usable.
 #ifndef TIDEPOOL_CONNECTION_HPP
 #define TIDEPOOL_CONNECTION_HPP
 
@@ -32,42 +33,43 @@ concept awaitable_void = is_awaitable_void<std::remove_cvref_t<T>>;
 
 }  // namespace detail
 
-/// `awaitable<void> ping()`: one round trip; throws when the connection does not answer as it should.
+/// `awaitable<void> ping()`: one round trip; throws when the connection does not work.
 template <class C>
 concept has_ping = requires(C& c) {
   { c.ping() } -> detail::awaitable_void;
 };
-/// `awaitable<void> ping(std::string_view query)`: the same by the pool's `validation_query`, which without it is refused.
+/// `awaitable<void> ping(std::string_view query)`: the same with the pool's `validation_query`; without this member a pool refuses that
+/// option.
 template <class C>
 concept has_ping_query = requires(C& c, std::string_view q) {
   { c.ping(q) } -> detail::awaitable_void;
 };
-/// `awaitable<void> reset()`: brings session state back to a baseline; throws when it cannot.
+/// `awaitable<void> reset()`: resets the session state at the end of a lease; throws when it cannot.
 template <class C>
 concept has_reset = requires(C& c) {
   { c.reset() } -> detail::awaitable_void;
 };
-/// `awaitable<void> close()`: closes it gracefully, by ending the session with its server.
+/// `awaitable<void> close()`: closes gracefully: ends the session with the server's knowledge.
 template <class C>
 concept has_close = requires(C& c) {
   { c.close() } -> detail::awaitable_void;
 };
-/// `bool usable() const noexcept`: no round trip; asked before an idle connection is handed out, after every operation of the pool on it,
-/// and at return where there is no `after_lease`.
+/// `bool usable() const noexcept`: whether it may be handed out; makes no round trip. Called before an idle connection is handed out, after
+/// every operation of the pool on it, and at the end of a lease where there is no `after_lease`.
 template <class C>
 concept has_usable = requires(const C& c) {
   { c.usable() }
   noexcept->std::convertible_to<bool>;
 };
-/// `lease_end after_lease() const noexcept`: no system call; asked at every return. Without it every return of a type that
-/// has `reset()` is reset.
+/// `lease_end after_lease() const noexcept`: what to do with it at the end of a lease; makes no system call. Without it, a type that has
+/// `reset()` is reset at the end of every lease.
 template <class C>
 concept has_after_lease = requires(const C& c) {
   { c.after_lease() }
   noexcept->std::same_as<lease_end>;
 };
-/// `void abort() noexcept`: makes every operation of the connection, running or to come, fail soon. The one member that may be
-/// called from another thread while an operation runs.
+/// `void abort() noexcept`: makes every operation of the connection, the running one and later ones, fail soon. May be called from another
+/// thread while an operation runs.
 template <class C>
 concept has_abort = requires(C& c) {
   { c.abort() }
@@ -79,33 +81,33 @@ concept has_last_round_trip = requires(const C& c) {
   { c.last_round_trip() }
   noexcept->std::convertible_to<TimePoint>;
 };
-/// `time_point waiting_since() const noexcept`: since when an answer of the server is awaited, the clock's zero when none is. From any
-/// thread while an operation runs, under the pool's lock: one atomic load. Leases that wait for long are then told as a silent
-/// server's, not as their holders' fault.
+/// `time_point waiting_since() const noexcept`: since when an answer of the server is awaited, the clock's zero when none is. Called from
+/// any thread while an operation runs, under the pool's lock, so it should be one atomic load. Leases that wait for long are then reported
+/// as waiting for a silent server, not as leaks.
 template <class C, class TimePoint>
 concept has_waiting_since = requires(const C& c) {
   { c.waiting_since() }
   noexcept->std::convertible_to<TimePoint>;
 };
-/// `void watch(std::function<void()> gone)`: call `gone` when the peer closes it, from any thread, but neither within this call nor with
-/// a lock held; an empty function ends that. The pool asks for it once, before the first hand-out, and at `detach()`; an idle connection
-/// is then looked at (`usable()`) when its peer is gone, not when it is next asked for.
+/// `void watch(std::function<void()> gone)`: call `gone` when the peer has closed, from any thread, but neither within this call nor while
+/// a lock is held; an empty function ends that. The pool calls it once, before the first hand-out, and at `detach()`. An idle connection
+/// whose peer has closed is then checked (`usable()`) at once, not only before its next hand-out.
 template <class C>
 concept has_watch = requires(C& c, std::function<void()> gone) {
   c.watch(std::move(gone));
 };
-/// `peer() const`, giving text: which server it leads to ("db1:5432"), for events and error texts. Asked once, when it is made.
+/// `peer() const`, returning text: the server it is connected to ("db1:5432"), for events and error texts. Called once, after the connect.
 template <class C>
 concept has_peer = requires(const C& c) {
   std::string(c.peer());
 };
-/// `why_broken() const`, giving text without a secret: why it is not usable, or outdated, as far as it knows; else empty. Asked before it
-/// is destroyed, when nothing runs on it.
+/// `why_broken() const`, returning text without a secret: why it is not usable, or outdated; empty when unknown. Called before it is
+/// destroyed, when no operation runs on it.
 template <class C>
 concept has_why_broken = requires(const C& c) {
   std::string(c.why_broken());
 };
-/// `void context_gone() noexcept`: the execution context is being destroyed; let go of all I/O objects on it.
+/// `void context_gone() noexcept`: the execution context is being destroyed; destroy all I/O objects that use it.
 template <class C>
 concept has_context_gone = requires(C& c) {
   { c.context_gone() }
@@ -114,7 +116,7 @@ concept has_context_gone = requires(C& c) {
 
 namespace detail {
 
-/// The object whose members count.
+/// The object whose members are used: the connection, or what it points to.
 template <class C>
 struct reached {
   using type = C;
@@ -142,7 +144,8 @@ auto* reach(C& connection) noexcept {
   }
 }
 
-// A member of the right name and nearly the right form would not be found, or its answer not heard, and nobody would notice.
+// A member of the right name with a slightly wrong signature would be ignored without notice. The rest finds those, so that they do not
+// compile.
 
 template <class T>
 inline constexpr bool is_asio_awaitable = false;
@@ -160,7 +163,7 @@ concept has_co_await = requires(T&& t) {
 }
 || requires(T&& t) { std::forward<T>(t).operator co_await(); }
 || requires(T&& t) { operator co_await(std::forward<T>(t)); };
-/// Something to be awaited, and not what the pool awaits.
+/// An awaitable, but not `asio::awaitable<void>`.
 template <class T>
 concept other_awaitable =
     !awaitable_void<T> && (is_asio_awaitable<std::remove_cvref_t<T>> || is_deferred_operation<std::remove_cvref_t<T>> || has_co_await<T>);
@@ -202,7 +205,7 @@ inline constexpr bool close_fits = !requires(C & c) {
   requires other_awaitable<decltype(c.close())>;
 };
 
-/// Awaitables of another executor cannot be awaited by the pool's coroutines.
+/// The pool's coroutines cannot await awaitables of another executor type.
 template <class T, class Executor>
 concept awaited_elsewhere = awaitable_void<T> && !std::is_same_v<std::remove_cvref_t<T>, asio::awaitable<void, Executor>>;
 template <class C, class Executor>

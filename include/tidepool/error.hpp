@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - error codes, and what a connector can say of a failed connect. The exception that explains itself: pool_error.hpp.
+// tidepool - error codes, and the kinds of failed connects for connectors. The exception with the full report: pool_error.hpp.
 #ifndef TIDEPOOL_ERROR_HPP
 #define TIDEPOOL_ERROR_HPP
 
@@ -21,7 +21,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 enum class errc {
   timeout = 1,     ///< no connection became free within the acquire timeout
   closed,          ///< the pool is closing, closed or destroyed
-  queue_full,      ///< `max_waiting` acquires wait already, besides those for whom there is a place in the pool
+  queue_full,      ///< `max_waiting` acquires wait already, not counting those for which there is a place in the pool
   circuit_open,    ///< the breaker is open and no connection is alive
   connect_failed,  ///< connecting failed for good, or more than `max_retries` times in a row, with no connection alive; `open()`: see there
   cancelled,       ///< the caller cancelled the wait
@@ -30,7 +30,7 @@ enum class errc {
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-// Before the first comparison.
+// Must stand before the first comparison.
 template <>
 struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
 
@@ -42,7 +42,7 @@ inline bool same_category(const std::error_category& one, const std::error_categ
   return one == other || std::string_view(one.name()) == other.name();
 }
 
-/// A category that stays itself in every shared object.
+/// A category that equals its copies in other shared objects.
 class TIDEPOOL_EXPORT shared_category : public std::error_category {
  public:
   bool equivalent(int value, const std::error_condition& condition) const noexcept override {
@@ -93,21 +93,21 @@ inline bool operator==(const std::error_code& code, errc value) noexcept {
   return code.value() == static_cast<int>(value) && detail::same_category(code.category(), pool_category());
 }
 
-/// What kind of failure a connect attempt met; decides how soon the pool looks again, and whether callers may hope.
+/// Why a connect attempt failed. Decides how soon the pool tries again, and whether waiting callers fail.
 ///
 /// `server_full`, `starting`, `wrong_role` and `refused` pass by themselves: with no connection alive callers then wait as long as their
-/// own timeout allows, `open()` too, whatever `max_retries` and the breaker say. After any failure one connect at a time is made.
+/// own timeout allows, `open()` too, independently of `max_retries` and the breaker. After any failure one connect at a time is made.
 enum class failure_kind {
   transient,    ///< unreachable, timed out, cut off: back-off; counts for the breaker and for `max_retries`
   permanent,    ///< wrong password, no such database: with no connection alive, callers fail at once for `retry_delay`, at least 5 s
   server_full,  ///< the server is alive but has no room: back-off
-  starting,     ///< the server is alive and not ready yet: looked at every 100 to 200 ms (`retry_delay` if that is less)
-  wrong_role,   ///< servers are alive and none is of the kind asked for, no primary at the moment: looked at as often
-  refused       ///< a host is alive and no server listens there, between two of them: as often; `pool_config::wait_when_refused`
+  starting,     ///< the server is alive and not ready yet: tried again every 100 to 200 ms (`retry_delay` if that is less)
+  wrong_role,   ///< servers are alive and none is of the kind asked for, for example no primary: tried again as for `starting`
+  refused       ///< a host is alive and no server listens there, as in a restart: as for `starting`; see `pool_config::wait_when_refused`
 };
 
-/// Mixin for a connector's exceptions: derive from `std::exception` and from this to say which kind a failure is.
-/// Without it a `std::system_error` that compares with `std::errc::connection_refused` counts as refused, everything else as transient.
+/// Base for a connector's exceptions: derive from `std::exception` and from this to tell the kind of a failure. Without it a
+/// `std::system_error` that equals `std::errc::connection_refused` counts as `refused`, all others as `transient`.
 class connect_failure {
  public:
   virtual failure_kind kind() const noexcept = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a fixed histogram of durations: eight buckets per power of two, so a quantile is off by 12.5 % at most.
-// Source: the log-linear buckets of HdrHistogram (G. Tene). No lock and no allocation: whoever records owns it.
+// Source: the log-linear buckets of HdrHistogram (G. Tene). No lock and no allocation; not thread safe.
 #ifndef TIDEPOOL_HISTOGRAM_HPP
 #define TIDEPOOL_HISTOGRAM_HPP
 
@@ -28,7 +28,7 @@ class histogram {
     max_ = std::max(max_, ns);
   }
 
-  /// Takes back a recorded value; `max()` keeps it.
+  /// Removes a recorded value; `max()` does not change.
   void forget(duration value, std::uint64_t times = 1) noexcept {
     const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
     buckets_[index(ns)] -= times;
@@ -36,7 +36,7 @@ class histogram {
     sum_ -= detail::wide::product(ns, times);
   }
   std::uint64_t count() const noexcept { return count_; }
-  /// Stops at `duration::max()`, which is 292 years: a thousand leases that are always out get there in 107 days.
+  /// Stops at `duration::max()`, which is 292 years: a thousand leases that are always held reach it in 107 days.
   duration sum() const noexcept { return length(sum_.capped()); }
   /// The same without that limit.
   double sum_seconds() const noexcept { return sum_.number() * 1e-9; }
@@ -73,7 +73,7 @@ class histogram {
 
  private:
   static constexpr unsigned sub_bits = 3;  // eight buckets per octave
-  static constexpr unsigned octaves = 37;  // 2^(3+37) ns is 18 minutes; the last bucket takes what is longer
+  static constexpr unsigned octaves = 37;  // 2^(3+37) ns is 18 minutes; the last bucket takes longer ones
   static constexpr std::size_t size = (octaves + 1) << sub_bits;
 
   static duration length(std::uint64_t ns) noexcept {

@@ -12,11 +12,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Move-only; gives its connection back in its destructor. May outlive the pool object and the execution context, and may be given
-/// back on any thread; one lease is used by one thread at a time.
+/// Move-only; the destructor gives the connection back. A lease may outlive the pool object and the execution context, and may be given
+/// back on any thread. Thread safety: one thread at a time may use a lease.
 ///
 /// Giving back never blocks, never throws and never waits for the server: a waiting caller gets the connection by a post to its own
-/// executor, a needed reset runs in the background.
+/// executor, and a reset, where needed, runs in the background.
 template <class Connection, class Traits>
 class basic_lease {
  public:
@@ -40,27 +40,27 @@ class basic_lease {
   }
   Connection* operator->() const noexcept { return &**this; }
 
-  /// Gives the connection back now. An empty lease: no effect.
+  /// Gives the connection back now. No effect on an empty lease.
   void release() noexcept {
     if (entry* held = std::exchange(entry_, nullptr)) held->pool->release(*held);
   }
-  /// Gives it back to be destroyed, because the holder knows it to be bad.
+  /// Ends the lease and has the connection destroyed, because the holder knows that it is bad. No effect on an empty lease.
   void discard() noexcept {
     if (entry* held = std::exchange(entry_, nullptr)) held->pool->discard(*held);
   }
   /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
-  /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak reclaimed, or
-  /// the end of close's grace); and what the move constructor of the connection throws.
+  /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak that was
+  /// reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
   Connection detach() {
     if (!entry_) throw std::system_error(make_error_code(errc::empty_lease));
     return entry_->pool->detach(*std::exchange(entry_, nullptr));
   }
 
-  /// Number of the connection, unique over the pool's life; 0 when empty.
+  /// The number of the connection, unique in the life of the pool; 0 when empty.
   connection_id id() const noexcept { return entry_ ? entry_->id : 0; }
   /// How long the connection has been held by this lease.
   duration age() const noexcept { return entry_ ? detail::precise_now<Traits>() - detail::tick(entry_->checked_out) : duration::zero(); }
-  /// Says who holds it, in leak and timeout reports; cut to 47 bytes, forgotten at the end of the lease.
+  /// A name for this lease in leak and timeout reports; cut to 47 bytes, cleared at the end of the lease.
   void label(std::string_view text) noexcept {
     if (entry_) entry_->pool->label(*entry_, text);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - everything of the pool itself; drivers have headers of their own.
+// tidepool - includes all headers of the pool. Drivers have headers of their own.
 #ifndef TIDEPOOL_POOL_HPP
 #define TIDEPOOL_POOL_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the exception that explains why no connection was to be had.
+// tidepool - the exception that says why an acquire failed, with the state of the pool.
 #ifndef TIDEPOOL_POOL_ERROR_HPP
 #define TIDEPOOL_POOL_ERROR_HPP
 
@@ -15,7 +15,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// The pool at the moment an acquire or `open()` failed, however much later the caller's coroutine runs: one consistent picture.
+/// A consistent snapshot of the pool when an acquire or `open()` failed. It is taken at that time, even if the caller's coroutine resumes
+/// later.
 struct error_report {
   std::string pool;  ///< its name
   errc why{};
@@ -29,15 +30,15 @@ struct error_report {
   std::size_t resetting = 0;
   std::size_t closing = 0;
   std::size_t max_size = 0;
-  std::size_t waiting = 0;            ///< others who still wait
+  std::size_t waiting = 0;            ///< other callers that still wait
   std::size_t silent = 0;             ///< leases that have waited for their server's answer for 5 s, or half the `response_timeout`
-  duration longest_silence{};         ///< of these
-  std::string silent_server;          ///< of the longest; empty when the connection does not tell
+  duration longest_silence{};         ///< the longest of these waits
+  std::string silent_server;          ///< the server of the longest; empty when the connection has no `peer()`
   std::vector<lease_report> holders;  ///< the longest held leases, at most eight
-  std::string last_connect_error;     ///< in the connector's words, at most 512 bytes; empty when the last connect succeeded
-  duration last_connect_error_age{};  ///< means something only with an error
+  std::string last_connect_error;     ///< the connector's text, at most 512 bytes; empty when the last connect succeeded
+  duration last_connect_error_age{};  ///< valid only with an error
 
-  /// What a caller would have had to wait for.
+  /// In words, what the caller had to wait for.
   const char* bottleneck() const noexcept {
     if (why == errc::connect_failed || why == errc::circuit_open) return "connecting fails";
     if (state == pool_state::suspended) return "the pool is suspended";
@@ -51,7 +52,7 @@ struct error_report {
     if (!last_connect_error.empty()) return "connecting fails";
     return "no connection was free";
   }
-  /// One line; never holds a secret of the pool's, and of a connect error only what the connector put in.
+  /// All of it in one line. Holds no secret, unless the connector has put one into its error text.
   std::string text() const {
     const auto seconds = [](duration d) {
       char out[32];
@@ -79,8 +80,9 @@ struct error_report {
   }
 };
 
-/// Thrown by `acquire()`, by `open()`, and by a `close()` that is cancelled or outlived by the pool object. `code()` is an `errc`, `what()`
-/// the whole story in one line, `report()` the same as data. Copies are cheap and do not throw. Completion tokens get the code alone.
+/// Thrown by `acquire()`, by `open()`, and by a `close()` that is cancelled, or during which the pool object is destroyed. `code()` is an
+/// `errc`, `what()` all of the report in one line, `report()` the same as data. Copies are cheap and do not throw. Completion tokens get
+/// the code alone.
 class pool_error : public std::system_error {
  public:
   pool_error(errc code, error_report report)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - PostgreSQL: connection, transaction, codecs, and the pool of them.
-//
-// Needs libpq 14 or newer. What differs when compiled with one before 17: a cancel request is sent without encryption, on a thread of its
-// own; a stream gets its rows one by one from libpq instead of in chunks. A program that was compiled with 17 or newer and runs with an
-// older one cannot connect: that is a permanent failure which names both.
+// tidepool - includes the PostgreSQL driver: connection, transactions, codecs, COPY, LISTEN, and the pool.
+// Needs libpq 14 or newer. Differences when it is compiled with one before 17: a cancel request is sent without encryption, by a thread;
+// a stream gets its rows one by one from libpq instead of in chunks. A program that was compiled with 17 or newer and runs with an older
+// one cannot connect: that is a permanent failure whose text names both versions.
 #ifndef TIDEPOOL_POSTGRES_HPP
 #define TIDEPOOL_POSTGRES_HPP
 

@@ -36,7 +36,7 @@ class prometheus_writer {
     head(name, type, help);
     for (const pool_stats* s : pools_) sample(*s, name, {}, {}, read(*s));
   }
-  /// One sample a pool and value of one label; `read(stats, i)`.
+  /// One sample for each pool and each value of one label, read by `read(stats, i)`.
   template <class Name, class Read>
   void family_by(const char* name, const char* type, const char* help, const char* label, std::size_t values, Name value_name, Read read) {
     head(name, type, help);
@@ -65,7 +65,7 @@ class prometheus_writer {
  private:
   template <std::integral T>
   static std::string number(T value) {
-    return std::to_string(value);  // every digit: a large counter would else move in steps
+    return std::to_string(value);  // every digit: otherwise a large counter would increase in steps
   }
   static std::string number(double value) {
     char digits[40];
@@ -96,12 +96,12 @@ class prometheus_writer {
 
 }  // namespace detail
 
-/// The metrics of any number of pools (a range of pool_stats, with names that differ), to be served as `text/plain; version=0.0.4`.
-/// Durations are in seconds; every metric carries the pool's name as label `pool`. Touches no pool; allocates the text. Thread safe.
+/// The metrics of any number of pools (a range of pool_stats with different names), to be served as `text/plain; version=0.0.4`. Durations
+/// are in seconds; every metric has the pool's name as label `pool`. Does not use the pools; allocates the text. Thread safe.
 template <class Range>
 std::string to_prometheus(const Range& pools, std::string_view prefix = "db_") {
   if constexpr (!std::is_lvalue_reference_v<decltype(*std::begin(pools))>) {
-    // Made on the way, like by a `views::transform`: the writer goes over them more than once.
+    // A range that makes its elements on the fly, like `views::transform`: copied, because the writer iterates more than once.
     std::vector<pool_stats> kept;
     for (const pool_stats& one : pools) kept.push_back(one);
     return to_prometheus(kept, prefix);

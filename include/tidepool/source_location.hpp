@@ -16,7 +16,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 #if defined(__cpp_lib_source_location)
 using source_location = std::source_location;
 #else
-/// Stand-in with the members of `std::source_location` that the pool uses.
+/// A replacement with the members of `std::source_location` that the pool uses.
 class source_location {
  public:
   static constexpr source_location current(const char* file = __builtin_FILE(), const char* function = __builtin_FUNCTION(),

@@ -11,13 +11,13 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Life cycle of a pool.
 enum class pool_state {
-  starting,   ///< not opened, or `min_size` connections were never there yet; acquires are served as connections come
+  starting,   ///< not started, or `min_size` connections were not open yet; acquires are served as connections become ready
   healthy,    ///< serving
   degraded,   ///< serving, but the latest connect failed
   critical,   ///< no connection is alive and connecting fails
   suspended,  ///< acquires wait until `resume()`
-  closing,    ///< no more acquires; leases are awaited
-  closed      ///< nothing is left
+  closing,    ///< acquires are refused; the pool waits for leases
+  closed      ///< no connection is left
 };
 
 inline const char* to_string(pool_state state) noexcept {
@@ -28,7 +28,7 @@ inline const char* to_string(pool_state state) noexcept {
 /// State of a circuit breaker, see policy/breaker.hpp.
 enum class breaker_state {
   closed,    ///< connecting is allowed
-  open,      ///< it is not, until `retry_at`
+  open,      ///< connecting is refused until `retry_at`
   half_open  ///< one probe is under way
 };
 
@@ -41,14 +41,14 @@ inline const char* to_string(breaker_state state) noexcept {
   return "?";
 }
 
-/// What a connection is found to be when its lease ends; see `after_lease` in connection.hpp.
+/// What to do with a connection at the end of its lease; see `after_lease` in connection.hpp.
 enum class lease_end {
-  clean,        ///< nothing to do: it can be handed on at once
+  clean,        ///< nothing to do: it can be handed out again at once
   needs_reset,  ///< usable after `reset()`; closed when the type has no `reset()`
   broken,       ///< to be destroyed
-  retired,      ///< well, but to be closed: it has come to hold too much memory, say
-  unfinished,   ///< to be closed by `close()`, which ends what still runs on it: its slot is free when the server has let go of it
-  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it leads to the wrong server
+  retired,      ///< works, but has to be closed: it holds too much memory, for example
+  unfinished,   ///< to be closed by `close()`, which ends the statement that still runs; its slot is free when the server has closed too
+  outdated      ///< to be closed with every other connection made before now, as by `recycle()`: it is connected to the wrong server
 };
 
 /// Why a connection left the pool; in `destroyed_event` and `pool_stats::closed()`.
@@ -56,17 +56,17 @@ enum class close_reason {
   idle,          ///< idle for `idle_timeout`
   lifetime,      ///< older than `max_lifetime`
   max_uses,      ///< leased `max_uses` times
-  retired,       ///< its connection said at return that it is not worth keeping (`lease_end::retired`)
-  broken,        ///< found dead at hand-out, at return or by the holder's `discard()`
+  retired,       ///< `after_lease()` returned `lease_end::retired`
+  broken,        ///< found broken before a hand-out or at the end of a lease, or discarded by its holder
   invalid,       ///< validation failed
   reset_failed,  ///< the reset at return failed
   recycled,      ///< `recycle()`
-  outdated,      ///< the servers changed: it, or another of its age, leads to one of the wrong role, or to one that went down as a whole
+  outdated,      ///< the servers changed: it, or another one made before, leads to a server of the wrong role or that went down as a whole
   shrunk,        ///< `resize()` or scaling
-  abandoned,     ///< taken from a leaked lease
+  abandoned,     ///< reclaimed from a leaked lease
   detached,      ///< the holder took it with `detach()`
   shutdown,      ///< the pool closed
-  count_         ///< not a reason: how many there are
+  count_         ///< not a reason: the number of reasons
 };
 inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
 

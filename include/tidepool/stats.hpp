@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one self-consistent picture of a pool: gauges, counters, distributions.
+// tidepool - a consistent snapshot of a pool: gauges, counters, distributions.
 #ifndef TIDEPOOL_STATS_HPP
 #define TIDEPOOL_STATS_HPP
 
@@ -14,7 +14,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Taken under the pool's lock in one go: gauges add up, counters never go back. A plain value of some 8 kB.
+/// Taken under the pool's lock at one time: gauges add up, counters never decrease. A plain value of about 8 kB.
 struct pool_stats {
   bounded_string<63> name{};  ///< `pool_config::name`
   pool_state state{};
@@ -29,7 +29,7 @@ struct pool_stats {
   std::size_t resetting = 0;
   std::size_t closing = 0;   ///< being closed; they count against `max_size` until they are gone
   std::size_t waiting = 0;   ///< callers in the queue
-  std::size_t leaked = 0;    ///< leases reported as leaked and still out
+  std::size_t leaked = 0;    ///< leases reported as leaked and not given back yet
   std::size_t silent = 0;    ///< leases that have waited for their server's answer for 5 s, or half the `response_timeout`
   std::size_t min_size = 0;  ///< the bounds at present; `resize()` moves them
   std::size_t max_size = 0;
@@ -46,7 +46,7 @@ struct pool_stats {
   std::uint64_t refused_connect = 0;   ///< `errc::connect_failed`
   std::uint64_t refused_closed = 0;    ///< `errc::closed`
   std::uint64_t total_checkouts = 0;   ///< direct + waited
-  std::uint64_t total_checkins = 0;    ///< leases that ended, whatever became of the connection
+  std::uint64_t total_checkins = 0;    ///< leases that ended in any way
   std::uint64_t failed_checkouts = 0;  ///< the sum of the six above, cancelled ones included; an empty `try_acquire()` is no failure
 
   // --- connections ------------------------------------------------------------------------------------------------
@@ -55,14 +55,14 @@ struct pool_stats {
   std::uint64_t connection_errors = 0;  ///< failed connects
   std::uint64_t validations = 0;        ///< before a hand-out and in the background
   std::uint64_t validation_failures = 0;
-  std::uint64_t resets = 0;  ///< at return
+  std::uint64_t resets = 0;  ///< at the end of a lease
   std::array<std::uint64_t, close_reasons> closed_by_reason{};
   std::uint64_t closed(close_reason reason) const noexcept { return closed_by_reason[static_cast<std::size_t>(reason)]; }
   std::uint64_t connections_closed = 0;  ///< the sum over all reasons
 
   // --- leaks ------------------------------------------------------------------------------------------------------
   std::uint64_t leaks_detected = 0;   ///< leases held for `leak_timeout`
-  std::uint64_t leaks_returned = 0;   ///< of these, came back after all
+  std::uint64_t leaks_returned = 0;   ///< of these, given back
   std::uint64_t leaks_reclaimed = 0;  ///< of these, lost their connection at `abandon_timeout`
 
   // --- distributions ----------------------------------------------------------------------------------------------
@@ -78,11 +78,11 @@ struct pool_stats {
 
   std::uint64_t generation = 0;  ///< counts `recycle()` calls, and first connections of a generation that came back `outdated`
 
-  /// Leased share of the open connections, 0..1: what scaling goes by. A small pool that may still grow is often at 1.
+  /// Leased share of the open connections, 0..1: scaling uses this. A small pool that may still grow is often at 1.
   double utilization() const noexcept { return share(total_connections); }
-  /// Leased share of `max_size`, 0..1: what alerts and `assess()` go by. At 1 the next caller has to wait for a return.
+  /// Leased share of `max_size`, 0..1: alerts and `assess()` use this. At 1 the next caller has to wait for the end of a lease.
   double saturation() const noexcept { return share(max_size); }
-  /// One JSON object on one line; durations in seconds. Allocates the text; touches no pool.
+  /// One JSON object on one line; durations in seconds. Allocates the text; does not use the pool.
   std::string to_json() const;
 
  private:
@@ -91,7 +91,7 @@ struct pool_stats {
   }
 };
 
-/// What a load balancer wants to know.
+/// The health of a pool, for a load balancer.
 enum class health_status { healthy, degraded, unhealthy };
 inline const char* to_string(health_status status) noexcept {
   constexpr const char* names[] = {"healthy", "degraded", "unhealthy"};
@@ -102,13 +102,14 @@ struct health_verdict {
   const char* reason;  ///< static text; empty when healthy
 };
 
-/// The usual rules, the worst first:
+/// Judges a snapshot by these rules, the worst first:
 /// - unhealthy when the pool is critical, closing or closed;
-/// - unhealthy when more than `max_failed` acquires failed since `before`, a snapshot of some seconds ago. Without it those since the start
-///   of the pool count, for ever. Acquires that their callers cancelled do not count: they say nothing of the pool;
+/// - unhealthy when more than `max_failed` acquires failed since `before`, a snapshot of some seconds ago. Without it all since the start
+/// of
+///   the pool count. Acquires that their callers cancelled do not count;
 /// - degraded when half of the leases wait for a silent server, when connecting fails while connections are alive, when the pool is
 /// suspended, and when more than 95 % of `max_size` is leased.
-///   A pool that may still grow is not called busy. A degraded pool serves: take only an unhealthy one out of rotation.
+///   A pool that may still grow is not degraded for being busy. A degraded pool serves: take only an unhealthy one out of rotation.
 inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
   switch (now.state) {
     case pool_state::critical: return {health_status::unhealthy, "pool critical"};

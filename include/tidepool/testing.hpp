@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - test your own service in virtual time: clock, timers, executor, a server that fails on demand.
-//
-//     tidepool::testing::simulation sim(seed);                 // order of events and faults come from the seed
-//     tidepool::testing::world server(sim);                    // up, and flawless until told otherwise
+// tidepool - includes the testing kit: tests of your own code in virtual time, with a server that fails on demand.
+//     tidepool::testing::simulation sim(seed);                 // the seed decides the order of events and the faults
+//     tidepool::testing::world server(sim);                    // up, and without faults until you change that
 //     tidepool::basic_pool<fake_connection, simulated_traits<fake_connection>> pool(sim.get_executor(), server.connector(), config);
 //     asio::co_spawn(sim.get_executor(), my_handler(pool), asio::detached);
 //     sim.run_for(30min);                                      // returns after some microseconds

@@ -17,10 +17,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// Every duration of the pool; any `std::chrono` duration converts to it.
 using duration = std::chrono::nanoseconds;
 
-/// Says "unlimited" where a duration or a count is asked for. Zero never means unlimited.
+/// Means "unlimited" as a duration or a count. Zero never means unlimited.
 struct no_limit_t {
   constexpr operator duration() const noexcept { return duration::max(); }
-  /// To `std::size_t` and nothing it converts to: `duration(no_limit)` would else be made from a number, and be -1.
+  /// Converts to `std::size_t` exactly: otherwise `duration(no_limit)` would be made from a number, and be -1.
   template <std::same_as<std::size_t> T>
   constexpr operator T() const noexcept {
     return std::numeric_limits<std::size_t>::max();
@@ -31,7 +31,7 @@ struct no_limit_t {
 };
 inline constexpr no_limit_t no_limit{};
 
-/// A duration as an argument. The standard's conversion from a coarser unit wraps, which makes `hours::max()` minus one hour;
+/// A duration as an argument. The standard's conversion from a coarser unit overflows, so that `hours::max()` becomes minus one hour;
 /// this one stops at the longest duration, `no_limit`, and at the shortest.
 class time_limit : public duration {
  public:
@@ -44,7 +44,7 @@ class time_limit : public duration {
  private:
   template <class Rep, class Period>
   static constexpr duration saturated(std::chrono::duration<Rep, Period> value) noexcept {
-    using ratio = std::ratio_divide<Period, duration::period>;  // a whole number, or it would not convert
+    using ratio = std::ratio_divide<Period, duration::period>;  // a whole number, because the conversion is lossless
     if constexpr (std::integral<Rep>) {
       if (std::cmp_greater(value.count(), duration::max().count() / ratio::num)) return duration::max();
       if (std::cmp_less(value.count(), duration::min().count() / ratio::num)) return duration::min();
@@ -55,7 +55,7 @@ class time_limit : public duration {
 
 namespace detail {
 
-/// A point of the pool's clock as nanoseconds since that clock's epoch: the core names no clock.
+/// A point of the pool's clock as nanoseconds since the clock's epoch. The core uses it so that it need not know the clock.
 using tick = std::chrono::nanoseconds;
 inline constexpr tick never = tick::max();
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - Traits: what a pool is made of, decided at compile time.
+// tidepool - Traits: the clock, mutex, timer, executors and policies of a pool, chosen at compile time.
 #ifndef TIDEPOOL_TRAITS_HPP
 #define TIDEPOOL_TRAITS_HPP
 
@@ -24,24 +24,25 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// For pools that only ever see one thread: locks nothing.
+/// A mutex that does nothing, for pools that are used from one thread only.
 struct null_mutex {
   void lock() noexcept {}
   void unlock() noexcept {}
   bool try_lock() noexcept { return true; }
 };
 
-/// Inherit from this and re-declare what is to be different:
+/// The defaults. Derive from this and declare again what has to be different:
 ///
 ///     struct my_traits : tidepool::default_traits<my_connection> {
 ///       using mutex_type = tidepool::null_mutex;
 ///     };
 template <class Connection>
 struct default_traits {
-  /// Of the pool's timer and operations, and of the coroutines that call `acquire()`. A concrete executor saves some 40 ns a hand-off.
-  /// A pool lets go of an `any_io_executor` when its context goes; with another type that holds a strand no lease may outlive the context.
+  /// The executor of the pool's timer and operations, and of the coroutines that call `acquire()`. A concrete executor type saves about 40
+  /// ns for each hand-off. A pool releases an `any_io_executor` when its context is destroyed; with another type that holds a strand no
+  /// lease may outlive the context.
   using executor_type = asio::any_io_executor;
-  /// Of the awaitables that the connector and the connection's own operations return.
+  /// The executor of the awaitables that the connector and the connection's operations return.
   using operation_executor = asio::any_io_executor;
   using clock_type = std::chrono::steady_clock;
   /// `null_mutex` for programs that use the pool from one thread only.
@@ -55,13 +56,14 @@ struct default_traits {
   using breaker_policy = circuit_breaker;
   using observer = null_observer;
 
-  /// The first leases of a connection are timed for `pool_stats::hold_time`, later one in so many, which then counts for as many. Timing
+  /// The first leases of a connection are timed for `pool_stats::hold_time`; later one of this many, which then counts as this many. Timing
   /// costs two reads of the clock.
   static constexpr std::uint64_t hold_sampling = 64;
-  /// How soon: after n leases one in n / `hold_sampling_ramp`; 0: at once. A timed lease comes back under the lock, see `stash.hpp`.
+  /// How soon the share falls: after n leases one of n / `hold_sampling_ramp` is timed; 0: at once. A timed lease takes the slow path (the
+  /// lock) when it ends, see `stash.hpp`.
   static constexpr std::uint64_t hold_sampling_ramp = 16;
 
-  /// The most that `coarse_now()` is behind.
+  /// How far `coarse_now()` may be behind `clock_type`.
   static constexpr std::chrono::nanoseconds coarse_lag = std::chrono::milliseconds(10);
   /// A cheap clock for un-contended checkouts and long queues. Ignored when it is not of `clock_type`.
   static std::chrono::steady_clock::time_point coarse_now() noexcept {
@@ -71,9 +73,9 @@ struct default_traits {
       return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
     }
 #endif
-    return std::chrono::steady_clock::now();  // NOLINT(clock): this is where it comes from
+    return std::chrono::steady_clock::now();  // NOLINT(clock): the default of Traits
   }
-  /// Where the jitter of a pool starts.
+  /// The seed of a pool's random numbers (jitter).
   static std::uint64_t random_seed() {
     std::random_device device;  // NOLINT(clock)
     return (std::uint64_t{device()} << 32) ^ device();
@@ -99,7 +101,7 @@ tick coarse_now() noexcept {
   }
   return precise_now<Traits>();
 }
-/// Never before `at`, also where the clock is a coarse one: a timer that fires too early would be set to the same moment again.
+/// Rounds up to the clock's resolution: a timer that fires too early would be set to the same time again.
 template <class Traits>
 typename Traits::clock_type::time_point time_of(tick at) noexcept {
   return typename Traits::clock_type::time_point(std::chrono::ceil<typename Traits::clock_type::duration>(at));

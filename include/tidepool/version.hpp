@@ -20,10 +20,10 @@
 #define TIDEPOOL_DETAIL_JOIN(prefix, major, minor) prefix##major##_##minor
 #define TIDEPOOL_DETAIL_NAMESPACE(major, minor) TIDEPOOL_DETAIL_JOIN(v, major, minor)
 
-/// The inline namespace everything is in, `v0_1`: two versions in one program do not collide. A patch keeps it.
+/// The inline namespace of all declarations, `v0_1`: two versions in one program do not collide. Patch versions share it.
 #define TIDEPOOL_VERSION_NAMESPACE TIDEPOOL_DETAIL_NAMESPACE(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR)
 
-/// Marks what a later version will not have; `advice` says what to use instead. Define it empty to be spared the warnings.
+/// Marks what a later version will not have; `advice` says what to use instead. Define it as empty to switch the warnings off.
 #ifndef TIDEPOOL_DEPRECATED
 #define TIDEPOOL_DEPRECATED(advice) [[deprecated(advice)]]
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - breaker policies: when to stop connecting, and to fail callers who depend on it at once.
+// tidepool - breaker policies: when to stop connecting and fail the callers that need a new connection at once.
 #ifndef TIDEPOOL_POLICY_BREAKER_HPP
 #define TIDEPOOL_POLICY_BREAKER_HPP
 
@@ -11,16 +11,16 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides. It protects a server
-/// that does not answer, and its callers' time; a server that answers that it is full, starting or of the wrong role closes it. Connections
-/// that work keep serving whatever it says.
+/// Default: `breaker_threshold` connect failures in a row open it for `breaker_open_time`; then one probe decides. It spares a server that
+/// does not answer, and the time of callers. An answer that the server is full, starting or of the wrong role closes it. Connections that
+/// work keep serving in every state.
 class circuit_breaker {
  public:
   static constexpr bool enabled = true;
   explicit circuit_breaker(const pool_config& config) : threshold_(config.breaker_threshold), open_time_(config.breaker_open_time) {}
 
   breaker_state state() const noexcept { return state_; }
-  /// The end of the open phase.
+  /// When the open state ends.
   detail::tick retry_at() const noexcept { return retry_at_; }
   /// Whether a connect may start now, with `connecting` others in flight.
   bool allows(detail::tick now, std::size_t connecting) const noexcept {
@@ -41,7 +41,7 @@ class circuit_breaker {
       retry_at_ = detail::later(now, open_time_);
     }
   }
-  /// The pool gave the attempt up, so that there is no verdict on the server: another probe, later.
+  /// The pool gave the attempt up, so that nothing is known about the server: another probe follows later.
   void undecided(detail::tick now) noexcept {
     if (state_ != breaker_state::half_open) return;
     state_ = breaker_state::open;
@@ -56,7 +56,7 @@ class circuit_breaker {
   breaker_state state_ = breaker_state::closed;
 };
 
-/// Callers wait for as long as their own timeout and `max_retries` allow.
+/// No breaker: callers wait as long as their own timeout and `max_retries` allow.
 class no_breaker {
  public:
   static constexpr bool enabled = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - health policies: when is a connection validated before it is handed out, and how.
+// tidepool - health policies: when a connection is validated, and how.
 #ifndef TIDEPOOL_POLICY_HEALTH_HPP
 #define TIDEPOOL_POLICY_HEALTH_HPP
 
@@ -13,13 +13,12 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// Default: a round trip before hand-out unless the server answered within `alive_bypass`, and a check of every idle
 /// connection once per `health_check_interval`.
-///
-/// A policy of your own derives from this and adds `awaitable<void> validate(Connection&)`, which throws to condemn the
-/// connection; it then replaces `ping()`. It runs on the pool's executor, bounded by `validation_timeout`. It has its own clock, which
-/// use of the connection does not move: each connection is validated as the last part of its connect (within `connect_timeout`), before a
-/// hand-out when its last validation is older than `alive_bypass` or `health_check_interval` (with `pre_ping` and `test_on_borrow` off:
-/// than the latter), and in the background when it is idle. What it throws for a new connection is a failed connect: the pool backs off, by
-/// the kind of the exception if that derives from `connect_failure`.
+/// A policy of your own derives from this and adds `awaitable<void> validate(Connection&)`, which throws when the connection is bad; it
+/// then replaces `ping()`. It runs on the pool's executor, bounded by `validation_timeout`. Only its own success counts as a validation,
+/// not an answer to the holder's statements. Each connection is validated as the last part of its connect (within `connect_timeout`);
+/// before a hand-out when its last validation is older than `alive_bypass` or `health_check_interval` (with `pre_ping` and `test_on_borrow`
+/// off: than the latter); and in the background when it is idle. An exception for a new connection is a failed connect: the pool backs off,
+/// by the kind of the exception if that derives from `connect_failure`.
 class health_check {
  public:
   static constexpr bool enabled = true;
@@ -27,9 +26,9 @@ class health_check {
       : bypass_(config.pre_ping || config.test_on_borrow ? config.alive_bypass : duration(no_limit)),
         interval_(config.health_check_interval) {}
 
-  /// Until when a connection whose server last answered at `last_ok` may be handed out without a round trip; where the policy has a
-  /// `validate()`, one that was last validated then.
-  /// With a bypass of zero never: the clock of the checkout may be a little behind the one of the answer.
+  /// Until when a connection whose server last answered at `last_ok` may be handed out without a round trip. With `validate()`, `last_ok`
+  /// is the time of the last validation. With a bypass of zero never, because the clock of the checkout may be a little behind that of the
+  /// answer.
   detail::tick fresh_until(detail::tick last_ok) const noexcept {
     return bypass_ > duration::zero() ? detail::later(last_ok, bypass_) : detail::tick::min();
   }
@@ -41,7 +40,7 @@ class health_check {
   duration interval_;
 };
 
-/// No round trips at all; `usable()` is still asked where a connection has it.
+/// No validation at all; `usable()` is still called where a connection has it.
 class no_health_check {
  public:
   static constexpr bool enabled = false;

@@ -25,7 +25,7 @@ class leak_detection {
   duration reclaim_after_;
 };
 
-/// Leases may be held for ever, unseen.
+/// No leak detection: leases may be held for ever.
 class no_leak_detection {
  public:
   static constexpr bool enabled = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - lifetime policies: when is a connection too old, or used too often.
+// tidepool - lifetime policies: when a connection is too old, or was used too often.
 #ifndef TIDEPOOL_POLICY_LIFETIME_HPP
 #define TIDEPOOL_POLICY_LIFETIME_HPP
 
@@ -11,24 +11,24 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Default: `max_lifetime` less a random share of up to `lifetime_jitter`, drawn once at birth. Jitter is subtracted, so
-/// `max_lifetime` stays an upper bound that can be set just under a firewall's. Because jitter alone still bunches when a pool
-/// is filled in one instant, retirements by age also keep a gap (the jitter window divided by the connections); the gap yields to the
-/// upper bound.
+/// Default: `max_lifetime` minus a random share of up to `lifetime_jitter`, drawn once after the connect. Jitter is subtracted, so
+/// `max_lifetime` is an upper bound that can be set just below a firewall's. When all connections of a pool were made at one time, jitter
+/// alone would still retire several together; so retirements by age also keep a gap (the jitter window divided by the connections). The
+/// upper bound is more important than the gap.
 class lifetime_recycling {
  public:
   static constexpr bool enabled = true;
   explicit lifetime_recycling(const pool_config& config)
       : lifetime_(config.max_lifetime), jitter_(config.lifetime_jitter), max_uses_(config.max_uses) {}
 
-  /// The age limit no hand-out goes beyond.
+  /// No connection is handed out after this.
   detail::tick hard_limit(detail::tick born) const noexcept { return detail::later(born, lifetime_); }
-  /// When to retire it if the gap allows; `unit` is uniform in [0, 1).
+  /// When to retire it if the gap allows that; `unit` is uniform in [0, 1).
   detail::tick soft_limit(detail::tick born, double unit) const noexcept {
     if (lifetime_ == no_limit) return detail::never;
     return detail::later(born, lifetime_ - share(jitter_ * unit));
   }
-  /// The least time between two retirements by age in a pool of `size` connections.
+  /// The gap between two retirements by age in a pool of `size` connections.
   duration gap(std::size_t size) const noexcept {
     if (lifetime_ == no_limit) return duration::zero();
     return share(jitter_) / static_cast<duration::rep>(std::max<std::size_t>(size, 1));
@@ -43,7 +43,7 @@ class lifetime_recycling {
   std::size_t max_uses_;
 };
 
-/// Connections live until something else closes them.
+/// No limit of age or uses.
 class no_lifetime {
  public:
   static constexpr bool enabled = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - observers: told of everything the pool does, outside its lock.
+// tidepool - observers, which get an event for everything the pool does, outside its lock.
 #ifndef TIDEPOOL_POLICY_OBSERVER_HPP
 #define TIDEPOOL_POLICY_OBSERVER_HPP
 
@@ -15,26 +15,25 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Default: nobody watches, and nothing is generated for it.
-///
-/// An observer of your own is any copyable or movable class with some of these members (those it lacks cost nothing):
+/// Default: no observer, and no code for events.
+/// An observer of your own is any copyable or movable class with some of these members (events without a member cost nothing):
 /// `on_event(std::string_view pool, const E&)` for `E` in `created_event`, `destroyed_event`, `checkout_event`, `checkin_event`,
 /// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`. They
-/// are called on the thread on which the thing happened, never under the pool's lock, possibly on several threads at once; they may call
-/// the pool; what they throw is swallowed.
+/// are called on the thread on which the event happened, never under the pool's lock, possibly on several threads at once. They may call
+/// the pool. Their exceptions are ignored.
 struct null_observer {};
 
-/// Whether an observer is told of an event. What is nearly so, or observes nothing at all, does not compile.
+/// Whether an observer gets an event. A class whose `on_event` has a slightly wrong signature, or matches no event, does not compile.
 template <class Observer, class Event>
 concept observes = requires(Observer& o, std::string_view pool, const Event& e) {
   o.on_event(pool, e);
 };
 
-/// Turns events into lines of text for any logger: one each, control characters blanked; of failed connects that come several a second
-/// (a server that does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; a leak with its stack is
-/// followed by the lines of that. Checkouts and check-ins are told at `level::debug`. The sink may be called by several threads at once. A
-/// class that derives from this to add an `on_event` says `using log_observer::on_event;`: without it, it would hide the others, and does
-/// not compile.
+/// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
+/// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row. A
+/// leak with its stack is followed by the lines of the stack. Checkouts and check-ins have `level::debug`. The sink may be called by
+/// several threads at once. A class that derives from this and adds an `on_event` needs `using log_observer::on_event;`: otherwise it would
+/// hide the others, and does not compile.
 class log_observer {
  public:
   enum class level { debug, info, warning, error };
@@ -70,7 +69,7 @@ class log_observer {
   void on_event(std::string_view p, const leak_event& e) {
     constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
     if (!wants(level::warning)) return;
-    // A server that does not answer is no fault of the holder's.
+    // A lease that waits for a silent server is not reported as a leak.
     const bool waits = e.lease.waiting > duration::zero();
     const bool silent = waits && e.what == leak_event::kind::detected && e.lease.waiting >= e.lease.held / 2;
     const char* const what = silent ? "the server does not answer, lease of" : words[static_cast<int>(e.what)];
@@ -117,7 +116,7 @@ class log_observer {
     const std::size_t start = text.size();
     text.resize(start + static_cast<std::size_t>(size < 0 ? 0 : size));
     std::snprintf(text.data() + start, text.size() - start + 1, format, args...);
-    // Labels and error texts may hold what a client sent: it must not look like another line, nor move a terminal's cursor.
+    // Labels and error texts may hold text of a client: it must not make new lines, nor control a terminal.
     for (char& c : text) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     }
@@ -134,10 +133,10 @@ template <class... Event>
 struct event_list {
   template <class Observer>
   static constexpr bool any = (observes<Observer, Event> || ...);
-  /// Of what a base class observes.
+  /// Whether it still has every event of its base class.
   template <class Observer, class Base>
   static constexpr bool none_hidden = ((observes<Observer, Event> || !observes<Base, Event>)&&...);
-  /// A member that takes the event, but not in the form in which it is told.
+  /// A member that takes the event, but in another form than the pool passes it.
   template <class Observer, class E>
   static constexpr bool nearly =
       !observes<Observer, E> &&

@@ -7,12 +7,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// Default: the connection used last is handed out first, so that idle ones can age out and the server's caches stay warm.
+/// Default: the connection used last is handed out first, so that the others can reach `idle_timeout` and the server's caches are used.
 struct fifo_queue {
   static constexpr bool newest_first = true;
 };
 
-/// The connection idle longest is handed out first: even use, no shrinking under a trickle.
+/// The connection that is idle longest is handed out first: all are used equally often, and even a light load keeps all of them open.
 struct fifo_queue_oldest_idle {
   static constexpr bool newest_first = false;
 };

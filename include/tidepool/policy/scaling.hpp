@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - scaling policies: how many connections to keep open beyond the floor.
+// tidepool - scaling policies: how many connections to keep open above the floor.
 #ifndef TIDEPOOL_POLICY_SCALING_HPP
 #define TIDEPOOL_POLICY_SCALING_HPP
 
@@ -11,11 +11,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
-/// What a scaling policy sees of one interval.
+/// The input of a scaling policy: one interval.
 struct scaling_sample {
   double utilization = 0;    ///< leased time over open time, averaged over the interval, 0..1
   std::size_t size = 0;      ///< connections open now
-  std::size_t min_size = 0;  ///< bounds at present; `resize()` moves them
+  std::size_t min_size = 0;  ///< the current bounds; `resize()` changes them
   std::size_t max_size = 0;
 };
 
@@ -45,7 +45,7 @@ class utilization_scaling {
   duration interval_;
 };
 
-/// The target is `min_size`, always.
+/// No scaling: the target is always `min_size`.
 class no_scaling {
  public:
   static constexpr bool enabled = false;

@@ -21,7 +21,7 @@
 #include <utility>
 
 #include "../detail/driver/asio_io.hpp"
-#include "../detail/driver/first_of.hpp"
+#include "../detail/driver/gate.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
 #include "detail/cancel_dispatcher.hpp"

@@ -14,7 +14,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// How library coroutines await one operation, `redirect_error` around it: with no frame of its own where Asio can do that.
+/// The token with which the library's coroutines await one operation: without a coroutine frame of its own where Asio can do that.
 #if TIDEPOOL_ASIO_HAS_REDIRECTED_DEFERRED
 inline constexpr auto await_token = asio::deferred;
 #else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - hears of it when the peer of an idle connection hangs up, without anybody reading from it. Linux only; for drivers.
+// tidepool - notices that the peer of an idle connection has closed, although nothing reads from the socket. Linux only; for drivers.
 //
-// Waiting on every socket by Asio would cost system calls at each checkout, and its I/O objects must not be touched by two threads. So
-// each socket is registered once, for hang-ups and errors alone, in one epoll set of the execution context, and Asio waits for that set.
+// A wait by Asio on every socket would cost system calls at each checkout, and Asio's I/O objects must not be used by two threads. So each
+// socket is registered once, for hang-ups and errors only, in one epoll set of the execution context, and Asio waits for that set.
 #ifndef TIDEPOOL_DETAIL_DRIVER_HANGUP_WATCH_HPP
 #define TIDEPOOL_DETAIL_DRIVER_HANGUP_WATCH_HPP
 
@@ -26,8 +26,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// Thread safe. The I/O object is there only while something is watched: the set keeps no context busy, and who unregisters in time,
-/// as everything with a socket must, leaves nothing behind that needs it.
+/// The epoll set. Thread safe. Its I/O object exists only while sockets are registered, so that an empty set does not keep the context
+/// running, and none is left when all sockets are unregistered before the context is destroyed.
 class hangup_set : public std::enable_shared_from_this<hangup_set> {
  public:
   using callback = std::function<void()>;
@@ -37,8 +37,8 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
   hangup_set(const hangup_set&) = delete;
   hangup_set& operator=(const hangup_set&) = delete;
 
-  /// Calls `gone` once, from a thread of the context and without a lock, after the peer has hung up; perhaps even after `remove()`.
-  /// The descriptor has to stay open until then. 0: it cannot be watched.
+  /// Calls `gone` once, on a thread of the context and without a lock, after the peer has closed; a call that has begun may still come
+  /// after `remove()`. The descriptor has to stay open until `remove()`. Returns 0 when it cannot be watched.
   key add(const asio::any_io_executor& executor, int descriptor, callback gone) {
     auto told = std::make_shared<const callback>(std::move(gone));
     const std::lock_guard lock(mutex_);
@@ -69,7 +69,7 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
     const std::lock_guard lock(mutex_);
     return watched_.size();
   }
-  /// The context is going: nothing is watched any more.
+  /// Before the context is destroyed: removes all sockets.
   void shut_down() noexcept {
     const std::lock_guard lock(mutex_);
     down_ = true;
@@ -103,7 +103,7 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
   }
   bool enrol(key which, int descriptor) noexcept {
     epoll_event wanted{};
-    wanted.events = EPOLLRDHUP | EPOLLONESHOT;  // EPOLLHUP and EPOLLERR come unasked
+    wanted.events = EPOLLRDHUP | EPOLLONESHOT;  // EPOLLHUP and EPOLLERR are always reported
     wanted.data.u64 = which;
     return ::epoll_ctl(waiter_->native_handle(), EPOLL_CTL_ADD, descriptor, &wanted) == 0;
   }
@@ -123,7 +123,7 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
       try {
         collect(told);
         wait();
-      } catch (...) {  // out of memory: those not told of are found when they are next looked at
+      } catch (...) {  // out of memory: nothing is watched any more, and a closed socket is found at the next check
         watched_.clear();
         waiter_.reset();
       }
@@ -151,7 +151,7 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
   bool down_ = false;
 };
 
-/// The set of an execution context.
+/// The Asio service that holds the set of an execution context.
 class hangup_watch : public asio::execution_context::service {
  public:
   using key_type = hangup_watch;
@@ -166,7 +166,7 @@ class hangup_watch : public asio::execution_context::service {
   std::shared_ptr<hangup_set> set_;
 };
 
-/// One watched descriptor; ends with this object.
+/// Watches one descriptor as long as it lives.
 class hangup_guard {
  public:
   hangup_guard() = default;
@@ -201,7 +201,7 @@ class hangup_guard {
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// Elsewhere the pool's sweep finds what has died.
+/// On other systems nothing is watched: the pool's periodic check finds connections whose peer has closed.
 class hangup_guard {
  public:
   void start(const asio::any_io_executor&, int, std::function<void()>) {}

@@ -60,7 +60,7 @@ class stash : public stash_epoch {
     if (me.number == thread_number::none) return nullptr;
     stripe& mine = stripes_[me.number];
     if (mine.slot.load(std::memory_order_relaxed) != nullptr) return nullptr;
-    if (mine.book.load(std::memory_order_relaxed) != me.book && !mine.settle(me.book)) return nullptr;
+    if (mine.registry.load(std::memory_order_relaxed) != me.registry && !mine.settle(me.registry)) return nullptr;
     return &mine;
   }
   /// With a place. `seen` is what the caller found before it looked whether the slot may be stashed. False: the stripe is full or the stash
@@ -90,15 +90,15 @@ template <class Slot>
 class alignas(64) stash<Slot>::stripe {
   friend stash;
 
-  /// It belongs to the book of numbers that came first, for good: with numbers of two books two threads would be here at once.
+  /// It is bound to the first registry that it meets, for good: with numbers of two registries two threads could use it at once.
   [[gnu::noinline]] bool settle(const void* whose) noexcept {
     const void* nobody = nullptr;
-    return book.compare_exchange_strong(nobody, whose, std::memory_order_relaxed);
+    return registry.compare_exchange_strong(nobody, whose, std::memory_order_relaxed);
   }
 
   std::atomic<Slot*> slot{nullptr};  // filled by its thread alone, emptied by anybody
   std::atomic<bool> putting{false};
-  std::atomic<const void*> book{nullptr};
+  std::atomic<const void*> registry{nullptr};
 };
 
 /// The same for a pool of one thread: one place, and nothing atomic.

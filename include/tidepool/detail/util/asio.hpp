@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the one place that knows which Asio this is. Every other header includes Asio through here.
+// tidepool - includes Asio and tells which features its version has. Every other header includes Asio through this one.
 #ifndef TIDEPOOL_DETAIL_UTIL_ASIO_HPP
 #define TIDEPOOL_DETAIL_UTIL_ASIO_HPP
 
-// Asio asks no compiler whether it has RTTI.
+// Asio does not find out by itself whether the compiler has RTTI.
 #if !defined(__cpp_rtti) && !defined(ASIO_NO_TYPEID)
 #define ASIO_NO_TYPEID 1
 #endif
-// Asio before 1.26 does not find the coroutines of Clang with libstdc++; say so before its first header.
+// Asio before 1.26 does not detect the coroutines of Clang with libstdc++; these macros must stand before its first header.
 #if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && defined(__cpp_impl_coroutine)
 #if defined(ASIO_DETAIL_CONFIG_HPP)
-#error "Asio was included first, and found no coroutines: include tidepool first, or define ASIO_HAS_CO_AWAIT and ASIO_HAS_STD_COROUTINE"
+#error \
+    "Asio was included before tidepool and found no coroutines: include tidepool first, or define ASIO_HAS_CO_AWAIT, ASIO_HAS_STD_COROUTINE"
 #endif
 #define ASIO_HAS_CO_AWAIT 1
 #define ASIO_HAS_STD_COROUTINE 1
@@ -59,13 +60,13 @@
 #error "tidepool needs C++20 coroutines in Asio: compile with -std=c++20"
 #endif
 
-/// `asio::deferred` and awaiting any deferred operation without an extra coroutine frame.
+/// `asio::deferred`; a deferred operation can be awaited without an extra coroutine frame.
 #define TIDEPOOL_ASIO_HAS_DEFERRED (ASIO_VERSION >= 102400)
-/// `redirect_error(deferred)`.
+/// `redirect_error` accepts `deferred`.
 #define TIDEPOOL_ASIO_HAS_REDIRECTED_DEFERRED (ASIO_VERSION >= 102800)
 /// Associated immediate executors.
 #define TIDEPOOL_ASIO_HAS_IMMEDIATE_EXECUTOR (ASIO_VERSION >= 102700)
-/// Limits of time for any operation, default completion token `deferred`.
+/// `asio::cancel_after`, and `deferred` as the default completion token.
 #define TIDEPOOL_ASIO_HAS_CANCEL_AFTER (ASIO_VERSION >= 103100)
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
@@ -75,7 +76,7 @@ using error_code = std::error_code;
 
 namespace detail {
 
-/// `execute()` of any executor. Not of that name, or older Asios would find it by argument-dependent lookup.
+/// Calls `execute()` of any executor. Not named `execute`, because older versions of Asio would find it by argument-dependent lookup.
 template <class Executor, class Function>
 void hand_to(const Executor& executor, Function&& function) {
 #if ASIO_VERSION >= 102600

@@ -9,7 +9,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// One heap membership. `owner` leads back to what the deadline belongs to.
+/// One entry of a heap. `owner` points to the object that has the deadline.
 template <class T>
 struct deadline_node {
   tick at = never;

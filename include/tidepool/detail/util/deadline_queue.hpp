@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - deadlines that mostly come in order: a line for those that do, a heap for those that do not.
+// tidepool - a queue of deadlines: a list for those that come in order, a heap for the others.
 //
-// Callers with one timeout queue up in the order of their deadlines, so that joining and leaving cost a few pointers each; only a
-// deadline earlier than the last one in the line needs the heap.
+// Callers with the same timeout come in the order of their deadlines: adding and removing one changes a few pointers. Only a deadline that
+// is earlier than the last one in the list needs the heap.
 #ifndef TIDEPOOL_DETAIL_UTIL_DEADLINE_QUEUE_HPP
 #define TIDEPOOL_DETAIL_UTIL_DEADLINE_QUEUE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the time integral of a count, at the price of one addition per change.
+// tidepool - the time integral of a count, for one addition at each change.
 #ifndef TIDEPOOL_DETAIL_UTIL_INTEGRAL_HPP
 #define TIDEPOOL_DETAIL_UTIL_INTEGRAL_HPP
 
@@ -10,14 +10,14 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// With n things counted at time t, the integral is n * t less the sum of the moments they came, plus the sum of the moments they
-/// left. Only differences are used, so arithmetic modulo 2^64 is exact; in steps of 1,024 ns it is so for 300,000 years of all things
-/// together between two looks, where nanoseconds would allow for ten days of ten thousand.
+/// With n things counted at time t, the integral is n * t, minus the sum of the times at which they were added, plus the sum of the times
+/// at which they were removed. Only differences are used, so arithmetic modulo 2^64 is exact. In steps of 1,024 ns that holds for 300,000
+/// years of all things together between two reads; nanoseconds would allow ten days of ten thousand things.
 class count_integral {
  public:
   void came(tick now) noexcept { offset_ -= ticks(now); }
   void left(tick now) noexcept { offset_ += ticks(now); }
-  /// One of the things was not there after all for so long.
+  /// Corrects the integral: one thing was counted for this long although it was not there.
   void absent(duration time) noexcept { offset_ -= ticks(time); }
   /// Nanoseconds times things since the previous call.
   double take(tick now, std::size_t count) noexcept {

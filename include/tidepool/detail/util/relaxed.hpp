@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a value that one thread writes and others look at, without order.
+// tidepool - a value that one thread writes and others read, without ordering.
 #ifndef TIDEPOOL_DETAIL_UTIL_RELAXED_HPP
 #define TIDEPOOL_DETAIL_UTIL_RELAXED_HPP
 
@@ -10,8 +10,8 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// A value written by one thread at a time and looked at by others whenever they like; plain where that takes more than an instruction
-/// (then nothing is kept in a stash, and all is done under the lock).
+/// A value that one thread at a time writes and others may read at any time. A plain variable where atomic access is not lock-free: then no
+/// stash is used, and all access is under the lock.
 template <class T>
 class relaxed {
  public:

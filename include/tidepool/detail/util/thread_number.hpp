@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a small number for each thread that is alive.
+// tidepool - a small number for each running thread.
 #ifndef TIDEPOOL_DETAIL_UTIL_THREAD_NUMBER_HPP
 #define TIDEPOOL_DETAIL_UTIL_THREAD_NUMBER_HPP
 
@@ -12,19 +12,19 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// A small number for each thread alive, its own for as long as it lives; `none` when there are too many.
+/// A small number for each running thread, unique until the thread ends; `none` when there are too many threads.
 ///
-/// Unique in one book of numbers. A program has one; but a shared object may come to have its own copy of everything that a header defines
-/// (hidden visibility, and plugins), and with it a book of its own: then two threads have the same number, and one thread has two.
+/// Unique within one registry of numbers. A program has one; but a shared object may have its own copy of everything that a header defines
+/// (hidden visibility, plugins), and so a registry of its own: then two threads may have the same number, and one thread two.
 class TIDEPOOL_EXPORT thread_number {
  public:
   static constexpr unsigned most = 32;
   static constexpr unsigned none = most;
 
-  /// Number and book belong together, so they are kept together.
+  /// A number is unique only within its registry, so both are kept together.
   struct place {
     unsigned number = unknown;
-    const void* book = nullptr;
+    const void* registry = nullptr;
   };
   static const place& here() noexcept {
     static constinit thread_local place mine;

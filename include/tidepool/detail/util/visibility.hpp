@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a header defines and a process should have once.
+// tidepool - a macro for variables of a header that should exist once in a process.
 #ifndef TIDEPOOL_DETAIL_UTIL_VISIBILITY_HPP
 #define TIDEPOOL_DETAIL_UTIL_VISIBILITY_HPP
 
-/// The linker then makes one of the copies in a program and its shared objects, also where those are compiled with hidden visibility. Not
-/// for certain: a plugin loaded with RTLD_LOCAL may keep a copy of its own. So nothing may be wrong because there are two.
+/// The linker then merges the copies of a program and its shared objects, also where those are compiled with hidden visibility. This is not
+/// certain: a plugin loaded with RTLD_LOCAL may keep a copy of its own. So the code must also be correct with two copies.
 #if defined(__GNUC__)
 #define TIDEPOOL_EXPORT __attribute__((visibility("default")))
 #else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - sums that 64 bits are too few for: ten thousand connections count 10^13 nanoseconds a second.
+// tidepool - 128-bit sums: ten thousand connections add 10^13 nanoseconds a second, too much for 64 bits.
 #ifndef TIDEPOOL_DETAIL_UTIL_WIDE_HPP
 #define TIDEPOOL_DETAIL_UTIL_WIDE_HPP
 
@@ -41,7 +41,7 @@ class wide {
   friend constexpr wide operator+(wide a, wide b) noexcept { return a += b; }
 
   constexpr double number() const noexcept { return static_cast<double>(high_) * 18446744073709551616.0 + static_cast<double>(low_); }
-  /// The largest of 64 bits for what is larger.
+  /// The largest number of 64 bits for larger ones.
   constexpr std::uint64_t capped() const noexcept { return high_ == 0 ? low_ : std::numeric_limits<std::uint64_t>::max(); }
   /// A quotient that fits into 64 bits.
   constexpr std::uint64_t over(std::uint64_t divisor) const noexcept {

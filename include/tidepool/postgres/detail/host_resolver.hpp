@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../detail/driver/first_of.hpp"
+#include "../../detail/driver/gate.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
 #include "conninfo.hpp"

@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "../../detail/driver/asio_io.hpp"
-#include "../../detail/driver/first_of.hpp"
+#include "../../detail/driver/gate.hpp"
 #include "../../detail/driver/hangup_watch.hpp"
 #include "../../version.hpp"
 #include "../cancel.hpp"

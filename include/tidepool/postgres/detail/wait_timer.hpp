@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "../../detail/driver/asio_io.hpp"
-#include "../../detail/driver/first_of.hpp"
+#include "../../detail/driver/gate.hpp"
 #include "../../version.hpp"
 #include "real_time.hpp"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a coroutine waits for the first of several events, wherever they come from.
+// tidepool - a coroutine waits for the first of several events, of any source.
 //
-// Asio's own `||` and parallel_group wait for the losers as well; a name server that never answers, or a blocking call on
-// another thread, would hold the coroutine for ever.
-#ifndef TIDEPOOL_DETAIL_DRIVER_FIRST_OF_HPP
-#define TIDEPOOL_DETAIL_DRIVER_FIRST_OF_HPP
+// Asio's own `||` and parallel_group wait until the other operations have ended too; a name server that never answers, or a blocking call
+// on another thread, would block the coroutine for ever.
+#ifndef TIDEPOOL_DETAIL_DRIVER_GATE_HPP
+#define TIDEPOOL_DETAIL_DRIVER_GATE_HPP
 
 #include <memory>
 #include <mutex>
@@ -15,10 +15,10 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// One coroutine waits, anybody opens, from any thread, once or often.
+/// One coroutine waits; any thread may open the gate, once or more often.
 ///
-/// Ownership: whoever will open the gate for sure, a timer's pending handler above all, holds a `shared_ptr`; threads that
-/// the execution context does not own hold a `weak_ptr`. So a context that is destroyed destroys the waiting coroutine as well.
+/// Ownership: a handler that will certainly open the gate, as that of a pending timer, holds a `shared_ptr`; threads that the execution
+/// context does not own hold a `weak_ptr`. So the destruction of a context destroys the waiting coroutine as well.
 class gate {
  public:
   gate() = default;
@@ -37,7 +37,7 @@ class gate {
     if (ready != nullptr) ready->resume();
   }
 
-  /// Returns when the gate is open, or at once when the coroutine is cancelled; the caller finds out which. At most one waits.
+  /// Returns when the gate is open, or at once when the coroutine is cancelled; the caller finds out which. At most one coroutine waits.
   static asio::awaitable<void> wait(std::weak_ptr<gate> self) {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, std::weak_ptr<gate> target) {
@@ -50,7 +50,7 @@ class gate {
               if (const auto alive = target.lock()) alive->open();
             });
           }
-          locked->keep(std::move(waiting));
+          locked->resume_when_open(std::move(waiting));
         },
         asio::use_awaitable, std::move(self));
   }
@@ -78,7 +78,7 @@ class gate {
         executor;
   };
 
-  void keep(std::unique_ptr<waiter> waiting) {
+  void resume_when_open(std::unique_ptr<waiter> waiting) {
     {
       const std::lock_guard lock(mutex_);
       if (!open_) {
