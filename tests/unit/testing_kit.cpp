@@ -440,7 +440,7 @@ TEST_CASE("given misuse of a connection, when it happens, then the world tells")
   sim.run();
   CHECK(server.violations() == std::vector<std::string>{"ping: the pool's operation on a leased connection"});
   connection.held(true);
-  CHECK(server.violations().back() == "a connection in two hands");
+  CHECK(server.violations().back() == "a connection with two holders");
   connection.held(false);
   ping();
   ping();

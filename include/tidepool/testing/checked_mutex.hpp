@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a mutex for one thread that knows whether it is held: shows foreign code under a lock.
+// tidepool - a mutex for tests on one thread that reports user code, I/O and completions under a lock.
 #ifndef TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
 #define TIDEPOOL_TESTING_CHECKED_MUTEX_HPP
 
@@ -10,8 +10,9 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
-/// For `Traits::mutex_type` in tests on one thread, where a second lock is a deadlock and a completion, I/O or user code under the lock a
-/// fault. The kit's executor, timers and connections report such faults here, a test's own hooks may; `simulation::step()` throws them.
+/// For `Traits::mutex_type` in tests on one thread. A second lock would be a deadlock, and a completion, I/O or user code under the lock is
+/// a fault. The kit's executor, timers and connections report such faults here, and a test's own hooks may; `simulation::step()` throws
+/// them.
 class checked_mutex {
  public:
   checked_mutex() = default;
@@ -33,13 +34,13 @@ class checked_mutex {
     --held_;
   }
 
-  /// How many the calling thread holds.
+  /// How many of these mutexes the calling thread holds.
   static int held() noexcept { return held_; }
-  /// Keeps `what`, a literal, as the thread's fault if the thread holds any.
+  /// Records `what`, a literal, as the thread's fault if the thread holds any.
   static void expect_unlocked(const char* what) noexcept {
     if (held_ != 0 && !fault_) fault_ = what;
   }
-  /// While it lives nothing counts as held: for what a library does under a lock of its own.
+  /// While it lives no mutex counts as held: for calls under a lock that are correct.
   class exemption {
    public:
     exemption() noexcept : held_before_(std::exchange(held_, 0)) {}
@@ -50,7 +51,7 @@ class checked_mutex {
    private:
     int held_before_;
   };
-  /// The first fault since the last call, or null.
+  /// The first fault since the last call of this, or null.
   static const char* take_fault() noexcept { return std::exchange(fault_, nullptr); }
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the one place a simulation takes its decisions from: at random, by priority, all of them, or as recorded.
+// tidepool - makes and records every decision of a simulation: at random, by priority, exhaustively, or from a record.
 #ifndef TIDEPOOL_TESTING_CHOICE_SOURCE_HPP
 #define TIDEPOOL_TESTING_CHOICE_SOURCE_HPP
 
@@ -23,17 +23,18 @@ struct choice {
   std::uint32_t bound;
 };
 
-/// Every decision of a run goes through one object of this class, which records it. The record replays the run, whatever mode made it.
-/// Zero always means the dullest alternative (first come first served, no fault), so a record with fewer and smaller numbers is a simpler
-/// run. One thread at a time.
+/// Every decision of a run goes through one object of this class, which records it. The record replays the run, in whichever mode it was
+/// made. Zero always means the simplest alternative (first come first served, no fault), so a record with fewer and smaller numbers is a
+/// simpler run. One thread at a time.
 class choice_source {
  public:
-  /// Independent draws.
+  /// Every decision is drawn independently.
   static choice_source random(std::uint64_t seed) { return choice_source(mode::random, seed); }
 
-  /// Probabilistic concurrency testing: the ready handler of the lane with the highest priority runs; priorities are drawn once per lane
-  /// and the running lane drops to the bottom at `depth` - 1 steps drawn from 0 .. `horizon` - 1. Finds a bug that needs `depth` ordered
-  /// events with a probability of at least 1 / (lanes * horizon^(depth-1)). All other decisions are as in `random`.
+  /// Probabilistic concurrency testing: the ready handler of the lane with the highest priority runs. A lane stands for a thread of the
+  /// paper. Priorities are drawn once per lane, and the running lane gets the lowest priority at `depth` - 1 steps drawn from 0 ..
+  /// `horizon` - 1. Finds a bug that needs `depth` ordered events with a probability of at least 1 / (lanes * horizon^(depth-1)). All other
+  /// decisions are as in `random`.
   /// Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs" (2010).
   static choice_source pct(std::uint64_t seed, std::size_t depth, std::uint64_t horizon) {
     choice_source out(mode::pct, seed);
@@ -64,7 +65,7 @@ class choice_source {
     return out;
   }
 
-  /// 0 .. `bound` - 1. A bound of 0 or 1 leaves nothing to decide, and nothing is recorded.
+  /// A number from 0 to `bound` - 1. With a bound of 0 or 1 there is nothing to decide, and nothing is recorded.
   std::uint32_t choose(std::uint32_t bound) {
     if (bound < 2 || paused_) return 0;
     return record(draw(bound), bound);
@@ -79,13 +80,13 @@ class choice_source {
     return record(drawn ? 1 : 0, 2) == 1;
   }
 
-  /// One of these; the first is the dull one.
+  /// One of these; the first is the simplest one.
   template <class T>
   T pick(std::initializer_list<T> from) {
     return from.begin()[choose(static_cast<std::uint32_t>(from.size()))];
   }
 
-  /// Which of `ready` handlers runs next; `lane_of(i)` tells the i-th one's lane.
+  /// Which of `ready` handlers runs next; `lane_of(i)` returns the lane of the i-th one.
   template <class LaneOf>
   std::uint32_t schedule(std::uint32_t ready, LaneOf lane_of) {
     if (mode_ != mode::pct || paused_) return choose(ready);
@@ -94,7 +95,7 @@ class choice_source {
       if (priority(lane_of(i)) > priority(lane_of(best))) best = i;
     }
     if (demotions_ < change_points_.size() && scheduled_ >= change_points_[demotions_]) {
-      priority(lane_of(best));  // it may be the first time that it is seen
+      priority(lane_of(best));  // draws one for a new lane
       priorities_[lane_of(best)] = change_points_.size() - ++demotions_;
     }
     ++scheduled_;
@@ -114,7 +115,7 @@ class choice_source {
     return true;
   }
 
-  /// While paused every decision is zero and none is recorded: for preparations that are not part of what is explored.
+  /// While paused every decision is zero and none is recorded: for preparations that are not part of the exploration.
   void pause(bool on) noexcept { paused_ = on; }
 
   /// Everything decided so far.
@@ -144,7 +145,7 @@ class choice_source {
     return value;
   }
   std::uint64_t priority(std::uint32_t lane) {
-    // Drawn priorities lie above those that demotion gives.
+    // Drawn priorities are higher than those of demoted lanes.
     while (priorities_.size() <= lane) priorities_.push_back(change_points_.size() + 1 + (random_() >> 16));
     return priorities_[lane];
   }
@@ -162,8 +163,7 @@ class choice_source {
   std::uint64_t scheduled_ = 0;
 };
 
-/// A record as text: numbers separated by commas, `0*12` for twelve zeros; trailing zeros are left out, for they are what a replay takes
-/// anyway.
+/// A record as text: numbers separated by commas, `0*12` for twelve zeros; trailing zeros are left out, because a replay adds them.
 inline std::string to_text(const std::vector<std::uint32_t>& record) {
   std::size_t end = record.size();
   while (end > 0 && record[end - 1] == 0) --end;
@@ -179,7 +179,7 @@ inline std::string to_text(const std::vector<std::uint32_t>& record) {
   return out.empty() ? "0" : out;
 }
 
-/// The reverse of `to_text`; what is not a number ends it.
+/// The reverse of `to_text`; stops at the first part that is no number.
 inline std::vector<std::uint32_t> record_from_text(std::string_view text) {
   constexpr std::size_t longest = 10'000'000;
   std::vector<std::uint32_t> out;

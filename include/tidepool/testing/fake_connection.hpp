@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a connection to a `world`: everything a pool may ask of a connection, and everything that may go wrong with it.
+// tidepool - a connection to a `world`: has every optional member that a pool uses, and fails as the world's plan says.
 #ifndef TIDEPOOL_TESTING_FAKE_CONNECTION_HPP
 #define TIDEPOOL_TESTING_FAKE_CONNECTION_HPP
 
@@ -58,7 +58,7 @@ class basic_fake_connection {
 
   // --- what its user does -----------------------------------------------------------------------------------------------------------
 
-  /// Sends `token`, and returns what comes back: the same, unless an earlier answer was left unread. Throws `std::system_error`.
+  /// Sends `token` and returns the answer: the same token, unless an earlier answer was left unread. Throws `std::system_error`.
   asio::awaitable<std::uint64_t> query(std::uint64_t token) { return ask(begin(operation::query), session_, token); }
   /// Leaves a transaction open: `reset()` ends it.
   void begin_transaction() noexcept { session_->dirty = session_->dirtied_by_user = true; }
@@ -69,9 +69,9 @@ class basic_fake_connection {
   bool open() const noexcept { return session_ && !session_->shut; }
   bool read_only() const noexcept { return session_->read_only; }
   const detail::fake_session& session() const noexcept { return *session_; }
-  /// Says whether someone has leased it; the world then complains about operations of the pool on it, and about a second holder.
+  /// Tells whether it is leased. The world then reports operations of the pool on it, and a second holder, as violations.
   void held(bool now) {
-    if (now && session_->held) session_->world->violation("a connection in two hands");
+    if (now && session_->held) session_->world->violation("a connection with two holders");
     session_->held = now;
   }
 

@@ -19,7 +19,7 @@ class fake_operation {
   using time_point = virtual_clock::time_point;
   using duration = virtual_clock::duration;
 
-  /// May throw at once, as operations do.
+  /// May throw at once, as the first call of an operation may.
   fake_operation(std::shared_ptr<fake_session> session, operation what)
       : session_(std::move(session)), what_(what), timer_(session_->world->owner->get_executor()) {
     world_core& w = *session_->world;
@@ -50,9 +50,9 @@ class fake_operation {
         [](auto handler, std::shared_ptr<fake_operation> op) { start(std::move(op), std::move(handler)); }, token, std::move(self));
   }
 
-  /// The socket was shut: ends it now, whatever was decided.
+  /// The socket was shut: ends it now, with whatever outcome was planned.
   void socket_shut() { end_at(asio::error::connection_aborted, virtual_clock::now()); }
-  /// The server's end is gone.
+  /// The peer has closed.
   void server_died(bool mute) {
     mute ? end_at(asio::error::timed_out, time_point::max())
          : end_at(asio::error::connection_reset, virtual_clock::now() + std::chrono::microseconds(100));
@@ -72,7 +72,7 @@ class fake_operation {
     fake_operation* target;
   };
 
-  // Keeps everything of the user's handler but its cancellation slot, which this operation answers by itself.
+  // Has all associations of the user's handler but its cancellation slot, because this operation handles cancellation itself.
   template <class Handler>
   struct completion {
     using executor_type = asio::associated_executor_t<Handler, virtual_timer::executor_type>;
@@ -139,7 +139,7 @@ class fake_operation {
     if (what_ == operation::ping || what_ == operation::reset) session_->condemned = true;
     if (!heeds_) return;
     const time_point at = virtual_clock::now() + delay_;
-    if (at > ends_at_) return;  // its answer comes before
+    if (at > ends_at_) return;  // its answer comes first
     end_at(yields_success_ ? result_ : error_code(asio::error::operation_aborted), at);
   }
   void end_at(error_code result, time_point at) {

@@ -32,11 +32,11 @@ using tidepool::detail::tick;
 /// A handler that may run now.
 struct ready_task {
   using function = void (*)(ready_task*, bool call);
-  function run;  // frees the task, and calls the handler if told to
+  function run;  // frees the task, and calls the handler if asked to
   std::uint32_t lane;
 };
 
-/// By this a timer knows that the context of its executor is a simulation.
+/// By this service a timer finds out whether the context of its executor is a simulation.
 struct simulation_marker : asio::execution_context::service {
   static inline asio::execution_context::id id;
   using key_type = simulation_marker;
@@ -47,7 +47,7 @@ struct simulation_marker : asio::execution_context::service {
 /// A wait of a virtual_timer.
 struct timer_wait : list_hook {
   using function = void (*)(timer_wait*, error_code, bool call);
-  function finish;  // frees the wait, and posts its handler if told to
+  function finish;  // frees the wait, and posts its handler if asked to
   deadline_node<timer_wait> deadline;
 
   explicit timer_wait(function f) : finish(f) { deadline.owner = this; }
@@ -56,12 +56,12 @@ struct timer_wait : list_hook {
 }  // namespace detail
 
 /// An execution context without threads, sockets and real time. `step()` runs one ready handler, chosen by the choice source among the 64
-/// that have been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A thirty-minute
-/// wait costs nothing, and the same choices give the same run.
+/// that have been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A wait of thirty
+/// minutes takes no real time, and the same choices give the same run.
 ///
 /// `get_executor()` works with `asio::co_spawn`, `asio::awaitable`, `asio::post`, strands and `asio::any_io_executor`. Timers have to be
 /// `virtual_timer`s; sockets do not work here. Made, used and destroyed on one thread; several threads may have one each. While it lives
-/// its time is that of the thread (see virtual_clock). Destroying it destroys all pending handlers and coroutines without running them.
+/// `virtual_clock` on its thread shows its time. Destroying it destroys all pending handlers and coroutines without running them.
 class simulation : public asio::execution_context {
  public:
   using duration = virtual_clock::duration;
@@ -86,7 +86,7 @@ class simulation : public asio::execution_context {
     std::uint32_t lane_;
   };
 
-  /// Time at the start: a machine that has been up for a day.
+  /// The time at the start: one day after the clock's epoch.
   static constexpr time_point default_start{std::chrono::hours(24)};
 
   /// Decides by `choice_source::random(seed)`.
@@ -106,7 +106,7 @@ class simulation : public asio::execution_context {
     drop_all();
   }
 
-  /// The simulation made last on this thread, or the one that is running a handler; null when there is none.
+  /// The simulation that runs a handler on this thread, else the one made last on it; null when there is none.
   static simulation* current() noexcept { return thread_binding<simulation>::current(); }
 
   executor_type get_executor() noexcept { return {*this, 0}; }
@@ -121,8 +121,8 @@ class simulation : public asio::execution_context {
 
   // --- running ------------------------------------------------------------------------------------------------------------------------
 
-  /// Runs one ready handler, or moves the time to the next deadline. False when there is neither. What a handler throws comes out here; so
-  /// do the faults that `checked_mutex` found, as `std::logic_error`.
+  /// Runs one ready handler, or moves the time to the next deadline. False when there is neither. Throws the exceptions of handlers, and
+  /// `std::logic_error` for the faults that `checked_mutex` found.
   bool step() { return step(time_point::max()); }
 
   /// As `step()`, but time does not pass `limit`.
@@ -139,10 +139,10 @@ class simulation : public asio::execution_context {
     return true;
   }
 
-  /// Steps until nothing is left that could ever run. Throws `std::runtime_error` after `max_steps`: something spins.
+  /// Steps until nothing is left to run. Throws `std::runtime_error` after `max_steps`: some code loops without end.
   std::size_t run(std::size_t max_steps = 10'000'000) { return run_until(time_point::max(), max_steps); }
 
-  /// Steps through everything that happens up to and including `limit`, and leaves the clock there.
+  /// Runs everything up to and including the time `limit`, and leaves the clock there.
   std::size_t run_until(time_point limit, std::size_t max_steps = 10'000'000) {
     std::size_t done = 0;
     while (step(limit)) {
@@ -153,7 +153,7 @@ class simulation : public asio::execution_context {
   }
   std::size_t run_for(duration span, std::size_t max_steps = 10'000'000) { return run_until(now_ + span, max_steps); }
 
-  /// Steps until `done()` holds, asked before every step. False when nothing is left to run, or after `max_steps`.
+  /// Steps until `done()` returns true; it is called before every step. False when nothing is left to run, or after `max_steps`.
   template <class Predicate>
   bool run_while_not(Predicate done, std::size_t max_steps = 10'000'000) {
     for (std::size_t i = 0; i < max_steps; ++i) {
@@ -163,13 +163,13 @@ class simulation : public asio::execution_context {
     return false;
   }
 
-  /// Moves the time although handlers may be ready: a process that was frozen, or starved.
+  /// Moves the time although handlers may be ready, as for a process that was frozen or got no processor time.
   void freeze(duration span) {
     now_ += span;
     note(static_cast<std::uint64_t>(span.count()));
   }
 
-  /// Whether no handler can run before time moves.
+  /// Whether no handler is ready.
   bool quiet() {
     collect_due();
     return ready_count() == 0;
@@ -185,7 +185,7 @@ class simulation : public asio::execution_context {
   std::size_t pending_waits() const noexcept { return waits_.size(); }
   /// A hash of everything that happened: equal for equal runs.
   std::uint64_t trace() const noexcept { return trace_; }
-  /// Adds something of the test's own to `trace()`.
+  /// Adds a value of the test to `trace()`.
   void note(std::uint64_t what) noexcept {
     trace_ ^= what;
     trace_ *= 1099511628211u;
@@ -245,7 +245,7 @@ class simulation : public asio::execution_context {
     if (const char* fault = checked_mutex::take_fault()) throw std::logic_error(std::string(fault) + " under a lock");
   }
 
-  // Destroying a handler may post and start others: go on until nothing is left.
+  // The destructor of a handler may post others: go on until nothing is left.
   void drop_all() {
     while (ready_count() > 0 || !waits_.empty()) {
       while (detail::timer_wait* wait = waits_.front()) end_wait(*wait, {}, false);

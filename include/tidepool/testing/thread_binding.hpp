@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the innermost object of its kind that is bound to this thread.
+// tidepool - binds an object to the current thread for a scope; scopes nest.
 #ifndef TIDEPOOL_TESTING_THREAD_BINDING_HPP
 #define TIDEPOOL_TESTING_THREAD_BINDING_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a timer of a simulation: no thread, no descriptor, no real time.
+// tidepool - a timer in virtual time.
 #ifndef TIDEPOOL_TESTING_VIRTUAL_TIMER_HPP
 #define TIDEPOOL_TESTING_VIRTUAL_TIMER_HPP
 
@@ -13,9 +13,9 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
-/// What Asio's timers are to real time. Fits `Traits::timer_type`. As with Asio's timers a wait that has expired and whose handler is
-/// on its way can no longer be cancelled. Made from any executor that leads to a `simulation` (its own, a strand on it, an
-/// `any_io_executor`); one that does not is a `std::logic_error`. Must not be used after the simulation is gone, except to be destroyed.
+/// Has the interface of Asio's timers, and can be a `Traits::timer_type`. As with Asio's timers, a wait that has expired and whose handler
+/// is queued can no longer be cancelled. Made with any executor of a `simulation` (its own, a strand on it, an `any_io_executor`); another
+/// one is a `std::logic_error`. After the simulation is gone only the destructor may be called.
 class virtual_timer {
  public:
   using clock_type = virtual_clock;
@@ -53,7 +53,7 @@ class virtual_timer {
     return count;
   }
 
-  /// Moves the expiry, that of pending waits too, which go on.
+  /// Moves the expiry, also for pending waits, without ending them.
   void reschedule(time_point when) {
     expiry_ = when;
     for (wait_base* wait = first_; wait; wait = wait->next_of_timer) owner_.timers_.update(wait->deadline, tick_of(when));
@@ -70,7 +70,7 @@ class virtual_timer {
  private:
   struct wait_base;
 
-  // Lives in the cancellation slot; either side may go first.
+  // Is in the cancellation slot; slot and timer may be destroyed in either order.
   struct canceller {
     explicit canceller(wait_base& w) noexcept : wait(&w) { w.on_cancel = this; }
     canceller(const canceller&) = delete;
@@ -112,7 +112,7 @@ class virtual_timer {
       if (!call) return;
       const auto executor = asio::get_associated_executor(handler, self->timer->executor_);
       self.reset();
-      const checked_mutex::exemption own;  // timers are not thread-safe, so their users lock around them
+      const checked_mutex::exemption own;  // timers are not thread safe, so a pool calls them under its lock
       asio::post(executor, [handler = std::move(handler), result]() mutable { std::move(handler)(result); });
     }
     Handler handler;
@@ -135,7 +135,7 @@ class virtual_timer {
   static simulation& simulation_of(const Executor& executor) {
     asio::execution_context& context = asio::query(executor, asio::execution::context);
     if (!asio::has_service<detail::simulation_marker>(context))
-      throw std::logic_error("virtual_timer: this executor leads to no simulation");
+      throw std::logic_error("virtual_timer: this executor belongs to no simulation: use simulation::get_executor()");
     return static_cast<simulation&>(context);
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the server a simulation talks to: its state, its sessions, and how often what goes wrong.
+// tidepool - the server of a simulation: its state, its sessions, and the probabilities of its faults.
 #ifndef TIDEPOOL_TESTING_WORLD_HPP
 #define TIDEPOOL_TESTING_WORLD_HPP
 
@@ -24,11 +24,11 @@ enum class server_state {
   starting,    ///< answers that it is starting up (`failure_kind::starting`); all sessions have ended
   hung,        ///< accepts everything and answers nothing
   full,        ///< refuses further connects because it has no room (`failure_kind::server_full`); sessions go on
-  read_only,   ///< accepts connects, whose sessions say so
-  unreachable  ///< connects fail and nobody answers (`failure_kind::transient`); all sessions have ended
+  read_only,   ///< accepts connects; their sessions report that they are read-only
+  unreachable  ///< connects fail without an answer (`failure_kind::transient`); all sessions have ended
 };
 
-/// What a connection can be asked to do.
+/// The operations of a connection.
 enum class operation : std::uint8_t { connect, ping, reset, close, query };
 inline constexpr std::size_t operations = 5;
 inline const char* to_string(operation what) noexcept {
@@ -36,8 +36,8 @@ inline const char* to_string(operation what) noexcept {
   return names[static_cast<int>(what)];
 }
 
-/// How one kind of operation goes. Shares are probabilities from 0 to 1, drawn from the simulation's choice source at every operation;
-/// with all of them 0, the default, it succeeds after `latency` and heeds cancellation at once. A plain value.
+/// How one kind of operation behaves. Shares are probabilities from 0 to 1, drawn from the simulation's choice source at every operation;
+/// with all of them 0, the default, it succeeds after `latency` and ends at once when cancelled. A plain value.
 struct behaviour {
   using duration = virtual_clock::duration;
 
@@ -48,12 +48,12 @@ struct behaviour {
   duration edge = std::chrono::seconds(1);
 
   double fails = 0;   ///< completes with an error
-  double throws = 0;  ///< throws before it suspends, or right when it is called
+  double throws = 0;  ///< throws before it suspends, or when it is called
   double hangs = 0;   ///< never completes by itself
 
-  double cancel_late = 0;      ///< heeds cancellation after `cancel_delay`
-  double cancel_ignored = 0;   ///< does not heed it
-  double cancel_succeeds = 0;  ///< answers it with success
+  double cancel_late = 0;      ///< ends `cancel_delay` after it was cancelled
+  double cancel_ignored = 0;   ///< ignores cancellation
+  double cancel_succeeds = 0;  ///< succeeds at once when cancelled
   duration cancel_delay = std::chrono::milliseconds(20);
 
   double dirties = 0;  ///< succeeds but leaves the session in need of a reset
@@ -61,7 +61,7 @@ struct behaviour {
   duration dies_within = std::chrono::seconds(1);
 };
 
-/// Everything that may go wrong with a server. By default nothing does.
+/// The faults of a server. By default there are none.
 struct fault_plan {
   std::array<behaviour, operations> of{};
   double permanent = 0;     ///< share of failed connects that are `failure_kind::permanent`
@@ -75,7 +75,7 @@ struct fault_plan {
   const behaviour& operator[](operation what) const noexcept { return of[static_cast<std::size_t>(what)]; }
 };
 
-/// What the world has seen.
+/// Counters of a world.
 struct world_counts {
   std::uint64_t connects = 0;    ///< attempts
   std::size_t connecting = 0;    ///< attempts under way
@@ -95,16 +95,16 @@ struct fake_session {
   std::shared_ptr<world_core> world;
   std::uint64_t id = 0;
   bool connected = false;          // the handshake is over
-  bool closed_gracefully = false;  // close() succeeded: nothing may follow
+  bool closed_gracefully = false;  // close() succeeded: no operation may follow
   bool shut = false;               // the client closed its socket
-  bool death_seen = false;         // once it is dead the client can tell
+  bool death_seen = false;         // it is dead, and the client can find out
   bool dirty = false;              // a transaction is open, settings are changed
   bool dirtied_by_user = false;    // ... by a query, or by begin_transaction()
   bool out_of_step = false;        // an operation ended before its answer came: the next reader gets that answer
-  bool condemned = false;          // the pool saw a ping or a reset fail: it must not hand it out again
+  bool condemned = false;          // a ping or a reset failed: the pool must not hand it out again
   bool read_only = false;
-  bool cancelled = false;  // the operation that ran last was told to end
-  bool held = false;       // a test says that someone has leased it
+  bool cancelled = false;  // the last operation was cancelled
+  bool held = false;       // leased, as told by the test
   std::uint64_t last_answer = 0;
   virtual_clock::time_point connect_began{};
   virtual_clock::time_point connected_at{};
@@ -153,8 +153,8 @@ inline void fake_session::close_socket() noexcept {
 
 class fake_connector;
 
-/// A server in a simulation. Give `connector()` to a pool; change `state()` and `plan()` whenever you like. The simulation must outlive
-/// every call; otherwise world, pool, connections and simulation may be destroyed in any order.
+/// A server in a simulation. Give `connector()` to a pool; change `state()` and `plan()` at any time. The simulation must outlive every
+/// call; otherwise world, pool, connections and simulation may be destroyed in any order.
 class world {
  public:
   explicit world(simulation& owner) : core_(std::make_shared<detail::world_core>()) { core_->owner = &owner; }
@@ -169,16 +169,16 @@ class world {
     if (next == server_state::down || next == server_state::starting || next == server_state::unreachable) kill_sessions();
   }
   fault_plan& plan() noexcept { return core_->plan; }
-  /// Ends every session from the server's side.
+  /// The server ends every session.
   void kill_sessions();
-  /// Ends one in so many, drawn one by one.
+  /// The server ends a share of them, each drawn by itself.
   void kill_sessions(double share);
 
   const world_counts& counts() const noexcept { return core_->counts; }
-  /// What the connections found wrong about their user: two operations at once, an operation under a lock or on a closed connection, the
-  /// pool's operations on a leased one (see `basic_fake_connection::held`).
+  /// Faults of the code that uses the connections: two operations at once, an operation under a lock or on a closed connection, an
+  /// operation of the pool on a leased one (see `basic_fake_connection::held`).
   const std::vector<std::string>& violations() const noexcept { return core_->violations; }
-  /// Called at once instead of collecting them.
+  /// Called with each violation at once; they are then not collected.
   void on_violation(std::function<void(const std::string&)> f) { core_->on_violation = std::move(f); }
 
  private:
