@@ -3,7 +3,7 @@
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
 #   tests/run.sh                 debug, asan, tsan and release; under 15 minutes on two cores
-#   tests/run.sh --quick         the debug configuration alone
+#   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
 #   tests/run.sh --long          every configuration, newer compilers, Asio, Catch2 and libpq, and the soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
 #
@@ -18,15 +18,22 @@ build=${TIDEPOOL_BUILD:-$repo/build}
 jobs=${JOBS:-$(nproc)}
 started=$SECONDS
 
-configurations=() long=no
+configurations=() long=no quick=no
 for argument in "$@"; do
   case $argument in
-    --quick) configurations=(debug) ;;
+    --quick) quick=yes ;;
     --long) long=yes ;;
     -*) sed -n '4,14s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     *) configurations+=("$argument") ;;
   esac
 done
+if [ $quick = yes ]; then
+  if [ $long = yes ] || [ ${#configurations[@]} -gt 0 ]; then
+    echo "run.sh: --quick is a choice of its own: leave out the others" >&2
+    exit 2
+  fi
+  configurations=(quick)
+fi
 standard=no
 if [ ${#configurations[@]} -eq 0 ]; then
   configurations=(debug asan tsan release)
@@ -50,7 +57,7 @@ child=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
   if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; fi
-  "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true
+  if [ $quick = no ]; then "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true; fi
   rm -rf "$server"
 }
 # Beside us, because a shell hears no signal while it waits for a command in front.
@@ -64,8 +71,10 @@ run() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
-export TIDEPOOL_TEST_PG
+if [ $quick = no ]; then
+  TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
+  export TIDEPOOL_TEST_PG
+fi
 export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-25} # of fresh seeds, in each configuration
 timeout=300
 if [ $long = yes ]; then
@@ -109,9 +118,9 @@ build_configuration() {
 }
 
 # Without what one of the others covers as well.
-declare -A areas=()
+declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers' [asan]='unit;core;pool;simulator;postgres;headers'
+  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;texts' [asan]='unit;core;pool;simulator;postgres;headers'
     [release]='simulator;threads;headers')
 fi
 
@@ -130,7 +139,9 @@ for configuration in "${configurations[@]}"; do
   if [ $long = yes ] && [ "$configuration" = clang ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=unit;core;pool;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
   fi
-  build_configuration "$configuration" "$configuration" "${options[@]}"
+  preset=$configuration
+  if [ "$preset" = quick ]; then preset=clang; fi
+  build_configuration "$configuration" "$preset" "${options[@]}"
 done
 
 # Newer Debians bring newer compilers, Catch2, Asio and libpq; each is one long test of its own.

@@ -32,7 +32,7 @@ TEST_CASE("given little room, when connects are counted, then neither max_size n
   CHECK(none.wanted == 10);  // so that the pool looks again
 }
 
-TEST_CASE("given leases that come back sooner than a connect, when callers wait, then so many connects are put off", "[field-growth]") {
+TEST_CASE("given leases that come back sooner than a connect, when callers wait, then connects are put off", "[field-growth]") {
   return_estimate e;
   const tick now = 10s;
   CHECK(e.served_by_returns(4, now, 5, false, now) == 0);  // no connect has been seen yet

@@ -50,7 +50,7 @@ TEST_CASE("given a free connection, when one thing is special, then it goes wher
   }
 }
 
-TEST_CASE("given a free connection, when several things are special, then what it is comes before what is wanted", "[R1][L1]") {
+TEST_CASE("given a free connection, when several things are special, then its own state decides first", "[R1][L1]") {
   freed f;
   f.caller_waits = true;
   f.end = lease_end::needs_reset;

@@ -29,7 +29,7 @@ TEST_CASE("given an operation, when all goes well, then its phases follow each o
   CHECK_FALSE(op.overran());
 }
 
-TEST_CASE("given an operation that was given up, when it has not begun, then a cancel is noted and it never runs") {
+TEST_CASE("given an operation given up before it has begun, then a cancel is noted and it never runs") {
   slot_operation op;
   op.ask(slot_action::validate);
   REQUIRE(op.take() == slot_action::validate);
@@ -84,7 +84,7 @@ TEST_CASE("given a graceful close that has not begun, when it has to be quick, t
   CHECK_FALSE(op.hurry_close());  // it has begun
 }
 
-TEST_CASE("given several slots, when actions are asked for, then they come in order, the newest of each slot only") {
+TEST_CASE("given several slots, when actions are asked for, then they come in order, the newest of each") {
   core_slot a, b, c;
   pending_actions list;
   CHECK(list.empty());

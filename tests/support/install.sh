@@ -22,13 +22,17 @@ as_root() {
 packages() {
   local wanted=(g++ clang llvm cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libbenchmark-dev libhttp-parser-dev
     valgrind openssl pgbouncer nftables faketime) # LLVM names the places in what its sanitizers say; the last four are for the faults
-  local missing=() package
+  local missing=() optional=(clang-format-14 clang-tidy-14) package # the versions that are the rule; newer Debians do not have them
   if ! command -v dpkg-query >/dev/null; then
     say "no Debian packages here; needed are the likes of: ${wanted[*]}"
     return 0
   fi
   for package in "${wanted[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
+  for package in "${optional[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' && continue
+    if apt-cache show "$package" >/dev/null 2>&1; then missing+=("$package"); fi
   done
   if [ ${#missing[@]} -eq 0 ]; then return 0; fi
   if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
