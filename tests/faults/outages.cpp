@@ -57,8 +57,7 @@ TEST_CASE("row 4: given load, when the server restarts, then waiting callers are
   report("4", m, "away for " + std::to_string(std::chrono::duration_cast<milliseconds>(cure - hit).count()) + " ms");
 }
 
-TEST_CASE("row 5: given load, when the server is away for long, then callers wait their own time and looks are steady",
-          "[faults][field-L4]") {
+TEST_CASE("row 5: given load, when the server is away for long, then callers wait, attempts are steady", "[faults][field-L4]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;
@@ -86,7 +85,7 @@ TEST_CASE("row 5: given load, when the server is away for long, then callers wai
              std::to_string(errors) + " connects meanwhile");
 }
 
-TEST_CASE("row 5: given a refusal that counts, when the server is away for long, then attempts are few, failures fast", "[faults]") {
+TEST_CASE("row 5: given a refusal that counts, when the server is away, then attempts are few, failures fast", "[faults]") {
   NEEDS_OWN_SERVER();
   auto& db = shared_server();
   setup with;

@@ -439,7 +439,7 @@ TEST_CASE("given callers granted in one moment, when some connections are dead, 
   r.close_and_check();
 }
 
-TEST_CASE("given a connection type with reset() and no after_lease(), when a lease ends, then it is always reset") {
+TEST_CASE("given a type with reset() and no after_lease(), when a lease ends, then it is always reset") {
   rig<testing::basic_fake_connection<reset_only>> r(calm(0, 1));
   r.take().release();
   r.sim.run_for(1s);

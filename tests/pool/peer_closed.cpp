@@ -146,7 +146,7 @@ TEST_CASE("given a connection that cannot be watched, when it is made, then it s
   r.close_and_check();
 }
 
-TEST_CASE("given a connection that goes on being watched, when it is detached, then it leaves the pool all the same") {
+TEST_CASE("given a connection that is still watched, when it is detached, then it leaves the pool all the same") {
   struct stubborn : fake_connection {
     using fake_connection::fake_connection;
     void watch(std::function<void()> gone) {

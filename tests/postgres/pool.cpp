@@ -62,7 +62,7 @@ TEST_CASE("given a pool, when it is opened, used and closed, then the server see
   CHECK(run(task()) == 10);
 }
 
-TEST_CASE("given a port without a listener, when a server listens there, then open() and callers have waited for it",
+TEST_CASE("given a port without a listener, when a server listens there later, then open() and callers waited",
           "[postgres][pool][server][field-L4]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
