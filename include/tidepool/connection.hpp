@@ -107,6 +107,14 @@ template <class C>
 concept has_why_broken = requires(const C& c) {
   std::string(c.why_broken());
 };
+/// `void rejected() noexcept`: the health policy's `validate` refused it although it is usable: a replica that lags, say. Called without
+/// the pool's lock, when nothing runs on it, before it is closed. A connection can tell its connector, which then tries other servers
+/// first.
+template <class C>
+concept has_rejected = requires(C& c) {
+  { c.rejected() }
+  noexcept;
+};
 /// `void context_gone() noexcept`: the execution context is being destroyed; destroy all I/O objects that use it.
 template <class C>
 concept has_context_gone = requires(C& c) {
@@ -183,6 +191,10 @@ inline constexpr bool abort_fits = has_abort<C> || !requires(C & c) {
 template <class C>
 inline constexpr bool context_gone_fits = has_context_gone<C> || !requires(C & c) {
   c.context_gone();
+};
+template <class C>
+inline constexpr bool rejected_fits = has_rejected<C> || !requires(C & c) {
+  c.rejected();
 };
 template <class C>
 inline constexpr bool why_broken_fits = has_why_broken<C> || !requires(C & c) {

@@ -169,6 +169,59 @@ TEST_CASE("given a validation that refuses new connections, then callers get non
   r.close_and_check();
 }
 
+/// Counts how often it is told that the policy refused it.
+struct rejectable : fake_connection {
+  using fake_connection::fake_connection;
+  void rejected() noexcept {
+    testing::checked_mutex::expect_unlocked("a connection is told that it was refused");
+    CHECK(open());
+    ++times;
+  }
+  static inline int times = 0;
+};
+struct rejecting_traits : watched_traits<rejectable> {
+  using health_policy = own_check;
+};
+
+TEST_CASE("given a policy that refuses connections, when they are well otherwise, then each is told so before it is closed", "[field-L5]") {
+  rejectable::times = 0;
+  verdict::good = false;
+  verdict::kind = tidepool::failure_kind::wrong_role;
+  auto config = calm(0, 1);
+  config.pre_ping = true;
+  rig<rejectable, rejecting_traits> r(config);
+  auto a = r.ask(1h);
+  r.sim.run_for(1s);
+  CHECK(a->pending());
+  CHECK(rejectable::times >= 3);  // each new one
+  CHECK(static_cast<std::uint64_t>(rejectable::times) == r.stats().connection_errors);
+  verdict::good = true;
+  r.sim.run_while_not([&] { return !a->pending(); });
+  REQUIRE(a->served());
+  a->held.release();
+  rejectable::times = 0;
+  r.sim.run_for(1s);
+  SECTION("before a hand-out") {
+    verdict::good = false;
+    auto b = r.ask(100ms);
+    r.sim.run_for(50ms);
+    verdict::good = true;
+    CHECK(rejectable::times >= 1);
+    CHECK(r.stats().closed(close_reason::invalid) == 1);
+    r.sim.run_for(1s);
+    if (b->served()) b->held.release();
+  }
+  SECTION("but not one that has died: its connector will find out") {
+    r.server.kill_sessions();
+    auto b = r.ask(5s);
+    r.sim.run_while_not([&] { return !b->pending(); });
+    REQUIRE(b->served());
+    CHECK(rejectable::times == 0);
+    b->held.release();
+  }
+  r.close_and_check();
+}
+
 TEST_CASE("given leases without a pause, when a policy calls their connection bad, then it is replaced soon", "[field-L5]") {
   verdict::calls = 0;
   verdict::good = true;

@@ -105,6 +105,51 @@ TEST_CASE("given a port without a listener, when a server listens there later, t
   run(task());
 }
 
+namespace {
+
+/// Refuses the servers of one port, as a check for lag does.
+struct picky : tidepool::health_check {
+  using health_check::health_check;
+  static asio::awaitable<void> validate(pg::connection& c) {
+    ++asked;
+    if (c.peer().find(bad_port) != std::string_view::npos) {
+      throw tidepool::connect_error(tidepool::failure_kind::wrong_role, "this replica lags");
+    }
+    co_return;
+  }
+  static inline std::string bad_port;
+  static inline int asked = 0;
+};
+struct picky_traits : tidepool::default_traits<pg::connection> {
+  using health_policy = picky;
+};
+
+}  // namespace
+
+TEST_CASE("given two hosts, when a policy refuses one, then later connects go to the other first", "[postgres][pool][field-L5]") {
+  fake_server lagging(after_login([](const std::string&) { return ""; }), true, false);
+  fake_server current(after_login([](const std::string&) { return ""; }), true, false);
+  auto task = [&]() -> asio::awaitable<void> {
+    picky::bad_port = ":" + std::to_string(lagging.port());
+    picky::asked = 0;
+    const auto config = small(0, 4);
+    pg::options settings("host=127.0.0.1,127.0.0.1 port=" + std::to_string(lagging.port()) + "," + std::to_string(current.port()) +
+                         " user=u dbname=d sslmode=disable");
+    settings.bad_host_memory = 1h;
+    settings.close_timeout = 10ms;
+    tidepool::basic_pool<pg::connection, picky_traits> pool(co_await asio::this_coro::executor, pg::connector(settings, config), config);
+    for (int i = 0; i < 3; ++i) {
+      auto lease = co_await pool.acquire(5s);
+      must(lease->peer().find(std::to_string(current.port())) != std::string_view::npos, "the other one");
+      lease.discard();
+    }
+    must(lagging.accepted() == 1 && current.accepted() == 3, "the refused one was dialled once");
+    must(picky::asked >= 4, "each new connection was validated");
+    co_await pool.close();
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given idle connections whose backends were terminated, when acquiring, then none gets a dead one",
           "[postgres][pool][server][field-5]") {
   NEEDS_SERVER();

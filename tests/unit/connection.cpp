@@ -29,6 +29,7 @@ struct full {
   void abort() noexcept;
   clock_type::time_point last_round_trip() const noexcept;
   void watch(std::function<void()> gone);
+  void rejected() noexcept;
   void context_gone() noexcept;
 };
 
@@ -40,6 +41,7 @@ struct almost {
   void abort();
   int last_round_trip() const noexcept;
   void watch();
+  void rejected();
   void context_gone();
 };
 
@@ -79,18 +81,19 @@ struct judge {
 template <class C>
 constexpr bool offers_nothing =
     !has_ping<C> && !has_ping_query<C> && !has_reset<C> && !has_close<C> && !has_usable<C> && !has_after_lease<C> && !has_abort<C> &&
-    !has_last_round_trip<C, clock_type::time_point> && !has_watch<C> && !has_context_gone<C>;
+    !has_last_round_trip<C, clock_type::time_point> && !has_watch<C> && !has_rejected<C> && !has_context_gone<C>;
 static_assert(offers_nothing<bare>, "a connection needs only to be movable");
 static_assert(offers_nothing<almost>, "what may throw or changes the connection is not taken for the real thing");
 static_assert(has_ping<full> && has_ping_query<full> && has_reset<full> && has_close<full> && has_usable<full> && has_after_lease<full> &&
-              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_watch<full> && has_context_gone<full>);
+              has_abort<full> && has_last_round_trip<full, clock_type::time_point> && has_watch<full> && has_rejected<full> &&
+              has_context_gone<full>);
 
 template <class C>
-constexpr bool each_fits = detail::usable_fits<C>&& detail::after_lease_fits<C>&& detail::abort_fits<C>&& detail::context_gone_fits<C>&&
-    detail::ping_fits<C>&& detail::ping_query_fits<C>&& detail::reset_fits<C>;
+constexpr bool each_fits = detail::usable_fits<C>&& detail::after_lease_fits<C>&& detail::abort_fits<C>&& detail::rejected_fits<C>&&
+    detail::context_gone_fits<C>&& detail::ping_fits<C>&& detail::ping_query_fits<C>&& detail::reset_fits<C>;
 static_assert(each_fits<bare> && each_fits<full>);
 static_assert(!detail::usable_fits<almost> && !detail::after_lease_fits<almost> && !detail::abort_fits<almost> &&
-                  !detail::context_gone_fits<almost>,
+                  !detail::rejected_fits<almost> && !detail::context_gone_fits<almost>,
               "a pool of these does not compile, or nobody would notice that they are never called");
 static_assert(!detail::ping_fits<answering> && !detail::ping_query_fits<answering> && !detail::reset_fits<answering> &&
                   !detail::close_fits<answering>,

@@ -151,6 +151,14 @@ class connection : public queries<connection> {
   }
   /// Why the connection cannot be kept, for a pool's events; empty when unknown.
   std::string why_broken() const { return session_ ? session_->why_broken() : std::string(); }
+  /// A pool's health policy refused it: for `bad_host_memory` the connector tries other servers first.
+  void rejected() noexcept {
+    if (!session_ || !session_->addresses) return;
+    try {
+      session_->addresses->remember(session_->peer, detail::address_memory::mark::wrong_role, session_->settings().bad_host_memory);
+    } catch (...) {  // out of memory: it keeps its place
+    }
+  }
   /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
   void context_gone() noexcept {
     if (!session_) return;

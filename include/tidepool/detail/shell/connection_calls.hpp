@@ -59,6 +59,14 @@ tick last_round_trip(const Connection& connection) noexcept {
   }
   return tick{};
 }
+/// After a health policy threw: of a connection that is usable otherwise this was the policy's word.
+template <class Connection>
+void tell_rejected(Connection& connection) noexcept {
+  if constexpr (has_rejected<reached_t<Connection>>) {
+    if (!usable(connection)) return;
+    if (auto* target = reach(connection)) target->rejected();
+  }
+}
 /// Empty where it does not say.
 template <class Connection>
 std::string server_of(const Connection& connection) noexcept {

@@ -177,6 +177,9 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     if (ok) self.watch_peer(e);
   } catch (...) {
     error = caught::current();
+    if constexpr (can::custom_validation) {
+      if (e.connection) tell_rejected(*e.connection);
+    }
   }
   if (ok) {
     op.connected();
@@ -216,6 +219,7 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     if (!ok) error.text = "not usable any more";
   } catch (...) {
     error = caught::current();
+    if constexpr (can::custom_validation) tell_rejected(*op.slot().connection);
   }
   if (ok) {
     op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, true, now, a); });

@@ -79,6 +79,7 @@ struct members_fit {
   static_assert(after_lease_fits<C>,
                 "after_lease() of the connection has another form: write `tidepool::lease_end after_lease() const noexcept`");
   static_assert(abort_fits<C>, "abort() of the connection may throw: write `void abort() noexcept`");
+  static_assert(rejected_fits<C>, "rejected() of the connection may throw: write `void rejected() noexcept`");
   static_assert(context_gone_fits<C>, "context_gone() of the connection may throw: write `void context_gone() noexcept`");
   static_assert(ping_fits<C> && ping_query_fits<C>,
                 "ping() of the connection returns another awaitable: write `asio::awaitable<void> ping()`, or with a `std::string_view` as "

@@ -23,7 +23,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// connector. Thread safe.
 class address_memory {
  public:
-  /// In the order in which they are tried. An unknown address counts as good.
+  /// In the order in which they are tried. An unknown address counts as good; one that a pool's own validation refused is of the wrong
+  /// role.
   enum class mark { good, wrong_role, failed };
 
   void remember(const std::string& where, mark what, duration span) {

@@ -141,6 +141,7 @@ inline asio::awaitable<session_ptr> try_address(server_search& search, const tar
   const auto until = deadline_of(limit);
   try {
     made = co_await connect_to_address(search.executor, search.settings, search.login, where, limit);
+    made->addresses = search.memory;
     if (wanted == session_attrs::prefer_standby && !made->standby) {
       note.settle(address_memory::mark::wrong_role, search.settings->bad_host_memory);
       if (search.second_choice == nullptr) search.second_choice = std::move(made);

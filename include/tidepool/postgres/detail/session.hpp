@@ -42,6 +42,8 @@ struct notification {
 
 namespace detail {
 
+class address_memory;
+
 /// The state of one connection. Never moves, because libpq holds its address for notices. One operation at a time uses it; only `shutdown`,
 /// `cancels` and `limits.waiting_since()` may be used from other threads.
 class session {
@@ -315,8 +317,9 @@ class session {
   unsigned settings_given = 0;      ///< a bit for each of `settings_for()`
   int encoding = 0;                 ///< libpq's number of the client_encoding that was checked last
   std::string peer = {};            ///< which server this is, for reports
-  bool reads_only = false;          ///< within a transaction that was begun read-only here
-  bool listening = false;           ///< keep notifications
+  std::shared_ptr<address_memory> addresses = {};  ///< its connector's, where `peer` is one
+  bool reads_only = false;                         ///< within a transaction that was begun read-only here
+  bool listening = false;                          ///< keep notifications
   statement_cache prepared;
   parse_settings parsing = {};
   std::optional<bool> reports_path = {};  ///< whether the server reports changes of `search_path`; empty: not known yet
