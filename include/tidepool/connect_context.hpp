@@ -27,7 +27,7 @@ class basic_connect_context {
   typename Clock::time_point deadline() const noexcept { return deadline_; }
   /// 1 for the first attempt since the last success, then counting up over the whole pool.
   unsigned attempt() const noexcept { return attempt_; }
-  /// The pool's configuration. Valid as long as the attempt.
+  /// The pool's name. Valid as long as the attempt.
   std::string_view pool_name() const noexcept { return pool_name_; }
 
  private:

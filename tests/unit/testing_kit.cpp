@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - tests of the testing kit itself: time, order, choices, faults.
+#include <tidepool/connect_context.hpp>
 #include <tidepool/testing.hpp>
 
 #include <algorithm>
