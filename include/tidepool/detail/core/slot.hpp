@@ -72,10 +72,11 @@ struct core_slot : list_hook {
   bool on_trial = false;           ///< made while it was in doubt whether new connections live
   bool died_unserved = false;      ///< lost soon after its connect, before it served a caller: a failed connect
   std::uint32_t wave = 0;          ///< of connect attempts, see connect_gate
+  std::uint64_t generation = 0;
   // --- the pool writes it, the holder reads it
   relaxed<bool> must_take_slow_path;  ///< not to be stashed, and if it is, not to be handed out from there
-  std::uint64_t generation = 0;
   // --- the holder, without the lock
+  bool answered = false;  ///< its server did since the connect; kept only with a validation of the policy's own
   std::uint64_t uses = 0;
   relaxed<tick> checked_out;
   relaxed<std::uint64_t> reuses;  ///< checkouts from the stash ever
@@ -83,7 +84,6 @@ struct core_slot : list_hook {
   tick stashed_at{};
   tick fresh_until{};             ///< may be handed out without a look until then
   tick last_ok{};                 ///< when its server last answered; with a validation of the policy's own, when it last passed that
-  bool answered = false;          ///< its server did since the connect; kept only with a validation of the policy's own
   tick sampled_at = not_sampled;  ///< precise clock at checkout of a sampled lease, else `not_sampled`
   std::uint64_t next_sample = 0;
   std::uint64_t last_sample = 0;
