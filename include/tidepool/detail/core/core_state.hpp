@@ -181,7 +181,7 @@ void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
 }
 /// The same when its holder has let go of it. `held`: `not_timed`, or for how long.
 template <class Rules>
-void end_lease(core_state<Rules>& c, core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+[[gnu::always_inline]] inline void end_lease(core_state<Rules>& c, core_slot& slot, tick now, tick last_ok, duration held) noexcept {
   end_listing(c, slot, now);
   slot.must_take_slow_path = false;
   if (held >= duration::zero()) {
