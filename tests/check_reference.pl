@@ -2,8 +2,9 @@
 # tidepool - perl check_reference.pl PROJECT_FOLDER: the pages that users read know what the headers have.
 #
 # Each field of `pool_config` and `postgres::options`, each value of both `errc`, of `failure_kind`, `close_reason` and `lease_end`, each
-# event and each member of `pool_stats` is named in a table of its page; the defaults of the first two are those of the headers. README.md
-# shows every member function of pool and lease, and has 250 lines at most. Links between pages lead somewhere.
+# event, each member of `pool_stats` and each optional member of a connection is named in a table of its page; the defaults of the first
+# two are those of the headers. README.md shows every member function of pool and lease, and has 250 lines at most. Links between pages
+# lead somewhere.
 use strict;
 use warnings;
 
@@ -108,6 +109,8 @@ expect("$include/README.md", 'Figures', 'pool_stats', grep { $_ ne 'closed_by_re
 expect("$include/README.md", 'Events', 'events', map { text_of($_) =~ /^struct (\w+_event)\b/gm } headers_of($include));
 expect("$include/README.md", 'Events', 'close_reason', values_of($include, 'enum class close_reason'));
 expect("$include/README.md", 'A connection type of your own', 'lease_end', values_of($include, 'enum class lease_end'));
+my %may_have = map { s/^ping_query$/ping/r => 1 } text_of("$include/connection.hpp") =~ /^concept has_(\w+) /gm;
+expect("$include/README.md", 'A connection type of your own', 'connection', grep { $_ ne 'co_await' } sort keys %may_have);
 expect_defaults("$driver/README.md", 'Options', 'options', members_of($driver, 'class options'));
 expect("$driver/README.md", 'Errors', 'postgres::errc', values_of($driver, 'enum class errc'));
 
