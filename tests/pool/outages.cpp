@@ -183,7 +183,7 @@ struct rejecting_traits : watched_traits<rejectable> {
   using health_policy = own_check;
 };
 
-TEST_CASE("given a policy that refuses connections, when they are well otherwise, then each is told before it is closed", "[field-L5]") {
+TEST_CASE("given usable connections that a policy refuses, when it does, then each is told before its close", "[field-L5]") {
   rejectable::times = 0;
   verdict::good = false;
   verdict::kind = tidepool::failure_kind::wrong_role;
