@@ -8,7 +8,7 @@
 //                enqueue()               else the caller waits in the core's queue, and the core opens a connection if one is missing
 //                complete(), deliver()   its turn has come, on whatever thread that happens: it is resumed by a post to its own executor
 //   release    release()                 the end of a lease
-//                stash_lease()               kept for this thread, without the lock, where nobody waits
+//                stash_lease()               kept for this thread, without the lock, while no caller waits
 //                release_under_lock()    else to the caller who is next, or among the idle ones
 //                release_slowly()        else what the core decides: reset, close, destroy, or serve others by it
 //
@@ -56,7 +56,7 @@ inline auto pool_impl<Connection, Traits>::take(const source_location& where, bo
   return take_idle(where, stale_ok, trace);
 }
 
-/// The stash is open only where nobody waits, so nobody is overtaken.
+/// The stash is open only while no caller waits, so none is overtaken.
 template <class Connection, class Traits>
 inline auto pool_impl<Connection, Traits>::take_stashed(const source_location& where) noexcept -> entry* {
   if (!stash_.is_open()) return nullptr;
@@ -112,8 +112,8 @@ template <class Connection, class Traits>
   }
 }
 
-/// Once a caller is done, on whatever thread, the last reference to this object may go: a function that has more to do then than to let go
-/// of the lock holds one.
+/// Once a caller is done, on whatever thread, the last reference to this object may go: a function that has more to do then than to
+/// release the lock holds one.
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) noexcept {
   std::shared_ptr<pool_impl> self;
@@ -127,7 +127,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
     tick deadline{};
     if (samples_waits && timeout > duration::zero() && core_.queue_is_long()) {
       // Reading the precise clock would be a good part of the cost here, so most callers are timed by the coarse one, which is behind:
-      // nobody's time is to be up early.
+      // no caller's time is to be up early.
       timed = core_.samples_next_wait();
       now = coarse_now<Traits>();
       deadline = later(now + tick(Traits::coarse_lag), timeout);
@@ -228,7 +228,7 @@ inline bool pool_impl<Connection, Traits>::stash_lease(entry& e, stash_epoch::ep
   return true;
 }
 
-/// The stash did not keep it, or must not hand it out: it is idle again, and somebody may be waiting for it.
+/// The stash did not keep it, or must not hand it out: it is idle again, and a caller may be waiting for it.
 template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::take_back(entry& e) noexcept {
   event([&](tick now, pool_actions& a) {

@@ -12,7 +12,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// From its construction to its end (`end()`, at the latest its destructor) the lock is held and the stash is closed and empty: the core
 /// sees every idle connection, and none is stashed beside a caller who waits. At its end the stash is opened again if the core allows it,
-/// and the lock is let go of.
+/// and the lock is released.
 template <class Pool>
 class stash_guard {
  public:
@@ -21,7 +21,7 @@ class stash_guard {
   stash_guard& operator=(const stash_guard&) = delete;
   ~stash_guard() { end(); }
 
-  /// The pool may be gone when this returns, unless somebody holds it.
+  /// The pool may be gone when this returns, unless the caller of this function holds it.
   void end() noexcept {
     if (!lock_.owns_lock()) return;
     pool_.open_stash();

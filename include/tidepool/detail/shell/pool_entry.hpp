@@ -51,7 +51,7 @@ struct entry_words {
 };
 
 /// A slot of the core with the connection in it. slot.hpp tells who may touch what of it. The connection is used by one at a time: the
-/// holder of the lease, else the operation that runs, else whoever has the pool's lock, and then without a round trip.
+/// holder of the lease, else the operation that runs, else the thread that has the pool's lock, and then without a round trip.
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
@@ -72,7 +72,7 @@ struct pool_entry : core_slot {
     if (words) (*words).*which = std::move(text);
   }
   [[no_unique_address]] peer_closed_flag_for<reached_t<Connection>> peer_closed;
-  std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set once the pool has let go of it while its lease is out
+  std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set when the pool gives it up while its lease is out
 
   /// The object whose members are called; null where a pointer is pooled and is null.
   reached_t<Connection>* target() noexcept { return reach(*connection); }

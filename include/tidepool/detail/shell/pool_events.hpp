@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - events that come from nobody who calls: the timer, a peer that closed its connection, the end of the execution context.
+// tidepool - events that no caller causes: the timer, a peer that closed its connection, the end of the execution context.
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_EVENTS_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_EVENTS_HPP
 
@@ -33,7 +33,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     const tick now = precise_now<Traits>();
     core_.tick_at(now, a, leaks);
     if (a.connect_timed_out) {
-      // Told when its time is up, and not when its coroutine gives in.
+      // Recorded when its time is up, which may be long before its coroutine ends.
       failures_in_a_row = core_.failures_in_a_row();
       last_error_.swap(kept);
       last_error_at_ = now;

@@ -14,7 +14,7 @@
 //   checkout.hpp      acquire and release, from top to bottom
 //   perform.hpp       actions: what the core asks for
 //   operations.hpp    the coroutines on connections: connect, validate, reset, close; operation_end.hpp: how each ends
-//   pool_events.hpp   events that come from nobody who calls: the timer, a peer that closed its connection, the end of the context
+//   pool_events.hpp   events that no caller causes: the timer, a peer that closed its connection, the end of the context
 //   reports.hpp       what observers and errors are told
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_IMPL_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_IMPL_HPP
@@ -89,8 +89,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   // --- acquire and release (checkout.hpp) -----------------------------------------------------------------------------
 
-  /// A connection that is there: stashed by this thread, or idle with nobody waiting. Null: there is none. `stale_ok`: one that is due for
-  /// validation will do, because the caller does not wait.
+  /// A connection that is there: stashed by this thread, or idle while no caller waits. Null: there is none. `stale_ok`: one that is due
+  /// for validation will do, because the caller does not wait.
   entry* take(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) noexcept;
   /// The caller is served, queued or refused; counts from now. A timeout of zero or less does not wait at all.
   void enqueue(core_waiter& w, duration timeout) noexcept;

@@ -14,7 +14,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// A connection found dead: the words for that, made without the lock by whoever has the entry. Where it never served anybody, the core
+/// A connection found dead: the words for that, made without the lock by the user of the entry. Where it never served a caller, the core
 /// counts a failed connect, and these words become the latest connect error.
 template <class Connection, class Traits>
 class pool_impl<Connection, Traits>::lost_connection {

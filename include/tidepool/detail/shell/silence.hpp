@@ -63,7 +63,7 @@ class silence_watch {
     }
     return found_;
   }
-  /// A pool most of whose leases wait for a silent server serves nobody, whatever the core knows.
+  /// A pool most of whose leases wait for a silent server is not healthy, whatever the core knows.
   pool_state seen(pool_state known) const noexcept {
     const bool silent = found_.silent > 0 && found_.silent * 2 >= found_.leases;
     return silent && known == pool_state::healthy ? pool_state::degraded : known;
