@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -374,6 +375,23 @@ TEST_CASE("given standbys before the primary, when connecting again, then they a
     must(hook_calls == 2, "on_connect runs only on the session that is kept");
   };
   CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given only unusable hosts, when connecting again, then live ones of the wrong role come first", "[postgres][field-L12]") {
+  fake_server failing(refusal("57P03", "the database system is starting up"));
+  std::atomic<bool> promoted{false};
+  fake_server other(
+      [&promoted, before = replica(), after = primary()](const std::string& said) { return promoted ? after(said) : before(said); }, true,
+      false);
+  const pg::connector from(pg::options(at(hosts_of(2), ports_of({&failing, &other})) + " target_session_attrs=read-write"));
+  CHECK(refused(from).kind() == tidepool::failure_kind::starting);
+  promoted = true;
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await connect_by(from);
+    must(c.peer() == "127.0.0.1:" + std::to_string(other.port()), std::string(c.peer()));
+  };
+  CHECK_NOTHROW(run(task()));
+  CHECK(failing.accepted() == 1);
 }
 
 TEST_CASE("given prefer-standby and no standby, then each server is tried once and the primary taken", "[postgres][field-L12]") {
