@@ -355,6 +355,21 @@ TEST_CASE("given a writable target, when its server was silent for long, then it
   }
 }
 
+TEST_CASE("given a writable target, when the limit of one call has passed, then its role is asked for first",
+          "[postgres][server][field-L3]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    pg::options settings(server() + " target_session_attrs=read-write");
+    settings.cancel_timeout = 20s;
+    auto c = co_await pg::connection::connect(settings);
+    (void)co_await error_of(c.exec(pg::within(50ms), "select pg_sleep(60)"));
+    must(!c.usable() && c.after_lease() == lease_end::needs_reset, "not handed on unasked");
+    co_await c.reset();
+    must(c.usable() && c.after_lease() == lease_end::clean, "asked at the end of the lease");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given leases whose server is silent, when others ask, then reports say so and blame no holder",
           "[postgres][pool][server][field-L3]") {
   NEEDS_SERVER();
