@@ -148,7 +148,7 @@ int counted(const char* name, bool awaiting) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 77) std::puts("  skipped: no seccomp here");
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
-/// That the trap springs.
+/// Checks that the trap works.
 int baited() {
   const pid_t pid = ::fork();
   if (pid == 0) {

@@ -109,7 +109,7 @@ TEST_CASE("given max_retries, when one more than that failed and nothing is aliv
   CHECK(a.failed_with(errc::connect_failed));
   CHECK(b.failed_with(errc::connect_failed));
   CHECK(r.stats().refused_connect == 2);
-  auto& late = r.acquire(1h);  // he counts from his own arrival
+  auto& late = r.acquire(1h);  // its failures count from its own arrival
   CHECK(late.waiting());
   r.finish();
 }
@@ -430,7 +430,7 @@ TEST_CASE("given connections that die before they serve, when callers ask, then 
     r.give_back(r.first(slot_state::leased), lease_end::broken);
     if (i == 1) CHECK(next.failed_with(by_breaker ? errc::circuit_open : errc::connect_failed) == by_breaker);
   }
-  CHECK(last.served());  // and what he met is his
+  CHECK(last.served());  // it counts its own failures only
   CHECK(r.stats().breaker == (by_breaker ? breaker_state::open : breaker_state::closed));
   r.finish();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the pool core by itself, with a plain number for time and a shell that a test drives by hand.
+// tidepool - the pool core without its shell: time is a plain number, and the test carries out the actions.
 #ifndef TIDEPOOL_TESTS_CORE_RIG_HPP
 #define TIDEPOOL_TESTS_CORE_RIG_HPP
 
@@ -62,7 +62,7 @@ inline pool_config calm(std::size_t min_size, std::size_t max_size) {
   return c;
 }
 
-/// Plays the shell: carries actions out, keeps operations until the test ends them, and frees slots, each exactly once.
+/// Takes the place of the shell: carries out actions, keeps operations until the test ends them, and frees each slot exactly once.
 template <class Traits = core_traits, bool CanValidate = true, bool OwnValidation = false>
 class core_rig {
  public:
@@ -432,7 +432,7 @@ class core_rig {
     }
     expect(s.waiting == waiting, "INV-12: waiting");
     const bool serves = s.state != pool_state::suspended && s.state != pool_state::closing && s.state != pool_state::closed;
-    if (serves && !CanValidate && s.waiting > 0) expect(s.idle_connections == 0, "INV-5: somebody waits beside an idle connection");
+    if (serves && !CanValidate && s.waiting > 0) expect(s.idle_connections == 0, "INV-5: a caller waits although a connection is idle");
   }
   /// Ends everything and checks that no slot is left.
   void finish() {

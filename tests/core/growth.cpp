@@ -309,7 +309,7 @@ TEST_CASE("given growth put off, when the floor is raised or the pool suspended 
     r->suspend();
     r->advance(1min);
     CHECK(r->connects == 2);
-    r->resume();  // he has waited long enough
+    r->resume();  // it has waited long enough
     CHECK(r->stats().connecting == 1);
   }
   SECTION("closed") {

@@ -17,8 +17,8 @@ struct plain_traits : core_traits {
 using model_rig = core_rig<plain_traits, false>;
 using id = tidepool::connection_id;
 
-/// What the pool is supposed to do, in the plainest words: a queue of callers and sets of ids. It does not predict when connects start,
-/// which hangs on jitter; it says whether one may, and when one must.
+/// A simple model of what the pool has to do: a queue of callers and sets of ids. It does not predict when connects start, because that
+/// depends on jitter; it tells whether one may start, and when one must.
 struct model {
   struct waiter {
     std::size_t number;
@@ -187,9 +187,9 @@ struct model {
   }
 };
 
-class duel {
+class model_comparison {
  public:
-  explicit duel(std::uint64_t seed) : random_(seed), config_(draw_config()), r(config_, seed), m(config_) {}
+  explicit model_comparison(std::uint64_t seed) : random_(seed), config_(draw_config()), r(config_, seed), m(config_) {}
 
   void run(int steps) {
     r.discarded = true;  // what a connection that dies unserved does to the back-off is not the model's
@@ -389,7 +389,7 @@ class duel {
 TEST_CASE("given random events, when core and reference model see the same, then both do the same", "[INV-6][INV-5][B003]") {
   std::size_t grants = 0;
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
-    duel d(seed);
+    model_comparison d(seed);
     d.run(300);
     grants += d.grants();
     INFO("seed " << seed);

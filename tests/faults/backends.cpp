@@ -18,7 +18,7 @@ TEST_CASE("row 1: given an idle pool, when all its backends are terminated, then
   with.think = 50ms;
   rig watched(with);
   REQUIRE(watched.start());
-  // Nobody holds a connection at the moment of the fault: what was leased then would rightly fail.
+  // No connection is leased at the time of the fault: its statement would rightly fail.
   REQUIRE(watched.stop());
   REQUIRE(watched.difference(db).empty());
   const auto before = watched.backends();
@@ -116,11 +116,11 @@ TEST_CASE("row 7: given a backend that stops in a request, when the limit passes
   const auto hit = clock::now();
   db.signal(victim, SIGSTOP);
   const auto m = watch(watched, hit, hit, 2500ms);
-  // A stopped process answers no goodbye; the pool must have let it go all the same.
+  // A stopped process does not answer a graceful close; the pool must have closed the connection all the same.
   CHECK(watched.stats().total <= with.max);
   db.signal(victim, SIGCONT);
   CHECK(m.failed <= 1);
-  // The caller's limit, the time to cancel, which has no effect, and what a goodbye may take.
+  // The caller's limit, the time to cancel, which has no effect, and the limit of a graceful close.
   CHECK(m.recover_ms < 1000 + 500 + 500 + 2 * slack_ms);
   check_common(watched, m, db);
   report("7", m, m.failed == 0 ? "the backend was idle by then: row 8" : "");
@@ -178,13 +178,13 @@ TEST_CASE("row 8: given a backend that stops while idle, when a caller would get
     const auto took = std::chrono::duration<double, std::milli>(r.ended - r.begun).count();
     m.recover_ms = std::max(m.recover_ms, took);
   }
-  const auto alarm = watched.first_alarm(hit);
-  if (alarm != moment::max()) m.detect_ms = std::chrono::duration<double, std::milli>(alarm - hit).count();
+  const auto first = watched.first_failure(hit);
+  if (first != moment::max()) m.detect_ms = std::chrono::duration<double, std::milli>(first - hit).count();
   m.gap_ms = static_cast<double>(watched.longest_gap(hit).count());
   db.signal(first.backend, SIGCONT);
   INFO(m.first_failure);
   CHECK(m.failed == 0);
-  CHECK(alarm != moment::max());
+  CHECK(first != moment::max());
   CHECK(m.recover_ms < 250 + 2 * slack_ms);
   CHECK(watched.difference(db).empty());
   report("8", m, "recovery: the slowest request");

@@ -31,7 +31,7 @@ inline constexpr double slack_ms = 1000;
 inline void wait_for(milliseconds span) { std::this_thread::sleep_for(span); }
 
 /// Ends the load and checks what holds in every row: every caller ended, none later than its deadline, no call blocked the loop, no
-/// answer was somebody else's, and the pool and the server count the same sessions. `m` comes from judge().
+/// caller got another one's answer, and the pool and the server count the same sessions. `m` comes from judge().
 inline void check_common(rig& watched, const verdict& m) {
   INFO("first failure: " << m.first_failure);
   CHECK(watched.stop());
@@ -46,18 +46,18 @@ inline void check_common(rig& watched, const verdict& m, const server& at) {
 /// For faults that end connections: detection counts from the moment the first of them had ended. A caller may have read the reason before.
 inline void detect_from_hang_up(const rig& watched, verdict& m) {
   const auto ended = watched.first_hang_up(m.hit);
-  const auto alarm = watched.first_alarm(m.hit);
+  const auto first = watched.first_failure(m.hit);
   CHECK(ended != moment::max());
-  CHECK(alarm != moment::max());
-  m.detect_ms = std::max(0.0, std::chrono::duration<double, std::milli>(alarm - ended).count());
+  CHECK(first != moment::max());
+  m.detect_ms = std::max(0.0, std::chrono::duration<double, std::milli>(first - ended).count());
 }
 /// For faults that the server tells in words, through a proxy: from the moment they came.
 inline void detect_from_words(const rig& watched, const proxy& net, verdict& m) {
   const auto said = net.heard();
   REQUIRE(said != moment::max());
-  const auto alarm = watched.first_alarm(said);
-  CHECK(alarm != moment::max());
-  m.detect_ms = std::chrono::duration<double, std::milli>(alarm - said).count();
+  const auto first = watched.first_failure(said);
+  CHECK(first != moment::max());
+  m.detect_ms = std::chrono::duration<double, std::milli>(first - said).count();
 }
 /// Recovery within the 2.5 s that every row allows.
 inline void check_recovery(const verdict& m) {

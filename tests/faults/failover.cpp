@@ -63,7 +63,7 @@ TEST_CASE("row 21: given a primary that turns read-only, when writes fail, then 
   check_recovery(m);
   CHECK(m.failed <= 8);
   check_common(watched, m);
-  // A connection that nobody wrote through yet may still be one to the old primary; its first write fails and ends it.
+  // A connection that was not used for a write yet may still lead to the old primary; its first write fails and ends it.
   const auto everywhere = [&] {
     auto all = both.second->sessions("faults");
     all.merge(both.first.sessions("faults"));

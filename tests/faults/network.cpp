@@ -65,7 +65,7 @@ class own_network {
   std::string reason_;
 };
 
-/// The goodbyes of this side get lost as well: only a server that looks after its clients forgets them soon.
+/// Terminate messages of this side are lost as well: only a server that checks its clients ends their sessions soon.
 void look_after_clients(const server& db) {
   for (const char* setting : {"tcp_keepalives_idle = 1", "tcp_keepalives_interval = 1", "tcp_keepalives_count = 2"}) {
     db.admin(std::string("alter system set ") + setting);
@@ -209,7 +209,7 @@ TEST_CASE("row 16: given a slow network, when there is load, then nothing breaks
   with.conninfo = net.before(db.conninfo());
   with.callers = 12;
   with.connect_timeout = 5000ms;     // a connect takes three round trips
-  with.validation_timeout = 2000ms;  // more than a round trip, as anybody must set it
+  with.validation_timeout = 2000ms;  // it has to be more than a round trip
   rig watched(with);
   REQUIRE(watched.start());
   const auto before = watched.stats();

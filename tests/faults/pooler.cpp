@@ -106,7 +106,7 @@ TEST_CASE("given a pooler, when three sessions cache statements, then every answ
   NEEDS_OWN_SERVER();
   const auto which = GENERATE(edition::installed, edition::newest);
   const bool tracks = GENERATE(false, true);
-  if (tracks && which == edition::installed) return;  // an older one does not know prepared statements, so nobody may say it does
+  if (tracks && which == edition::installed) return;  // an older one does not track prepared statements, so the option must not be set
   FRONT(front, which);
   answers all;
   run(three_at_once(cached(*front, tracks), all));

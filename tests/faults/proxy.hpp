@@ -24,7 +24,7 @@ class proxy {
   /// `conninfo` with this proxy's port put last, where it counts.
   std::string before(const std::string& conninfo) const { return conninfo + " port=" + std::to_string(port()); }
 
-  /// Nothing gets through, and nobody is told; what was sent meanwhile arrives after `black_hole(false)`.
+  /// Nothing gets through, and no side gets an error; what was sent meanwhile arrives after `black_hole(false)`.
   void black_hole(bool on);
   /// Every connection, and every new one, gets a RST.
   void reset_everything(bool on);

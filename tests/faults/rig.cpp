@@ -27,16 +27,16 @@ namespace {
 namespace asio = tidepool::asio;
 namespace pg = tidepool::postgres;
 
-/// What the pool told, with the time of it.
-struct diary {
+/// The events of the pool, and the times of failures.
+struct event_log {
   mutable std::mutex mutex;
-  std::vector<moment> alarms;
+  std::vector<moment> failures;
   std::string text;
   bool quiet = false;
 
-  void alarm(std::string_view words) {
+  void failure(std::string_view words) {
     const std::lock_guard lock(mutex);
-    if (!quiet) alarms.push_back(clock::now());
+    if (!quiet) failures.push_back(clock::now());
     note(words);
   }
   void note(std::string_view words) {
@@ -46,25 +46,25 @@ struct diary {
   }
 };
 
-class alarm_observer {
+class event_log_observer {
  public:
-  explicit alarm_observer(std::shared_ptr<diary> to) : diary_(std::move(to)) {}
+  explicit event_log_observer(std::shared_ptr<event_log> to) : log_(std::move(to)) {}
   void on_event(std::string_view, const tidepool::destroyed_event& e) {
     using tidepool::close_reason;
     if (e.reason == close_reason::broken || e.reason == close_reason::invalid || e.reason == close_reason::reset_failed ||
         e.reason == close_reason::recycled || e.reason == close_reason::outdated) {
-      diary_->alarm(std::string("destroyed: ") + tidepool::to_string(e.reason));
+      log_->failure(std::string("destroyed: ") + tidepool::to_string(e.reason));
     }
   }
-  void on_event(std::string_view, const tidepool::connect_failed_event& e) { diary_->alarm(e.error); }
-  void on_event(std::string_view, const tidepool::health_failed_event& e) { diary_->alarm(e.error); }
+  void on_event(std::string_view, const tidepool::connect_failed_event& e) { log_->failure(e.error); }
+  void on_event(std::string_view, const tidepool::health_failed_event& e) { log_->failure(e.error); }
   void on_event(std::string_view, const tidepool::state_event& e) {
-    const std::lock_guard lock(diary_->mutex);
-    diary_->note(e.reason);
+    const std::lock_guard lock(log_->mutex);
+    log_->note(e.reason);
   }
 
  private:
-  std::shared_ptr<diary> diary_;
+  std::shared_ptr<event_log> log_;
 };
 
 /// When connections were ended by their peers. Sees the sockets themselves, whatever the pool does with them; the kernel forgets each
@@ -129,7 +129,7 @@ asio::awaitable<void> note_socket(std::shared_ptr<hang_up_log> log, int socket) 
 }
 
 struct watched_traits : tidepool::default_traits<pg::connection> {
-  using observer = alarm_observer;
+  using observer = event_log_observer;
 };
 using pool = tidepool::basic_pool<pg::connection, watched_traits>;
 
@@ -222,7 +222,7 @@ struct rig::inside {
   explicit inside(setup with)
       : wanted(std::move(with)),
         config(config_of(wanted)),
-        connections(std::make_unique<pool>(io, connector_of(wanted, config, hang_ups), config, alarm_observer(events))) {}
+        connections(std::make_unique<pool>(io, connector_of(wanted, config, hang_ups), config, event_log_observer(events))) {}
 
   asio::awaitable<void> caller(int number) {
     asio::steady_timer timer(io);
@@ -330,7 +330,7 @@ struct rig::inside {
   setup wanted;
   tidepool::pool_config config;
   asio::io_context io{1};
-  std::shared_ptr<diary> events = std::make_shared<diary>();
+  std::shared_ptr<event_log> events = std::make_shared<event_log>();
   std::shared_ptr<hang_up_log> hang_ups = std::make_shared<hang_up_log>();
   std::unique_ptr<pool> connections;
   std::thread thread;
@@ -437,9 +437,9 @@ request_log rig::request_now(milliseconds timeout, const std::string& statement)
   return value.get();
 }
 
-moment rig::first_alarm(moment from) const {
+moment rig::first_failure(moment from) const {
   const std::lock_guard lock(in_->events->mutex);
-  for (const auto at : in_->events->alarms) {
+  for (const auto at : in_->events->failures) {
     if (at >= from) return at;
   }
   return moment::max();
@@ -529,8 +529,8 @@ verdict judge(const rig& watched, moment hit, moment cure) {
   verdict out;
   out.hit = hit;
   out.cure = cure;
-  const auto alarm = watched.first_alarm(hit);
-  if (alarm != moment::max()) out.detect_ms = ms(alarm - hit);
+  const auto first = watched.first_failure(hit);
+  if (first != moment::max()) out.detect_ms = ms(first - hit);
   moment last_failure = cure;
   moment first_success = moment::max();
   for (const auto& r : watched.requests()) {

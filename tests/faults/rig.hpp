@@ -94,9 +94,9 @@ class rig {
   /// One acquire and one statement, outside of the load.
   request_log request_now(milliseconds timeout, const std::string& statement = "");
 
-  /// When the pool first told its observer, at or after `from`, that a connection broke or could not be made. Not before `from`.
-  moment first_alarm(moment from) const;
-  /// When the first of the pool's connections ended, by its peer, at or after `from`: what the kernel knew of it, whoever looked.
+  /// When the pool first reported to its observer, at or after `from`, that a connection broke or could not be made.
+  moment first_failure(moment from) const;
+  /// When the peer of one of the pool's connections first closed it, at or after `from`, as seen by the kernel.
   moment first_hang_up(moment from) const;
   /// Every text the pool told its observer.
   std::string told() const;

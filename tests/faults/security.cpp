@@ -126,7 +126,7 @@ TEST_CASE("given a random password, when everything fails in every way, then no 
   attempt(other);
   other.password = [&] { return secret + std::string("\0x", 2); };
   attempt(other);
-  // Nobody there; silence; resets; a peer that says something else; TLS denied.
+  // No server; silence; resets; a peer that speaks another protocol; TLS denied.
   other = with;
   other.conninfo = db.conninfo() + " port=1 user=guarded password=" + conninfo_quoted(secret);
   attempt(other);
@@ -249,7 +249,7 @@ TEST_CASE("given a pool that asked for TLS, when its sessions are killed and mad
     CHECK(rows.at(0).at(1) == "0");
     CHECK(db.sessions(with.application) != before);
   }
-  // Somebody on the way says that the server has none, and would pass on the rest.
+  // An attacker on the way answers that the server has none, and would pass on the rest.
   net.deny_tls(true);
   db.terminate_all(with.application);
   const auto until = clock::now() + 20s;

@@ -32,7 +32,7 @@ TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends 
   m.recover_ms = 0;
   const auto step = long_mode() ? 1U : 23U;
   for (const way direction : {way::to_client, way::to_server}) {
-    // As long as the talk of one connect, one query, and the goodbye.
+    // As many bytes as one connect, one query and Terminate take.
     for (std::size_t at = 0; at < 700; at += step) {
       setup with;
       with.conninfo = net.before(db.conninfo());

@@ -130,7 +130,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     int served = 0;
     for (int i = 0; i < 3; ++i) asio::co_spawn(sim.get_executor(), use(pool, served), asio::detached);
     sim.run_for(std::chrono::seconds(3), 1'000'000);
-    // The server is well and answers in a millisecond: with that much time and room to wait somebody is served.
+    // The server works and answers in a millisecond: with that much time and room to wait a caller is served.
     const auto ample = std::chrono::milliseconds(2);
     if (served == 0 && config.max_waiting >= 3 && config.connect_timeout > ample && config.validation_timeout > ample &&
         config.max_lifetime > ample) {

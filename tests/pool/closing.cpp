@@ -62,7 +62,7 @@ TEST_CASE("given a lease that is kept, when the grace is over, then its socket i
   CHECK(done->ended - began == 3s);
   CHECK(seen);  // the holder's own operation was ended
   CHECK_FALSE(held->open());
-  CHECK(held);  // but his reference stays good
+  CHECK(held);  // but its reference stays valid
   CHECK(r.server.counts().open == 0);
   held.release();
   r.settle();

@@ -14,7 +14,7 @@ namespace {
 
 using namespace tidepool_tests;
 
-/// Nothing of this is for the pool: nobody can await it.
+/// The pool uses none of these members, because they return no awaitable.
 struct namesake {
   explicit namesake(std::unique_ptr<int> of) : state(std::move(of)) {}
   void ping() { ++*state; }

@@ -128,7 +128,7 @@ TEST_CASE("given a full server, when open() is called, then it waits for room as
 
 // --- validation of one's own ------------------------------------------------------------------------------------------------
 
-/// Condemns by a fixed answer, which the test changes.
+/// The result of `own_check::validate()`, set by the test.
 struct verdict {
   static inline int calls = 0;
   static inline bool good = true;
@@ -306,7 +306,7 @@ TEST_CASE("given a server that hangs up at the first statement, then connects ar
 
 // --- who and why ------------------------------------------------------------------------------------------------------------
 
-/// Says where it leads, and why it is broken.
+/// Has `peer()` and `why_broken()`.
 struct named_connection : fake_connection {
   using fake_connection::fake_connection;
   std::string peer() const { return "db" + std::to_string(id() % 2) + ":5432"; }
@@ -315,8 +315,8 @@ struct named_connection : fake_connection {
   std::optional<tidepool::lease_end> end;
   const char* reason = "";
 };
-/// Keeps who and why of each event.
-struct detective {
+/// Records the server and the cause of each event.
+struct cause_recorder {
   std::shared_ptr<std::vector<std::string>> said = std::make_shared<std::vector<std::string>>();
   void on_event(std::string_view, const tidepool::created_event& e) const { said->push_back("+ " + std::string(e.server)); }
   void on_event(std::string_view, const tidepool::destroyed_event& e) const {
@@ -327,15 +327,15 @@ struct detective {
   }
 };
 template <class Connection>
-struct detective_traits : testing::simulated_traits<Connection> {
-  using observer = detective;
+struct cause_recorder_traits : testing::simulated_traits<Connection> {
+  using observer = cause_recorder;
 };
 
 template <class Connection = named_connection>
-struct case_file {
-  using pool_type = tidepool::basic_pool<Connection, detective_traits<Connection>>;
-  explicit case_file(const pool_config& config)
-      : pool(sim.get_executor(), testing::basic_fake_connector<Connection>(server), config, eye) {}
+struct caused_end {
+  using pool_type = tidepool::basic_pool<Connection, cause_recorder_traits<Connection>>;
+  explicit caused_end(const pool_config& config)
+      : pool(sim.get_executor(), testing::basic_fake_connector<Connection>(server), config, recorded) {}
   typename pool_type::lease take() {
     typename pool_type::lease out;
     pool.async_acquire(10s, [&out](error_code, auto got) { out = std::move(got); });
@@ -344,11 +344,11 @@ struct case_file {
   }
   std::vector<std::string> news() {
     sim.run_for(10ms);
-    return std::exchange(*eye.said, {});
+    return std::exchange(*recorded.said, {});
   }
   simulation sim{1};
   testing::world server{sim};
-  detective eye;
+  cause_recorder recorded;
   pool_type pool;
 };
 using lines = std::vector<std::string>;
@@ -357,7 +357,7 @@ TEST_CASE("given connections that end, when an observer is told, then it hears s
   auto config = calm(0, 2);
   config.health_check_interval = 30s;
   config.reset_timeout = config.validation_timeout = 5ms;
-  case_file<> f(config);
+  caused_end<> f(config);
   auto a = f.take();
   CHECK(f.news() == lines{"+ db1:5432"});
   f.sim.run_for(5s);
@@ -417,7 +417,7 @@ TEST_CASE("given connections that end, when an observer is told, then it hears s
 
 TEST_CASE("given a server that lost its role, when its connections go, then the reason is not recycle()", "[field-L10][field-survivor]") {
   auto config = calm(0, 3);
-  case_file<> f(config);
+  caused_end<> f(config);
   auto a = f.take();
   auto b = f.take();
   auto c = f.take();

@@ -12,55 +12,55 @@ namespace {
 
 using namespace tidepool_tests;
 
-/// One whose peer can be made to close it: `alarms()` has what each calls then.
+/// A connection whose peer can be made to close it, by calling its function in `close_callbacks()`.
 struct closable : fake_connection {
   using fake_connection::fake_connection;
-  static std::map<std::uint64_t, std::function<void()>>& alarms() {
+  static std::map<std::uint64_t, std::function<void()>>& close_callbacks() {
     static std::map<std::uint64_t, std::function<void()>> all;
     return all;
   }
   void watch(std::function<void()> gone) {
     testing::checked_mutex::expect_unlocked("a connection is watched");
     if (gone) {
-      alarms()[id()] = std::move(gone);
+      close_callbacks()[id()] = std::move(gone);
     } else {
-      alarms().erase(id());
+      close_callbacks().erase(id());
     }
   }
 };
 
 TEST_CASE("given connections that tell when the peer closed, when idle, then the dead are replaced unasked", "[H5]") {
-  closable::alarms().clear();
+  closable::close_callbacks().clear();
   rig<closable> r(calm(3, 5));
   r.open();
   auto held = r.take();
-  CHECK(closable::alarms().size() == 3);
+  CHECK(closable::close_callbacks().size() == 3);
   r.sim.run_for(1s);  // none of them is lost right after its connect
   r.server.kill_sessions();
-  for (const auto& alarm : std::map(closable::alarms())) alarm.second();
+  for (const auto& callback : std::map(closable::close_callbacks())) callback.second();
   r.sim.run_for(1s);
   // Found dead by a look, not by a round trip; the leased one is its holder's.
   CHECK(r.stats().closed(close_reason::invalid) == 2);
   CHECK(r.stats().active_connections == 1);
   CHECK(r.stats().idle_connections == 2);
   CHECK(r.events->count("health failed") == 2);
-  // The alarm may have come while it was leased.
+  // The peer may have closed while it was leased.
   held.release();
   CHECK(r.stats().closed(close_reason::broken) == 1);
   r.sim.run_for(1s);
   CHECK(r.stats().idle_connections == 3);
-  // A false alarm harms nobody.
-  closable::alarms().rbegin()->second();
+  // A callback without a reason has no effect.
+  closable::close_callbacks().rbegin()->second();
   r.sim.run_for(1s);
   CHECK(r.stats().idle_connections == 3);
-  // What is taken out of the pool is not watched any more.
+  // A detached connection is not watched any more.
   auto gone = r.take();
-  const auto watched = closable::alarms().size();
+  const auto watched = closable::close_callbacks().size();
   const auto mine = gone.detach();
-  CHECK(closable::alarms().size() == watched - 1);
+  CHECK(closable::close_callbacks().size() == watched - 1);
   r.close_and_check();
   r.pool.reset();
-  for (const auto& alarm : closable::alarms()) alarm.second();
+  for (const auto& callback : closable::close_callbacks()) callback.second();
   r.settle();
 }
 
@@ -78,17 +78,17 @@ struct closing_now : closable {
 };
 
 TEST_CASE("given a lease on its way into the stash, when its peer closes, then it is found dead too", "[H5]") {
-  closable::alarms().clear();
+  closable::close_callbacks().clear();
   // Without an observer, which would have every lease timed, and none stashed.
   rig<closing_now, stashing<testing::simulated_traits<closing_now>>> r(calm(1, 1));
   r.open();
   for (std::uint64_t i = 1; i <= 3; ++i) {
     r.take().release();  // a connection's first lease is timed
     auto held = r.take();
-    const auto alarm = closable::alarms().at(held->id());
+    const auto callback = closable::close_callbacks().at(held->id());
     closing_now::being_kept() = [&] {
       r.server.kill_sessions();
-      alarm();
+      callback();
       r.sim.run_for(1ms);
     };
     held.release();
@@ -100,14 +100,14 @@ TEST_CASE("given a lease on its way into the stash, when its peer closes, then i
 }
 
 TEST_CASE("given a lease given back under the lock, when its peer closes just before, then it is found dead too", "[H5]") {
-  closable::alarms().clear();
+  closable::close_callbacks().clear();
   rig<closing_now> r(calm(1, 1));  // its observer has every lease timed, and so given back under the lock
   r.open();
   auto held = r.take();
-  const auto alarm = closable::alarms().at(held->id());
+  const auto callback = closable::close_callbacks().at(held->id());
   closing_now::being_kept() = [&] {
     r.server.kill_sessions();
-    alarm();
+    callback();
     r.sim.run_for(1ms);
   };
   held.release();
@@ -118,7 +118,7 @@ TEST_CASE("given a lease given back under the lock, when its peer closes just be
 }
 
 TEST_CASE("given a lease on its way into the stash, when a caller queues before it arrives, then it is served", "[INV-5][B003]") {
-  closable::alarms().clear();
+  closable::close_callbacks().clear();
   rig<closing_now, stashing<testing::simulated_traits<closing_now>>> r(calm(1, 1));
   r.open();
   r.take().release();  // a connection's first lease is timed

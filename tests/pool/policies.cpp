@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the pool with policies off, exchanged and mixed; with and without a mutex; operators' levers at run time.
+// tidepool - the pool with policies off, exchanged and mixed; with and without a mutex; suspend, resize and recycle at run time.
 #include <tidepool/pool.hpp>
 
 #include <type_traits>
@@ -75,9 +75,9 @@ struct short_lived : tidepool::lifetime_recycling {
   using lifetime_recycling::lifetime_recycling;
   static bool worn_out(std::uint64_t uses) noexcept { return uses % 2 == 0; }
 };
-struct touchy {
+struct opens_at_first_failure {
   static constexpr bool enabled = true;
-  explicit touchy(const pool_config&) {}
+  explicit opens_at_first_failure(const pool_config&) {}
   tidepool::breaker_state state() const noexcept { return open_ ? tidepool::breaker_state::open : tidepool::breaker_state::closed; }
   tidepool::detail::tick retry_at() const noexcept { return again_; }
   bool allows(tidepool::detail::tick now, std::size_t connecting) const noexcept { return !open_ || (now >= again_ && connecting == 0); }
@@ -96,7 +96,7 @@ struct touchy {
 struct policy_traits : watched_traits<fake_connection> {
   using scaling_policy = doubling;
   using lifetime_policy = short_lived;
-  using breaker_policy = touchy;
+  using breaker_policy = opens_at_first_failure;
   using queue_policy = tidepool::fifo_queue_oldest_idle;
 };
 

@@ -32,7 +32,7 @@ const std::map<std::string, std::string>& allowed() {
       {"PQconsumeInput", "reads what is there"},
       {"PQgetResult", "called only when PQisBusy says no"},
       {"PQgetCopyData", "called with async = 1"},
-      {"PQfinish", "says goodbye without waiting, in non-blocking mode"},
+      {"PQfinish", "sends Terminate without waiting, in non-blocking mode"},
       // Look at or set memory.
       {"PQisBusy", "memory"},
       {"PQnotifies", "memory"},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the wire cut at every place, spoiled at every place, and crumbled.
+// tidepool - connections cut at every byte, changed at every byte, and split into small pieces.
 #include <string>
 #include <vector>
 
@@ -9,7 +9,7 @@ using namespace tidepool_tests;
 
 namespace {
 
-/// What became of one connection with a few statements of every kind.
+/// The result of one connection with a few statements of every kind.
 struct verdict {
   bool right = false;  ///< everything arrived as it should
   bool clean = false;  ///< or an error of the driver came
@@ -82,9 +82,9 @@ TEST_CASE("given a wire cut after any number of bytes, when it is used, then all
   int clean = 0;
   for (std::size_t at = 0; at < 2600; at += stride(at < 700 ? 3 : 17)) {
     for (const bool to_client : {true, false}) {
-      mischief cut;
+      wire_fault cut;
       cut.cut_at = at;
-      wire.set(to_client ? mischief{} : cut, to_client ? cut : mischief{});
+      wire.set(to_client ? wire_fault{} : cut, to_client ? cut : wire_fault{});
       const auto got = attempt(conninfo, 20s);
       INFO("cut " << (to_client ? "to the client" : "to the server") << " at byte " << at << ": " << got.story);
       CHECK((got.right || got.clean));
@@ -99,9 +99,9 @@ TEST_CASE("given a wire cut after any number of bytes, when it is used, then all
 TEST_CASE("given a wire that passes one byte at a time, when it is used, then all is right", "[postgres][server][chaos]") {
   NEEDS_SERVER();
   proxy wire(server_port());
-  mischief crumbs;
-  crumbs.piece = 1;
-  wire.set(crumbs, crumbs);
+  wire_fault pieces;
+  pieces.piece = 1;
+  wire.set(pieces, pieces);
   const auto got = attempt(through(wire), 30s);
   INFO(got.story);
   CHECK(got.right);
@@ -112,13 +112,13 @@ TEST_CASE("given a wire that spoils one byte, when it is used, then it ends, wit
   proxy wire(server_port());
   const auto conninfo = through(wire);
   // A spoiled length makes either side wait for bytes that never come: only the deadline ends that. What a spoiled
-  // byte of plain text says cannot be noticed by anybody, so wrong values are no failure here.
+  // byte of plain text means cannot be noticed, so wrong values are no failure here.
   int ended = 0;
   for (std::size_t at = 0; at < 1200; at += stride(13)) {
     for (const bool to_client : {true, false}) {
-      mischief spoil;
+      wire_fault spoil;
       spoil.spoil_at = at;
-      wire.set(to_client ? mischief{} : spoil, to_client ? spoil : mischief{});
+      wire.set(to_client ? wire_fault{} : spoil, to_client ? spoil : wire_fault{});
       const stopwatch watch;
       const auto got = attempt(conninfo, 150ms);
       INFO("spoiled " << (to_client ? "to the client" : "to the server") << " at byte " << at << ": " << got.story);

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "kit.hpp"
-#include "wiretap.hpp"
+#include "recording_proxy.hpp"
 
 using namespace tidepool_tests;
 
@@ -60,7 +60,7 @@ constexpr const char* slow_commit =
 
 TEST_CASE("given a COMMIT without an answer, when its caller cancels, then the outcome is unknown", "[postgres][server][field-R21]") {
   NEEDS_SERVER();
-  wiretap wire(server_port(), std::string("commit\0", 7));
+  recording_proxy wire(server_port(), std::string("commit\0", 7));
   auto task = [&]() -> asio::awaitable<void> {
     auto admin = co_await connect();
     co_await make_table(admin);
@@ -84,7 +84,7 @@ TEST_CASE("given a COMMIT without an answer, when its caller cancels, then the o
 TEST_CASE("given a COMMIT without an answer, when its time is up, then the outcome is unknown, and why is told",
           "[postgres][server][field-R21]") {
   NEEDS_SERVER();
-  wiretap wire(server_port(), std::string("commit\0", 7));
+  recording_proxy wire(server_port(), std::string("commit\0", 7));
   auto task = [&]() -> asio::awaitable<void> {
     auto admin = co_await connect();
     co_await make_table(admin);

@@ -192,7 +192,7 @@ TEST_CASE("given a server whose backlog is full, when connecting, then the deadl
   deaf.open(asio::ip::tcp::v4());
   deaf.bind(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
   deaf.listen(1);
-  // Connections that nobody accepts fill the queue; the kernel then drops further ones silently.
+  // Connections that are not accepted fill the queue; the kernel then drops further ones silently.
   std::vector<asio::ip::tcp::socket> fill;
   for (int i = 0; i < 8; ++i) {
     fill.emplace_back(context);

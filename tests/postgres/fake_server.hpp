@@ -45,7 +45,7 @@ inline std::string row_message(const std::vector<const char*>& values) {
          protocol_message('Z', "I");
 }
 
-/// What a server says of itself to a new session, and when it is asked for its kind.
+/// What a server reports to a new session, and when it is asked for its kind.
 struct fake_kind {
   bool standby = false;
   bool pooler = false;  ///< the process that answers is not the one of the login
@@ -124,7 +124,7 @@ class fake_server {
   std::thread thread_;
 };
 
-/// A port that nobody listens on.
+/// A port on which no server listens.
 inline unsigned closed_port() {
   asio::io_context context;
   asio::ip::tcp::acceptor once(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
@@ -175,7 +175,7 @@ inline std::string welcome() {
 }
 inline bool asks_for_login(const std::string& said) { return said.size() >= 8 && said.substr(4, 4) == std::string("\0\3\0\0", 4); }
 
-/// Lets everybody log in and answers the query every session begins with; what comes then goes to `then`.
+/// Accepts every login and answers the first query of a session; later messages go to `then`.
 inline fake_server::talk after_login(fake_server::talk then, fake_kind kind = {}) {
   return [then = std::move(then), kind = std::move(kind)](const std::string& said) -> std::string {
     if (asks_for_login(said)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - every verb against a server that breaks the protocol at every place.
+// tidepool - every call of a connection against a server that breaks the protocol at every place.
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -197,7 +197,7 @@ struct fault {
   std::string name;
   expected wanted;
   plan what = {};
-  bool foreign = false;  ///< its rows are taken for the statement's, which nobody can know to be another's
+  bool foreign = false;  ///< rows of another statement that cannot be told from its own
 };
 
 std::string join(const std::vector<std::string>& all, std::size_t from, std::size_t to) {
@@ -211,7 +211,7 @@ const std::string alien = wire::columns({"value"}) + wire::row({"alien"}) + wire
 
 /// All that can be done to an answer of these messages. The login, answer 0, has rules of its own.
 std::vector<fault> faults_of(const std::vector<std::string>& honest, int number, const verb* of) {
-  using end = deed::end;
+  using end = sent_answer::end;
   const bool login = number == 0;
   const bool answers_follow = of != nullptr && of->run == independent;
   // libpq forgets to free results that a Sync cuts off, and what it had when one of three messages comes at the wrong time.
@@ -229,23 +229,23 @@ std::vector<fault> faults_of(const std::vector<std::string>& honest, int number,
     }
     return std::pair(at, count);
   }();
-  const auto add = [&](std::string name, expected wanted, std::function<deed(const std::vector<std::string>&)> act) {
+  const auto add = [&](std::string name, expected wanted, std::function<sent_answer(const std::vector<std::string>&)> act) {
     out.push_back({std::move(name), wanted});
     out.back().what.answer = number;
     // A verb that was cancelled early has other answers.
     out.back().what.fault = [n, act = std::move(act)](const auto& all) {
-      return all.size() == n ? act(all) : deed{join(all, 0, all.size())};
+      return all.size() == n ? act(all) : sent_answer{join(all, 0, all.size())};
     };
   };
   const auto insert = [&](const std::string& name, expected wanted, std::size_t i, const std::string& what, end then, bool rest) {
     add(name + " before message " + std::to_string(i), wanted, [=](const std::vector<std::string>& all) {
-      return deed{join(all, 0, i) + what + (rest ? join(all, i, all.size()) : ""), 0, then};
+      return sent_answer{join(all, 0, i) + what + (rest ? join(all, i, all.size()) : ""), 0, then};
     });
   };
 
   for (const std::size_t piece : {1U, 2U, 3U, 4U, 5U, 7U, 11U, 13U, 32U, 64U}) {
     add("pieces of " + std::to_string(piece), expected::fine, [piece](const auto& all) {
-      return deed{join(all, 0, all.size()), piece, end::go_on};
+      return sent_answer{join(all, 0, all.size()), piece, end::go_on};
     });
   }
   if (!login && whole && completed.second > 0) {
@@ -279,7 +279,7 @@ std::vector<fault> faults_of(const std::vector<std::string>& honest, int number,
                                                           {"copied rows", protocol_message('d', "alien\n")}}) {
       add(std::string("endless ") + name + " before message " + std::to_string(i), i < n ? expected::never_ends : expected::any,
           [i, filler = filler](const auto& all) {
-            return deed{join(all, 0, i), 0, end::endless, filler};
+            return sent_answer{join(all, 0, i), 0, end::endless, filler};
           });
       out.back().foreign = std::string_view(name).ends_with("rows");
     }
@@ -305,8 +305,8 @@ std::vector<fault> faults_of(const std::vector<std::string>& honest, int number,
     for (const std::uint32_t size : {0U, 3U, 0x02000000U, 0x7FFFFFFFU, 0xFFFFFFFFU}) {
       if (size == 0x7FFFFFFFU && std::string("TDdANEV").find(honest[i][0]) != std::string::npos) continue;  // libpq would make room for it
       add("length " + std::to_string(size) + " of message " + number_of, expected::broken, [i, size](const auto& all) {
-        return deed{join(all, 0, i) + all[i].substr(0, 1) + wire::number(size, 4) + all[i].substr(5) + join(all, i + 1, all.size()), 0,
-                    end::close};
+        return sent_answer{join(all, 0, i) + all[i].substr(0, 1) + wire::number(size, 4) + all[i].substr(5) + join(all, i + 1, all.size()),
+                           0, end::close};
       });
     }
     const bool has_data = std::string("DdCA").find(honest[i][0]) != std::string::npos;
@@ -314,24 +314,24 @@ std::vector<fault> faults_of(const std::vector<std::string>& honest, int number,
       add("byte " + std::to_string(b) + " of message " + number_of + " is wrong", expected::any, [i, b](const auto& all) {
         std::string bad = all[i];
         bad[5 + b] = static_cast<char>(bad[5 + b] ^ '\x55');
-        return deed{join(all, 0, i) + bad + join(all, i + 1, all.size()), 0, end::go_on};
+        return sent_answer{join(all, 0, i) + bad + join(all, i + 1, all.size()), 0, end::go_on};
       });
     }
     add("message " + number_of + " cut", expected::broken, [i](const auto& all) {
-      return deed{join(all, 0, i) + all[i].substr(0, all[i].size() / 2), 0, end::close};
+      return sent_answer{join(all, 0, i) + all[i].substr(0, all[i].size() / 2), 0, end::close};
     });
     const bool counts = honest[i][0] == 'C' && completed.second == 1;
     add("message " + number_of + " left out", counts ? expected::never_ends : expected::any, [i](const auto& all) {
-      return deed{join(all, 0, i) + join(all, i + 1, all.size()), 0, end::go_on};
+      return sent_answer{join(all, 0, i) + join(all, i + 1, all.size()), 0, end::go_on};
     });
     const bool leaks = sanitized && std::string("GHt").find(honest[i][0]) != std::string::npos;
     if (leaks) continue;
     add("message " + number_of + " twice", expected::any, [i](const auto& all) {
-      return deed{join(all, 0, i + 1) + join(all, i, all.size()), 0, end::go_on};
+      return sent_answer{join(all, 0, i + 1) + join(all, i, all.size()), 0, end::go_on};
     });
     if (i + 1 < n) {
       add("messages " + number_of + " and the next swapped", expected::any, [i](const auto& all) {
-        return deed{join(all, 0, i) + all[i + 1] + all[i] + join(all, i + 2, all.size()), 0, end::go_on};
+        return sent_answer{join(all, 0, i) + all[i + 1] + all[i] + join(all, i + 2, all.size()), 0, end::go_on};
       });
     }
   }
@@ -348,10 +348,10 @@ std::vector<fault> cuts_of(const std::vector<std::string>& honest, int number) {
   std::vector<fault> out;
   const auto size = join(honest, 0, honest.size()).size();
   for (std::size_t at = 0; at < size; ++at) {
-    for (const auto then : {deed::end::close, deed::end::silence}) {
-      out.push_back({"cut at byte " + std::to_string(at), then == deed::end::close ? expected::broken : expected::never_ends});
+    for (const auto then : {sent_answer::end::close, sent_answer::end::silence}) {
+      out.push_back({"cut at byte " + std::to_string(at), then == sent_answer::end::close ? expected::broken : expected::never_ends});
       out.back().what.answer = number;
-      out.back().what.fault = [at, then](const auto& all) { return deed{join(all, 0, all.size()).substr(0, at), 0, then}; };
+      out.back().what.fault = [at, then](const auto& all) { return sent_answer{join(all, 0, all.size()).substr(0, at), 0, then}; };
     }
   }
   return out;
@@ -428,7 +428,7 @@ struct trial {
   fault how;
 };
 
-class hostility {
+class trial_runner {
  public:
   std::vector<std::string> findings;
   std::size_t trials = 0;
@@ -494,7 +494,7 @@ class hostility {
     } catch (const pg::error&) {
       if (v->run != cancel) throw;  // which ends so
     }
-    // For the goodbye, which the others do not look at.
+    // For Terminate, which the other calls do not wait for.
     co_await c.close();
   }
 
@@ -615,14 +615,14 @@ std::vector<const verb*> every_verb() {
 }  // namespace
 
 TEST_CASE("given a server that breaks the protocol anywhere, when any verb runs, then nothing wrong is told", "[field-machine]") {
-  hostility all;
+  trial_runner all;
   all.run(every_verb(), stride(), faults_of);
   INFO(all.trials << " trials");
   CHECK(list(all.findings) == "");
 }
 
 TEST_CASE("given a server that falls silent at any byte, when any verb runs, then it ends and tells it", "[field-machine]") {
-  hostility all;
+  trial_runner all;
   all.run(every_verb(), stride(), [](const std::vector<std::string>& honest, int number, const verb*) { return cuts_of(honest, number); });
   CHECK(list(all.findings) == "");
 }
@@ -645,7 +645,7 @@ TEST_CASE("given answers cut short, too many or of another kind, when a verb end
       if (v.run == run) some.push_back(&v);
     }
   }
-  hostility all;
+  trial_runner all;
   all.run(some, 1, misleading);
   CHECK(all.trials > 200);
   CHECK(list(all.findings) == "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - no memory: what must go on without it does, nothing is held for ever, and nobody waits for what was dropped.
+// tidepool - failing allocations: code that must not fail goes on, nothing is kept for ever, and no caller waits for a dropped request.
 #include <atomic>
 #include <cstdlib>
 #include <memory>

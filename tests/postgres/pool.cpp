@@ -84,7 +84,7 @@ TEST_CASE("given a port without a listener, when a server listens there later, t
     must(between.has_value(), "open() waited");
     must(pool.stats().connection_errors >= 2, "it looked more than once");
     {
-      auto lease = co_await pool.acquire();  // or it would be lost before it served anybody
+      auto lease = co_await pool.acquire();  // otherwise it would be lost before it served a caller
       co_await lease->exec("select 1");
     }
     between.reset();
@@ -225,7 +225,7 @@ TEST_CASE("given idle connections, when some backends end, then only these are r
       must(pool.stats().active_connections == 1 && pool.stats().connections_closed == 2, "it is the holder's");
     }
     must(pool.stats().closed(close_reason::broken) == 1, "seen at its return");
-    // One that was taken out of the pool is nobody's business but its owner's.
+    // A detached connection is not watched by the pool any more.
     auto lease = co_await pool.acquire();
     auto mine = lease.detach();
     co_await watcher.exec("select pg_terminate_backend($1)", mine.backend_pid());
@@ -581,15 +581,15 @@ TEST_CASE("given threads, kills and a small pool, when many work, then only stat
 
 namespace {
 
-/// Keeps what is said of connections that end.
-struct coroner {
+/// Records the reasons and causes of connections that end.
+struct end_recorder {
   std::shared_ptr<std::vector<std::string>> said = std::make_shared<std::vector<std::string>>();
   void on_event(std::string_view, const tidepool::destroyed_event& e) const {
     said->push_back(std::string(to_string(e.reason)) + ": " + std::string(e.cause));
   }
 };
-struct coroner_traits : tidepool::default_traits<pg::connection> {
-  using observer = coroner;
+struct end_recorder_traits : tidepool::default_traits<pg::connection> {
+  using observer = end_recorder;
 };
 
 }  // namespace
@@ -600,8 +600,8 @@ TEST_CASE("given a backend that is terminated, when its connection goes, then th
   auto task = []() -> asio::awaitable<std::vector<std::string>> {
     auto watcher = co_await connect();
     const auto config = small(0, 1);
-    const coroner eye;
-    tidepool::basic_pool<pg::connection, coroner_traits> pool(co_await asio::this_coro::executor, ours(config), config, eye);
+    const end_recorder ends;
+    tidepool::basic_pool<pg::connection, end_recorder_traits> pool(co_await asio::this_coro::executor, ours(config), config, ends);
     {
       auto lease = co_await pool.acquire();
       co_await watcher.exec("select pg_terminate_backend($1)", lease->backend_pid());
@@ -617,7 +617,7 @@ TEST_CASE("given a backend that is terminated, when its connection goes, then th
       lease->abort();
     }
     co_await pool.close();
-    co_return *eye.said;
+    co_return *ends.said;
   };
   const auto said = run(task());
   REQUIRE(said.size() == 3);

@@ -92,7 +92,7 @@ TEST_CASE("given a prepared statement, when values suit it in whatever form, the
     const auto none = co_await c.prepare("select 1");
     const int one = co_await c.one<int>(none);
     must(one == 1 && none.types().empty(), "no parameters");
-    // A name that somebody else has made: nothing is known of it.
+    // A name that was not made by `prepare()`: its types are not known.
     co_await c.exec("prepare mine (bytea) as select octet_length($1)");
     const int by_name = co_await c.one<int>(pg::statement("mine"), bytes(3));
     must(by_name == 3, "by name");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a proxy in front of the real server that cuts, spoils or crumbles what passes.
+// tidepool - a proxy in front of the real server that cuts, changes or splits the bytes that pass.
 #ifndef TIDEPOOL_TESTS_POSTGRES_PROXY_HPP
 #define TIDEPOOL_TESTS_POSTGRES_PROXY_HPP
 
@@ -17,16 +17,16 @@
 
 namespace tidepool_tests {
 
-/// What happens to one direction of a connection. Positions count its bytes from 0.
-struct mischief {
+/// The faults of one direction of a connection. Positions count its bytes from 0.
+struct wire_fault {
   static constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
   std::size_t cut_at = never;    ///< both sockets are closed before this byte
   std::size_t spoil_at = never;  ///< this byte arrives inverted
   std::size_t piece = 4096;      ///< how many bytes are passed on at once
 };
 
-/// Forwards a loopback port of its own, a free one unless it is told which, to the server, on a thread of its own. Set the mischief between
-/// connections only.
+/// Forwards a loopback port of its own, a free one by default, to the server, on a thread of its own. Call `set()` only while no
+/// connection is open.
 class proxy {
  public:
   explicit proxy(unsigned target, unsigned own = 0)
@@ -43,7 +43,7 @@ class proxy {
     thread_.join();
   }
   unsigned port() const { return acceptor_.local_endpoint().port(); }
-  void set(mischief to_server, mischief to_client) {
+  void set(wire_fault to_server, wire_fault to_client) {
     asio::post(context_, [=, this] {
       to_server_ = to_server;
       to_client_ = to_client;
@@ -73,7 +73,7 @@ class proxy {
       accept();
     });
   }
-  static asio::awaitable<void> pump(std::shared_ptr<pair> both, asio::ip::tcp::socket& from, asio::ip::tcp::socket& to, mischief how) {
+  static asio::awaitable<void> pump(std::shared_ptr<pair> both, asio::ip::tcp::socket& from, asio::ip::tcp::socket& to, wire_fault how) {
     std::array<char, 4096> buffer;
     std::size_t passed = 0;
     try {
@@ -96,8 +96,8 @@ class proxy {
   asio::io_context context_;
   asio::ip::tcp::endpoint target_;
   asio::ip::tcp::acceptor acceptor_;
-  mischief to_server_;
-  mischief to_client_;
+  wire_fault to_server_;
+  wire_fault to_client_;
   std::thread thread_;
 };
 

@@ -266,7 +266,7 @@ TEST_CASE("given a server without limits, when connecting, then it is told when 
   CHECK_NOTHROW(run(task()));
   settings.peer_timeout = tidepool::no_limit;
   CHECK(value_of("tcp_user_timeout", settings) == "0");
-  // What somebody has chosen stays.
+  // A setting that was chosen stays.
   pg::options chosen(server() + " options='-c tcp_user_timeout=77000 -c tcp_keepalives_idle=60'");
   CHECK(value_of("tcp_user_timeout", chosen) == "77000");
   CHECK(value_of("tcp_keepalives_idle", chosen) == "60");

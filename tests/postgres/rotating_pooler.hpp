@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "fake_server.hpp"
-#include "wiretap.hpp"
+#include "recording_proxy.hpp"
 
 #include <asio/read.hpp>  // after the shim, which sets Asio up
 #include <asio/write.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a server that speaks PostgreSQL's protocol by the book, until it is told to break it at one place.
+// tidepool - a server that speaks PostgreSQL's protocol correctly, except at one place where a test has it break the protocol.
 #ifndef TIDEPOOL_TESTS_POSTGRES_SCRIPTED_SERVER_HPP
 #define TIDEPOOL_TESTS_POSTGRES_SCRIPTED_SERVER_HPP
 
@@ -79,10 +79,10 @@ inline std::vector<std::string> split(const std::string& bytes) {
 
 }  // namespace wire
 
-/// What really goes out in place of one answer.
-struct deed {
+/// What is sent in place of the correct answer.
+struct sent_answer {
   enum class end {
-    go_on,    ///< as if nothing had been
+    go_on,    ///< the session goes on
     close,    ///< no more bytes
     reset,    ///< the same, by RST
     silence,  ///< the socket stays open
@@ -93,19 +93,20 @@ struct deed {
   end then = end::go_on;
   std::string filler = {};
 };
-/// Gets the messages of the honest answer. Answers are counted from 0, which is the login's; the goodbye has one, without messages.
+/// Gets the messages of the correct answer. Answers are counted from 0, which is the login's; Terminate has one too, without messages.
 struct plan {
   int answer = -1;
-  std::function<deed(const std::vector<std::string>&)> fault = {};
-  bool fails = false;  ///< instead: the statement fails as a server lets it fail, with SQLSTATE 22012
-  deed::end cancel = deed::end::close;
+  std::function<sent_answer(const std::vector<std::string>&)> fault = {};
+  bool fails = false;  ///< instead: the statement fails with a correct error, SQLSTATE 22012
+  sent_answer::end cancel = sent_answer::end::close;
 };
 
-/// Listens on a free loopback port, on a thread of its own. Who logs in as "c17" gets the plan of number 17, once: a second connection
-/// of that number is served honestly.
+/// Listens on a free loopback port, on a thread of its own. The first connection that logs in as "c17" gets the plan of number 17; a second
+/// connection of that number is served correctly.
 ///
-/// What it understands of SQL: the first word. A statement's answer is one row with the statement's first quoted string, the number of
-/// parameters and the last one: who gets another statement's answer can see it. "select 'hold ...'" ends when it is cancelled.
+/// Of SQL it looks at the first word only. A statement's answer is one row with the statement's first quoted string, the number of
+/// parameters and the last one, so that a client can see when it gets the answer of another statement. "select 'hold ...'" ends when it is
+/// cancelled.
 class scripted_server {
  public:
   scripted_server() : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
@@ -130,7 +131,7 @@ class scripted_server {
     const std::lock_guard lock(mutex_);
     cases_[number].what = std::move(what);
   }
-  /// The honest answers to the first connection of that number.
+  /// The correct answers to the first connection of that number.
   std::vector<std::vector<std::string>> answers(int number) {
     const std::lock_guard lock(mutex_);
     return cases_[number].answers;
@@ -210,13 +211,13 @@ class scripted_server {
   }
 
   asio::awaitable<void> cancel(socket_type& socket, int number) {
-    auto then = deed::end::close;
+    auto then = sent_answer::end::close;
     {
       const std::lock_guard lock(mutex_);
       if (cases_[number].held) cases_[number].held->cancel();
       then = cases_[number].what.cancel;
     }
-    deed what;
+    sent_answer what;
     what.then = then;
     what.filler = "noise";
     const bool more = co_await act(socket, what);
@@ -404,7 +405,7 @@ class scripted_server {
 
   /// Sends what has gathered, or what the plan makes of it.
   asio::awaitable<bool> answer(session& on) {
-    deed what;
+    sent_answer what;
     what.bytes = std::exchange(on.out, {});
     {
       const std::lock_guard lock(mutex_);
@@ -421,17 +422,17 @@ class scripted_server {
     co_return more;
   }
 
-  asio::awaitable<bool> act(socket_type& socket, const deed& what) {
+  asio::awaitable<bool> act(socket_type& socket, const sent_answer& what) {
     const std::size_t piece = what.piece == 0 ? what.bytes.size() : what.piece;
     for (std::size_t at = 0; at < what.bytes.size(); at += piece) {
       const auto part = std::string_view(what.bytes).substr(at, piece);
       co_await asio::async_write(socket, asio::buffer(part.data(), part.size()), asio::use_awaitable);
     }
-    if (what.then == deed::end::go_on) co_return true;
-    if (what.then == deed::end::reset) {
+    if (what.then == sent_answer::end::go_on) co_return true;
+    if (what.then == sent_answer::end::reset) {
       socket.set_option(asio::socket_base::linger(true, 0));
       socket.close();
-    } else if (what.then == deed::end::close) {
+    } else if (what.then == sent_answer::end::close) {
       socket.shutdown(socket_type::shutdown_both);
     } else {
       co_await occupy(socket, what);
@@ -439,9 +440,9 @@ class scripted_server {
     co_return false;
   }
   /// Until the other side has gone; `filler` by some kilobytes a millisecond.
-  asio::awaitable<void> occupy(socket_type& socket, const deed& what) {
+  asio::awaitable<void> occupy(socket_type& socket, const sent_answer& what) {
     std::string block;
-    while (what.then == deed::end::endless && block.size() < 4096) block += what.filler;
+    while (what.then == sent_answer::end::endless && block.size() < 4096) block += what.filler;
     asio::steady_timer timer(context_);
     while (!block.empty()) {
       co_await asio::async_write(socket, asio::buffer(block), asio::use_awaitable);

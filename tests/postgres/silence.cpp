@@ -292,7 +292,7 @@ TEST_CASE("given a server that holds its cancel threads, when another's requests
   const stopwatch time;
   while ((sent < 5 || begun < cancel_dispatcher::most_per_server) && time.seconds() < 30) std::this_thread::sleep_for(1ms);
   CHECK(sent == 5);
-  // Whoever gives up one that waits knows that it is never sent.
+  // A queued request that is given up is never sent.
   CHECK(stuck.back()->give_up());
   CHECK(refused == 1);
   CHECK_FALSE(stuck.front()->give_up());

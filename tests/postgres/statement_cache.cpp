@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kit.hpp"
-#include "wiretap.hpp"
+#include "recording_proxy.hpp"
 
 using namespace tidepool_tests;
 
@@ -581,7 +581,7 @@ TEST_CASE("given a name that is taken already, when its statement is used, then 
 TEST_CASE("given a long transaction, when it meets many statements, then none of the cache's own SQL is in it",
           "[postgres][server][field-R04]") {
   NEEDS_SERVER();
-  wiretap wire(server_port());
+  recording_proxy wire(server_port());
   auto task = [&]() -> asio::awaitable<void> {
     auto settings = through(wire.port());
     settings.statement_cache = 4;

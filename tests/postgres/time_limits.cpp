@@ -499,7 +499,7 @@ TEST_CASE("given many statements to be forgotten by a slow server, when a call h
   const fake_server slow(
       [&](const std::string& said) {
         if (asks_for_login(said)) return welcome();
-        closed += said[0] == 'X' ? 0 : 1;  // not the goodbye
+        closed += said[0] == 'X' ? 0 : 1;  // not Terminate
         std::this_thread::sleep_for(40ms);
         return (said[0] == 'Q' ? done("DEALLOCATE") : protocol_message('3', "")) + ready();
       },

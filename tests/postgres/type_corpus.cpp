@@ -59,7 +59,7 @@ std::vector<settings> all_combinations(const char* dates, const char* intervals,
   return all;
 }
 
-struct book {
+struct findings {
   std::string failures;
   std::size_t wrong = 0, values = 0, typed = 0, refused = 0, arrays = 0, rows = 0;
   std::string where;
@@ -78,7 +78,7 @@ struct table {
 std::string identical(const std::string& a, const std::string& b) { return "record_image_eq(row(" + a + "), row(" + b + "))"; }
 
 template <class T>
-asio::awaitable<void> check_typed(pg::connection& c, const table& t, const settings& now, book& notes) {
+asio::awaitable<void> check_typed(pg::connection& c, const table& t, const settings& now, findings& notes) {
   const std::string same = "select " + identical("$1::" + t.type.name, "v") + " from " + t.name + " where id = $2";
   const pg::result rows = co_await c.exec("select id, v, beyond, exact from " + t.name + " order by id");
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -128,7 +128,7 @@ asio::awaitable<void> check_typed(pg::connection& c, const table& t, const setti
 
 // As text, each value and all in an array.
 template <class Array>
-asio::awaitable<void> check_text(pg::connection& c, const table& t, bool one_by_one, book& notes) {
+asio::awaitable<void> check_text(pg::connection& c, const table& t, bool one_by_one, findings& notes) {
   const pg::result rows = co_await c.exec("select id, v, exact from " + t.name + " order by id");
   std::vector<int> ids;
   std::vector<std::optional<std::string>> texts;
@@ -162,7 +162,7 @@ asio::awaitable<void> check_text(pg::connection& c, const table& t, bool one_by_
 
 // Out of one table by COPY and into another.
 template <class Array>
-asio::awaitable<void> check_copy(pg::connection& c, const table& t, book& notes) {
+asio::awaitable<void> check_copy(pg::connection& c, const table& t, findings& notes) {
   const std::string array = t.type.delimiter == '\0' ? "null::text[]" : "array[v, null]";
   pg::copy_reader out = co_await c.copy_out("copy (select id, v, " + array + " from " + t.name + " where exact order by id) to stdout");
   std::vector<std::tuple<int, std::optional<std::string>, std::optional<Array>>> rows;
@@ -184,13 +184,13 @@ asio::awaitable<void> check_copy(pg::connection& c, const table& t, book& notes)
 }
 
 template <char Delimiter>
-asio::awaitable<void> check_as_text(pg::connection& c, const table& t, bool one_by_one, book& notes) {
+asio::awaitable<void> check_as_text(pg::connection& c, const table& t, bool one_by_one, findings& notes) {
   using array = pg::bounded_array<std::optional<std::string>, Delimiter>;
   co_await check_text<array>(c, t, one_by_one, notes);
   co_await check_copy<array>(c, t, notes);
 }
 
-asio::awaitable<void> check_type(pg::connection& c, const table& t, const settings& now, bool one_by_one, book& notes) {
+asio::awaitable<void> check_type(pg::connection& c, const table& t, const settings& now, bool one_by_one, findings& notes) {
   using std::vector;
   const std::string& name = t.type.name;
   (void)co_await c.exec("update " + t.name + " set exact = pg_temp.readable(v)");
@@ -220,8 +220,8 @@ asio::awaitable<void> check_type(pg::connection& c, const table& t, const settin
   if (name == "pg_temp.tide") co_await check_typed<tide>(c, t, now, notes);
 }
 
-asio::awaitable<book> run_corpus(std::vector<settings> all, bool one_by_one) {
-  book notes;
+asio::awaitable<findings> run_corpus(std::vector<settings> all, bool one_by_one) {
+  findings notes;
   auto c = co_await connect("options='-c client_min_messages=error'");
   co_await c.script(corpus_types_sql);
   std::vector<table> tables;
@@ -269,7 +269,7 @@ struct tidepool::postgres::codec<tide> : tidepool::postgres::enum_codec<tide> {
 TEST_CASE("given values of every type, when read and sent back under some settings, then they are the same",
           "[postgres][codec][corpus][field-F6][field-R14]") {
   NEEDS_SERVER();
-  const book notes = run(run_corpus(some_combinations(), true));
+  const findings notes = run(run_corpus(some_combinations(), true));
   INFO(notes.failures);
   CHECK(notes.wrong == 0);
   CAPTURE(notes.values, notes.typed, notes.refused, notes.arrays, notes.rows);
@@ -283,7 +283,7 @@ TEST_CASE("given values of every type, when read and sent back under all setting
   NEEDS_SERVER();
   if (std::getenv("TIDEPOOL_LONG") == nullptr) return;
   const auto check = [](const char* dates, const char* intervals, const char* zone, const char* encoding) {
-    const book notes = run(run_corpus(all_combinations(dates, intervals, zone, encoding), false));
+    const findings notes = run(run_corpus(all_combinations(dates, intervals, zone, encoding), false));
     INFO(notes.failures);
     CHECK(notes.wrong == 0);
     CHECK(notes.values > 1000);

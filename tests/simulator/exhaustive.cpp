@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - small cases in every order: up to three tasks, the first ten or twelve decisions in all combinations.
+// tidepool - small cases in every order: up to three tasks, all combinations of the first ten or twelve decisions.
 #include "explore.hpp"
 
 #include "../support/catch.hpp"

@@ -30,7 +30,7 @@ inline outcome replay(const record& values) {
   return run_any(c);
 }
 
-/// A crash says at least which run it was: the seed is all that is needed to see it again.
+/// On a crash prints the seed of the run, with which it can be repeated.
 class crash_note {
  public:
   crash_note(mode m, std::uint64_t seed) {
@@ -120,7 +120,7 @@ inline record shrink(record best, const std::string& rule, std::size_t attempts 
   return best;
 }
 
-/// What a failed run has to say for itself: rule, seed, and one command that shows the shortest version of it.
+/// The report of a failed run: rule, seed, and a command that runs its shortest version.
 inline std::string story(mode m, std::uint64_t seed) {
   record values;
   const outcome first = run_seed(m, seed, &values);
@@ -132,7 +132,7 @@ inline std::string story(mode m, std::uint64_t seed) {
          "\n  TIDEPOOL_SIM_VERBOSE=1 TIDEPOOL_SIM_REPLAY='" + tidepool::testing::to_text(least) + "' tidepool_test_simulator '[replay]'";
 }
 
-/// Runs seeds until `more(sums)` says stop. Returns the story of the first failure, or nothing.
+/// Runs seeds until `more(sums)` returns false. Returns the report of the first failure, or nothing.
 template <class More>
 std::optional<std::string> explore(mode m, std::uint64_t first_seed, tally& sums, More more) {
   for (std::uint64_t seed = first_seed; more(sums); ++seed) {

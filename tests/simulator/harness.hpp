@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the test bench of one run: the pool with its world, and what the run knows about them by itself.
+// tidepool - the test bench of one run: the pool, its world, and what the run has recorded about both.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_BENCH_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_BENCH_HPP
 
@@ -33,7 +33,7 @@ using tidepool::testing::simulation;
 using tidepool::testing::virtual_clock;
 using time_point = virtual_clock::time_point;
 
-/// A broken rule: the first one counts, what follows from it is not looked at.
+/// A broken rule. The run ends at the first one.
 struct failure {
   std::string rule;
   std::string text;
@@ -106,7 +106,7 @@ class bench_base {
   bool lost_unserved = false;          ///< ever: a connect that then succeeded proves nothing
 };
 
-/// Notes what it is told, and now and then calls the pool from inside. A pool stashes no lease whose return somebody wants to hear of.
+/// Records events, and at times calls the pool from inside. A pool stashes no lease whose end an observer wants to get.
 template <bool Returns>
 class basic_watcher {
  public:
@@ -161,8 +161,8 @@ class basic_watcher {
 using watcher = basic_watcher<true>;
 using quiet_watcher = basic_watcher<false>;
 
-/// A real second thread, which does one thing at a time while the caller waits for it: what depends on the thread, as the stash does,
-/// has two of them, and the run depends on its choices alone all the same.
+/// A real second thread, which runs one job at a time while the caller waits for it. So the stash, which depends on the thread, has two
+/// threads, and the run still depends on its choices alone.
 class second_thread {
  public:
   template <class Job>
@@ -207,11 +207,11 @@ struct attempt {
   time_point began{};
   time_point deadline{};
   int completions = 0;
-  bool inside = false;  ///< asked by an observer: perhaps in the middle of the call of one who asked before, and queued before him
+  bool inside = false;  ///< asked by an observer: perhaps within the call of an earlier caller, and queued before that
   bool queued = false;  ///< seen waiting when the previous instant was over
 };
 
-/// The user's connector: it calls the pool as observers do, and what it throws is a failed connect.
+/// The user's connector: it calls the pool as observers do, and its exceptions are failed connects.
 template <class Kind>
 struct hooked_connector {
   typename Kind::connector connect;
@@ -238,7 +238,7 @@ class bench : public bench_base {
     holding(const holding&) = delete;
     holding& operator=(const holding&) = delete;
     ~holding() {
-      // What the pool cannot see, the holder has to tell.
+      // Damage that the pool cannot see is told by the holder.
       const bool spoilt = !Kind::features.usable && !Kind::features.after_lease && held && held->session().out_of_step;
       bench_.end(*this);
       const auto inside = bench_.calling();
@@ -356,7 +356,7 @@ class bench : public bench_base {
     --acquires;
     completed(a, false);
   }
-  /// A report is of the moment its wait failed: how a connect ended since then is not in it.
+  /// A report is of the time when the wait failed: connects that ended later are not in it.
   void explain(const attempt& a, const tidepool::pool_error& e) {
     const auto& r = e.report();
     ++sums.checks;

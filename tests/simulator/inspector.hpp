@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the invariants of a pool, looked at from outside: after every step, and whenever nothing can run.
-//
-// The numbers are those of tests/README.md. What a single lease, acquire or operation shows is checked where it happens (bench.hpp, and the
-// fake connection itself); here is what the pool's own figures and the world's have to agree on.
+// tidepool - checks the invariants of a pool from outside: after every step, and whenever nothing can run.
+// The numbers are those of tests/README.md. Rules about a single lease, acquire or operation are checked where it happens (harness.hpp, and
+// the fake connection itself); here the figures of the pool and of the world are compared.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_INSPECTOR_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_INSPECTOR_HPP
 
@@ -13,7 +12,7 @@ namespace tidepool_sim {
 template <class Kind>
 class inspector {
  public:
-  /// Whoever asks a pool for its figures empties its stash, so a pool that has one is asked once in `every` looks.
+  /// Reading the figures of a pool empties its stash, so a pool that has one is read once in `every` looks.
   explicit inspector(bench<Kind>& b, std::uint32_t every = 1) : b_(b), every_(every) {}
 
   /// What happened before is not looked at.
@@ -116,7 +115,7 @@ class inspector {
            s.leaks_returned >= o.leaks_returned && s.leaks_reclaimed >= o.leaks_reclaimed && s.generation >= o.generation;
   }
 
-  // INV-21: no connect without somebody who needs it.
+  // INV-21: no connect without a caller or a floor that needs it.
   void demand(const pool_stats& s) {
     const std::uint64_t begun = s.connects_started - before_.connects_started;
     const std::uint64_t now_inside = b_.asked_inside + b_.given_back_inside;
@@ -126,13 +125,13 @@ class inspector {
     const std::size_t others = alive > begun ? alive - begun : 0;
     const std::size_t floor = std::max(s.min_size, s.target_size);
     const std::size_t needed = std::max(s.waiting, before_.waiting) + (floor > others ? floor - others : 0) + s.min_idle + inside;
-    b_.expect(begun <= needed, "INV-21", "connects that nobody needs");
+    b_.expect(begun <= needed, "INV-21", "connects without a need");
   }
 
   // INV-11, the part that holds at once.
   void closing(const pool_stats& s) {
     if (!b_.closing) return;
-    b_.expect(s.waiting == 0, "INV-11", "somebody waits for a pool that is closed");
+    b_.expect(s.waiting == 0, "INV-11", "a caller waits for a pool that is closed");
     b_.expect(s.connecting == 0 && s.idle_connections == 0, "INV-11", "idle connections, or connects, after close()");
     b_.expect(s.state == pool_state::closing || s.state == pool_state::closed, "INV-11", "open after close()");
     b_.expect((s.state == pool_state::closed) == (s.total_connections == 0), "INV-11", "closed with connections, or the reverse");
@@ -144,7 +143,7 @@ class inspector {
     }
   }
 
-  // INV-7: nobody waits beyond his deadline.
+  // INV-7: no caller waits beyond its deadline.
   void attempts() {
     const time_point now = b_.sim->now();
     for (const auto& a : b_.attempts_) b_.expect(a->deadline > now, "INV-7", "an acquire outlives its deadline");
@@ -152,7 +151,7 @@ class inspector {
     if (b_.closing) b_.expect(b_.attempts_.empty(), "INV-11", "an acquire outlives close()");
   }
 
-  // INV-8: what overruns its bound is told to end, and its socket is shut.
+  // INV-8: an operation that passes its bound is cancelled, and its socket is shut.
   void operations() {
     const time_point now = b_.sim->now();
     if (now <= b_.frozen_until) return;
@@ -168,11 +167,11 @@ class inspector {
     }
   }
 
-  // INV-5, the one that matters most: nobody waits beside a connection he could have, or could be given.
+  // INV-5, the most important one: no caller waits while there is a connection for it, or one may be opened.
   void work_conservation(const pool_stats& s) {
     const bool stuck = s.waiting > 0 && !b_.suspended && !b_.closing;
     if (stuck) {
-      b_.expect(s.idle_connections == 0 || s.validating >= s.waiting, "INV-5", "somebody waits beside an idle connection");
+      b_.expect(s.idle_connections == 0 || s.validating >= s.waiting, "INV-5", "a caller waits although a connection is idle");
       // A connection that is lost before it served is a failed connect, and the next connect that succeeds proves nothing yet.
       const bool failing = b_.last_connect_failed || s.state == pool_state::degraded || s.state == pool_state::critical;
       const std::size_t coming = s.connecting + s.validating + s.resetting;
@@ -181,7 +180,7 @@ class inspector {
       const bool tried = std::exchange(connects_when_quiet_, s.connects_started) != s.connects_started;
       if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
-      // Who waits now may not have been there when it began, and growth is put off for each first one anew.
+      // The callers that wait now may not have been there when it began, and growth is put off again for each first one.
       if (hungry && !b_.attempts_.empty()) b_.hungry_since = std::max(b_.hungry_since, b_.attempts_.front()->began);
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
       duration patience{};
@@ -190,7 +189,7 @@ class inspector {
       if (failing && b_.permanent_failures) patience = std::max<duration>(patience, 5s);
       // ... but for growth that waits for leases to come back: for as long as a connect usually takes.
       if (s.active_connections > 0) patience = std::max<duration>(patience, s.connect_time.max());
-      b_.expect(!hungry || b_.sim->now() - b_.hungry_since <= patience, "INV-5", "somebody waits although a connection may be opened");
+      b_.expect(!hungry || b_.sim->now() - b_.hungry_since <= patience, "INV-5", "a caller waits although a connection may be opened");
     } else {
       b_.hungry_since = time_point::max();
     }
@@ -202,11 +201,11 @@ class inspector {
     if constexpr (can.abort) {
       std::size_t mine = 0;
       for (const auto* h : b_.holdings_) mine += !h->held->session().shut;
-      b_.expect(s.active_connections == mine, "INV-4", "leases that nobody holds, or the reverse");
+      b_.expect(s.active_connections == mine, "INV-4", "leases without a holder, or holders without a lease");
     }
   }
 
-  // INV-6: who came first is served first. Not looked at when a granted connection proved dead on the way, which sends its waiter back.
+  // INV-6: first come, first served. Not checked when a granted connection proved dead on the way, which sends its waiter back.
   void order() {
     for (const std::uint64_t served : b_.grants_now_) {
       for (const auto& a : b_.attempts_) {

@@ -12,7 +12,7 @@ struct watched_traits : tidepool::testing::simulated_traits<Connection> {
   using observer = watcher;
 };
 
-/// Everything there is, in the mode for several threads.
+/// All features, in the mode for several threads.
 struct full_kind {
   static constexpr const char* name = "full";
   static constexpr tidepool::testing::fake_features features{};
@@ -41,7 +41,7 @@ struct counting_mutex : tidepool::testing::checked_mutex {
   static inline std::uint64_t times = 0;  // of all threads: they take turns
 };
 
-/// One whose leases are stashed in the stash.
+/// A pool whose leases are stashed.
 struct quick_kind : full_kind {
   static constexpr const char* name = "quick";
   static constexpr bool stashes = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what one run of the simulator draws at its start: the pool's configuration and what is going to go wrong, and how often.
+// tidepool - draws the pool's configuration and the fault plan of one run of the simulator.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_PLAN_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_PLAN_HPP
 
@@ -13,7 +13,7 @@ using tidepool::duration;
 using tidepool::no_limit;
 using tidepool::testing::choice_source;
 
-/// Every number is small, and the time limits are close to one another, so that everything meets everything.
+/// Every number is small, and the time limits are close to one another, so that all events can meet.
 inline tidepool::pool_config draw_config(choice_source& c) {
   tidepool::pool_config out;
   out.max_size = c.pick<std::size_t>({2, 1, 3, 4});
@@ -59,7 +59,7 @@ inline tidepool::pool_config draw_config(choice_source& c) {
   return out;
 }
 
-/// One kind of operation: how likely each fault is comes from the seed, so some runs are quiet and some are hell.
+/// One kind of operation. The seed decides the probability of each fault, so some runs have few faults and some have many.
 inline tidepool::testing::behaviour draw_behaviour(choice_source& c, duration limit) {
   const auto share = [&c] { return c.pick({0.0, 0.0, 0.0, 0.05, 0.2, 0.5}); };
   tidepool::testing::behaviour out;

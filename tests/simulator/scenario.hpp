@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - one run of the simulator from its first choice to its last, and what came of it.
+// tidepool - one run of the simulator from its first choice to its last, and its result.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_SCENARIO_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_SCENARIO_HPP
 
@@ -106,7 +106,7 @@ class scenario {
     }
   }
 
-  /// The server is well, nobody disturbs: now everything has to come right.
+  /// The server works and there are no more disturbances: now the pool has to recover completely.
   void heal() {
     end_queries();
     trouble_left_ = 0;
@@ -185,7 +185,7 @@ class scenario {
     end_of_context();
   }
 
-  /// No timer, no handler, no connection but what ignores that it was told to end.
+  /// No timer, no handler and no connection is left, except operations that ignore cancellation.
   void nothing_left() {
     while (!b_.failed && b_.sim->step()) {
       if (b_.sim->steps() > 2 * most_steps) return b_.fail("INV-11", "timers run though nothing is left");

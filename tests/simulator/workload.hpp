@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what is done to the pool in a run: tasks that use it, and trouble from outside.
+// tidepool - what happens to the pool in a run: tasks that use it, and disturbances from outside.
 #ifndef TIDEPOOL_TESTS_SIMULATOR_WORKLOAD_HPP
 #define TIDEPOOL_TESTS_SIMULATOR_WORKLOAD_HPP
 
@@ -136,7 +136,7 @@ class workload {
     const std::size_t waiting = asks ? b_.pool->stats().waiting : 0;
     lease taken = take();
     if (!taken) return;
-    b_.expect(waiting == 0, "INV-6", "try_acquire() overtook somebody who waits");
+    b_.expect(waiting == 0, "INV-6", "try_acquire() overtook a waiting caller");
     b_.kept.push_back(std::make_unique<holding>(b_, std::move(taken)));
   }
   lease take() {
@@ -159,17 +159,17 @@ class workload {
   }
 
   void give_back_kept() { b_.give_back_one(); }
-  /// From an observer. It serves who is just asking, and for whom a connect was begun when it was still out.
+  /// From an observer. It serves a caller that is just asking and for which a connect was begun while this lease was still held.
   void give_back_inside() {
     if (b_.give_back_one()) ++b_.given_back_inside;
   }
-  /// From an observer. Who asks while a lease is on its way back is served by it, though a connect was begun for him: it was not back yet.
+  /// From an observer. A caller that asks while a lease is on its way back is served by it, although a connect was begun for that caller.
   void ask_inside() {
     ++b_.asked_inside;
     ask_by_callback(*tasks_[0], draw_timeout());
   }
 
-  /// Closes the pool some time, and watches that it keeps its word.
+  /// Closes the pool at some time, and checks that the close takes no longer than it may.
   void watch_close() {
     if (!b_.pool || b_.choices.choose(4) != 3) return;
     const auto grace = b_.choices.template pick<duration>({b_.config.close_grace, 0s, 100ms, 10s});
@@ -223,7 +223,7 @@ class workload {
     self.b_.resumed();
   }
 
-  /// Who holds a lease already must not wait for ever: two of them could wait for each other.
+  /// A task that holds a lease already must not wait for ever: two of them could wait for each other.
   static asio::awaitable<void> use(workload& self, task& t, bool nested = false) {
     auto& b = self.b_;
     if (!b.pool) co_return;
@@ -266,7 +266,7 @@ class workload {
       const std::uint64_t token = b.sim->steps() + 1;
       const std::uint64_t answer = co_await h->held->query(token);
       b.resumed();
-      b.expect(answer == token, "INV-10", "an answer to somebody else's query");
+      b.expect(answer == token, "INV-10", "an answer to another caller's query");
     }
     const auto span = c.pick<duration>({0s, 1ms, 20ms, 300ms, 2s, 8s});
     if (span > 0s) co_await tidepool::testing::sleep_for(span);

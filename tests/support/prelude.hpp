@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - precompiled for the test programs: the headers whose parsing outweighs every test.
+// tidepool - the precompiled header of the test programs.
 #ifndef TIDEPOOL_TESTS_PRELUDE_HPP
 #define TIDEPOOL_TESTS_PRELUDE_HPP
 

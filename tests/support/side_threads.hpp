@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - logins and cancels that nobody waits for any more: a test program must not end under them.
+// tidepool - waits for the driver's detached threads (logins, cancel requests): a test program must not end before them.
 #ifndef TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
 #define TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - traits of a pool that stashes leases from the second on: by default the early ones are timed, and come back under the lock.
+// tidepool - traits of a pool that stashes leases from the second on: by default the first ones are timed, and take the slow path.
 #ifndef TIDEPOOL_TESTS_PARKING_TRAITS_HPP
 #define TIDEPOOL_TESTS_PARKING_TRAITS_HPP
 

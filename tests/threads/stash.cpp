@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the stash past the lock: leases stashed by their threads, against everything that needs to see them.
+// tidepool - the stash without the lock: leases stashed by their threads, against all events that need to see them.
 #include <tidepool/pool.hpp>
 
 #include <asio/executor_work_guard.hpp>

@@ -94,10 +94,10 @@ constexpr bool each_fits = detail::usable_fits<C>&& detail::after_lease_fits<C>&
 static_assert(each_fits<bare> && each_fits<full>);
 static_assert(!detail::usable_fits<almost> && !detail::after_lease_fits<almost> && !detail::abort_fits<almost> &&
                   !detail::rejected_fits<almost> && !detail::context_gone_fits<almost>,
-              "a pool of these does not compile, or nobody would notice that they are never called");
+              "a pool of these does not compile, because their members would never be called");
 static_assert(!detail::ping_fits<answering> && !detail::ping_query_fits<answering> && !detail::reset_fits<answering> &&
                   !detail::close_fits<answering>,
-              "nor one of these, or nobody would notice that their answer is not heard");
+              "a pool of these does not compile, because the returned values would be ignored");
 static_assert(!detail::ping_fits<foreign> && !detail::reset_fits<foreign> && !detail::close_fits<foreign>);
 static_assert(offers_nothing<namesake> && each_fits<namesake> && detail::close_fits<namesake>, "what is not awaited is another thing");
 static_assert(offers_nothing<asio::ip::tcp::socket> && each_fits<asio::ip::tcp::socket>);
@@ -126,7 +126,7 @@ struct any_judge {
 };
 static_assert(!detail::validate_fits<judge, bare> && detail::validate_fits<judge, full> && detail::validate_fits<bare, bare>);
 static_assert(!detail::validate_fits<misjudge, bare> && !detail::validate_fits<judge, int> && !detail::validate_fits<secret_judge, bare>,
-              "or nobody would notice that it is never called");
+              "because it would never be called");
 static_assert(detail::validate_fits<any_judge, bare> && detail::validate_fits<judge, std::unique_ptr<full>>);
 static_assert(detail::validate_fits<health_check, bare> && detail::validate_fits<no_health_check, bare>);
 

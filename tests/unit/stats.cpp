@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the snapshot of a pool, its JSON, and the verdict for a load balancer.
+// tidepool - the snapshot of a pool, its JSON, and `assess()` for a load balancer.
 #include <tidepool/stats.hpp>
 
 #include <cctype>

@@ -291,8 +291,8 @@ TEST_CASE("given a server that is up, when a connection is used, then everything
     CHECK_FALSE(outcome_of(sim, body));
     CHECK(answer == 7);
     CHECK(connection.after_lease() == tidepool::lease_end::clean);
-    auto goodbye = [&]() -> asio::awaitable<void> { co_await connection.close(); };
-    CHECK_FALSE(outcome_of(sim, goodbye));
+    auto closed = [&]() -> asio::awaitable<void> { co_await connection.close(); };
+    CHECK_FALSE(outcome_of(sim, closed));
     CHECK(server.counts().open == 0);
     CHECK_FALSE(connection.usable());
   }
@@ -409,7 +409,7 @@ TEST_CASE("given a query that hangs, when it is cancelled, then it reacts as the
     sim.run();
     CHECK(result == r.result);
     CHECK(took == r.after);
-    CHECK(connection.usable() == !r.result);  // an answer that nobody read spoils the connection
+    CHECK(connection.usable() == !r.result);  // an answer that was not read makes the connection unusable
   }
 }
 
@@ -447,8 +447,8 @@ TEST_CASE("given misuse of a connection, when it happens, then the world tells")
   ping();
   sim.run();
   CHECK(server.violations().back() == "ping: two operations at once");
-  auto goodbye = [&]() -> asio::awaitable<void> { co_await connection.close(); };
-  CHECK_FALSE(outcome_of(sim, goodbye));
+  auto closed = [&]() -> asio::awaitable<void> { co_await connection.close(); };
+  CHECK_FALSE(outcome_of(sim, closed));
   ping();
   sim.run();
   CHECK(server.violations().back() == "ping: an operation on a closed connection");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a proxy that hears what a client says, and can keep the server's answers back.
-#ifndef TIDEPOOL_TESTS_POSTGRES_WIRETAP_HPP
-#define TIDEPOOL_TESTS_POSTGRES_WIRETAP_HPP
+// tidepool - a proxy that records what a client sends, and can hold the server's answers back.
+#ifndef TIDEPOOL_TESTS_POSTGRES_RECORDING_PROXY_HPP
+#define TIDEPOOL_TESTS_POSTGRES_RECORDING_PROXY_HPP
 
 #include <array>
 #include <memory>
@@ -16,11 +16,11 @@
 
 namespace tidepool_tests {
 
-/// Forwards a loopback port of its own to a server's, on a thread of its own. Once the client has said `hold_at`, nothing of what the
-/// server says is passed on any more.
-class wiretap {
+/// Forwards a loopback port of its own to a server's, on a thread of its own. Once the client has sent `hold_at`, nothing of the server is
+/// passed on any more.
+class recording_proxy {
  public:
-  explicit wiretap(unsigned target, std::string hold_at = {})
+  explicit recording_proxy(unsigned target, std::string hold_at = {})
       : target_(asio::ip::address_v4::loopback(), static_cast<unsigned short>(target)),
         acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
         hold_at_(std::move(hold_at)) {
@@ -30,12 +30,12 @@ class wiretap {
       context_.run();
     });
   }
-  ~wiretap() {
+  ~recording_proxy() {
     context_.stop();
     thread_.join();
   }
   unsigned port() const { return acceptor_.local_endpoint().port(); }
-  /// All that clients have said so far.
+  /// All that clients have sent so far.
   std::string heard() const {
     const std::lock_guard lock(mutex_);
     return heard_;
