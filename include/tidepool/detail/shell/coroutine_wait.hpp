@@ -87,9 +87,9 @@ class coroutine_wait : public explained_waiter {
   static void post(Impl& pool, Handler&& handler) {
     using executor_type = typename Impl::executor_type;
     if constexpr (std::is_same_v<asio::associated_executor_t<Handler>, executor_type>) {
-      if (asio::get_associated_executor(handler) == pool.executor()) return hand_to(pool.poster(), std::move(handler));
+      if (asio::get_associated_executor(handler) == pool.executor()) return hand_to(pool.poster(), std::forward<Handler>(handler));
     }
-    asio::post(std::move(handler));
+    asio::post(std::forward<Handler>(handler));
   }
 
   Impl& pool_;

@@ -92,12 +92,12 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
     case slot_action::close:  // it is closed all the same
       return end_op(
           e, [](core_type& core, entry& slot, tick now, core_actions& a) { core.closed(slot, now, a); }, [] {});
-    default: return connect_failed(e, kind, std::move(error));
+    default: return connect_failed(e, kind, error);
   }
 }
 
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, std::string error) noexcept {
+void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, const std::string& error) noexcept {
   std::string kept = error.substr(0, most_error_text);
   std::size_t in_a_row = 0;
   std::size_t alike = 1;

@@ -248,7 +248,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void end_op(entry& e, Event what, Report report) noexcept;
   void connect_succeeded(entry& e) noexcept;
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
-  void connect_failed(entry& e, failure_kind kind, std::string error) noexcept;
+  void connect_failed(entry& e, failure_kind kind, const std::string& error) noexcept;
 
   // pool_events.hpp
   void watch_peer(entry& e) noexcept;
