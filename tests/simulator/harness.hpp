@@ -99,9 +99,11 @@ class bench_base {
   void connect_ended(bool in_vain) {
     if (last_connect_failed != in_vain) connects_differ_since = now();
     last_connect_failed = in_vain;
+    if (in_vain) failed_last = now();
   }
 
   bool last_connect_failed = false;
+  time_point failed_last{};            ///< when a connect failed last
   time_point connects_differ_since{};  ///< when connects began to end as the last one did
   bool lost_unserved = false;          ///< ever: a connect that then succeeded proves nothing
 };

@@ -180,6 +180,8 @@ class inspector {
       const bool tried = std::exchange(connects_when_quiet_, s.connects_started) != s.connects_started;
       if (!hungry || tried) b_.hungry_since = time_point::max();
       if (hungry && b_.hungry_since == time_point::max()) b_.hungry_since = b_.sim->now();
+      // A connect that was under way and fails begins a pause of its own.
+      if (hungry && failing) b_.hungry_since = std::max(b_.hungry_since, b_.failed_last);
       // The callers that wait now may not have been there when it began, and growth is put off again for each first one.
       if (hungry && !b_.attempts_.empty()) b_.hungry_since = std::max(b_.hungry_since, b_.attempts_.front()->began);
       // Only the back-off, or the breaker, may hold a connect back; and not for longer than they say.
