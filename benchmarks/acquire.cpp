@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - claim: taking an idle connection and giving it back costs next to nothing beside a child coroutine.
+// tidepool - claim: acquiring an idle connection and releasing it costs very little compared with a child coroutine.
 #include <future>
 #include <mutex>
 #include <vector>

@@ -51,7 +51,7 @@ void cancelled(benchmark::State& state) {
                                 if (--left == 0) made.io.stop();
                               }));
     }
-    // From the middle outwards, so that neither end of the queue helps.
+    // From the middle outwards, so that neither end of the queue makes it faster.
     for (std::size_t i = 0; i < callers; ++i) signals[(callers / 2 + i) % callers].emit(asio::cancellation_type::total);
     made.io.restart();
     made.io.run();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - claim: under contention a cycle (acquire, one post, release) costs little more than the posts in it, and nobody overtakes.
+// tidepool - claim: under contention a cycle (acquire, one post, release) costs little more than its posts, and no caller is overtaken.
 #include "support.hpp"
 
 namespace tidepool_benchmarks {
@@ -28,7 +28,7 @@ void floor_post(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * (cycles / callers) * callers);
 }
 
-/// Who asked when, and how far anybody was overtaken.
+/// The order of the requests, and how far a caller was overtaken.
 struct order {
   std::uint64_t asked = 0;
   std::uint64_t served = 0;

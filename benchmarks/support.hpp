@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what the benchmarks share: a connection that does nothing, pools with this or that switched off, and a loop to run them.
+// tidepool - shared by the benchmarks: a connection that does nothing, pools with single features switched off, and a loop to run them.
 #ifndef TIDEPOOL_BENCHMARKS_SUPPORT_HPP
 #define TIDEPOOL_BENCHMARKS_SUPPORT_HPP
 
@@ -16,13 +16,13 @@ namespace tidepool_benchmarks {
 namespace asio = tidepool::asio;
 using io_executor = asio::io_context::executor_type;
 
-/// As bare as a connection can be; `usable()` is there because every real one has it.
+/// A connection that does nothing; it has `usable()` because every real one has it.
 struct nothing {
   std::uint64_t uses = 0;
   bool usable() const noexcept { return true; }
 };
 
-/// Default policies on a concrete executor, which is what a service that cares would use.
+/// Default policies on a concrete executor, as a service would use for speed.
 struct defaults : tidepool::default_traits<nothing> {
   using executor_type = io_executor;
 };
@@ -71,7 +71,7 @@ struct only_breaker : bare {
 struct every_lease_timed : defaults {
   static constexpr std::uint64_t hold_sampling = 1;
 };
-/// Told of every checkout and check-in; counts them.
+/// An observer that counts checkouts and check-ins.
 struct counter {
   std::uint64_t* seen;
   void on_event(std::string_view, const tidepool::checkout_event&) noexcept { ++*seen; }
@@ -91,8 +91,8 @@ inline tidepool::pool_config fixed_size(std::size_t size) {
 
 inline asio::awaitable<nothing> connect_nothing() { co_return nothing{}; }
 
-/// The context of a service: something is always due some day, a timer or a socket, so its loop asks the system now and then. A pool has
-/// such a timer; a floor without one would leave that out.
+/// A context like that of a service: it always has a pending timer or socket, so its loop makes a system call from time to time. A pool has
+/// such a timer, so the baseline needs one too.
 struct waiting_context {
   asio::io_context io{1};
   asio::steady_timer due{io, std::chrono::hours(24)};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - claim: how two threads get on with one pool, and what one pool a thread gives instead.
+// tidepool - claim: how fast two threads are with one pool, and with one pool for each thread.
 #include <memory>
 
 #include "support.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the ways to wait for a lease: a coroutine, a callback, a future, a tuple with the error in it; and not to wait at all.
+// tidepool - ways to wait for a lease: a coroutine, a callback, a future, a tuple with the error; and without waiting.
 #include <tidepool/pool.hpp>
 
 #include <asio/executor_work_guard.hpp>
@@ -31,11 +31,11 @@ asio::awaitable<void> in_a_coroutine(telephones& pool) {
   auto phone = co_await pool.acquire(100ms);  // throws tidepool::pool_error
   phone->say("coroutine: I have it");
 
-  // The pool has one connection. This attempt fails, and says so without an exception.
+  // The pool has one connection, so this attempt fails, without an exception.
   auto result = co_await pool.async_acquire(100ms, as_tuple_awaitable);
   std::printf("as_tuple: %s\n", std::get<0>(result).message().c_str());
 
-  // With an exception there is more to read: what was waited for, and who has it.
+  // An exception has more information: what was waited for, and which leases are held.
   try {
     auto second = co_await pool.acquire(100ms);
   } catch (const tidepool::pool_error& error) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a pool of connections of one's own: any movable class will do, what else it offers is found and used.
+// tidepool - a pool of your own connection type: any movable class will do; optional members are found and used.
 //
-// Here it is a client of a line-based service: a word goes out, the same word comes back. A few lines in this program play the server.
+// Here it is a client of a line-based service: a word is sent, and the same word comes back. A few lines in this program are the server.
 #include <tidepool/pool.hpp>
 
 #include <asio/buffer.hpp>
@@ -60,7 +60,7 @@ asio::awaitable<void> talk(line_pool& pool, int number) {
 }
 
 asio::awaitable<void> run(line_pool& pool, tcp::acceptor& acceptor) {
-  // Three talk at a time, and nobody notices that there are only three connections.
+  // Three at a time get a connection, because there are only three; the others wait.
   for (int i = 1; i < 9; ++i) asio::co_spawn(acceptor.get_executor(), talk(pool, i), asio::detached);
   co_await talk(pool, 9);
   co_await pool.close();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - failover: several servers, of which one takes writes. DATABASE_URL names them: host=db1,db2 port=5432,5432 ...
-//
-// Writes once in a while, says which server took it, and what the pool did when that one went away or turned read-only. Try it with a
-// primary and its standby: stop the one, promote the other. The number of writes is the first argument, default 20.
+// Writes from time to time, and prints which server took the write, and what the pool did when that server went away or became read-only.
+// Try it with a primary and its standby: stop the one, promote the other. The number of writes is the first argument, default 20.
 #include <tidepool/postgres.hpp>
 
 #include <chrono>
@@ -40,7 +39,7 @@ asio::awaitable<void> run(reporting_pool& pool, int writes) {
       const auto server = co_await lease->transaction(write);
       std::printf("write %d: %s\n", i, server.c_str());
     } catch (const postgres::error& failure) {
-      // Of a connection that is lost in COMMIT nobody knows whether it was: `outcome_unknown()` says so.
+      // When the connection is lost during COMMIT, it may be committed or not: `outcome_unknown()` is then true.
       failed = failure.outcome_unknown() ? "outcome unknown" : failure.what();
     } catch (const tidepool::pool_error& failure) {
       failed = failure.what();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a pool tells: a log of events, leases that are held too long, a snapshot of numbers; and an observer of one's own.
+// tidepool - what a pool reports: a log of events, leases that are held too long, a snapshot of numbers; and an observer of your own.
 #include <tidepool/pool.hpp>
 
 #include <asio/steady_timer.hpp>

@@ -8,13 +8,13 @@
 namespace postgres = tidepool::postgres;
 
 asio::awaitable<void> greet(postgres::pool& pool) {
-  auto lease = co_await pool.acquire();  // waits its turn; the connection goes back when the lease leaves its scope
+  auto lease = co_await pool.acquire();  // waits if needed; the connection goes back at the end of the lease's scope
   auto rows = co_await lease->exec("select n, 'hello ' || n from generate_series(1, $1) n", 3);
   for (auto [number, text] : rows.rows<int, std::string>()) std::printf("%d: %s\n", number, text.c_str());
 }
 
 asio::awaitable<void> run(postgres::pool& pool) {
-  co_await pool.open();  // connects `min_size` connections, or says why it cannot
+  co_await pool.open();  // opens `min_size` connections, or throws with the reason
   co_await greet(pool);
   co_await pool.close();
 }

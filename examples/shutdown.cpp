@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a pool that is closed on every path: the work is done, the work throws, or a signal ends it half-way.
+// tidepool - a pool that is closed on every path: the work ends, the work throws, or a signal interrupts it.
 //
 //   shutdown        does its work and ends
 //   shutdown fail   throws in the middle of it
@@ -42,7 +42,7 @@ asio::awaitable<void> run(session_pool& pool, std::string how) {
   } catch (...) {
     failed = std::current_exception();  // kept: a handler must not contain a co_await
   }
-  co_await asio::this_coro::reset_cancellation_state();  // one that was cancelled may not await anything else
+  co_await asio::this_coro::reset_cancellation_state();  // otherwise a cancelled coroutine could not await the close
   co_await pool.close(5s);  // idle connections gracefully, five seconds for leases, then their sockets are shut
   if (failed) std::rethrow_exception(failed);
 }

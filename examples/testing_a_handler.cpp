@@ -69,7 +69,7 @@ int main() {
     asio::co_spawn(sim.get_executor(), visitors(pool, sim.now() + 2h, 10s, quiet), asio::detached);
     sim.run_for(2h + 1s);
     if (seed == 1) {
-      check(quiet.greeted >= 719 && quiet.put_off == 0, "two hours of visitors, and nobody notices that connections are replaced");
+      check(quiet.greeted >= 719 && quiet.put_off == 0, "two hours of requests, and none fails because connections are replaced");
       check(pool.stats().closed(tidepool::close_reason::lifetime) >= 6, "connections were replaced every 30 minutes");
     }
 
@@ -84,7 +84,7 @@ int main() {
     sim.run_for(15s);
     const int put_off = outage.put_off;
     sim.run_for(1min);
-    if (seed == 1) check(put_off > 0 && put_off == outage.put_off, "15 seconds after an outage everybody is greeted again");
+    if (seed == 1) check(put_off > 0 && put_off == outage.put_off, "15 seconds after an outage every request succeeds again");
     failures += outage.put_off != put_off;
   }
 

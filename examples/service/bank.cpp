@@ -49,7 +49,7 @@ asio::awaitable<response> bank::answer(const http::message& request) {
     if (error.is("23514")) co_return failure(409, "not enough money");
     if (error.is("23503")) co_return failure(404, "no such account");
     std::fprintf(stderr, "%s: %s\n", request.target.c_str(), error.what());
-    // Whether it was done nobody knows when the connection is lost: a client may ask again, the key makes that safe.
+    // When the connection is lost, the transfer may be done or not: the client may send it again, because the key makes that safe.
     co_return failure(error.connection_lost() || error.retryable() ? 503 : 500, error.code().message());
   }
 }
@@ -76,7 +76,7 @@ asio::awaitable<response> bank::account(std::int64_t id) {
       auto row = co_await lease->opt<std::string>("select row_to_json(a)::text from accounts a where id = $1", id);
       co_return row ? response(200, std::move(*row)) : failure(404, "no such account");
     } catch (const postgres::error& error) {
-      // The server went away meanwhile. Reading may simply be done again, on another connection.
+      // The server went away meanwhile. A read may be repeated on another connection.
       if (again || !error.connection_lost()) throw;
     }
   }
@@ -89,7 +89,7 @@ asio::awaitable<response> bank::transfer(std::string key, std::int64_t payer, st
     auto booked = co_await tx.exec("insert into transfers (key, payer, payee, amount) values ($1, $2, $3, $4) on conflict (key) do nothing",
                                    key, payer, payee, amount);
     if (booked.affected() == 0) co_return false;
-    // Locked in the same order by everybody, so that two transfers never wait for each other.
+    // Rows are always locked in the same order, so that two transfers never wait for each other.
     co_await tx.exec("select from accounts where id in ($1, $2) order by id for no key update", payer, payee);
     co_await tx.exec("update accounts set balance = balance - $2 where id = $1", payer, amount);
     co_await tx.exec("update accounts set balance = balance + $2 where id = $1", payee, amount);

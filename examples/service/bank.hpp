@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what the service does: accounts and transfers in PostgreSQL, and the words of operations about its pool.
+// tidepool - the requests of the service: accounts and transfers in PostgreSQL, and the health and metrics of its pool.
 #ifndef TIDEPOOL_EXAMPLES_BANK_HPP
 #define TIDEPOOL_EXAMPLES_BANK_HPP
 
@@ -14,7 +14,7 @@
 
 #include "http_server.hpp"
 
-/// The pool tells what it does to a log.
+/// The pool writes its events to a log.
 struct bank_traits : tidepool::default_traits<tidepool::postgres::connection> {
   using observer = tidepool::log_observer;
 };

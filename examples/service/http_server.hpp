@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a small HTTP server on Asio: one coroutine a connection, keep-alive, and an end that loses no request.
+// tidepool - a small HTTP server on Asio: one coroutine for each connection, keep-alive, and a shutdown that loses no request.
 //
 // It has no time limits of its own and no TLS: in production a proxy in front has both.
 #ifndef TIDEPOOL_EXAMPLES_HTTP_SERVER_HPP
@@ -37,7 +37,7 @@ struct response {
   const char* type;
 };
 
-/// Must answer every request: what it throws becomes a 500.
+/// Must answer every request: an exception becomes a 500.
 using handler = std::function<asio::awaitable<response>(const message&)>;
 
 /// One client. Everything in it happens on its own strand.

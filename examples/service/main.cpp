@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - an HTTP service on a pool of PostgreSQL connections. `examples/run.sh` shows it under load and under fire.
+// tidepool - an HTTP service on a pool of PostgreSQL connections. `examples/run.sh` shows it under load and with faults.
 //
 //   service [--port N] [--threads N] [--connections N]
 //
@@ -35,14 +35,14 @@ tidepool::pool_config configuration(std::size_t connections) {
   config.name = "bank";
   config.min_size = std::min<std::size_t>(2, connections);
   config.max_size = connections;
-  config.max_waiting = 1000;    // beyond that, more waiting helps nobody
-  config.acquire_timeout = 3s;  // shorter than the patience of our clients
+  config.max_waiting = 1000;    // further callers would only time out
+  config.acquire_timeout = 3s;  // shorter than the timeout of the clients
   config.slow_acquire = 1s;
   config.connect_timeout = 2s;
-  config.retry_delay = 100ms;  // the database is next door: try again soon
+  config.retry_delay = 100ms;  // the database is on the same network: try again soon
   config.max_retry_delay = 1s;
   config.breaker_open_time = 500ms;
-  config.leak_timeout = 2s;  // no request of ours should take that long
+  config.leak_timeout = 2s;  // no request should take that long
   config.health_check_interval = 5s;
   return config;
 }

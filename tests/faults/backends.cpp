@@ -178,13 +178,13 @@ TEST_CASE("row 8: given a backend that stops while idle, when a caller would get
     const auto took = std::chrono::duration<double, std::milli>(r.ended - r.begun).count();
     m.recover_ms = std::max(m.recover_ms, took);
   }
-  const auto first = watched.first_failure(hit);
-  if (first != moment::max()) m.detect_ms = std::chrono::duration<double, std::milli>(first - hit).count();
+  const auto failed = watched.first_failure(hit);
+  if (failed != moment::max()) m.detect_ms = std::chrono::duration<double, std::milli>(failed - hit).count();
   m.gap_ms = static_cast<double>(watched.longest_gap(hit).count());
   db.signal(first.backend, SIGCONT);
   INFO(m.first_failure);
   CHECK(m.failed == 0);
-  CHECK(first != moment::max());
+  CHECK(failed != moment::max());
   CHECK(m.recover_ms < 250 + 2 * slack_ms);
   CHECK(watched.difference(db).empty());
   report("8", m, "recovery: the slowest request");
