@@ -418,7 +418,7 @@ TEST_CASE("given pending actions of idle ones, when the pool object ends, then t
   rig r(calm(0, 3));
   r.fill(3);
   r.manual = true;
-  r.core.recycle(r.now, r.acts);  // three goodbyes in the list
+  r.core.recycle(r.now, r.acts);  // three graceful closes in the list
   r.core.shut_down(r.now, r.acts);
   r.manual = false;
   r.pump();

@@ -148,7 +148,7 @@ TEST_CASE("given fifty expiries in one instant, when callers wait, then connects
   const auto before = r.connects;
   r.acquire();
   r.acquire();
-  CHECK(r.connects == before);  // at max_size while they say goodbye
+  CHECK(r.connects == before);  // at max_size while they are being closed
   r.close_all();
   CHECK(r.connects == before + 2);
   r.finish();

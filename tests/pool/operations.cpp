@@ -370,7 +370,7 @@ TEST_CASE("given a holder whose queries are answered, when it returns, then thei
   rig<> r(config);
   auto a = r.take();
   r.sim.run_for(10s);
-  SECTION("idle in his hands") {
+  SECTION("held without a query") {
     a.release();
     CHECK(r.take());
     CHECK(r.stats().validations == 1);

@@ -156,7 +156,7 @@ struct verb {
   asio::awaitable<void> (*run)(pg::connection&, std::string);
   std::size_t cache = 0;
   bool ends_well = false;  ///< never tells a failure
-  bool may_spoil = false;  ///< the connection may be of no more use afterwards, which is the caller's to know
+  bool may_spoil = false;  ///< the connection may be unusable afterwards, which the caller has to know
 };
 const verb verbs[] = {{"exec, no parameter", exec<0>},
                       {"exec, 1 parameter", exec<1>},

@@ -390,7 +390,7 @@ TEST_CASE("given a silent server, when a statement is stopped, then that ends in
     must(c.session()->cancels->in_flight == 1, "it may still get there");
     c.abort();
     while (!seen) co_await pause(1ms);
-    must(seen->connection_lost() && c.after_lease() == lease_end::broken, "of no more use");
+    must(seen->connection_lost() && c.after_lease() == lease_end::broken, "the connection is not used again");
   };
   CHECK_NOTHROW(run(task()));
 }
@@ -569,7 +569,7 @@ TEST_CASE("given a session ended with FATAL 40001, then it is lost and its trans
         co_await t.exec("select conflict");
       };
       const auto failure = co_await error_of(c.transaction(body, wanted));
-      must(c.after_lease() == lease_end::broken && !c.usable(), "of no more use");
+      must(c.after_lease() == lease_end::broken && !c.usable(), "the connection is not used again");
       co_return failure;
     };
     const auto failure = run(task());

@@ -220,7 +220,7 @@ TEST_CASE("given a connection lost in a pipeline, then what was answered stands,
     const auto three = batch.exec(last);
     std::string said = co_await outcome_of(batch);
     for (const auto* each : {&one, &two, &three}) said += ", " + told(*each);
-    must(c.after_lease() == lease_end::broken, "of no more use");
+    must(c.after_lease() == lease_end::broken, "the connection is not used again");
     co_return said;
   };
   const auto each = pg::pipeline_mode::independent;

@@ -140,7 +140,7 @@ TEST_CASE("given a prepare, when its connection is lost or its time is over, the
     auto task = [](std::string conninfo) -> asio::awaitable<std::string> {
       auto c = co_await pg::connection::connect(conninfo);
       const auto failure = co_await error_of(c.prepare(pg::within(50ms), "select 1"));
-      must(c.after_lease() == tidepool::lease_end::broken, "of no more use");
+      must(c.after_lease() == tidepool::lease_end::broken, "the connection is not used again");
       co_return failure.reason() == pg::errc::connection_lost ? "lost"
       : failure.reason() == pg::errc::server_silent           ? "silent"
                                                               : failure.what();

@@ -134,7 +134,7 @@ TEST_CASE("given a frozen server process, when any verb waits for it, then the e
       frozen_here = frozen(c.backend_pid()).stopped();
       const auto failure = co_await error_of(run_it(c, c.backend_pid()));
       if (failure.reason() == pg::errc::response_timeout) co_return failure;
-      must(!c.usable() && c.after_lease() == lease_end::broken, "of no more use");
+      must(!c.usable() && c.after_lease() == lease_end::broken, "the connection is not used again");
       co_return failure;
     };
     const stopwatch time;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - looking up a host name. getaddrinfo blocks for as long as the name servers like, so it runs on side threads: a few at
-// once, one for each name, and nobody waits longer than intended, or holds anything when the waiting has ended.
+// tidepool - looks up host names. getaddrinfo blocks for as long as a name server takes, so it runs on threads: one for each name, at most
+// 16 at once. A connect waits only as long as its limit, and leaves nothing behind when it stops waiting.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
 

@@ -109,7 +109,8 @@ class outcome {
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::now();
-    if (unsafe) throw error(errc::bad_usage, "the statement was run, and the connection is of no more use: " + unsafe_encoding_text(s));
+    if (unsafe)
+      throw error(errc::bad_usage, "the statement was run, and the connection cannot be used any more: " + unsafe_encoding_text(s));
   }
 
  private:
