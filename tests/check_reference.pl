@@ -136,7 +136,7 @@ sub anchors_of {
   };
 }
 for my $page ('README.md', "$include/README.md", "$driver/README.md", "$include/testing/README.md", 'examples/README.md',
-              'benchmarks/README.md', 'tests/README.md') {
+              'benchmarks/README.md', 'tests/README.md', grep { -e "$root/$_" } map { ".github/$_.md" } qw(CONTRIBUTING CHANGELOG SECURITY)) {
   my $text = text_of($page);
   $text =~ s/^ *```.*?^ *```//gms;
   (my $folder = $page) =~ s{[^/]*$}{};
@@ -146,6 +146,7 @@ for my $page ('README.md', "$include/README.md", "$driver/README.md", "$include/
     ++$looked;
     my $target = $file eq '' ? $page : "$folder$file";
     1 while $target =~ s{[^/]+/\.\./}{};
+    next if $target =~ /^\.github/ && !-e "$root/.github";  # a copy of the sources alone
     if (!-e "$root/$target") {
       push @wrong, "$page: there is no $target";
     } elsif (defined $anchor && !anchors_of($target)->{$anchor}) {
