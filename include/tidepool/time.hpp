@@ -55,13 +55,29 @@ class time_limit : public duration {
 
 namespace detail {
 
-/// A point of the pool's clock as nanoseconds since the clock's epoch. The core uses it so that it need not know the clock.
-using tick = std::chrono::nanoseconds;
+/// Stands for the pool's clock, whatever that is: the core names no clock, and cannot read one.
+struct clock_of_pool {
+  using duration = tidepool::duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<clock_of_pool>;
+  static constexpr bool is_steady = true;
+};
+/// A point in time by that clock. No span of time converts to it, nor it to one.
+using tick = clock_of_pool::time_point;
 inline constexpr tick never = tick::max();
+/// A point in time that is not known: a connection does not tell when its server answered, say.
+inline constexpr tick not_known{};
+
+/// What a point in time of another clock is for the core.
+template <class Clock, class Span>
+constexpr tick tick_of(std::chrono::time_point<Clock, Span> at) noexcept {
+  return tick(std::chrono::duration_cast<duration>(at.time_since_epoch()));
+}
 
 /// `at + span` that stops at `never`, and at the beginning of time.
 constexpr tick later(tick at, duration span) noexcept {
-  if (span == never || at == never) return never;
+  if (span == no_limit || at == never) return never;
   if (span > duration::zero() && at > never - span) return never;
   if (span < duration::zero() && at < tick::min() - span) return tick::min();
   return at + span;

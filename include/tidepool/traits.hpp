@@ -88,7 +88,7 @@ namespace detail {
 
 template <class Traits>
 tick precise_now() noexcept {
-  return std::chrono::duration_cast<tick>(Traits::clock_type::now().time_since_epoch());
+  return tick_of(Traits::clock_type::now());
 }
 template <class Traits>
 inline constexpr bool has_coarse_clock = requires(typename Traits::clock_type::time_point t) {
@@ -97,14 +97,14 @@ inline constexpr bool has_coarse_clock = requires(typename Traits::clock_type::t
 template <class Traits>
 tick coarse_now() noexcept {
   if constexpr (has_coarse_clock<Traits>) {
-    return std::chrono::duration_cast<tick>(Traits::coarse_now().time_since_epoch());
+    return tick_of(Traits::coarse_now());
   }
   return precise_now<Traits>();
 }
 /// Rounds up to the clock's resolution: a timer that fires too early would be set to the same time again.
 template <class Traits>
 typename Traits::clock_type::time_point time_of(tick at) noexcept {
-  return typename Traits::clock_type::time_point(std::chrono::ceil<typename Traits::clock_type::duration>(at));
+  return typename Traits::clock_type::time_point(std::chrono::ceil<typename Traits::clock_type::duration>(at.time_since_epoch()));
 }
 
 template <class Traits>

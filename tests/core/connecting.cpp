@@ -245,7 +245,7 @@ TEST_CASE("given a reason that passes by itself, when it lasts, then callers wai
   auto& impatient = r.acquire(30s);
   while (!r.in(slot_state::connecting).empty()) r.connect_fails(kind);
   std::size_t looks = 0;
-  while (r.now < 1h + 40s) {
+  while (r.now < tick(1h + 40s)) {
     r.until_connecting();
     CHECK(r.stats().connecting == 1);  // one at a time
     r.connect_fails(kind);
@@ -263,7 +263,7 @@ TEST_CASE("given a reason that passes by itself, when it lasts, then callers wai
     CHECK(looks <= 410);
   }
   CHECK(r.core.outlook(r.now).kind == kind);
-  CHECK(r.core.outlook(r.now).failing_for == r.now - 1h);
+  CHECK(r.core.outlook(r.now).failing_for == r.now - tick(1h));
   CHECK(r.core.outlook(r.now).next_look <= (kind == failure_kind::server_full ? duration(10s) : duration(200ms)));
   r.until_connecting();
   r.connect_ok();
@@ -387,7 +387,7 @@ TEST_CASE("given logins that work, when connections die in their first lease, th
   const bool told = GENERATE(false, true);  // whether the connection knows when its server last answered
   rig r(config);
   for (int i = 0; i < 20; ++i) r.acquire(1h);
-  while (r.now < 1h + 60s) {
+  while (r.now < tick(1h + 60s)) {
     while (!r.in(slot_state::connecting).empty()) r.connect_ok();
     for (auto* s : r.in(slot_state::leased)) {
       r.now += 1ms;

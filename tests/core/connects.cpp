@@ -34,7 +34,7 @@ TEST_CASE("given little room, when connects are counted, then neither max_size n
 
 TEST_CASE("given leases that come back sooner than a connect, when callers wait, then connects are put off", "[field-growth]") {
   return_estimate e;
-  const tick now = 10s;
+  const tick now(10s);
   CHECK(e.served_by_returns(4, now, 5, false, now) == 0);  // no connect has been seen yet
   e.connect_took(100ms);
   CHECK(e.served_by_returns(4, now, 0, false, now) == 0);  // no lease is out
@@ -50,12 +50,12 @@ TEST_CASE("given returns that do not come, when a connect's time has passed, the
   return_estimate e;
   e.connect_took(100ms);
   e.lease_took(50ms);
-  CHECK(e.served_by_returns(1, 10s, 1, false, 10s) == 1);
-  CHECK(e.served_by_returns(1, 10s, 1, false, 10s + 99ms) == 1);
-  CHECK(e.served_by_returns(1, 10s, 1, false, 10s + 100ms) == 0);
+  CHECK(e.served_by_returns(1, tick(10s), 1, false, tick(10s)) == 1);
+  CHECK(e.served_by_returns(1, tick(10s), 1, false, tick(10s + 99ms)) == 1);
+  CHECK(e.served_by_returns(1, tick(10s), 1, false, tick(10s + 100ms)) == 0);
   CHECK(e.until() == never);
   e.refused();
-  CHECK(e.served_by_returns(1, 20s, 1, false, 20s) == 0);  // a caller was refused: no waiting for returns
+  CHECK(e.served_by_returns(1, tick(20s), 1, false, tick(20s)) == 0);  // a caller was refused: no waiting for returns
 }
 
 }  // namespace

@@ -454,7 +454,7 @@ class core_rig {
 
   pool_config config;
   core_type core;
-  tick now = 1h;
+  tick now{1h};
   tick armed = never;
   core_actions acts;
   std::deque<caller> callers;

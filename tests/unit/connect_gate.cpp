@@ -33,10 +33,10 @@ void fail(Gate& gate, tick now, splitmix& random, failure_kind kind = failure_ki
 
 TEST_CASE("given a new gate, when it is asked, then a connect may start at once and none is refused") {
   const connect_gate<circuit_breaker> gate(config());
-  CHECK(gate.may_start(0s, 0));
-  CHECK(gate.may_start(0s, 3));
-  CHECK(gate.opens_at(0) <= 0s);
-  CHECK(gate.refusal(0s) == errc{});
+  CHECK(gate.may_start(tick(0s), 0));
+  CHECK(gate.may_start(tick(0s), 3));
+  CHECK(gate.opens_at(0) <= tick(0s));
+  CHECK(gate.refusal(tick(0s)) == errc{});
   CHECK(gate.streak() == 0);
   CHECK(gate.total() == 0);
   CHECK(gate.state() == breaker_state::closed);
@@ -45,7 +45,7 @@ TEST_CASE("given a new gate, when it is asked, then a connect may start at once 
 TEST_CASE("given failures in a row, when the next pause is drawn, then it doubles, at least half is certain") {
   splitmix random(1);
   connect_gate<no_breaker> gate(config());
-  tick now = 0s;
+  tick now{0s};
   for (const duration full : {1s, 2s, 4s, 8s, 8s, 8s}) {
     fail(gate, now, random);
     const duration pause = gate.opens_at(0) - now;
@@ -56,7 +56,7 @@ TEST_CASE("given failures in a row, when the next pause is drawn, then it double
     now = gate.opens_at(0);
   }
   CHECK(gate.streak() == 6);
-  gate.succeeded(0s);
+  gate.succeeded(tick(0s));
   CHECK(gate.streak() == 0);
   CHECK(gate.may_start(now, 0));
   fail(gate, now, random);
@@ -68,7 +68,7 @@ TEST_CASE("given pools that fail in one instant, when pauses are drawn, then the
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     splitmix random(seed);
     connect_gate<no_breaker> gate(config());
-    fail(gate, 0s, random);
+    fail(gate, tick(0s), random);
     at.push_back(gate.opens_at(0));
   }
   std::sort(at.begin(), at.end());
@@ -80,9 +80,9 @@ TEST_CASE("given attempts in flight together, when all of them fail, then they c
   connect_gate<circuit_breaker> gate(config());
   const auto wave = gate.wave();
   for (int i = 0; i < 4; ++i) gate.started();
-  gate.failed(wave, failure_kind::transient, 1s, random);
+  gate.failed(wave, failure_kind::transient, tick(1s), random);
   const tick opens = gate.opens_at(3);
-  for (int i = 0; i < 3; ++i) gate.failed(wave, failure_kind::transient, 1s + i * 100ms, random);
+  for (int i = 0; i < 3; ++i) gate.failed(wave, failure_kind::transient, tick(1s + i * 100ms), random);
   CHECK(gate.streak() == 1);
   CHECK(gate.total() == 1);
   CHECK(gate.opens_at(0) == opens);
@@ -93,27 +93,27 @@ TEST_CASE("given attempts in flight together, when all of them fail, then they c
 TEST_CASE("given waves of failures, when one attempt succeeds, then all starts over but the total") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
-  fail(gate, 0s, random);
-  fail(gate, 2s, random);
+  fail(gate, tick(0s), random);
+  fail(gate, tick(2s), random);
   gate.started();
-  gate.succeeded(0s);
+  gate.succeeded(tick(0s));
   CHECK(gate.streak() == 0);
   CHECK(gate.total() == 2);
-  CHECK(gate.may_start(2s, 0));
-  fail(gate, 3s, random);
-  fail(gate, 5s, random);
+  CHECK(gate.may_start(tick(2s), 0));
+  fail(gate, tick(3s), random);
+  fail(gate, tick(5s), random);
   CHECK(gate.state() == breaker_state::closed);
 }
 
 TEST_CASE("given a permanent failure, when a caller needs a connect, then it is refused for a while") {
   splitmix random(4);
   connect_gate<circuit_breaker> gate(config());
-  fail(gate, 10s, random, failure_kind::permanent);
-  CHECK(gate.refusal(10s) == errc::connect_failed);
-  CHECK_FALSE(gate.may_start(14s, 0));
-  CHECK(gate.opens_at(0) == 15s);
-  CHECK(gate.may_start(15s, 0));
-  CHECK(gate.refusal(15s) == errc{});
+  fail(gate, tick(10s), random, failure_kind::permanent);
+  CHECK(gate.refusal(tick(10s)) == errc::connect_failed);
+  CHECK_FALSE(gate.may_start(tick(14s), 0));
+  CHECK(gate.opens_at(0) == tick(15s));
+  CHECK(gate.may_start(tick(15s), 0));
+  CHECK(gate.refusal(tick(15s)) == errc{});
 }
 
 TEST_CASE("given a permanent failure of an attempt from an earlier wave, when it arrives, then it still refuses") {
@@ -122,61 +122,61 @@ TEST_CASE("given a permanent failure of an attempt from an earlier wave, when it
   const auto wave = gate.wave();
   gate.started();
   gate.started();
-  gate.failed(wave, failure_kind::transient, 0s, random);
-  gate.failed(wave, failure_kind::permanent, 1s, random);
+  gate.failed(wave, failure_kind::transient, tick(0s), random);
+  gate.failed(wave, failure_kind::permanent, tick(1s), random);
   CHECK(gate.total() == 1);
-  CHECK(gate.refusal(2s) == errc::connect_failed);
+  CHECK(gate.refusal(tick(2s)) == errc::connect_failed);
 }
 
 TEST_CASE("given a permanent failure, when another attempt succeeds after all, then none is refused any more") {
   splitmix random(6);
   connect_gate<circuit_breaker> gate(config());
-  fail(gate, 0s, random, failure_kind::permanent);
-  gate.succeeded(0s);
-  CHECK(gate.refusal(0s) == errc{});
-  CHECK(gate.may_start(0s, 0));
+  fail(gate, tick(0s), random, failure_kind::permanent);
+  gate.succeeded(tick(0s));
+  CHECK(gate.refusal(tick(0s)) == errc{});
+  CHECK(gate.may_start(tick(0s), 0));
 }
 
 TEST_CASE("given failures up to the threshold, when the breaker opens, then one probe may start later") {
   splitmix random(7);
   connect_gate<circuit_breaker> gate(config());
-  for (const tick t : {0s, 10s, 20s}) fail(gate, t, random);
+  for (const duration t : {0s, 10s, 20s}) fail(gate, tick(t), random);
   CHECK(gate.state() == breaker_state::open);
-  CHECK(gate.refusal(21s) == errc::circuit_open);
-  CHECK_FALSE(gate.may_start(39s, 0));
-  CHECK(gate.opens_at(0) == 40s);
+  CHECK(gate.refusal(tick(21s)) == errc::circuit_open);
+  CHECK_FALSE(gate.may_start(tick(39s), 0));
+  CHECK(gate.opens_at(0) == tick(40s));
   CHECK(gate.opens_at(1) == never);
-  CHECK(gate.refusal(40s) == errc{});
-  REQUIRE(gate.may_start(40s, 0));
+  CHECK(gate.refusal(tick(40s)) == errc{});
+  REQUIRE(gate.may_start(tick(40s), 0));
   gate.started();
   CHECK(gate.state() == breaker_state::half_open);
-  CHECK_FALSE(gate.may_start(41s, 1));
-  CHECK(gate.refusal(41s) == errc{});
+  CHECK_FALSE(gate.may_start(tick(41s), 1));
+  CHECK(gate.refusal(tick(41s)) == errc{});
   SECTION("the probe fails") {
-    gate.failed(gate.wave(), failure_kind::transient, 41s, random);
+    gate.failed(gate.wave(), failure_kind::transient, tick(41s), random);
     CHECK(gate.state() == breaker_state::open);
-    CHECK(gate.refusal(41s) == errc::circuit_open);
-    CHECK(gate.opens_at(0) == 61s);
+    CHECK(gate.refusal(tick(41s)) == errc::circuit_open);
+    CHECK(gate.opens_at(0) == tick(61s));
   }
   SECTION("the probe succeeds") {
-    gate.succeeded(0s);
+    gate.succeeded(tick(0s));
     CHECK(gate.state() == breaker_state::closed);
-    CHECK(gate.may_start(41s, 3));
+    CHECK(gate.may_start(tick(41s), 3));
   }
   SECTION("the pool gives the probe up") {
-    gate.abandoned(41s);
+    gate.abandoned(tick(41s));
     CHECK(gate.state() == breaker_state::open);
-    CHECK(gate.opens_at(0) > 41s);
+    CHECK(gate.opens_at(0) > tick(41s));
     CHECK_FALSE(gate.may_start(gate.opens_at(0) - 1ns, 0));
     CHECK(gate.may_start(gate.opens_at(0), 0));
   }
   SECTION("the probe is answered, though not with a connection") {
     gate.failed(gate.wave(), GENERATE(failure_kind::server_full, failure_kind::starting, failure_kind::wrong_role, failure_kind::refused),
-                41s, random);
+                tick(41s), random);
     CHECK(gate.state() == breaker_state::closed);
-    CHECK(gate.refusal(41s) == errc{});
-    CHECK(gate.opens_at(0) > 41s);
-    CHECK(gate.opens_at(0) <= 49s);
+    CHECK(gate.refusal(tick(41s)) == errc{});
+    CHECK(gate.opens_at(0) > tick(41s));
+    CHECK(gate.opens_at(0) <= tick(49s));
   }
 }
 
@@ -202,7 +202,7 @@ TEST_CASE("given the kinds of failures, when each repeats, then pause and breake
     c.breaker_open_time = 1s;  // so that the back-off is the longer one
     connect_gate<circuit_breaker> gate(c);
     connect_gate<no_breaker> alone(c);
-    tick now = 0s;
+    tick now{0s};
     for (int i = 0; i < 10; ++i) {
       now += 60s;
       fail(gate, now, random, t.kind);
@@ -218,7 +218,7 @@ TEST_CASE("given the kinds of failures, when each repeats, then pause and breake
     CHECK(gate.refusal(now) == t.refusal);
     CHECK(gate.kind() == t.kind);
     CHECK(gate.alike() == 10);
-    CHECK(gate.failing_since() == 60s);
+    CHECK(gate.failing_since() == tick(60s));
   }
 }
 
@@ -230,8 +230,8 @@ TEST_CASE("given wait_when_refused off, when connects are refused, then each is 
   connect_gate<circuit_breaker> gate(c);
   connect_gate<circuit_breaker> other(c);
   for (int i = 0; i < 5; ++i) {
-    fail(gate, 60s * i, random, failure_kind::refused);
-    fail(other, 60s * i, same, failure_kind::transient);
+    fail(gate, tick(60s * i), random, failure_kind::refused);
+    fail(other, tick(60s * i), same, failure_kind::transient);
     CHECK(gate.opens_at(0) == other.opens_at(0));
     CHECK(gate.state() == other.state());
     CHECK(gate.futile() == other.futile());
@@ -245,14 +245,14 @@ TEST_CASE("given failures of several kinds in a row, then those of the latest ki
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   const auto counts = [&](failure_kind kind) {
-    fail(gate, 0s, random, kind);
+    fail(gate, tick(0s), random, kind);
     return std::pair(gate.streak(), gate.alike());
   };
   CHECK(counts(failure_kind::transient) == std::pair<std::size_t, std::size_t>(1, 1));
   CHECK(counts(failure_kind::refused) == std::pair<std::size_t, std::size_t>(2, 1));
   CHECK(counts(failure_kind::refused) == std::pair<std::size_t, std::size_t>(3, 2));
   CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(4, 1));
-  gate.succeeded(0s);
+  gate.succeeded(tick(0s));
   CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(1, 1));
 }
 
@@ -260,43 +260,43 @@ TEST_CASE("given a connection lost before it served, then there is doubt until o
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
   gate.started();
-  gate.succeeded(0s);
+  gate.succeeded(tick(0s));
   CHECK_FALSE(gate.doubtful());
   const auto wave = gate.wave();
-  CHECK(gate.died_unserved(wave, 1s, random));
-  CHECK_FALSE(gate.died_unserved(wave, 1s, random));  // of the same wave
+  CHECK(gate.died_unserved(wave, tick(1s), random));
+  CHECK_FALSE(gate.died_unserved(wave, tick(1s), random));  // of the same wave
   CHECK(gate.doubtful());
   CHECK(gate.doubt_ends() == never);
   CHECK(gate.streak() == 1);
-  CHECK_FALSE(gate.may_start(1s, 0));
+  CHECK_FALSE(gate.may_start(tick(1s), 0));
   gate.started();
-  gate.succeeded(3s);
+  gate.succeeded(tick(3s));
   CHECK(gate.streak() == 1);
-  CHECK_FALSE(gate.may_start(3s, 0));  // it has to be seen first what becomes of this one
-  CHECK(gate.may_start(4s, 0));
-  CHECK(gate.doubt_ends() == 3s + 8s);
+  CHECK_FALSE(gate.may_start(tick(3s), 0));  // it has to be seen first what becomes of this one
+  CHECK(gate.may_start(tick(4s), 0));
+  CHECK(gate.doubt_ends() == tick(3s + 8s));
   SECTION("others succeed as well") {
-    gate.succeeded(5s);
-    CHECK(gate.doubt_ends() == 3s + 8s);
+    gate.succeeded(tick(5s));
+    CHECK(gate.doubt_ends() == tick(3s + 8s));
     gate.proved();  // by time
   }
   SECTION("one serves") { gate.proved(); }
   SECTION("it is lost as well") {
-    CHECK(gate.died_unserved(gate.wave(), 4s, random));
+    CHECK(gate.died_unserved(gate.wave(), tick(4s), random));
     CHECK(gate.streak() == 2);
     CHECK(gate.doubt_ends() == never);
-    CHECK(gate.opens_at(0) - 4s >= 1s);  // the back-off goes on
-    CHECK(gate.died_unserved(gate.wave(), 10s, random));
+    CHECK(gate.opens_at(0) - tick(4s) >= 1s);  // the back-off goes on
+    CHECK(gate.died_unserved(gate.wave(), tick(10s), random));
     CHECK(gate.state() == breaker_state::open);
     gate.started();
-    gate.succeeded(40s);
+    gate.succeeded(tick(40s));
     CHECK(gate.state() != breaker_state::closed);
     gate.proved();
   }
   CHECK(gate.streak() == 0);
   CHECK(gate.state() == breaker_state::closed);
   CHECK_FALSE(gate.doubtful());
-  CHECK(gate.may_start(5s, 0));
+  CHECK(gate.may_start(tick(5s), 0));
 }
 
 TEST_CASE("given a short retry_delay, when no server fits, then looks are no rarer, with jitter", "[field-L4]") {
@@ -307,8 +307,8 @@ TEST_CASE("given a short retry_delay, when no server fits, then looks are no rar
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     splitmix random(seed);
     connect_gate<circuit_breaker> gate(c);
-    fail(gate, 0s, random, kind);
-    pauses.push_back(gate.opens_at(0));
+    fail(gate, tick(0s), random, kind);
+    pauses.push_back(gate.opens_at(0) - tick(0s));
     CHECK(pauses.back() >= 10ms);
     CHECK(pauses.back() <= 20ms);
   }
@@ -319,33 +319,33 @@ TEST_CASE("given a short retry_delay, when no server fits, then looks are no rar
 TEST_CASE("given timeouts, when a host then refuses, then failures in a row and back-off start over", "[field-L4]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());
-  fail(gate, 0s, random);
-  fail(gate, 2s, random);
-  fail(gate, 10s, random, GENERATE(failure_kind::starting, failure_kind::refused));
+  fail(gate, tick(0s), random);
+  fail(gate, tick(2s), random);
+  fail(gate, tick(10s), random, GENERATE(failure_kind::starting, failure_kind::refused));
   CHECK(gate.futile() == 0);
   CHECK(gate.streak() == 3);
-  fail(gate, 20s, random);
-  CHECK(gate.opens_at(0) - 20s <= 1s);
+  fail(gate, tick(20s), random);
+  CHECK(gate.opens_at(0) - tick(20s) <= 1s);
   CHECK(gate.state() == breaker_state::closed);
 }
 
 TEST_CASE("given a full server, when connects fail, then the pool backs off, the breaker stays closed") {
   splitmix random(8);
   connect_gate<circuit_breaker> gate(config());
-  for (int i = 0; i < 10; ++i) fail(gate, 10s * i, random, failure_kind::server_full);
+  for (int i = 0; i < 10; ++i) fail(gate, tick(10s * i), random, failure_kind::server_full);
   CHECK(gate.state() == breaker_state::closed);
   CHECK(gate.streak() == 10);
-  CHECK_FALSE(gate.may_start(90s, 0));
-  CHECK(gate.refusal(90s) == errc{});
+  CHECK_FALSE(gate.may_start(tick(90s), 0));
+  CHECK(gate.refusal(tick(90s)) == errc{});
 }
 
 TEST_CASE("given no breaker, when any number of connects fails, then only the back-off counts") {
   splitmix random(9);
   connect_gate<no_breaker> gate(config());
-  for (int i = 0; i < 50; ++i) fail(gate, 10s * i, random);
+  for (int i = 0; i < 50; ++i) fail(gate, tick(10s * i), random);
   CHECK(gate.state() == breaker_state::closed);
-  CHECK(gate.refusal(490s) == errc{});
-  CHECK(gate.opens_at(0) <= 498s);
+  CHECK(gate.refusal(tick(490s)) == errc{});
+  CHECK(gate.opens_at(0) <= tick(498s));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 namespace {
 
+using tidepool::duration;
 using tidepool::detail::deadline_heap;
 using tidepool::detail::deadline_node;
 using tidepool::detail::never;
@@ -22,6 +23,11 @@ struct heaped {
   deadline_node<heaped> deadline;
 };
 
+std::vector<tick> ticks(const std::vector<duration>& since_start) {
+  std::vector<tick> out;
+  for (const duration one : since_start) out.emplace_back(one);
+  return out;
+}
 std::vector<tick> drain(deadline_heap<heaped>& heap) {
   std::vector<tick> out;
   while (auto* node = heap.top()) {
@@ -41,11 +47,11 @@ TEST_CASE("given an empty heap, when it is asked for the next deadline, then tha
 TEST_CASE("given deadlines out of order, when they are taken, then the earliest comes first, with its owner") {
   deadline_heap<heaped> heap;
   std::deque<heaped> tasks(5);
-  const std::vector<tick> at{30ns, 10ns, 50ns, 10ns, -20ns};
+  const auto at = ticks({30ns, 10ns, 50ns, 10ns, -20ns});
   for (std::size_t i = 0; i < at.size(); ++i) heap.insert(tasks[i].deadline, at[i]);
   CHECK(heap.top()->owner == &tasks[4]);
-  CHECK(heap.next() == -20ns);
-  CHECK(drain(heap) == std::vector<tick>{-20ns, 10ns, 10ns, 30ns, 50ns});
+  CHECK(heap.next() == tick(-20ns));
+  CHECK(drain(heap) == ticks({-20ns, 10ns, 10ns, 30ns, 50ns}));
   CHECK(heap.empty());
 }
 
@@ -56,7 +62,7 @@ TEST_CASE("given a deadline of never, when it is inserted, then it is not kept, 
   CHECK_FALSE(a.deadline.linked);
   CHECK(heap.empty());
   heap.erase(a.deadline);
-  heap.insert(b.deadline, 1ns);
+  heap.insert(b.deadline, tick(1ns));
   heap.update(b.deadline, never);
   CHECK(heap.empty());
   CHECK(b.deadline.at == never);
@@ -65,15 +71,15 @@ TEST_CASE("given a deadline of never, when it is inserted, then it is not kept, 
 TEST_CASE("given a node in the heap, when its deadline moves, then the order follows") {
   deadline_heap<heaped> heap;
   heaped a, b, c;
-  heap.insert(a.deadline, 10ns);
-  heap.insert(b.deadline, 20ns);
-  heap.insert(c.deadline, 30ns);
-  heap.update(c.deadline, 5ns);
+  heap.insert(a.deadline, tick(10ns));
+  heap.insert(b.deadline, tick(20ns));
+  heap.insert(c.deadline, tick(30ns));
+  heap.update(c.deadline, tick(5ns));
   CHECK(heap.top()->owner == &c);
-  heap.update(c.deadline, 15ns);
+  heap.update(c.deadline, tick(15ns));
   CHECK(heap.top()->owner == &a);
-  heap.update(a.deadline, 40ns);
-  CHECK(drain(heap) == std::vector<tick>{15ns, 20ns, 40ns});
+  heap.update(a.deadline, tick(40ns));
+  CHECK(drain(heap) == ticks({15ns, 20ns, 40ns}));
 }
 
 TEST_CASE("given random changes, when a multiset does the same, then the next deadline always agrees") {
@@ -94,7 +100,7 @@ TEST_CASE("given random changes, when a multiset does the same, then the next de
       heap.erase(t.deadline);
       REQUIRE_FALSE(t.deadline.linked);
     } else {
-      const tick at(static_cast<tick::rep>(below(100)));
+      const tick at(duration(static_cast<duration::rep>(below(100))));
       heap.update(t.deadline, at);
       model.insert(at);
     }
@@ -106,7 +112,7 @@ TEST_CASE("given random changes, when a multiset does the same, then the next de
 TEST_CASE("given a hundred thousand equal deadlines, when they are taken, then neither stack nor time runs out") {
   deadline_heap<heaped> heap;
   std::deque<heaped> tasks(100'000);
-  for (heaped& t : tasks) heap.insert(t.deadline, 1s);
+  for (heaped& t : tasks) heap.insert(t.deadline, tick(1s));
   std::size_t taken = 0;
   std::set<const heaped*> seen;
   while (auto* node = heap.top()) {

@@ -11,6 +11,7 @@
 
 namespace {
 
+using tidepool::duration;
 using tidepool::detail::deadline_node;
 using tidepool::detail::deadline_queue;
 using tidepool::detail::never;
@@ -22,6 +23,11 @@ struct queued {
   deadline_node<queued> deadline;
 };
 
+std::vector<tick> ticks(const std::vector<duration>& since_start) {
+  std::vector<tick> out;
+  for (const duration one : since_start) out.emplace_back(one);
+  return out;
+}
 std::vector<tick> drain(deadline_queue<queued>& queue) {
   std::vector<tick> out;
   while (auto* node = queue.top()) {
@@ -41,11 +47,11 @@ TEST_CASE("given an empty line of deadlines, when the next one is asked for, the
 TEST_CASE("given a line of deadlines in any order, when taken, then the earliest comes first, with its owner") {
   deadline_queue<queued> queue;
   std::deque<queued> tasks(5);
-  const auto at = GENERATE(std::vector<tick>{10ns, 20ns, 30ns, 40ns, 50ns}, std::vector<tick>{50ns, 40ns, 30ns, 20ns, 10ns},
-                           std::vector<tick>{30ns, 10ns, 50ns, 20ns, 40ns});
+  const auto at =
+      GENERATE(ticks({10ns, 20ns, 30ns, 40ns, 50ns}), ticks({50ns, 40ns, 30ns, 20ns, 10ns}), ticks({30ns, 10ns, 50ns, 20ns, 40ns}));
   for (std::size_t i = 0; i < at.size(); ++i) queue.insert(tasks[i].deadline, at[i]);
   CHECK_FALSE(queue.empty());
-  for (const tick expected : {10ns, 20ns, 30ns, 40ns, 50ns}) {
+  for (const tick expected : ticks({10ns, 20ns, 30ns, 40ns, 50ns})) {
     REQUIRE(queue.next() == expected);
     queued* owner = queue.top()->owner;
     CHECK(owner->deadline.at == expected);
@@ -58,8 +64,8 @@ TEST_CASE("given a line of deadlines in any order, when taken, then the earliest
 TEST_CASE("given equal deadlines, when they are taken, then all of them come") {
   deadline_queue<queued> queue;
   std::deque<queued> tasks(4);
-  for (queued& t : tasks) queue.insert(t.deadline, 7ns);
-  CHECK(drain(queue) == std::vector<tick>(4, 7ns));
+  for (queued& t : tasks) queue.insert(t.deadline, tick(7ns));
+  CHECK(drain(queue) == std::vector<tick>(4, tick(7ns)));
 }
 
 TEST_CASE("given a deadline of never, when it is inserted, then it is not kept; erasing it does no harm") {
@@ -68,9 +74,9 @@ TEST_CASE("given a deadline of never, when it is inserted, then it is not kept; 
   queue.insert(a.deadline, never);
   CHECK(queue.empty());
   CHECK_FALSE(a.deadline.linked);
-  queue.insert(b.deadline, 1ns);
+  queue.insert(b.deadline, tick(1ns));
   queue.erase(a.deadline);
-  CHECK(drain(queue) == std::vector<tick>{1ns});
+  CHECK(drain(queue) == ticks({1ns}));
 }
 
 TEST_CASE("given deadlines mostly in order, when a multiset does the same, then the next one agrees") {
@@ -89,9 +95,9 @@ TEST_CASE("given deadlines mostly in order, when a multiset does the same, then 
       queue.erase(t.deadline);
       REQUIRE_FALSE(t.deadline.linked);
     }
-    now += tick(static_cast<tick::rep>(below(3)));
+    now += duration(static_cast<duration::rep>(below(3)));
     if (below(3) != 0) {
-      const tick at = below(5) == 0 ? now + tick(static_cast<tick::rep>(below(100))) : now + 100ns;
+      const tick at = below(5) == 0 ? now + duration(static_cast<duration::rep>(below(100))) : now + 100ns;
       queue.insert(t.deadline, at);
       model.insert(at);
     }

@@ -17,12 +17,12 @@ using namespace std::chrono_literals;
 
 /// Slots with ids from 1 that became idle at the given moments, inserted in that order.
 struct fixture {
-  explicit fixture(const std::vector<tick>& idle_since) {
-    for (const tick since : idle_since) {
+  explicit fixture(const std::vector<tidepool::duration>& idle_since) {
+    for (const tidepool::duration since : idle_since) {
       core_slot& s = slots.emplace_back();
       s.id = slots.size();
       s.state = slot_state::idle;
-      s.idle_since = since;
+      s.idle_since = tick(since);
       list.insert(s);
     }
   }

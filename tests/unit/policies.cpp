@@ -80,10 +80,10 @@ TEST_CASE("given a connection's birth, when limits are drawn, then jitter is sub
   c.max_lifetime = 1000s;
   c.lifetime_jitter = 0.1;
   const lifetime_recycling policy{c};
-  const tick born = 50s;
-  CHECK(policy.hard_limit(born) == 1050s);
-  CHECK(policy.soft_limit(born, 0.0) == 1050s);
-  CHECK(policy.soft_limit(born, 0.5) == 1000s);
+  const tick born{50s};
+  CHECK(policy.hard_limit(born) == tick(1050s));
+  CHECK(policy.soft_limit(born, 0.0) == tick(1050s));
+  CHECK(policy.soft_limit(born, 0.5) == tick(1000s));
   for (const double unit : {0.0, 0.1, 0.9, 0.999999}) {
     CHECK(policy.soft_limit(born, unit) <= policy.hard_limit(born));
     CHECK(policy.soft_limit(born, unit) > born + 900s - 1ms);
@@ -94,7 +94,7 @@ TEST_CASE("given no jitter, when the limits are drawn, then both are the same an
   pool_config c;
   c.lifetime_jitter = 0;
   const lifetime_recycling policy{c};
-  CHECK(policy.soft_limit(0s, 0.7) == policy.hard_limit(0s));
+  CHECK(policy.soft_limit(tick(0s), 0.7) == policy.hard_limit(tick(0s)));
   CHECK(policy.gap(10) == 0s);
 }
 
@@ -112,8 +112,8 @@ TEST_CASE("given no limit on age or uses, when a connection gets old, then it ne
   pool_config c;
   c.max_lifetime = no_limit;
   const lifetime_recycling policy{c};
-  CHECK(policy.hard_limit(5s) == never);
-  CHECK(policy.soft_limit(5s, 0.5) == never);
+  CHECK(policy.hard_limit(tick(5s)) == never);
+  CHECK(policy.soft_limit(tick(5s), 0.5) == never);
   CHECK(policy.gap(3) == 0s);
   CHECK_FALSE(policy.worn_out(~std::uint64_t{0}));
 }
@@ -146,11 +146,11 @@ TEST_CASE("given leak detection on or off, when its times are read, then they ar
 TEST_CASE("given a server that answered lately, when freshness is read, then it lasts for the bypass window") {
   pool_config c;
   c.alive_bypass = 500ms;
-  CHECK(health_check{c}.fresh_until(10s) == 10'500ms);
+  CHECK(health_check{c}.fresh_until(tick(10s)) == tick(10'500ms));
   c.alive_bypass = 0s;
-  CHECK(health_check{c}.fresh_until(10s) < 0s);  // whatever clock is looked at
+  CHECK(health_check{c}.fresh_until(tick(10s)) < tick(0s));  // whatever clock is looked at
   c.alive_bypass = no_limit;
-  CHECK(health_check{c}.fresh_until(10s) == never);
+  CHECK(health_check{c}.fresh_until(tick(10s)) == never);
 }
 
 TEST_CASE("given validation before hand-out, when pre_ping and test_on_borrow vary, then either is enough") {
@@ -158,7 +158,7 @@ TEST_CASE("given validation before hand-out, when pre_ping and test_on_borrow va
   c.pre_ping = GENERATE(false, true);
   c.test_on_borrow = GENERATE(false, true);
   const bool validates = c.pre_ping || c.test_on_borrow;
-  CHECK((health_check{c}.fresh_until(10s) == never) == !validates);
+  CHECK((health_check{c}.fresh_until(tick(10s)) == never) == !validates);
   CHECK(health_check{c}.interval() == c.health_check_interval);
 }
 
@@ -174,50 +174,50 @@ circuit_breaker breaker_of(std::size_t threshold, duration open_time) {
 TEST_CASE("given a closed breaker, when fewer connects fail in a row than its threshold, then it stays closed") {
   circuit_breaker b = breaker_of(3, 10s);
   CHECK(b.state() == breaker_state::closed);
-  b.failed(1s);
-  b.failed(2s);
+  b.failed(tick(1s));
+  b.failed(tick(2s));
   CHECK(b.state() == breaker_state::closed);
-  CHECK(b.allows(2s, 7));
+  CHECK(b.allows(tick(2s), 7));
   b.succeeded();
-  b.failed(3s);
-  b.failed(4s);
+  b.failed(tick(3s));
+  b.failed(tick(4s));
   CHECK(b.state() == breaker_state::closed);
 }
 
 TEST_CASE("given a closed breaker, when the threshold is reached, then it is open until its time is over") {
   circuit_breaker b = breaker_of(3, 10s);
-  for (const tick t : {1s, 2s, 3s}) b.failed(t);
+  for (const duration t : {1s, 2s, 3s}) b.failed(tick(t));
   CHECK(b.state() == breaker_state::open);
-  CHECK(b.retry_at() == 13s);
-  CHECK_FALSE(b.allows(13s - 1ns, 0));
-  CHECK(b.allows(13s, 0));
-  CHECK_FALSE(b.allows(13s, 1));
+  CHECK(b.retry_at() == tick(13s));
+  CHECK_FALSE(b.allows(tick(13s) - 1ns, 0));
+  CHECK(b.allows(tick(13s), 0));
+  CHECK_FALSE(b.allows(tick(13s), 1));
 }
 
 TEST_CASE("given an open breaker whose time is over, when one probe starts, then it alone decides") {
   circuit_breaker b = breaker_of(2, 10s);
-  b.failed(0s);
-  b.failed(0s);
+  b.failed(tick(0s));
+  b.failed(tick(0s));
   b.started();
   CHECK(b.state() == breaker_state::half_open);
-  CHECK_FALSE(b.allows(11s, 1));
+  CHECK_FALSE(b.allows(tick(11s), 1));
   SECTION("it succeeds") {
     b.succeeded();
     CHECK(b.state() == breaker_state::closed);
-    CHECK(b.allows(11s, 5));
-    b.failed(12s);
+    CHECK(b.allows(tick(11s), 5));
+    b.failed(tick(12s));
     CHECK(b.state() == breaker_state::closed);
   }
   SECTION("it fails") {
-    b.failed(11s);
+    b.failed(tick(11s));
     CHECK(b.state() == breaker_state::open);
-    CHECK(b.retry_at() == 21s);
-    CHECK_FALSE(b.allows(20s, 0));
+    CHECK(b.retry_at() == tick(21s));
+    CHECK_FALSE(b.allows(tick(20s), 0));
   }
   SECTION("it ends without a verdict") {
-    b.undecided(11s);
+    b.undecided(tick(11s));
     CHECK(b.state() == breaker_state::open);
-    CHECK(b.retry_at() > 11s);
+    CHECK(b.retry_at() > tick(11s));
     CHECK(b.allows(b.retry_at(), 0));
   }
 }
@@ -225,13 +225,13 @@ TEST_CASE("given an open breaker whose time is over, when one probe starts, then
 TEST_CASE("given a closed breaker, when attempts start or end without a verdict, then nothing changes") {
   circuit_breaker b = breaker_of(1, 10s);
   b.started();
-  b.undecided(1s);
+  b.undecided(tick(1s));
   CHECK(b.state() == breaker_state::closed);
 }
 
 TEST_CASE("given a breaker without a threshold, when any number of connects fails, then it stays closed") {
   circuit_breaker b = breaker_of(no_limit, 10s);
-  for (int i = 0; i < 1'000; ++i) b.failed(1s * i);
+  for (int i = 0; i < 1'000; ++i) b.failed(tick(1s * i));
   CHECK(b.state() == breaker_state::closed);
 }
 

@@ -24,18 +24,21 @@ TEST_CASE("given no_limit, when asked for a duration or count, then it is the la
   CHECK_FALSE(std::size_t{0} == no_limit);
 }
 
+using detail::tick;
+static_assert(!std::is_convertible_v<duration, tick> && !std::is_convertible_v<tick, duration>, "a point in time is no span of it");
+
 TEST_CASE("given a moment, when a span is added, then the sum stops at never instead of overflowing") {
   using detail::later;
   using detail::never;
-  CHECK(later(5ns, 7ns) == 12ns);
-  CHECK(later(5ns, -7ns) == -2ns);
-  CHECK(later(5ns, no_limit) == never);
+  CHECK(later(tick(5ns), 7ns) == tick(12ns));
+  CHECK(later(tick(5ns), -7ns) == tick(-2ns));
+  CHECK(later(tick(5ns), no_limit) == never);
   CHECK(later(never, 1ns) == never);
   CHECK(later(never, -1ns) == never);
   CHECK(later(never - 1ns, 1ns) == never);
   CHECK(later(never - 1ns, 2ns) == never);
   CHECK(later(never - 10ns, duration::max() - 1ns) == never);
-  CHECK(later(-5s, 10s) == 5s);
+  CHECK(later(tick(-5s), 10s) == tick(5s));
 }
 
 TEST_CASE("given a duration too long to count, when it is a limit, then it is no limit, never negative", "[field-N9]") {
@@ -72,8 +75,8 @@ TEST_CASE("given a configuration with hours::max(), when it is checked, then the
 }
 
 TEST_CASE("given a moment, when a span far into the past is added, then the sum stops at the beginning of time", "[field-N9]") {
-  CHECK(detail::later(-5ns, duration::min()) == detail::tick::min());
-  CHECK(detail::later(5ns, duration::min()) == duration::min() + 5ns);
+  CHECK(detail::later(detail::tick(-5ns), duration::min()) == detail::tick::min());
+  CHECK(detail::later(detail::tick(5ns), duration::min()) == detail::tick(duration::min() + 5ns));
 }
 
 /// A clock that ticks in milliseconds.
@@ -88,9 +91,9 @@ struct coarse_traits : default_traits<int> {
 };
 
 TEST_CASE("given a coarse clock, when a timer is set, then it is not set to before its deadline") {
-  CHECK(detail::time_of<coarse_traits>(10ms).time_since_epoch() == 10ms);
-  CHECK(detail::time_of<coarse_traits>(10ms + 1ns).time_since_epoch() == 11ms);
-  CHECK(detail::time_of<default_traits<int>>(10ms + 1ns).time_since_epoch() == 10ms + 1ns);
+  CHECK(detail::time_of<coarse_traits>(detail::tick(10ms)).time_since_epoch() == 10ms);
+  CHECK(detail::time_of<coarse_traits>(detail::tick(10ms + 1ns)).time_since_epoch() == 11ms);
+  CHECK(detail::time_of<default_traits<int>>(detail::tick(10ms + 1ns)).time_since_epoch() == 10ms + 1ns);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ using tidepool::detail::deadline_node;
 using tidepool::detail::intrusive_list;
 using tidepool::detail::list_hook;
 using tidepool::detail::tick;
+using tidepool::detail::tick_of;
 
 /// A handler that may run now.
 struct ready_task {
@@ -129,8 +130,8 @@ class simulation : public asio::execution_context {
   bool step(time_point limit) {
     collect_due();
     if (ready_count() == 0) {
-      if (timers_.empty() || timers_.next() > limit.time_since_epoch()) return false;
-      now_ = time_point(timers_.next());
+      if (timers_.empty() || timers_.next() > detail::tick_of(limit)) return false;
+      now_ = time_point(timers_.next().time_since_epoch());
       note(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
       collect_due();
       if (ready_count() == 0) return true;  // the handler belongs to another context
@@ -216,7 +217,7 @@ class simulation : public asio::execution_context {
   }
 
   void collect_due() {
-    while (!timers_.empty() && timers_.next() <= now_.time_since_epoch()) end_wait(*timers_.top()->owner, {}, true);
+    while (!timers_.empty() && timers_.next() <= detail::tick_of(now_)) end_wait(*timers_.top()->owner, {}, true);
   }
   void end_wait(detail::timer_wait& wait, error_code result, bool call) {
     timers_.erase(wait.deadline);

@@ -56,7 +56,7 @@ class virtual_timer {
   /// Moves the expiry, also for pending waits, without ending them.
   void reschedule(time_point when) {
     expiry_ = when;
-    for (wait_base* wait = first_; wait; wait = wait->next_of_timer) owner_.timers_.update(wait->deadline, tick_of(when));
+    for (wait_base* wait = first_; wait; wait = wait->next_of_timer) owner_.timers_.update(wait->deadline, detail::tick_of(when));
   }
 
   /// Signature `void(error_code)`. Completes on the handler's associated executor, by default the timer's, never inside this call. Any
@@ -124,12 +124,10 @@ class virtual_timer {
     auto slot = asio::get_associated_cancellation_slot(handler);
     auto* added = new pending<Handler>(*this, std::move(handler));
     owner_.waits_.push_back(*added);
-    owner_.timers_.insert(added->deadline, tick_of(expiry_));
+    owner_.timers_.insert(added->deadline, detail::tick_of(expiry_));
     if (slot.is_connected()) slot.template emplace<canceller>(static_cast<wait_base&>(*added));
   }
   void end(wait_base& wait, error_code result) { owner_.end_wait(wait, result, true); }
-
-  static detail::tick tick_of(time_point when) noexcept { return when.time_since_epoch(); }
 
   template <class Executor>
   static simulation& simulation_of(const Executor& executor) {

@@ -115,7 +115,7 @@ void undo_checkout(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
     return;
   }
   end_listing(c, slot, now);
-  note_loss(c, slot, slot.uses, tick{}, now);
+  note_loss(c, slot, slot.uses, not_known, now);
   destroy(c, slot, close_reason::broken, now);
 }
 /// Of two callers: what a connection knows of its checkout stays with the caller.

@@ -64,7 +64,7 @@ void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, co
   const bool in_place = slot.state == slot_state::checking;
   end_operation(c, slot);
   if (!ok) {
-    note_loss(c, slot, slot.uses, tick{}, now);
+    note_loss(c, slot, slot.uses, not_known, now);
     if (in_place) c.idle.erase(slot);
     return destroy(c, slot, close_reason::invalid, now);
   }
@@ -82,7 +82,7 @@ void end_reset(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_ac
   end_operation(c, slot);
   ++c.totals.resets;
   if (!ok) {
-    note_loss(c, slot, slot.uses - 1, tick{}, now);
+    note_loss(c, slot, slot.uses - 1, not_known, now);
     return destroy(c, slot, close_reason::reset_failed, now);
   }
   slot.idle_since = now;
@@ -115,7 +115,7 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
 template <class Rules>
 void let_holder_keep(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   if (slot.leak_reported) ++c.totals.leaks_returned;
-  end_lease(c, slot, now, tick{}, not_timed);
+  end_lease(c, slot, now, not_known, not_timed);
   forget_report(slot);
   leave(c, slot, close_reason::detached, now);
 }
@@ -127,7 +127,7 @@ void take_from_stash(core_state<Rules>& c, core_slot& slot, tick now, bool suspe
     if (slot.operation.let_go()) c.pending.ask(slot, slot_action::discard);
     return;
   }
-  end_lease(c, slot, slot.stashed_at, tick{}, not_timed);
+  end_lease(c, slot, slot.stashed_at, not_known, not_timed);
   if (slot.leak_reported) ++c.totals.leaks_returned;
   forget_report(slot);
   slot.idle_since = slot.stashed_at;

@@ -89,7 +89,7 @@ class pool_core {
   bool next_is_timed() const noexcept { return c.waiters.front()->weight != 0; }
 
   // --- release ----------------------------------------------------------------------------------------------------
-  // `last_ok`: the server's last answer if that is known, else zero. `held`: `not_timed`, or for how long.
+  // `last_ok`: the server's last answer or `not_known`. `held`: `not_timed`, or for how long.
 
   /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
   bool returned_to_idle(core_slot& slot, tick now, tick last_ok, duration held) noexcept {

@@ -31,7 +31,7 @@ class schedule {
   /// A connection proved dead. They die together, so the others are looked at now, once per `pause` at most; a death within the pause has
   /// its round when that is over. True: a round is to begin now.
   bool suspect(tick now, duration pause) noexcept {
-    const tick again = suspected_at_ == tick{} ? now : later(round_began_, pause);
+    const tick again = suspected_at_ == not_known ? now : later(round_began_, pause);
     suspected_at_ = now;
     if (now < again) {
       next_round_ = std::min(next_round_, again);
@@ -59,7 +59,7 @@ class schedule {
  private:
   tick armed_at_ = never;
   tick next_round_ = never;
-  tick suspected_at_{};
+  tick suspected_at_ = not_known;
   tick round_began_{};
 };
 

@@ -69,7 +69,7 @@ void destroy(core_state<Rules>& c, core_slot& slot, close_reason reason, tick no
   slot.reason = reason;
   c.ages.erase(slot.retire);
   if constexpr (Rules::scaling_policy::enabled) c.opened.left(now);
-  run_operation(c, slot, slot_state::destroying, slot_action::destroy, never, now);
+  run_operation(c, slot, slot_state::destroying, slot_action::destroy, no_limit, now);
 }
 /// For a slot in no list.
 template <class Rules>
@@ -118,14 +118,14 @@ void outdate_all(core_state<Rules>& c, close_reason why, tick now) noexcept {
 /// logins and then hangs up would go on without a pause. `earlier`: leases before; `answered`: the server's last answer if that is known.
 template <class Rules>
 void note_loss(core_state<Rules>& c, core_slot& slot, std::uint64_t earlier, tick answered, tick now) noexcept {
-  const bool served = c.has_served(slot) || (earlier > 0 && answered == tick{});
+  const bool served = c.has_served(slot) || (earlier > 0 && answered == not_known);
   if (served || now >= later(slot.born, c.config.retry_delay)) return;
   slot.died_unserved = c.gate.died_unserved(slot.wave, now, c.random);
 }
 /// It came back, or answered.
 template <class Rules>
 void note_service(core_state<Rules>& c, const core_slot& slot, tick answered) noexcept {
-  if (slot.on_trial && (answered == tick{} || c.has_served(slot))) c.gate.proved();
+  if (slot.on_trial && (answered == not_known || c.has_served(slot))) c.gate.proved();
 }
 
 // --- a connection is free ---------------------------------------------------------------------------------------------------

@@ -81,12 +81,12 @@ void expire_operations(core_state<Rules>& c, tick now, core_actions& a) noexcept
       case slot_state::checking:
         ++c.totals.validations;
         ++c.totals.validation_failures;
-        note_loss(c, slot, slot.uses, tick{}, now);
+        note_loss(c, slot, slot.uses, not_known, now);
         give_up_operation(c, slot, close_reason::invalid, now);
         break;
       case slot_state::resetting:
         ++c.totals.resets;
-        note_loss(c, slot, slot.uses - 1, tick{}, now);
+        note_loss(c, slot, slot.uses - 1, not_known, now);
         give_up_operation(c, slot, close_reason::reset_failed, now);
         break;
       default: give_up_operation(c, slot, slot.reason, now); break;  // a close that does not end: for the reason it has

@@ -130,7 +130,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
       // no caller's time is to be up early.
       timed = core_.samples_next_wait();
       now = coarse_now<Traits>();
-      deadline = later(now + tick(Traits::coarse_lag), timeout);
+      deadline = later(now + duration(Traits::coarse_lag), timeout);
       if (timed) now = precise_now<Traits>();
     } else {
       now = precise_now<Traits>();

@@ -49,15 +49,15 @@ lease_end after_lease(const Connection& connection) noexcept {
     return has_reset<target_type> ? lease_end::needs_reset : lease_end::clean;
   }
 }
-/// When its server last answered; zero where it does not tell.
+/// When its server last answered; `not_known` where it does not tell.
 template <class Clock, class Connection>
 tick last_round_trip(const Connection& connection) noexcept {
   if constexpr (has_last_round_trip<reached_t<Connection>, typename Clock::time_point>) {
     if (const auto* target = reach(connection)) {
-      return std::chrono::duration_cast<tick>(typename Clock::time_point(target->last_round_trip()).time_since_epoch());
+      return tick_of(typename Clock::time_point(target->last_round_trip()));
     }
   }
-  return tick{};
+  return not_known;
 }
 /// After a health policy threw: of a connection that is usable otherwise this was the policy's word.
 template <class Connection>

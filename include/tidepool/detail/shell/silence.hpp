@@ -82,11 +82,11 @@ class silence_watch {
   static duration waiting_for(const entry& e, tick now) noexcept {
     const auto* target = e.target();
     if (!target) return duration::zero();
-    const auto since = std::chrono::duration_cast<tick>(typename clock::time_point(target->waiting_since()).time_since_epoch());
-    return since == tick{} || since > now ? duration::zero() : now - since;
+    const tick since = tick_of(typename clock::time_point(target->waiting_since()));
+    return since == not_known || since > now ? duration::zero() : now - since;
   }
 
-  tick at_ = -fresh;
+  tick at_ = tick(-fresh);
   report found_;
   duration threshold_;
 };

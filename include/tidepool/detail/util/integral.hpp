@@ -29,7 +29,8 @@ class count_integral {
 
  private:
   static constexpr double step = 1'024;
-  static std::uint64_t ticks(tick t) noexcept { return static_cast<std::uint64_t>(t.count() >> 10); }
+  static std::uint64_t ticks(duration time) noexcept { return static_cast<std::uint64_t>(time.count() >> 10); }
+  static std::uint64_t ticks(tick at) noexcept { return ticks(at.time_since_epoch()); }
 
   std::uint64_t offset_ = 0;
   std::uint64_t taken_ = 0;
