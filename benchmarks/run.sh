@@ -60,7 +60,7 @@ one_cpu=() server_cpu=() first=()
 if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
   one_cpu=(taskset -c 0) server_cpu=(taskset -c 1)
 fi
-# Before the machine's other work, where that is allowed: for waits that somebody else's work would be seen in.
+# With a higher priority than other work of the machine, where that is allowed: for waits that other work would make longer.
 if chrt -f 5 true 2>/dev/null; then first=(chrt -f 5); fi
 
 # --- build ---------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ build() {
 }
 fresh() { rm -rf "$work/include" && cp -r "$root/include" "$work/include"; }
 file_of() { awk -v wanted="$1" '/^== / { inside = $2 == wanted } inside && /^\? / { print $2; exit }' "$here/driver.txt"; }
-# Who is stuck after three minutes waits for something that does not come.
+# A test that runs for three minutes waits for something that does not come.
 run() {
   local status=0
   timeout -k 5 200 "$work/test" --abort --use-colour no >"$work/run" 2>&1 || status=$?

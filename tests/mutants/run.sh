@@ -50,8 +50,8 @@ configure one "$(list "${whole[@]}")" -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD
 configure many "$(list "${areas[@]}")"
 folder_of() { case " ${whole[*]} " in *" $1 "*) echo "$work/one" ;; *) echo "$work/many" ;; esac; }
 build() { ninja -C "$(folder_of "$1")" -j "$jobs" "tidepool_test_$1" >"$work/log" 2>&1; }
-# The test that failed, or nothing. A minute means one of the processor, so that it does not matter who else is busy here; whoever has not
-# used it up after fifteen by the clock waits for something that does not come.
+# The test that failed, or nothing. A minute means one minute of processor time, so that other programs on this machine do not matter; a test
+# that has not used it up after some minutes of real time waits for something that does not come.
 run() {
   local status=0
   (ulimit -t 60 && exec timeout -k 5 240 "$(folder_of "$1")/tests/tidepool_test_$1" --abort --use-colour no) >"$work/run" 2>&1 || status=$?

@@ -494,7 +494,7 @@ TEST_CASE("given a stale plan within a transaction, when retries are allowed, th
   CHECK_NOTHROW(run(task()));
 }
 
-// --- the two books ----------------------------------------------------------------------------------------------------
+// --- cache and server agree ---------------------------------------------------------------------------------------------
 
 TEST_CASE("given statements forgotten behind the cache's back, when used again, then they run", "[postgres][server][field-F5]") {
   NEEDS_SERVER();
@@ -515,7 +515,7 @@ TEST_CASE("given statements forgotten behind the cache's back, when used again, 
         must(after == 2 && last == 6, "a wrong number afterwards");
       }
       const int count = co_await prepared(c);
-      must(count == 2, "the books disagree");
+      must(count == 2, "the cache and the server disagree");
     }
     // Rolled back or not: DEALLOCATE knows no transactions.
     (void)co_await error_of(c.script("deallocate all; select 1/0"));
@@ -536,7 +536,7 @@ TEST_CASE("given the caller's own errors about prepared statements, when repeate
       (void)co_await error_of(c.script("prepare mine as select 1; prepare mine as select 1"));
       (void)co_await error_of(c.exec("select 1/$1::int", 0));
       const int count = co_await prepared(c);
-      must(count == 4, "the books disagree");
+      must(count == 4, "the cache and the server disagree");
       co_await c.script("deallocate all");
     }
     // More statements than fit, and all of them with an error.
@@ -572,7 +572,7 @@ TEST_CASE("given a name that is taken already, when its statement is used, then 
       const int inside = co_await c.transaction(body);
       must(inside == 3, "somebody else's statement in a transaction");
       const int count = co_await prepared(c);
-      must(count <= 1, "the books disagree");
+      must(count <= 1, "the cache and the server disagree");
     }
   };
   CHECK_NOTHROW(run(task()));
@@ -628,7 +628,7 @@ TEST_CASE("given housekeeping that fails, when a statement is done, then its cal
       must(got == 2 * i, "a wrong number");
     }
     const int count = co_await prepared(c);
-    must(count == 1, "the books disagree");
+    must(count == 1, "the cache and the server disagree");
   };
   CHECK_NOTHROW(run(task()));
 }
@@ -656,7 +656,7 @@ TEST_CASE("given functions and domains that change, when cached statements use t
     const int kept = co_await prepared(c);
     co_await c.script("create temp table other (a int); drop table other");
     const int still = co_await prepared(c);
-    must(kept > 0 && still == kept, "the books");
+    must(kept > 0 && still == kept, "the cache and the server disagree");
   };
   run(task());
 }

@@ -9,7 +9,7 @@
 #   postgres_server.sh conninfo <dir>         prints the conninfo again
 #
 # The server listens on a free port of 127.0.0.1 and on a Unix socket in <dir>, and runs as the caller, or as `postgres`, or
-# `nobody`, when the caller is root. Members of the role `needs_password` log in by SCRAM over TCP, everybody else by trust.
+# `nobody`, when the caller is root. Members of the role `needs_password` log in by SCRAM over TCP, all others by trust.
 # It offers TLS (a self-signed certificate in <dir>/server.crt, for `localhost` and 127.0.0.1) when openssl is installed.
 # Nothing is durable: fsync is off. Exit status 77: PostgreSQL is not installed.
 set -euo pipefail
@@ -58,7 +58,7 @@ create() {
   mkdir -p "$dir"
   if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$dir"; fi
   if ! as_owner test -w "$dir"; then
-    say "user $(owner) cannot write to $dir: give a directory whose parents everybody may enter"
+    say "user $(owner) cannot write to $dir: give a directory whose parents every user may enter"
     exit 1
   fi
   if [ ${#dir} -gt 85 ]; then say "the path $dir is too long for a Unix socket"; exit 1; fi
