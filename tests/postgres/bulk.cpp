@@ -340,10 +340,13 @@ TEST_CASE("given two COPYs in one text, when the first ends, then the second is 
     co_await in.row(1);
     const auto twice_in = co_await error_of(in.finish());
     must(twice_in.reason() == pg::errc::bad_usage && c.usable(), "in");
+    must(std::string(twice_in.what()).find("FROM STDIN is served only") != std::string::npos && twice_in.sqlstate().empty(),
+         twice_in.what());
     auto mixed = co_await c.copy_in("copy t from stdin; copy t to stdout; select 1/0");
     co_await mixed.row(2);
     const auto later = co_await error_of(mixed.finish());
     must(later.reason() == pg::errc::bad_usage && later.is("22012") && c.usable(), "in, out, and an error");
+    must(std::string(later.what()).find("TO STDOUT is served only") != std::string::npos, later.what());
     auto out = co_await c.copy_out("copy (select 7) to stdout; copy t from stdin");
     const auto row = co_await out.row<int>();
     const auto twice_out = co_await error_of(out.next());

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - pipelines: whose error is whose, and what is told of writes when the connection is lost.
+#include <poll.h>
+
 #include <exception>
 #include <optional>
 #include <string>
@@ -361,4 +363,22 @@ TEST_CASE("given a large atomic pipeline whose end was not sent, when it is lost
   // It is gone when it has read some of it.
   const fake_server server = dying_after("");
   CHECK(run(task(server.conninfo())) == "lost, lost , lost ");
+}
+
+TEST_CASE("given a pipeline lost while it is sent, then what was not sent is told as not done", "[postgres][pipeline][field-F1]") {
+  auto task = [](std::string conninfo) -> asio::awaitable<std::string> {
+    auto c = co_await pg::connection::connect(conninfo);
+    co_await c.exec("set a to 1");
+    pollfd closed{PQsocket(c.native()), POLLRDHUP, 0};
+    must(::poll(&closed, 1, 60'000) == 1, "the server hangs up");
+    auto batch = c.pipeline(pg::pipeline_mode::independent);
+    const std::string much(std::size_t{256} << 10U, 'x');
+    const auto one = batch.exec("insert 1", much);
+    const auto two = batch.exec("insert 2", much);
+    const auto three = batch.exec("insert 3", much);
+    const std::string said = co_await outcome_of(batch);
+    co_return said + ", " + told(one) + ", " + told(two) + ", " + told(three);
+  };
+  const fake_server server(after_login([](const std::string&) { return done("SET") + ready() + hang_up; }), true);
+  CHECK(run(task(server.conninfo())) == "unknown, unknown , lost , lost ");
 }
