@@ -9,9 +9,11 @@
 
 namespace {
 thread_local std::size_t allocations = 0;
+thread_local bool memory_is_gone = false;
 
 void* counted(std::size_t size, std::size_t alignment = 0) noexcept {
   ++allocations;
+  if (memory_is_gone) return nullptr;
   if (size == 0) size = 1;
   return alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
 }
@@ -117,6 +119,15 @@ TEST_CASE("given callers that wait in vain, when 100,000 have come and gone, the
   CHECK(pool.stats().waiting == 0);
   CHECK(pool.stats().timeouts == 100'000);
   CHECK(of_second_half <= 200'000);  // those of the calls themselves; nothing grows
+}
+
+TEST_CASE("given no memory, when a text is kept for a report, then it is empty and nothing is thrown", "[field-5]") {
+  const std::string_view text = "connection refused by a host with a long name";
+  memory_is_gone = true;
+  const std::string kept = tidepool::detail::text_or_empty(text);
+  memory_is_gone = false;
+  CHECK(kept.empty());
+  CHECK(tidepool::detail::text_or_empty(text) == text);
 }
 
 }  // namespace

@@ -63,9 +63,9 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept {
   switch (what) {
     case slot_action::validate: {
-      lost_connection lost(*this, e, error);
+      lost_connection lost(*this, e, text_or_empty(error));
       const connection_id id = e.id;
-      const std::string server(e.server());
+      const std::string server = text_or_empty(e.server());
       return end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -79,7 +79,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
           });
     }
     case slot_action::reset: {
-      lost_connection lost(*this, e, error);
+      lost_connection lost(*this, e, text_or_empty(error));
       return end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -98,7 +98,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, const std::string& error) noexcept {
-  std::string kept = error.substr(0, most_error_text);
+  std::string kept = text_or_empty(std::string_view(error).substr(0, most_error_text));
   std::size_t in_a_row = 0;
   std::size_t alike = 1;
   end_op(

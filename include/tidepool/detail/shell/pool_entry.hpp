@@ -52,6 +52,15 @@ struct entry_words {
 
 /// A slot of the core with the connection in it. slot.hpp tells who may touch what of it. The connection is used by one at a time: the
 /// holder of the lease, else the operation that runs, else the thread that has the pool's lock, and then without a round trip.
+/// For reports made where nothing may be thrown: without memory it is empty.
+inline std::string text_or_empty(std::string_view text) noexcept {
+  try {
+    return std::string(text);
+  } catch (...) {
+    return {};
+  }
+}
+
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
