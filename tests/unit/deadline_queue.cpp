@@ -23,7 +23,7 @@ struct queued {
   deadline_node<queued> deadline;
 };
 
-std::vector<tick> ticks(const std::vector<duration>& since_start) {
+std::vector<tick> queue_ticks(const std::vector<duration>& since_start) {
   std::vector<tick> out;
   for (const duration one : since_start) out.emplace_back(one);
   return out;
@@ -48,10 +48,10 @@ TEST_CASE("given a line of deadlines in any order, when taken, then the earliest
   deadline_queue<queued> queue;
   std::deque<queued> tasks(5);
   const auto at =
-      GENERATE(ticks({10ns, 20ns, 30ns, 40ns, 50ns}), ticks({50ns, 40ns, 30ns, 20ns, 10ns}), ticks({30ns, 10ns, 50ns, 20ns, 40ns}));
+      GENERATE(queue_ticks({10ns, 20ns, 30ns, 40ns, 50ns}), queue_ticks({50ns, 40ns, 30ns, 20ns, 10ns}), queue_ticks({30ns, 10ns, 50ns, 20ns, 40ns}));
   for (std::size_t i = 0; i < at.size(); ++i) queue.insert(tasks[i].deadline, at[i]);
   CHECK_FALSE(queue.empty());
-  for (const tick expected : ticks({10ns, 20ns, 30ns, 40ns, 50ns})) {
+  for (const tick expected : queue_ticks({10ns, 20ns, 30ns, 40ns, 50ns})) {
     REQUIRE(queue.next() == expected);
     queued* owner = queue.top()->owner;
     CHECK(owner->deadline.at == expected);
@@ -76,7 +76,7 @@ TEST_CASE("given a deadline of never, when it is inserted, then it is not kept; 
   CHECK_FALSE(a.deadline.linked);
   queue.insert(b.deadline, tick(1ns));
   queue.erase(a.deadline);
-  CHECK(drain(queue) == ticks({1ns}));
+  CHECK(drain(queue) == queue_ticks({1ns}));
 }
 
 TEST_CASE("given deadlines mostly in order, when a multiset does the same, then the next one agrees") {
