@@ -18,31 +18,31 @@ constexpr close_reason ended_by = close_reason::recycled;  // why the latest gen
 /// A change of the usual case, in which a healthy connection comes back to a pool without callers.
 struct return_row {
   const char* given;
-  void (*change)(freed&);
+  void (*change)(routing_input&);
   destination to;
   close_reason why = {};
 };
 
 TEST_CASE("given a free connection, when one thing is special, then it goes where the table says", "[INV-19][R1]") {
   const return_row table[] = {
-      {"nothing", [](freed&) {}, destination::idle},
-      {"a caller waits", [](freed& f) { f.caller_waits = true; }, destination::waiter},
-      {"a caller waits, a look is due", [](freed& f) { f.caller_waits = true, f.fresh = false; }, destination::idle},
-      {"a caller waits, suspended", [](freed& f) { f.caller_waits = true, f.admits = false; }, destination::idle},
-      {"broken", [](freed& f) { f.end = lease_end::broken; }, destination::destroy, close_reason::broken},
-      {"unfinished", [](freed& f) { f.end = lease_end::unfinished; }, destination::close, close_reason::broken},
-      {"retired", [](freed& f) { f.end = lease_end::retired; }, destination::close, close_reason::retired},
-      {"outdated", [](freed& f) { f.end = lease_end::outdated; }, destination::close, close_reason::outdated},
-      {"needs a reset", [](freed& f) { f.end = lease_end::needs_reset; }, destination::reset},
-      {"the pool closes", [](freed& f) { f.running = f.admits = false; }, destination::close, close_reason::shutdown},
-      {"of an older generation", [](freed& f) { f.current = false; }, destination::close, ended_by},
-      {"leased too often", [](freed& f) { f.worn_out = true; }, destination::close, close_reason::max_uses},
-      {"one too many", [](freed& f) { f.surplus = true; }, destination::close, close_reason::shrunk},
-      {"too old", [](freed& f) { f.too_old = true; }, destination::close, close_reason::lifetime},
+      {"nothing", [](routing_input&) {}, destination::idle},
+      {"a caller waits", [](routing_input& f) { f.caller_waits = true; }, destination::waiter},
+      {"a caller waits, a look is due", [](routing_input& f) { f.caller_waits = true, f.fresh = false; }, destination::idle},
+      {"a caller waits, suspended", [](routing_input& f) { f.caller_waits = true, f.admits = false; }, destination::idle},
+      {"broken", [](routing_input& f) { f.end = lease_end::broken; }, destination::destroy, close_reason::broken},
+      {"unfinished", [](routing_input& f) { f.end = lease_end::unfinished; }, destination::close, close_reason::broken},
+      {"retired", [](routing_input& f) { f.end = lease_end::retired; }, destination::close, close_reason::retired},
+      {"outdated", [](routing_input& f) { f.end = lease_end::outdated; }, destination::close, close_reason::outdated},
+      {"needs a reset", [](routing_input& f) { f.end = lease_end::needs_reset; }, destination::reset},
+      {"the pool closes", [](routing_input& f) { f.running = f.admits = false; }, destination::close, close_reason::shutdown},
+      {"of an older generation", [](routing_input& f) { f.current = false; }, destination::close, ended_by},
+      {"leased too often", [](routing_input& f) { f.worn_out = true; }, destination::close, close_reason::max_uses},
+      {"one too many", [](routing_input& f) { f.surplus = true; }, destination::close, close_reason::shrunk},
+      {"too old", [](routing_input& f) { f.too_old = true; }, destination::close, close_reason::lifetime},
   };
   for (const return_row& one : table) {
     INFO(one.given);
-    freed f;
+    routing_input f;
     one.change(f);
     const route next = where_to(f, ended_by);
     CHECK(next.to == one.to);
@@ -51,7 +51,7 @@ TEST_CASE("given a free connection, when one thing is special, then it goes wher
 }
 
 TEST_CASE("given a free connection, when several things are special, then its own state decides first", "[R1][L1]") {
-  freed f;
+  routing_input f;
   f.caller_waits = true;
   f.end = lease_end::needs_reset;
   CHECK(where_to(f, ended_by).to == destination::reset);  // also with a caller in line
@@ -73,31 +73,32 @@ TEST_CASE("given a free connection, when several things are special, then its ow
 
 struct question_row {
   const char* given;
-  void (*change)(asking&);
+  void (*change)(admission_input&);
   admission what;
   errc why = {};
 };
 
 TEST_CASE("given a caller, when it asks, then it is served, queued or refused as the table says", "[INV-6][T9]") {
   const question_row table[] = {
-      {"nothing idle", [](asking&) {}, admission::queue},
-      {"one idle", [](asking& f) { f.idle_there = f.idle_fresh = true; }, admission::serve},
-      {"one idle, a look is due", [](asking& f) { f.idle_there = true; }, admission::queue},
-      {"the same, no time for a look", [](asking& f) { f.idle_there = true, f.can_wait = false; }, admission::serve},
-      {"one idle, others wait", [](asking& f) { f.idle_there = f.idle_fresh = f.others_wait = true; }, admission::queue},
-      {"one idle, suspended", [](asking& f) { f.idle_there = f.idle_fresh = true, f.admits = false; }, admission::queue},
-      {"one idle, the queue is full", [](asking& f) { f.idle_there = f.idle_fresh = f.queue_full = true; }, admission::serve},
-      {"the queue is full", [](asking& f) { f.queue_full = true; }, admission::refuse, errc::queue_full},
-      {"no time", [](asking& f) { f.can_wait = false; }, admission::refuse, errc::timeout},
-      {"no time, the queue is full", [](asking& f) { f.can_wait = false, f.queue_full = true; }, admission::refuse, errc::timeout},
-      {"the breaker is open", [](asking& f) { f.hopeless = errc::circuit_open; }, admission::refuse, errc::circuit_open},
-      {"connecting fails", [](asking& f) { f.hopeless = errc::connect_failed; }, admission::refuse, errc::connect_failed},
-      {"it closes", [](asking& f) { f.running = f.admits = false; }, admission::refuse, errc::closed},
-      {"it closes, one idle", [](asking& f) { f.running = false, f.idle_there = f.idle_fresh = true; }, admission::refuse, errc::closed},
+      {"nothing idle", [](admission_input&) {}, admission::queue},
+      {"one idle", [](admission_input& f) { f.idle_there = f.idle_fresh = true; }, admission::serve},
+      {"one idle, a look is due", [](admission_input& f) { f.idle_there = true; }, admission::queue},
+      {"the same, no time for a look", [](admission_input& f) { f.idle_there = true, f.can_wait = false; }, admission::serve},
+      {"one idle, others wait", [](admission_input& f) { f.idle_there = f.idle_fresh = f.others_wait = true; }, admission::queue},
+      {"one idle, suspended", [](admission_input& f) { f.idle_there = f.idle_fresh = true, f.admits = false; }, admission::queue},
+      {"one idle, the queue is full", [](admission_input& f) { f.idle_there = f.idle_fresh = f.queue_full = true; }, admission::serve},
+      {"the queue is full", [](admission_input& f) { f.queue_full = true; }, admission::refuse, errc::queue_full},
+      {"no time", [](admission_input& f) { f.can_wait = false; }, admission::refuse, errc::timeout},
+      {"no time, the queue is full", [](admission_input& f) { f.can_wait = false, f.queue_full = true; }, admission::refuse, errc::timeout},
+      {"the breaker is open", [](admission_input& f) { f.hopeless = errc::circuit_open; }, admission::refuse, errc::circuit_open},
+      {"connecting fails", [](admission_input& f) { f.hopeless = errc::connect_failed; }, admission::refuse, errc::connect_failed},
+      {"it closes", [](admission_input& f) { f.running = f.admits = false; }, admission::refuse, errc::closed},
+      {"it closes, one idle", [](admission_input& f) { f.running = false, f.idle_there = f.idle_fresh = true; }, admission::refuse,
+       errc::closed},
   };
   for (const question_row& one : table) {
     INFO(one.given);
-    asking f;
+    admission_input f;
     one.change(f);
     const auto verdict = admit(f);
     CHECK(verdict.what == one.what);

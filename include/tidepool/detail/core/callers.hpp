@@ -68,8 +68,8 @@ void arrive(core_state<Rules>& c, core_waiter& w, tick now) noexcept {
 /// What is known when a caller asks, for `admit()`; the queue's bound and the gate aside. `slot`: the idle connection that is next, or
 /// null.
 template <class Rules>
-asking what_is_asked(const core_state<Rules>& c, const core_slot* slot, tick now, bool can_wait) noexcept {
-  asking f;
+admission_input admission_facts(const core_state<Rules>& c, const core_slot* slot, tick now, bool can_wait) noexcept {
+  admission_input f;
   f.running = c.life.running();
   f.admits = c.life.admits();
   f.others_wait = !c.waiters.empty();
@@ -87,7 +87,7 @@ void serve_or_queue(core_state<Rules>& c, core_waiter& w, tick now, tick deadlin
     close_idle(c, *slot, close_reason::lifetime, now);
     slot = c.next_idle();
   }
-  asking f = what_is_asked(c, slot, now, deadline > now);
+  admission_input f = admission_facts(c, slot, now, deadline > now);
   f.queue_full = c.waiters.size() >= c.queue_limit();
   if (c.slots.open() == 0) f.hopeless = c.gate.refusal(now);
   const auto verdict = admit(f);
@@ -110,7 +110,7 @@ template <class Rules>
 void undo_checkout(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   --slot.uses;
   if (slot.state == slot_state::gone) {  // taken back (close, leak) before it was delivered
-    if (slot.linked()) c.taken_back.erase(slot);
+    if (slot.linked()) c.revoked.erase(slot);
     if (slot.operation.let_go()) c.pending.ask(slot, slot_action::discard);
     return;
   }

@@ -58,8 +58,8 @@ void abandon(core_state<Rules>& c, tick now, core_actions& a) noexcept {
 template <class Rules>
 void finish_closing(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   if (now >= c.due.close_deadline) {
-    while (core_slot* slot = c.reported.front()) take_from_holder(c, *slot, close_reason::shutdown, now);
-    while (core_slot* slot = c.leased.front()) take_from_holder(c, *slot, close_reason::shutdown, now);
+    while (core_slot* slot = c.reported.front()) revoke_lease(c, *slot, close_reason::shutdown, now);
+    while (core_slot* slot = c.leased.front()) revoke_lease(c, *slot, close_reason::shutdown, now);
   }
   if (c.slots.total() > 0) return;
   c.life.finish();

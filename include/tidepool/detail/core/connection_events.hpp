@@ -12,8 +12,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// For a slot in no list: to the caller at the head of the queue, to the idle ones, or away.
 template <class Rules>
-void pass_on(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now, core_actions& a) noexcept {
-  const bool to_waiter = send_on(c, slot, end, validated, now);
+void route_and_grant(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now, core_actions& a) noexcept {
+  const bool to_waiter = route_slot(c, slot, end, validated, now);
   if (to_waiter) grant(c, *c.waiters.front(), slot, now, false, a);
 }
 
@@ -38,7 +38,7 @@ bool begin_connect(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   return true;
 }
 template <class Rules>
-void take_in(core_state<Rules>& c, core_slot& slot, tick now, core_actions& a) noexcept {
+void enter_connected(core_state<Rules>& c, core_slot& slot, tick now, core_actions& a) noexcept {
   end_operation(c, slot);
   c.gate.succeeded(now);
   ++c.totals.connections_created;
@@ -51,8 +51,8 @@ void take_in(core_state<Rules>& c, core_slot& slot, tick now, core_actions& a) n
   }
   if constexpr (Rules::scaling_policy::enabled) c.opened.came(now);
   c.refresh(slot);
-  if (c.gate.doubtful()) slot.on_trial = slot.needs_full_return = slot.must_take_slow_path = true;
-  pass_on(c, slot, lease_end::clean, true, now, a);
+  if (c.gate.doubtful()) slot.on_trial = slot.must_settle_at_return = slot.must_take_slow_path = true;
+  route_and_grant(c, slot, lease_end::clean, true, now, a);
 }
 
 // --- validation and reset -----------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, co
   slot.answered = true;
   c.refresh(slot);
   note_service(c, slot, now);
-  if (!in_place) return pass_on(c, slot, lease_end::clean, true, now, a);
+  if (!in_place) return route_and_grant(c, slot, lease_end::clean, true, now, a);
   c.slots.transition(slot, slot_state::idle);
   if (!slot.retire.linked) c.ages.insert(slot.retire, slot.retire.at);
   if (slot.generation != c.generation) close_idle(c, slot, c.generation_ended, now);
@@ -88,12 +88,12 @@ void end_reset(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_ac
   slot.idle_since = now;
   c.note_answer(slot, now);
   note_service(c, slot, now);
-  pass_on(c, slot, lease_end::clean, true, now, a);
+  route_and_grant(c, slot, lease_end::clean, true, now, a);
 }
 
 // --- leases come back -----------------------------------------------------------------------------------------------------
 
-inline void forget_report(core_slot& slot) noexcept { slot.leak_reported = slot.needs_full_return = slot.on_trial = false; }
+inline void forget_report(core_slot& slot) noexcept { slot.leak_reported = slot.must_settle_at_return = slot.on_trial = false; }
 
 /// `discarded`: broken by the word of its holder alone.
 template <class Rules>
@@ -110,20 +110,20 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
   forget_report(slot);
   if (end == lease_end::outdated && slot.generation == c.generation) outdate_all(c, close_reason::outdated, now);
   slot.idle_since = now;
-  pass_on(c, slot, end, false, now, a);
+  route_and_grant(c, slot, end, false, now, a);
 }
 template <class Rules>
-void let_holder_keep(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+void detach_lease(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   if (slot.leak_reported) ++c.totals.leaks_returned;
   end_lease(c, slot, now, not_known, not_timed);
   forget_report(slot);
-  leave(c, slot, close_reason::detached, now);
+  mark_gone(c, slot, close_reason::detached, now);
 }
 /// From the stash into the idle list, or away. `suspected`: it may be dead, and is looked at.
 template <class Rules>
 void take_from_stash(core_state<Rules>& c, core_slot& slot, tick now, bool suspected) noexcept {
   if (slot.state == slot_state::gone) {  // taken from its holder before it was stashed
-    if (slot.linked()) c.taken_back.erase(slot);
+    if (slot.linked()) c.revoked.erase(slot);
     if (slot.operation.let_go()) c.pending.ask(slot, slot_action::discard);
     return;
   }

@@ -133,7 +133,7 @@ struct core_state {
   pool_stats totals;      ///< its counters and histograms; the gauges are filled in by `snapshot()`
 
   intrusive_list<core_slot> reported;      ///< leases known to the observer as leaked
-  intrusive_list<core_slot> taken_back;    ///< gone, and not let go of by their holders yet
+  intrusive_list<core_slot> revoked;       ///< gone, and not let go of by their holders yet
   intrusive_list<core_slot> in_operation;  ///< connecting, validating before a hand-out, resetting, closing
   deadline_queue<core_slot> bounds;        ///< of operations
   deadline_heap<core_slot> ages;
@@ -172,7 +172,7 @@ void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_loc
   slot.where = where;
   if constexpr (Rules::scaling_policy::enabled) c.busy.came(now);
 }
-/// Takes a leased slot out of its list; the caller says what becomes of it. Touches nothing that its holder may touch without the lock.
+/// Takes a leased slot out of its list; the caller says what becomes of it. Writes nothing that its holder may touch without the lock.
 template <class Rules>
 void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   (slot.leak_reported ? c.reported : c.leased).erase(slot);

@@ -13,7 +13,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 // --- a caller asks for a connection ---------------------------------------------------------------------------------
 
-struct asking {
+struct admission_input {
   bool running = true;       ///< the pool, not closing
   bool admits = true;        ///< not suspended either
   bool others_wait = false;  ///< who came first is served first
@@ -30,7 +30,7 @@ struct admission_verdict {
 };
 
 // Inlined, because what is known at the place of a call leaves little of it.
-[[gnu::always_inline]] constexpr admission_verdict admit(const asking& f) noexcept {
+[[gnu::always_inline]] constexpr admission_verdict admit(const admission_input& f) noexcept {
   if (!f.running) return {admission::refuse, errc::closed};
   // A caller that cannot wait for a validation takes a connection that is due for one.
   if (f.admits && !f.others_wait && f.idle_there && (f.idle_fresh || !f.can_wait)) return {admission::serve, errc{}};
@@ -42,7 +42,7 @@ struct admission_verdict {
 
 // --- a connection is free: its lease, its validation, its reset or its connect has ended --------------------------------
 
-struct freed {
+struct routing_input {
   lease_end end = lease_end::clean;
   bool running = true;    ///< the pool
   bool admits = true;     ///< it is not suspended either
@@ -60,7 +60,7 @@ struct route {
 };
 
 /// What the connection is comes first, then what the pool wants, then who waits. `generation_ended`: why the latest generation did.
-[[gnu::always_inline]] constexpr route where_to(const freed& f, close_reason generation_ended) noexcept {
+[[gnu::always_inline]] constexpr route where_to(const routing_input& f, close_reason generation_ended) noexcept {
   if (f.end == lease_end::broken) return {destination::destroy, close_reason::broken};
   if (f.end == lease_end::unfinished) return {destination::close, close_reason::broken};
   if (!f.running) return {destination::close, close_reason::shutdown};

@@ -5,7 +5,8 @@
 // the pool's lock during every call and carries things out after it has let go of it. Two calls are the exception: `stash()` and
 // `take_stashed()` belong to the holder of a lease, who has its slot to itself, and run without the lock.
 //
-// Every event changes what it is about, and ends with `settle()`, which draws from the state what has become possible or impossible. To
+// An event changes what it is about, and ends with `settle()`, which draws from the state what has become possible or impossible. The
+// quick ways (`try_take`, `try_queue`, `returned_to_idle`, `returned_to_waiter`) do without: they refuse where there is more to do. To
 // read on: slot.hpp (the states of a connection), decisions.hpp (what becomes of a caller, and of a free connection), settle.hpp.
 #ifndef TIDEPOOL_DETAIL_CORE_POOL_CORE_HPP
 #define TIDEPOOL_DETAIL_CORE_POOL_CORE_HPP
@@ -38,7 +39,7 @@ class pool_core {
   /// validation and takes one that is due for it.
   core_slot* try_take(tick now, const source_location& where, bool stale_ok, tick& arm_at) noexcept {
     core_slot* slot = c.next_idle();
-    if (!slot || now >= slot->retire.at || admit(what_is_asked(c, slot, now, !stale_ok)).what != admission::serve) return nullptr;
+    if (!slot || now >= slot->retire.at || admit(admission_facts(c, slot, now, !stale_ok)).what != admission::serve) return nullptr;
     c.idle.erase(*slot);
     check_out(c, *slot, now, where);
     ++c.totals.direct;
@@ -50,7 +51,7 @@ class pool_core {
   bool try_queue(core_waiter& w, tick now, tick deadline, bool timed, tick& arm_at) noexcept {
     // With a connection idle, a place free, or none alive there is more to do than to queue.
     if (!c.life.admits() || c.slots.total() < c.max || c.slots.live() == 0 || c.slots.idle() > 0) return false;
-    asking f = what_is_asked(c, nullptr, now, deadline > now);
+    admission_input f = admission_facts(c, nullptr, now, deadline > now);
     f.queue_full = c.waiters.size() >= c.config.max_waiting;
     if (admit(f).what != admission::queue) return false;
     w.weight = !c.waiters.is_long() ? 1 : timed ? wait_queue::sampled_waits : 0;
@@ -94,7 +95,7 @@ class pool_core {
   /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
   bool returned_to_idle(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     if (!may_return_quickly(slot, now)) return false;
-    if (where_to(facts(c, slot, lease_end::clean, true), c.generation_ended).to != destination::idle) return false;
+    if (where_to(routing_facts(c, slot, lease_end::clean, true), c.generation_ended).to != destination::idle) return false;
     // The timer has to be set for its idle_timeout.
     if (c.slots.live() > c.min && later(now, c.config.idle_timeout) < c.due.armed_at()) return false;
     // Its time came while it was out, by a clock that is ahead of this one.
@@ -110,7 +111,7 @@ class pool_core {
   core_waiter* returned_to_waiter(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     if (!may_return_quickly(slot, now)) return nullptr;
     const bool fresh = OwnValidation ? now < slot.fresh_until : now < c.fresh_until(std::max(last_ok, slot.last_ok));
-    if (where_to(facts(c, slot, lease_end::clean, fresh), c.generation_ended).to != destination::waiter) return nullptr;
+    if (where_to(routing_facts(c, slot, lease_end::clean, fresh), c.generation_ended).to != destination::waiter) return nullptr;
     if (c.waiters.size() == 1 && c.idle.sweeping()) return nullptr;  // the sweep goes on once no caller waits
     core_waiter* head = c.waiters.front();
     end_lease(c, slot, now, last_ok, held);
@@ -124,7 +125,7 @@ class pool_core {
   }
   /// Its holder keeps the connection.
   void detach(core_slot& slot, tick now, core_actions& a) noexcept {
-    let_holder_keep(c, slot, now);
+    detach_lease(c, slot, now);
     settle(c, now, a);
   }
 
@@ -177,14 +178,14 @@ class pool_core {
     settle(c, now, a);
   }
   void connected(core_slot& slot, tick now, core_actions& a) noexcept {
-    take_in(c, slot, now, a);
+    enter_connected(c, slot, now, a);
     settle(c, now, a);
   }
   void connect_failed(core_slot& slot, failure_kind kind, tick now, core_actions& a) noexcept {
     end_operation(c, slot);
     ++c.totals.connection_errors;
     c.gate.failed(slot.wave, kind, now, c.random);
-    leave(c, slot, close_reason::broken, now);
+    mark_gone(c, slot, close_reason::broken, now);
     settle(c, now, a);
   }
   void validated(core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
@@ -197,7 +198,7 @@ class pool_core {
   }
   void closed(core_slot& slot, tick now, core_actions& a) noexcept {
     end_operation(c, slot);
-    leave(c, slot, slot.reason, now);
+    mark_gone(c, slot, slot.reason, now);
     settle(c, now, a);
   }
   /// Looks now at the idle connections for which `test` holds.
@@ -225,7 +226,7 @@ class pool_core {
   }
   /// The user of a slot that is `gone` is through with it. True: the caller frees it.
   bool let_go(core_slot& slot) noexcept {
-    if (slot.linked()) c.taken_back.erase(slot);  // gone, it is in no other list
+    if (slot.linked()) c.revoked.erase(slot);  // gone, it is in no other list
     return slot.operation.let_go();
   }
   /// The socket is shut down. True: the caller frees the slot.
@@ -335,7 +336,7 @@ class pool_core {
   /// The first lease out for which `test` holds, one whose connection was taken back included, or null.
   template <class Test>
   core_slot* find_lease(Test test) const noexcept {
-    for (const auto* list : {&c.reported, &c.leased, &c.taken_back}) {
+    for (const auto* list : {&c.reported, &c.leased, &c.revoked}) {
       for (core_slot* s = list->front(); s; s = list->after(*s)) {
         if (test(*s)) return s;
       }
@@ -345,7 +346,7 @@ class pool_core {
 
  private:
   bool may_return_quickly(const core_slot& slot, tick now) const noexcept {
-    return c.life.admits() && slot.state == slot_state::leased && !slot.needs_full_return && now < slot.retire.at;
+    return c.life.admits() && slot.state == slot_state::leased && !slot.must_settle_at_return && now < slot.retire.at;
   }
   /// The timer opens the next spare connection.
   void arm_for_spare(tick now, tick& arm_at) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the end of every event: whatever it made possible or impossible is drawn from the state here, and nowhere else.
+// tidepool - the end of an event: what it made possible or impossible for others is drawn from the state here.
 #ifndef TIDEPOOL_DETAIL_CORE_SETTLE_HPP
 #define TIDEPOOL_DETAIL_CORE_SETTLE_HPP
 

@@ -9,16 +9,19 @@
 // validating  in_operation    validated before it is handed out   leased, idle; closing, destroying (refused); gone (took too long)
 // checking    idle, in place  validated, it keeps its idle age    idle; closing, destroying (refused); gone (took too long)
 // leased      leased or       a caller's; `held`, or `stashed`:   idle, leased (next waiter), resetting; closing, destroying;
-//             reported        given back past the lock            gone (detached, or taken from its holder)
+//             reported        given back without the lock         gone (detached, or taken from its holder)
 // resetting   in_operation    reset after its lease               idle, leased; closing, destroying; gone (took too long)
 // closing     in_operation    is closed gracefully                destroying (the pool object goes); gone
 // destroying  in_operation    ends at once                        gone
-// gone        taken_back, or  not the pool's any more             -
+// gone        revoked, or     not the pool's any more             -
 //             none
 //
-// Everything is written under the pool's lock, but for what the holder of a lease writes: the group "the holder" below. Whether a lease is
-// held or stashed is such a thing: `checked_out` is `never` while it is stashed. The pool looks at that group under its lock meanwhile;
-// what it looks at is `relaxed`, the rest it touches when the lease has ended.
+// Who writes a field: in every state but `leased` the thread that has the pool's lock. While a slot is leased its holder writes the group
+// "the holder" below, without the lock; between the grant and the holder that is the thread that grants, and in the stash the thread that
+// has taken the slot out by its exchange. Whether a lease is held or stashed is such a thing: `checked_out` is `never` while it is stashed.
+// Who reads: under the lock everybody; of a leased slot only what is `relaxed`, and the rest when the lease has ended. The holder reads
+// without the lock what no other thread changes while the slot is leased (`retire.at`, `label`, `id`), and `must_take_slow_path`.
+// The last user of a slot that is `gone` reads all of it, and frees it.
 #include <array>
 #include <cstdint>
 
@@ -68,13 +71,14 @@ struct core_slot : list_hook {
   close_reason reason = close_reason::broken;
   slot_operation operation;
   bool leak_reported = false;
-  bool needs_full_return = false;  ///< its return is to be seen by `returned()`
-  bool on_trial = false;           ///< made while it was in doubt whether new connections live
-  bool died_unserved = false;      ///< lost soon after its connect, before it served a caller: a failed connect
-  std::uint32_t wave = 0;          ///< of connect attempts, see connect_gate
+  bool must_settle_at_return =
+      false;                   ///< comes back by `returned()`, not by the quick returns; `must_take_slow_path` forbids the stash only
+  bool on_trial = false;       ///< made while it was in doubt whether new connections live
+  bool died_unserved = false;  ///< lost soon after its connect, before it served a caller: a failed connect
+  std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
   std::uint64_t generation = 0;
   // --- the pool writes it, the holder reads it
-  relaxed<bool> must_take_slow_path;  ///< not to be stashed, and if it is, not to be handed out from there
+  relaxed<bool> must_take_slow_path;  ///< not to be stashed; and if it is, not to be handed out from there
   // --- the holder, without the lock
   bool answered = false;  ///< its server did since the connect; kept only with a validation of the policy's own
   std::uint64_t uses = 0;
@@ -92,7 +96,7 @@ struct core_slot : list_hook {
   // --- the pool, under its lock
   std::uint64_t reuses_seen = 0;  ///< of `reuses`, accounted for
   duration unused_seen{};
-  tick listed{};  ///< `checked_out` as the order of checkouts knows it
+  tick listed{};  ///< sort key of the list of leases: the checkout as the pool knows it; older than `checked_out` after a reuse
   tick idle_since{};
   deadline_node<core_slot> bound;   ///< of the running operation
   deadline_node<core_slot> retire;  ///< next look at its age
@@ -105,8 +109,6 @@ struct core_slot : list_hook {
   core_slot() { bound.owner = retire.owner = this; }
   core_slot(const core_slot&) = delete;
   core_slot& operator=(const core_slot&) = delete;
-
-  bool stashed() const noexcept { return tick(checked_out) == never; }
 };
 
 /// The lease of a slot as reports show it.

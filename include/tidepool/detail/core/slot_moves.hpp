@@ -49,7 +49,7 @@ void suspect(core_state<Rules>& c, tick now) noexcept {
 }
 /// It is not the pool's any more. For a slot in no list; its user at the moment frees it.
 template <class Rules>
-void leave(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
+void mark_gone(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
   c.ages.erase(slot.retire);
   if (slot.state != slot_state::connecting) {
     slot.reason = reason;
@@ -91,16 +91,16 @@ void give_up_operation(core_state<Rules>& c, core_slot& slot, close_reason reaso
   if (slot.state == slot_state::connecting) c.gate.abandoned(now);
   leave_operation(c, slot);
   if (slot.state == slot_state::checking) c.idle.erase(slot);
-  leave(c, slot, reason, now);
+  mark_gone(c, slot, reason, now);
   c.pending.ask(slot, slot_action::cancel_op);
 }
 /// The holder keeps a lease of a connection whose socket is shut down, and frees it in the end.
 template <class Rules>
-void take_from_holder(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
+void revoke_lease(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
   end_listing(c, slot, now);
   slot.must_take_slow_path = true;
-  leave(c, slot, reason, now);
-  c.taken_back.push_back(slot);
+  mark_gone(c, slot, reason, now);
+  c.revoked.push_back(slot);
   c.pending.ask(slot, slot_action::abort_lease);
 }
 /// A new generation: connections of the old one are closed now or when they come back.
@@ -150,8 +150,8 @@ bool outlived(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
 }
 /// What is known of a connection that is free, for `where_to()`; its age aside.
 template <class Rules>
-freed facts(const core_state<Rules>& c, const core_slot& slot, lease_end end, bool fresh) noexcept {
-  freed f;
+routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end, bool fresh) noexcept {
+  routing_input f;
   f.end = end;
   f.running = c.life.running();
   f.admits = c.life.admits();
@@ -164,8 +164,8 @@ freed facts(const core_state<Rules>& c, const core_slot& slot, lease_end end, bo
 }
 /// For a slot in no list. Returns whether the caller at the head of the queue is to have it.
 template <class Rules>
-bool send_on(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now) noexcept {
-  freed f = facts(c, slot, end, true);
+bool route_slot(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now) noexcept {
+  routing_input f = routing_facts(c, slot, end, true);
   route next = where_to(f, c.generation_ended);
   if (next.to == destination::waiter || next.to == destination::idle) {
     // Its age is looked at only where that decides: the look may count as a retirement.

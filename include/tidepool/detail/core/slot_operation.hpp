@@ -34,7 +34,7 @@ enum class slot_action : std::uint8_t {
 ///                be cancelled any more
 ///     running    the coroutine runs; a cancel reaches it    ended(), let_go() -> absent; ending() -> starting
 ///
-/// Under the pool's lock.
+/// Under the pool's lock, but for `overran()`: its answer does not change any more once the shell asks.
 class slot_operation {
  public:
   enum class phase : std::uint8_t { absent, starting, running };

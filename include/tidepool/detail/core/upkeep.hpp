@@ -111,7 +111,7 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
       }
       slot.must_take_slow_path = true;
       c.reported.push_back(slot);
-      slot.leak_reported = slot.needs_full_return = true;
+      slot.leak_reported = slot.must_settle_at_return = true;
       ++c.totals.leaks_detected;
       leaks.items[leaks.count++] = {&slot, leak_event::kind::detected, report_of(slot, now)};
     }
@@ -119,7 +119,7 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
       core_slot& slot = *c.reported.front();
       ++c.totals.leaks_reclaimed;
       leaks.items[leaks.count++] = {&slot, leak_event::kind::reclaimed, report_of(slot, now)};
-      take_from_holder(c, slot, close_reason::abandoned, now);
+      revoke_lease(c, slot, close_reason::abandoned, now);
     }
   }
 }

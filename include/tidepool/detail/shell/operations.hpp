@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the coroutines that work on connections: connect, validate, reset, close.
 //
-// Each runs on a strand of its own, started by a post and never inside a caller; its frame owns the entry once the core has given
-// it up, and a frame destroyed half-way (the context is going) counts as a failed operation.
+// Each runs on a strand of its own (in a pool of one thread: on its executor), started by a post and never inside a caller; its frame owns
+// the entry once the core has given it up, and a frame destroyed half-way (the context is going) counts as a failed operation.
 #ifndef TIDEPOOL_DETAIL_SHELL_OPERATIONS_HPP
 #define TIDEPOOL_DETAIL_SHELL_OPERATIONS_HPP
 

@@ -50,8 +50,6 @@ struct entry_words {
   std::string cause;   ///< why it is destroyed
 };
 
-/// A slot of the core with the connection in it. slot.hpp tells who may touch what of it. The connection is used by one at a time: the
-/// holder of the lease, else the operation that runs, else the thread that has the pool's lock, and then without a round trip.
 /// For reports made where nothing may be thrown: without memory it is empty.
 inline std::string text_or_empty(std::string_view text) noexcept {
   try {
@@ -61,6 +59,9 @@ inline std::string text_or_empty(std::string_view text) noexcept {
   }
 }
 
+/// A slot of the core with the connection in it; slot.hpp tells who may touch the slot's part. The connection is used by one at a time: the
+/// holder of the lease, or the operation that runs, or the thread that takes the slot on from there (a hand-out, the end of an operation,
+/// destruction). Beside that user the pool may call `abort()`, and asks a held one for `waiting_since()` and `peer()`.
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
   explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}

@@ -2,7 +2,9 @@
 // tidepool - the shell around the core: the lock, the stash, the timer, and carrying out what the core decides.
 //
 // Every event follows one pattern: with the lock held and the stash closed (`event_guard`) tell the core; then, without the lock, carry out
-// what it asks for (`perform()`). Nothing of the user's and nothing of Asio's runs under the lock.
+// what it asks for (`perform()`). Nothing of Asio's runs under the lock,
+// no connector, no operation, no observer, no completion. What is asked there of users' types must be quick and is noexcept: the policies'
+// figures, the clock, and a connection's `waiting_since()` and `peer()`.
 //
 // What needs no event takes the lock alone and leaves the stash as it is:
 //   acquire and release of an idle connection, and the hand-off to the next caller (checkout.hpp): they decide nothing but their own case
