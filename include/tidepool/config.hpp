@@ -108,7 +108,7 @@ struct pool_config {
   static pool_config low_latency();
   /// 50 to 200 connections, fast scaling.
   static pool_config high_throughput();
-  /// Validation before every hand-out, frequent checks, early leak reports.
+  /// Validation before a hand-out (`alive_bypass` 500 ms), frequent checks, early leak reports.
   static pool_config reliable();
 };
 

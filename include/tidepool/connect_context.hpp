@@ -10,16 +10,24 @@
 #include <utility>
 
 #include "detail/util/asio.hpp"
+#include "time.hpp"
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+/// Time limits of a pool's configuration that concern the connections it gets; `no_limit`: the connector's own count alone.
+struct connection_limits {
+  duration response_timeout = no_limit;  ///< `pool_config::response_timeout`
+  duration close_timeout = no_limit;     ///< `pool_config::close_timeout`
+};
 
 /// Describes one connect attempt to the connector.
 template <class Executor, class Clock>
 class basic_connect_context {
  public:
-  basic_connect_context(Executor executor, typename Clock::time_point deadline, unsigned attempt, std::string_view pool_name)
-      : executor_(std::move(executor)), deadline_(deadline), attempt_(attempt), pool_name_(pool_name) {}
+  basic_connect_context(Executor executor, typename Clock::time_point deadline, unsigned attempt, std::string_view pool_name,
+                        connection_limits limits = connection_limits())
+      : executor_(std::move(executor)), deadline_(deadline), attempt_(attempt), pool_name_(pool_name), limits_(limits) {}
 
   /// The pool's executor: use it for sockets and timers that the connection keeps.
   const Executor& executor() const noexcept { return executor_; }
@@ -29,12 +37,15 @@ class basic_connect_context {
   unsigned attempt() const noexcept { return attempt_; }
   /// The pool's name. Valid as long as the attempt.
   std::string_view pool_name() const noexcept { return pool_name_; }
+  /// What the pool's configuration asks of the connection; a connector that can keeps to it.
+  const connection_limits& limits() const noexcept { return limits_; }
 
  private:
   Executor executor_;
   typename Clock::time_point deadline_;
   unsigned attempt_;
   std::string_view pool_name_;
+  connection_limits limits_;
 };
 
 /// The context a pool of these Traits gives to its connector.

@@ -96,7 +96,8 @@ template <class C>
 concept has_watch = requires(C& c, std::function<void()> gone) {
   c.watch(std::move(gone));
 };
-/// `peer() const`, returning text: the server it is connected to ("db1:5432"), for events and error texts. Called once, after the connect.
+/// `peer() const`, returning text: the server it is connected to ("db1:5432"), for events and error texts. Called from any
+/// thread, also while a holder uses the connection, and under the pool's lock: it must be quick, and must not change with use.
 template <class C>
 concept has_peer = requires(const C& c) {
   std::string(c.peer());

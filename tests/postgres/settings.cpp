@@ -78,3 +78,30 @@ TEST_CASE("given a pool with a name, when it connects, then the server shows it,
   };
   CHECK(run(alone()) == "tidepool");
 }
+
+TEST_CASE("given a pool with response_timeout, when its connector is of a URL, then connections keep to it",
+          "[postgres][pool][server][field-L3]") {
+  NEEDS_SERVER();
+  auto waited = [](tidepool::duration own, tidepool::duration of_the_pool) -> asio::awaitable<std::string> {
+    tidepool::pool_config config;
+    config.min_size = 1;
+    config.response_timeout = of_the_pool;
+    pg::options settings(server());
+    settings.response_timeout = own;
+    pg::pool pool(co_await asio::this_coro::executor, pg::connector(settings), config);
+    std::string said = "answered";
+    {
+      auto lease = co_await pool.acquire();
+      try {
+        co_await lease->exec("select pg_sleep(1)");
+      } catch (const pg::error& failure) {
+        said = failure.reason() == pg::errc::response_timeout ? "late" : failure.what();
+      }
+    }
+    co_await pool.close();
+    co_return said;
+  };
+  CHECK(run(waited(tidepool::no_limit, 100ms)) == "late");
+  CHECK(run(waited(100ms, 30s)) == "late");  // the shorter one
+  CHECK(run(waited(tidepool::no_limit, tidepool::no_limit)) == "answered");
+}

@@ -19,6 +19,7 @@
 #include <csignal>
 #include <future>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -20,12 +20,12 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// no longer change, and the memory of failed addresses. Thread safe.
 /// The pool bounds an attempt by `connect_timeout`. The connector divides what is left of that among the servers and addresses that are
 /// left, each at most `options::address_timeout`, so that a silent one does not take it all. The pool's name is the `application_name` on
-/// the server, unless the options or `PGAPPNAME` name another. Errors: `error(errc::bad_options)`, at construction.
+/// the server, unless the options or `PGAPPNAME` name another. Of `response_timeout` and `close_timeout` in the options and in the pool's
+/// configuration the shorter ones count. Errors: `error(errc::bad_options)`, at construction.
 class connector {
  public:
   connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) { settings_->check(); }
-  /// The same, with the limits of a pool's configuration: a graceful close takes at most its `close_timeout`, and answers come within its
-  /// `response_timeout`.
+  /// The same, with name and limits of a pool's configuration for connections that are made without that pool.
   connector(options settings, const pool_config& config) : connector(adapted(std::move(settings), config)) {}
   /// A null pointer, which `getenv` returns for an unset variable, is an empty string, here as for `options`.
   connector(const char* conninfo) : connector(options(conninfo)) {}
@@ -34,7 +34,7 @@ class connector {
   /// Called by the pool. The connection's socket uses the pool's executor.
   template <class Context>
   asio::awaitable<connection> operator()(const Context& context) const {
-    return connection::connect(context.executor(), settings_, memory_, end_of(context), name_in(context));
+    return connection::connect(context.executor(), limited_by(context), memory_, end_of(context), name_in(context));
   }
   const options& settings() const noexcept { return *settings_; }
 
@@ -46,6 +46,20 @@ class connector {
     return settings;
   }
 
+  template <class Context>
+  std::shared_ptr<const options> limited_by(const Context& context) const {
+    if constexpr (requires { context.limits().response_timeout; }) {
+      const auto response = std::min(settings_->response_timeout, context.limits().response_timeout);
+      const auto close = std::min(settings_->close_timeout, context.limits().close_timeout);
+      if (response != settings_->response_timeout || close != settings_->close_timeout) {
+        const auto limited = std::make_shared<options>(*settings_);
+        limited->response_timeout = response;
+        limited->close_timeout = close;
+        return limited;
+      }
+    }
+    return settings_;
+  }
   /// Empty for a pool without a name of its own: the default "pool" tells an operator nothing.
   static std::string_view own_name(std::string_view name) { return name == pool_config().name.view() ? std::string_view() : name; }
   template <class Context>

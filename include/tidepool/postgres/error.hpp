@@ -245,7 +245,8 @@ class error : public std::system_error {
 /// refusal of TLS by every server. `server_full`: no room (53300, 53400, PgBouncer's `max_client_conn`, a local socket whose queue is
 /// full). `starting`: the server starts up or goes down (57P01 to 57P03). `wrong_role`: servers are alive, and none is what
 /// `target_session_attrs` asks for. `refused`: no server listens, the connection is ended before the server's first byte, or PgBouncer has
-/// no server. Everything else is `transient`. Of several servers' failures this order decides, `permanent` only where all are.
+/// no server. Everything else is `transient`. Of several servers' failures this order decides; wrong
+/// credentials end the search, and a refusal of TLS is `permanent` where all servers refuse it.
 class connect_error : public error, public connect_failure {
  public:
   connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)

@@ -64,7 +64,7 @@ constexpr bool may_become(slot_state from, slot_state to) noexcept {
 /// `sampled_at` of a lease whose time is not taken.
 inline constexpr tick not_sampled{};
 
-/// The first line is what an un-contended checkout touches.
+/// What an un-contended checkout touches comes first.
 struct core_slot : list_hook {
   // --- the pool, under its lock
   slot_state state = slot_state::connecting;

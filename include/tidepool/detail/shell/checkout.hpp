@@ -92,7 +92,7 @@ template <class Connection, class Traits>
       fresh = !e && core_.fresh();
     }
     if (owed) reconcile();
-    // The first caller starts the pool. One that can wait is about to, which starts it as well.
+    // The first caller starts the pool. One that can wait calls `enqueue()` next, which starts it as well.
     if (fresh && stale_ok) event([&](tick at, pool_actions& a) { core_.begin(at, a); });
     if (!e) return nullptr;
     if (arm_at != never) arm(arm_at);  // a leak of this lease may be what is due next
@@ -136,7 +136,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
       now = precise_now<Traits>();
       deadline = later(now, timeout);
     }
-    // Nothing can be done but wait where every connection is leased and no more may be opened.
+    // Nothing can be done but wait where no connection is idle and no more may be opened.
     if (!core_.try_queue(w, now, deadline, timed, arm_at)) return enqueue_slowly(held, w, timeout);
     if (arm_at == never) return;
     self = this->shared_from_this();
@@ -219,7 +219,7 @@ inline void pool_impl<Connection, Traits>::release(entry& e) noexcept {
   release_under_lock(e);
 }
 
-/// False: this lease must take the slow path.
+/// False: this lease has to be given back under the lock: it must take the slow path, or this thread's place in the stash is full.
 template <class Connection, class Traits>
 inline bool pool_impl<Connection, Traits>::stash_lease(entry& e, stash_epoch::epoch seen) noexcept {
   auto* const place = stash_.place();

@@ -161,7 +161,8 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
       attempt += static_cast<unsigned>(self.core_.failures_in_a_row());
     }
     const auto deadline = time_of<Traits>(later(e.born, self.config_.connect_timeout));
-    connect_context context(self.executor_, deadline, attempt, self.config_.name.view());
+    const connection_limits limits{self.config_.response_timeout, self.config_.close_timeout};
+    connect_context context(self.executor_, deadline, attempt, self.config_.name.view(), limits);
     Connection made = co_await self.connect_(std::move(context));
     e.connection.emplace(std::move(made));
     ok = usable(*e.connection);

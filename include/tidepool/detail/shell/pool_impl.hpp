@@ -6,8 +6,8 @@
 // no connector, no operation, no observer, no completion. What is asked there of users' types must be quick and is noexcept: the policies'
 // figures, the clock, and a connection's `waiting_since()` and `peer()`.
 //
-// What needs no event takes the lock alone and leaves the stash as it is:
-//   acquire and release of an idle connection, and the hand-off to the next caller (checkout.hpp): they decide nothing but their own case
+// What needs no event takes the lock alone:
+//   acquire of an idle connection, a release to the idle ones or to the next caller (checkout.hpp): they decide nothing but their own case
 //   `stats()`, `state()`                        look; what `stats()` collects from the stash is told to the core by an event afterwards
 //   `label()`, `keep_trace()`                   write what only reports read
 //   the next action, the beginning and the end of an operation or an abort (perform.hpp, operations.hpp): steps between two events
