@@ -25,6 +25,11 @@ class bounded_string {
   constexpr bounded_string(const char* text) noexcept : bounded_string(std::string_view(text)) {}
   bounded_string(const std::string& text) noexcept : bounded_string(std::string_view(text)) {}
 
+  constexpr void clear() noexcept {
+    size_ = 0;
+    truncated_ = false;
+    data_[0] = '\0';
+  }
   constexpr void assign(std::string_view text) noexcept {
     size_ = std::min(text.size(), Capacity);
     truncated_ = text.size() > Capacity;

@@ -51,4 +51,13 @@ TEST_CASE("given two of them, when they are compared or printed, then it is by t
   CHECK(out.str() == "one/two");
 }
 
+TEST_CASE("given a text that was cut, when it is cleared, then it is empty and not cut") {
+  bounded_string<4> text("longer");
+  REQUIRE(text.truncated());
+  text.clear();
+  CHECK(text.empty());
+  CHECK_FALSE(text.truncated());
+  CHECK(std::string(text.c_str()).empty());
+}
+
 }  // namespace

@@ -188,7 +188,7 @@ template <class Rules>
     c.totals.hold_time.record(held, slot.sample_weight);
     c.returns.lease_took(held);
   }
-  if (!slot.label.empty()) slot.label.assign({});
+  if (!slot.label.empty()) slot.label.clear();
   c.note_answer(slot, last_ok);
 }
 
