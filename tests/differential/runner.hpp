@@ -227,7 +227,9 @@ class runner {
     const bool pipelined = how_ == way::independent || how_ == way::atomic;
     if (pipelined && what.command.empty() && !what.several && first != "copy" && small.find("standard_conforming") == std::string::npos) {
       batch_.push_back(std::move(now));
-      if (batch_.size() >= batch_size) flush();
+      // An atomic pipeline takes a statement that ends the transaction as its last one only.
+      const bool ends = pg::detail::transaction_end_of(batch_.back().sql[2]) != pg::detail::transaction_end::none;
+      if (batch_.size() >= batch_size || ends) flush();
       return;
     }
     flush();

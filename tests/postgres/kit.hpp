@@ -111,8 +111,14 @@ inline int open_descriptors() {
 /// The number of open descriptors, once it is back at `expected`, or what it is after a long wait: peers in this process and
 /// cancels in the background close theirs a little later.
 inline int settled_descriptors(int expected) {
-  for (int i = 0; i < 1000 && open_descriptors() != expected; ++i) std::this_thread::sleep_for(10ms);
-  return open_descriptors();
+  // Five looks in a row: a cancel in the background may be about to open its socket.
+  int open = open_descriptors();
+  for (int i = 0, alike = 0; i < 1000 && alike < 5; ++i) {
+    std::this_thread::sleep_for(10ms);
+    open = open_descriptors();
+    alike = open == expected ? alike + 1 : 0;
+  }
+  return open;
 }
 
 /// How many seconds a `run()` took, for bounds on hangs.

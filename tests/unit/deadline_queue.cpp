@@ -47,8 +47,8 @@ TEST_CASE("given an empty line of deadlines, when the next one is asked for, the
 TEST_CASE("given a line of deadlines in any order, when taken, then the earliest comes first, with its owner") {
   deadline_queue<queued> queue;
   std::deque<queued> tasks(5);
-  const auto at =
-      GENERATE(queue_ticks({10ns, 20ns, 30ns, 40ns, 50ns}), queue_ticks({50ns, 40ns, 30ns, 20ns, 10ns}), queue_ticks({30ns, 10ns, 50ns, 20ns, 40ns}));
+  const auto at = GENERATE(queue_ticks({10ns, 20ns, 30ns, 40ns, 50ns}), queue_ticks({50ns, 40ns, 30ns, 20ns, 10ns}),
+                           queue_ticks({30ns, 10ns, 50ns, 20ns, 40ns}));
   for (std::size_t i = 0; i < at.size(); ++i) queue.insert(tasks[i].deadline, at[i]);
   CHECK_FALSE(queue.empty());
   for (const tick expected : queue_ticks({10ns, 20ns, 30ns, 40ns, 50ns})) {
