@@ -188,6 +188,29 @@ TEST_CASE("given a process that was frozen, when it wakes, then connects start m
   r.finish();
 }
 
+struct worn_when_even : tidepool::lifetime_recycling {
+  using lifetime_recycling::lifetime_recycling;
+  static bool worn_out(std::uint64_t uses) noexcept { return uses % 2 == 0; }
+};
+struct even_traits : core_traits {
+  using lifetime_policy = worn_when_even;
+};
+
+TEST_CASE("given a policy that finds no use worn out, when a connection is new, then it is not asked") {
+  core_rig<even_traits> r(calm(0, 1));
+  auto& first = r.acquire();
+  r.connect_ok();
+  REQUIRE(first.served());
+  r.give_back(first);  // used once
+  CHECK(r.stats().idle_connections == 1);
+  auto& second = r.acquire();
+  REQUIRE(second.served());
+  r.give_back(second);  // used twice
+  CHECK(r.stats().closing == 1);
+  r.close_all();
+  CHECK(r.stats().closed(close_reason::max_uses) == 1);
+}
+
 TEST_CASE("given max_uses, when a connection has been leased so often, then it is closed on return") {
   const bool fast = GENERATE(false, true);
   auto config = calm(0, 1);

@@ -162,10 +162,12 @@ routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, l
   f.fresh = fresh;
   return f;
 }
-/// For a slot in no list. Returns whether the caller at the head of the queue is to have it.
+/// For a slot in no list. `validated`: it comes from a connect, a validation or a reset, not from its holder. Returns whether the caller at
+/// the head of the queue is to have it.
 template <class Rules>
 bool route_slot(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now) noexcept {
   routing_input f = routing_facts(c, slot, end, true);
+  f.worn_out = f.worn_out && !validated;  // a policy is asked at the end of a lease alone: a new connection was not used at all
   route next = where_to(f, c.generation_ended);
   if (next.to == destination::waiter || next.to == destination::idle) {
     // Its age is looked at only where that decides: the look may count as a retirement.
