@@ -6,14 +6,20 @@ namespace {
 
 using namespace tidepool_tests;
 
-TEST_CASE("given a server that starts up, when it is ready, then none was refused and all are served at once", "[field-L4]") {
+struct outage {
+  server_state state;
+  const char* told;
+};
+
+TEST_CASE("given a server that starts up or does not listen, when it is ready, then no caller was refused", "[field-L4]") {
+  const auto now = GENERATE(outage{server_state::starting, "the server is starting up"}, outage{server_state::down, "no server listens"});
   auto config = calm(2, 4);
   config.max_retries = 0;
   config.breaker_threshold = 1;
   rig r(config);
   r.open();
   r.sim.run_for(2s);  // or they would be lost before they served anybody
-  r.server.state(server_state::starting);
+  r.server.state(now.state);
   std::vector<rig<>::request_ptr> callers;
   for (int i = 0; i < 40; ++i) {
     callers.push_back(r.ask(5s, i % 2 ? way::callback : way::coroutine));
@@ -21,38 +27,8 @@ TEST_CASE("given a server that starts up, when it is ready, then none was refuse
   }
   for (const auto& c : callers) CHECK(c->pending());
   CHECK(r.stats().state == pool_state::critical);
-  CHECK(r.events->has("critical: no connection is alive and the server is starting up"));
-  const auto ready = virtual_clock::now();
-  r.server.state(server_state::up);
-  r.sim.run_while_not([&] { return !callers.front()->pending(); });
-  REQUIRE(callers.front()->served());
-  CHECK(callers.front()->ended - ready <= 300ms);
-  for (const auto& c : callers) {
-    r.sim.run_while_not([&] { return !c->pending(); });
-    REQUIRE(c->served());
-    c->held.release();
-  }
-  CHECK(r.stats().failed_checkouts == 0);
-  CHECK(r.server.counts().connects <= 60);  // one at a time, every 100 to 200 ms
-  r.close_and_check();
-}
-
-TEST_CASE("given a server that does not listen, when it is back, then none was refused and all are served", "[field-L4]") {
-  auto config = calm(2, 4);
-  config.max_retries = 0;
-  config.breaker_threshold = 1;
-  rig r(config);
-  r.open();
-  r.sim.run_for(2s);  // or they would be lost before they served anybody
-  r.server.state(server_state::down);
-  std::vector<rig<>::request_ptr> callers;
-  for (int i = 0; i < 40; ++i) {
-    callers.push_back(r.ask(5s, i % 2 ? way::callback : way::coroutine));
-    r.sim.run_for(100ms);
-  }
-  for (const auto& c : callers) CHECK(c->pending());
   CHECK(r.stats().breaker == tidepool::breaker_state::closed);
-  CHECK(r.events->has("critical: no connection is alive and no server listens"));
+  CHECK(r.events->has("critical: no connection is alive and " + std::string(now.told)));
   const auto ready = virtual_clock::now();
   r.server.state(server_state::up);
   r.sim.run_while_not([&] { return !callers.front()->pending(); });
@@ -219,6 +195,50 @@ TEST_CASE("given usable connections that a policy refuses, when it does, then ea
     CHECK(rejectable::times == 0);
     b->held.release();
   }
+  r.close_and_check();
+}
+
+/// A policy that waits for something else than the connection, and never gets it.
+struct waits_elsewhere : tidepool::health_check {
+  using health_check::health_check;
+  static asio::awaitable<void> validate(fake_connection&) { co_await testing::sleep_for(24h); }
+};
+struct waiting_traits : watched_traits<rejectable> {
+  using health_policy = waits_elsewhere;
+};
+
+TEST_CASE("given a policy that never answers, when the pool ends its wait, then no connection counts as refused", "[field-L5]") {
+  rejectable::times = 0;
+  auto config = calm(0, 1);
+  config.connect_timeout = 1s;
+  config.max_retries = no_limit;
+  config.breaker_threshold = no_limit;
+  rig<rejectable, waiting_traits> r(config);
+  auto a = r.ask(1h);
+  SECTION("by its timeout") { r.sim.run_for(10s); }
+  SECTION("by its close") { r.sim.run_for(500ms); }
+  r.pool.reset();
+  r.sim.run_for(1s);
+  CHECK(a->failed_with(errc::closed));
+  CHECK(rejectable::times == 0);
+}
+
+TEST_CASE("given connects without an answer, when they time out, then the event tells how many were alike", "[field-L4]") {
+  auto config = calm(0, 1);
+  config.connect_timeout = 1s;
+  config.max_retries = no_limit;
+  config.breaker_threshold = no_limit;
+  rig r(config);
+  r.server.state(server_state::hung);
+  auto a = r.ask(1h);
+  r.sim.run_for(20s);
+  const auto failures = r.events->count("connect failed x");
+  REQUIRE(failures >= 3);
+  CHECK(r.events->last_alike == failures);
+  r.server.state(server_state::up);
+  r.sim.run_while_not([&] { return !a->pending(); });
+  REQUIRE(a->served());
+  a->held.release();
   r.close_and_check();
 }
 

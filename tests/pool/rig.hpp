@@ -38,6 +38,7 @@ class recorder {
   struct log {
     std::vector<std::string> lines;
     std::string last_stack;
+    std::size_t last_alike = 0;
     std::function<void(const std::string&)> on_line;
     bool has(const std::string& part) const { return count(part) > 0; }
     std::size_t count(const std::string& part) const {
@@ -56,6 +57,7 @@ class recorder {
   void on_event(std::string_view, const tidepool::checkout_event& e) { add("checkout " + std::to_string(e.id)); }
   void on_event(std::string_view, const tidepool::checkin_event& e) { add("checkin " + std::to_string(e.id)); }
   void on_event(std::string_view, const tidepool::connect_failed_event& e) {
+    log_->last_alike = e.alike;
     add("connect failed x" + std::to_string(e.failures_in_a_row) + ": " + std::string(e.error));
   }
   void on_event(std::string_view, const tidepool::health_failed_event& e) {

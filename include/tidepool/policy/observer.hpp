@@ -57,6 +57,7 @@ class log_observer {
   void on_event(std::string_view p, const checkin_event& e) {
     say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
   }
+  /// Kinds that repeat several times a second are told the 1st, 2nd, 4th, 8th ... time (refusals with `wait_when_refused` off, too).
   void on_event(std::string_view p, const connect_failed_event& e) {
     const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
     if (frequent && (e.alike & (e.alike - 1)) != 0) return;

@@ -179,7 +179,8 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   } catch (...) {
     error = caught::current();
     if constexpr (can::custom_validation) {
-      if (e.connection) tell_rejected(*e.connection);
+      // Not where the pool itself ended the wait: then the policy has said nothing.
+      if (e.connection && op.wanted()) tell_rejected(*e.connection);
     }
   }
   if (ok) {
@@ -220,7 +221,9 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     if (!ok) error.text = "not usable any more";
   } catch (...) {
     error = caught::current();
-    if constexpr (can::custom_validation) tell_rejected(*op.slot().connection);
+    if constexpr (can::custom_validation) {
+      if (op.wanted()) tell_rejected(*op.slot().connection);
+    }
   }
   if (ok) {
     op.done([](core_type& core, entry& slot, tick now, core_actions& a) { core.validated(slot, true, now, a); });

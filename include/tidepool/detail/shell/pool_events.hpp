@@ -23,6 +23,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
   std::size_t failures_in_a_row = 0;
+  std::size_t alike = 1;
   std::string kept;
   try {
     kept = no_answer_;  // here, because nothing is allocated under the lock
@@ -35,6 +36,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     if (a.connect_timed_out) {
       // Recorded when its time is up, which may be long before its coroutine ends.
       failures_in_a_row = core_.failures_in_a_row();
+      alike = core_.failures_alike();
       last_error_.swap(kept);
       last_error_at_ = now;
     }
@@ -45,7 +47,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
       silence_.add_waiting(*e, leaks.items[i].lease, now);
     }
   }
-  if (a.connect_timed_out) tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient}; });
+  if (a.connect_timed_out) tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient, alike}; });
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;
     tell([&] {

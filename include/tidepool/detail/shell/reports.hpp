@@ -48,10 +48,11 @@ class pool_impl<Connection, Traits>::lost_connection {
     pool_.last_error_.swap(kept_);
     pool_.last_error_at_ = now;
     in_a_row_ = pool_.core_.failures_in_a_row();
+    alike_ = pool_.core_.failures_alike();
   }
   /// Without the lock.
   void tell() noexcept {
-    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient}; });
+    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient, alike_}; });
   }
 
  private:
@@ -60,6 +61,7 @@ class pool_impl<Connection, Traits>::lost_connection {
   std::string kept_;
   tick answered_{};
   std::size_t in_a_row_ = 0;
+  std::size_t alike_ = 1;
 };
 
 // --- observers --------------------------------------------------------------------------------------------------------
