@@ -64,7 +64,7 @@ class pool_core {
   void enqueue(core_waiter& w, tick now, tick deadline, core_actions& a) noexcept {
     start(c, now);
     serve_or_queue(c, w, now, deadline, a);
-    settle(c, now, a);
+    if (c.life.running()) settle(c, now, a);  // a refusal by a closed pool changes nothing
   }
   /// Ends a wait of any queue. After a grant it only counts if that comes to nothing (`bounce`).
   void cancel(core_waiter& w, tick now, core_actions& a) noexcept {
@@ -95,7 +95,9 @@ class pool_core {
   /// The un-contended return. False: nothing has happened yet, it needs `returned()`.
   bool returned_to_idle(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     if (!may_return_quickly(slot, now)) return false;
-    if (where_to(routing_facts(c, slot, lease_end::clean, true), c.generation_ended).to != destination::idle) return false;
+    routing_input f = routing_facts(c, slot, lease_end::clean, true);
+    f.worn_out = c.worn_out(slot);
+    if (where_to(f, c.generation_ended).to != destination::idle) return false;
     // The timer has to be set for its idle_timeout.
     if (c.slots.live() > c.min && later(now, c.config.idle_timeout) < c.due.armed_at()) return false;
     // Its time came while it was out, by a clock that is ahead of this one.
@@ -111,7 +113,9 @@ class pool_core {
   core_waiter* returned_to_waiter(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     if (!may_return_quickly(slot, now)) return nullptr;
     const bool fresh = OwnValidation ? now < slot.fresh_until : now < c.fresh_until(std::max(last_ok, slot.last_ok));
-    if (where_to(routing_facts(c, slot, lease_end::clean, fresh), c.generation_ended).to != destination::waiter) return nullptr;
+    routing_input f = routing_facts(c, slot, lease_end::clean, fresh);
+    f.worn_out = c.worn_out(slot);
+    if (where_to(f, c.generation_ended).to != destination::waiter) return nullptr;
     if (c.waiters.size() == 1 && c.idle.sweeping()) return nullptr;  // the sweep goes on once no caller waits
     core_waiter* head = c.waiters.front();
     end_lease(c, slot, now, last_ok, held);

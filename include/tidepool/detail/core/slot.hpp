@@ -4,23 +4,27 @@
 #define TIDEPOOL_DETAIL_CORE_SLOT_HPP
 
 // state       list            connection                          goes to
-// connecting  in_operation    a connector is at work              idle, leased; closing, destroying (too many, too old); gone (failed)
+// connecting  in_operation    a connector is at work              idle, leased; closing (too old, too many, recycled meanwhile); gone
 // idle        idle            may be handed out                   leased; validating, checking; closing, destroying
-// validating  in_operation    validated before it is handed out   leased, idle; closing, destroying (refused); gone (took too long)
-// checking    idle, in place  validated, it keeps its idle age    idle; closing, destroying (refused); gone (took too long)
+// validating  in_operation    validated before it is handed out   leased, idle; closing; destroying (refused); gone
+// checking    idle, in place  validated, it keeps its idle age    idle; destroying (refused); gone
 // leased      leased or       a caller's; `held`, or `stashed`:   idle, leased (next waiter), resetting; closing, destroying;
 //             reported        given back without the lock         gone (detached, or taken from its holder)
-// resetting   in_operation    reset after its lease               idle, leased; closing, destroying; gone (took too long)
+// resetting   in_operation    reset after its lease               idle, leased; closing; destroying (failed); gone
 // closing     in_operation    is closed gracefully                destroying (the pool object goes); gone
 // destroying  in_operation    ends at once                        gone
 // gone        revoked, or     not the pool's any more             -
 //             none
 //
+// An operation ends in `gone` where it fails to connect or to close, takes too long, or is under way when the pool closes. Where the pool
+// object has gone, what would be closed is destroyed.
+//
 // Who writes a field: in every state but `leased` the thread that has the pool's lock. While a slot is leased its holder writes the group
 // "the holder" below, without the lock; between the grant and the holder that is the thread that grants, and in the stash the thread that
 // has taken the slot out by its exchange. Whether a lease is held or stashed is such a thing: `checked_out` is `never` while it is stashed.
 // Who reads: under the lock everybody; of a leased slot only what is `relaxed`, and the rest when the lease has ended. The holder reads
-// without the lock what no other thread changes while the slot is leased (`retire.at`, `label`, `id`), and `must_take_slow_path`.
+// without the lock what no other thread changes while the slot is leased (`retire.at`, `label`, `id`, and `listed` until the grant is
+// delivered), and `must_take_slow_path`; a thread that destroys a connection reads `reason` and `died_unserved`, which are settled by then.
 // The last user of a slot that is `gone` reads all of it, and frees it.
 #include <array>
 #include <cstdint>
@@ -47,10 +51,10 @@ inline constexpr std::array<std::uint16_t, slot_states> slot_transitions = [] {
   constexpr auto to = [](auto... states) { return static_cast<std::uint16_t>(((1u << static_cast<unsigned>(states)) | ...)); };
   std::array<std::uint16_t, slot_states> out{};
   const auto from = [&out](slot_state state) -> std::uint16_t& { return out[static_cast<std::size_t>(state)]; };
-  from(connecting) = to(idle, leased, closing, destroying, gone);
+  from(connecting) = to(idle, leased, closing, gone);
   from(idle) = to(leased, validating, checking, closing, destroying);
   from(validating) = to(leased, idle, closing, destroying, gone);
-  from(checking) = to(idle, closing, destroying, gone);
+  from(checking) = to(idle, destroying, gone);
   from(leased) = to(idle, leased, resetting, closing, destroying, gone);
   from(resetting) = to(idle, leased, closing, destroying, gone);
   from(closing) = to(destroying, gone);

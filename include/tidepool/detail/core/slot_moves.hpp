@@ -52,7 +52,8 @@ template <class Rules>
 void mark_gone(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
   c.ages.erase(slot.retire);
   if (slot.state != slot_state::connecting) {
-    slot.reason = reason;
+    // A thread that destroys it may look at its reason, which is not written anew then.
+    if (slot.reason != reason) slot.reason = reason;
     ++c.totals.closed_by_reason[static_cast<std::size_t>(reason)];
     ++c.totals.connections_closed;
     const bool counted = slot.state == slot_state::closing || slot.state == slot_state::destroying;
@@ -148,7 +149,7 @@ bool outlived(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   }
   return false;
 }
-/// What is known of a connection that is free, for `where_to()`; its age aside.
+/// What is known of a connection that is free, for `where_to()`; its age and its wear aside.
 template <class Rules>
 routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end, bool fresh) noexcept {
   routing_input f;
@@ -156,7 +157,6 @@ routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, l
   f.running = c.life.running();
   f.admits = c.life.admits();
   f.current = slot.generation == c.generation;
-  f.worn_out = c.worn_out(slot);
   f.surplus = c.surplus();
   f.caller_waits = !c.waiters.empty();
   f.fresh = fresh;
@@ -167,7 +167,7 @@ routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, l
 template <class Rules>
 bool route_slot(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now) noexcept {
   routing_input f = routing_facts(c, slot, end, true);
-  f.worn_out = f.worn_out && !validated;  // a policy is asked at the end of a lease alone: a new connection was not used at all
+  if (!validated) f.worn_out = c.worn_out(slot);  // asked at the end of a lease alone: a new connection was not used at all
   route next = where_to(f, c.generation_ended);
   if (next.to == destination::waiter || next.to == destination::idle) {
     // Its age is looked at only where that decides: the look may count as a retirement.

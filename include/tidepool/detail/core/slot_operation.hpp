@@ -23,14 +23,13 @@ enum class slot_action : std::uint8_t {
 };
 
 /// The machine of one slot's operation. The pool asks for something (`ask`), the shell fetches that (`take`), makes a coroutine, and
-/// reports how far it is. Meanwhile the pool may lose interest: it has given the slot up then (`slot_state::gone`), and whoever is last to
-/// use the slot frees it. Users are the coroutine or the holder of the lease on one side, and the thread that shuts the socket down on the
-/// other.
+/// reports how far it is. Meanwhile the pool may give the slot up (`slot_state::gone`): then the last user of the slot frees it. Users are
+/// the coroutine or the holder of the lease on one side, and the thread that shuts the socket down on the other.
 ///
 ///     phase      meaning                                    ends by
 ///     absent     no coroutine                               take() of validate, reset, close -> starting; begin() -> running
-///     starting   taken from the list, its coroutine is      started() -> running; a cancel now is only noted, and
-///                being made; or it is ending, and cannot    started() then says no
+///     starting   taken from the list, its coroutine is      started() -> running; ended(), let_go() -> absent; a cancel now is
+///                being made; or it is ending, and cannot    only noted, and started() then says no
 ///                be cancelled any more
 ///     running    the coroutine runs; a cancel reaches it    ended(), let_go() -> absent; ending() -> starting
 ///
@@ -87,7 +86,8 @@ class slot_operation {
   void ending() noexcept { phase_ = phase::starting; }
   void ended() noexcept { phase_ = phase::absent; }
   void overrun() noexcept { overran_ = true; }
-  /// The user of a slot that was given up is through with it. True: it frees the slot; false: whoever shuts the socket down does.
+  /// The user of a slot that was given up is through with it. True: it frees the slot; false: the thread that shuts the socket
+  /// down does.
   bool let_go() noexcept {
     phase_ = phase::absent;
     left_ = aborting_ || asked_ != slot_action::none;

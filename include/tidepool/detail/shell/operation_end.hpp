@@ -45,7 +45,7 @@ void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   std::string server;
   if constexpr (names_servers) {
     server = server_of(*e.connection);
-    e.keep_words(&entry_words::server, server);
+    e.keep_words(&entry_words::server, text_or_empty(server));
   }
   created_event created{e.id, {}, server};
   end_op(

@@ -9,7 +9,7 @@
 // What needs no event takes the lock alone:
 //   acquire of an idle connection, a release to the idle ones or to the next caller (checkout.hpp): they decide nothing but their own case
 //   `stats()`, `state()`                        look; what `stats()` collects from the stash is told to the core by an event afterwards
-//   `label()`, `keep_trace()`                   write what only reports read
+//   `label()`, `keep_trace()`, a lost connection's words, the timer that could not be set: write what only reports or the timer read
 //   the next action, the beginning and the end of an operation or an abort (perform.hpp, operations.hpp): steps between two events
 //
 // The class is in one piece, because all of it is about one lock; its functions are in files of their own:

@@ -58,7 +58,10 @@ class silence_watch {
       return false;
     });
     // Only a text that can be looked at without memory: this is under the lock.
-    if constexpr (requires(const reached_t<Connection>& c) { std::string_view(c.peer()); }) {
+    if constexpr (requires(const reached_t<Connection>& c) {
+                    std::string_view(c.peer());
+                    requires !std::is_same_v<decltype(c.peer()), std::string>;
+                  }) {
       if (worst) found_.server.assign(std::string_view(worst->target()->peer()).substr(0, most_text));
     }
     return found_;

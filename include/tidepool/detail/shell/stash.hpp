@@ -3,7 +3,7 @@
 //
 // Threads that meet at one lock, or on one cache line, hold a pool at a few million acquires a second. Here each thread has a stripe of its
 // own, which is taken and filled by exchange. What is stashed is still leased as far as the core knows;
-// whoever needs to see every idle connection shuts the stash and collects. Source of the idea: the thread-affine bag of HikariCP (B.
+// who needs to see every idle connection closes the stash and collects. Source of the idea: the thread-affine bag of HikariCP (B.
 // Wooldridge).
 #ifndef TIDEPOOL_DETAIL_SHELL_STASH_HPP
 #define TIDEPOOL_DETAIL_SHELL_STASH_HPP
