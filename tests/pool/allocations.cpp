@@ -11,35 +11,16 @@ namespace {
 thread_local std::size_t allocations = 0;
 thread_local bool memory_is_gone = false;
 
-void* counted(std::size_t size, std::size_t alignment = 0) noexcept {
+void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   ++allocations;
   if (memory_is_gone) return nullptr;
   if (size == 0) size = 1;
   return alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
 }
-void* or_throw(void* p) {
-  if (!p) throw std::bad_alloc();
-  return p;
-}
+void test_free(void* block) noexcept { std::free(block); }
 }  // namespace
 
-// The whole program's, so that nothing escapes the count, and all forms of them, so that none is mixed with a library's.
-void* operator new(std::size_t n) { return or_throw(counted(n)); }
-void* operator new[](std::size_t n) { return or_throw(counted(n)); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
-void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
-void* operator new(std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
-void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(counted(n, static_cast<std::size_t>(a))); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#include "support/replaced_new.hpp"
 
 namespace {
 

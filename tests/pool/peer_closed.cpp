@@ -77,6 +77,16 @@ struct closing_now : closable {
   }
 };
 
+/// The peer closes, and the pool has time to look.
+template <class Rig, class Callback>
+std::function<void()> closes_under(Rig& r, Callback callback) {
+  return [&r, callback] {
+    r.server.kill_sessions();
+    callback();
+    r.sim.run_for(1ms);
+  };
+}
+
 TEST_CASE("given a lease on its way into the stash, when its peer closes, then it is found dead too", "[H5]") {
   closable::close_callbacks().clear();
   // Without an observer, which would have every lease timed, and none stashed.
@@ -85,12 +95,7 @@ TEST_CASE("given a lease on its way into the stash, when its peer closes, then i
   for (std::uint64_t i = 1; i <= 3; ++i) {
     r.take().release();  // a connection's first lease is timed
     auto held = r.take();
-    const auto callback = closable::close_callbacks().at(held->id());
-    closing_now::being_kept() = [&] {
-      r.server.kill_sessions();
-      callback();
-      r.sim.run_for(1ms);
-    };
+    closing_now::being_kept() = closes_under(r, closable::close_callbacks().at(held->id()));
     held.release();
     REQUIRE_FALSE(closing_now::being_kept());
     r.sim.run_for(100ms);
@@ -104,12 +109,7 @@ TEST_CASE("given a lease given back under the lock, when its peer closes just be
   rig<closing_now> r(calm(1, 1));  // its observer has every lease timed, and so given back under the lock
   r.open();
   auto held = r.take();
-  const auto callback = closable::close_callbacks().at(held->id());
-  closing_now::being_kept() = [&] {
-    r.server.kill_sessions();
-    callback();
-    r.sim.run_for(1ms);
-  };
+  closing_now::being_kept() = closes_under(r, closable::close_callbacks().at(held->id()));
   held.release();
   REQUIRE_FALSE(closing_now::being_kept());
   r.sim.run_for(100ms);
@@ -147,13 +147,13 @@ TEST_CASE("given a connection that cannot be watched, when it is made, then it s
 }
 
 TEST_CASE("given a connection that is still watched, when it is detached, then it leaves the pool all the same") {
-  struct stubborn : fake_connection {
+  struct keeps_its_watch : fake_connection {
     using fake_connection::fake_connection;
     void watch(std::function<void()> gone) {
       if (!gone) throw std::bad_alloc();
     }
   };
-  rig<stubborn> r(calm(1, 1));
+  rig<keeps_its_watch> r(calm(1, 1));
   r.open();
   {
     auto held = r.take();

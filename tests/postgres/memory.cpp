@@ -17,16 +17,13 @@ namespace {
 /// How many allocations of this thread succeed before one fails; negative: all do.
 thread_local long spare = -1;
 
-void* allocated(std::size_t size, std::size_t alignment = 0) noexcept {
+void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (spare == 0) return nullptr;
   if (spare > 0) --spare;
   if (size == 0) size = 1;
   return alignment != 0 ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
 }
-void* or_throw(void* got) {
-  if (got == nullptr) throw std::bad_alloc();
-  return got;
-}
+void test_free(void* block) noexcept { std::free(block); }
 
 /// While it lives, this thread has memory for so many allocations and no more.
 class short_of_memory {
@@ -39,22 +36,7 @@ class short_of_memory {
 
 }  // namespace
 
-void* operator new(std::size_t n) { return or_throw(allocated(n)); }
-void* operator new[](std::size_t n) { return or_throw(allocated(n)); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocated(n); }
-void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocated(n); }
-void* operator new(std::size_t n, std::align_val_t a) { return or_throw(allocated(n, static_cast<std::size_t>(a))); }
-void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(allocated(n, static_cast<std::size_t>(a))); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#include "support/replaced_new.hpp"
 
 TEST_CASE("given no memory for a notification, when it is read, then the session is not usable, no more", "[postgres][server][field-5]") {
   NEEDS_SERVER();

@@ -15,34 +15,22 @@ namespace {
 
 std::ptrdiff_t blocks = 0;  // handed out and not freed
 
-void* allocate(std::size_t size) noexcept {
+void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   // An allocator may lock, and may take its time: never while the pool does. simulation::step() throws what is noted here.
   testing::checked_mutex::expect_unlocked("memory is allocated");
-  void* out = std::malloc(size ? size : 1);
+  if (size == 0) size = 1;
+  void* out = alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
   if (out) ++blocks;
   return out;
 }
-void* or_throw(void* block) {
-  if (!block) throw std::bad_alloc();
-  return block;
-}
-void release(void* block) noexcept {
+void test_free(void* block) noexcept {
   if (block) --blocks;
   std::free(block);
 }
 
 }  // namespace
 
-void* operator new(std::size_t size) { return or_throw(allocate(size)); }
-void* operator new[](std::size_t size) { return or_throw(allocate(size)); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
-void operator delete(void* block) noexcept { release(block); }
-void operator delete[](void* block) noexcept { release(block); }
-void operator delete(void* block, std::size_t) noexcept { release(block); }
-void operator delete[](void* block, std::size_t) noexcept { release(block); }
-void operator delete(void* block, const std::nothrow_t&) noexcept { release(block); }
-void operator delete[](void* block, const std::nothrow_t&) noexcept { release(block); }
+#include "../support/replaced_new.hpp"
 
 namespace {
 
