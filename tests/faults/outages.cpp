@@ -33,6 +33,18 @@ void check_fast_refusal(rig& watched) {
   CHECK(r.why.find("last connect error") != std::string::npos);
 }
 
+/// The end of a row in which the server was away from `hit` to `cure`, and `errors` connects failed meanwhile.
+void conclude_outage(const char* row, rig& watched, server& db, clock::time_point hit, clock::time_point cure, std::uint64_t errors) {
+  auto m = watch(watched, hit, cure);
+  detect_from_hang_up(watched, m);
+  check_recovery(m);
+  CHECK(m.detect_ms < 50 + slack_ms);
+  check_common(watched, m, db);
+  report(row, m,
+         "away for " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cure - hit).count()) + " s, " +
+             std::to_string(errors) + " connects meanwhile");
+}
+
 }  // namespace
 
 TEST_CASE("row 4: given load, when the server restarts, then waiting callers are served after it", "[faults]") {
@@ -75,14 +87,7 @@ TEST_CASE("row 5: given load, when the server is away for long, then callers wai
   const auto errors = watched.stats().connection_errors;
   const auto cure = db.start();
   check_looks(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
-  auto m = watch(watched, hit, cure);
-  detect_from_hang_up(watched, m);
-  check_recovery(m);
-  CHECK(m.detect_ms < 50 + slack_ms);
-  check_common(watched, m, db);
-  report("5", m,
-         "away for " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cure - hit).count()) + " s, " +
-             std::to_string(errors) + " connects meanwhile");
+  conclude_outage("5", watched, db, hit, cure, errors);
 }
 
 TEST_CASE("row 5: given a refusal that counts, when the server is away, then attempts are few, failures fast", "[faults]") {
@@ -100,14 +105,7 @@ TEST_CASE("row 5: given a refusal that counts, when the server is away, then att
   const auto errors = watched.stats().connection_errors;
   const auto cure = db.start();
   check_attempts(errors, std::chrono::duration_cast<milliseconds>(cure - hit));
-  auto m = watch(watched, hit, cure);
-  detect_from_hang_up(watched, m);
-  check_recovery(m);
-  CHECK(m.detect_ms < 50 + slack_ms);
-  check_common(watched, m, db);
-  report("5b", m,
-         "away for " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cure - hit).count()) + " s, " +
-             std::to_string(errors) + " connects meanwhile");
+  conclude_outage("5b", watched, db, hit, cure, errors);
 }
 
 TEST_CASE("row 6: given load, when the postmaster is killed, then it is as any other outage", "[faults]") {

@@ -24,14 +24,7 @@ void finish(core_state<Rules>& c, core_waiter& w, errc error, core_actions& a) n
 /// An acquire that gets nothing.
 template <class Rules>
 void fail(core_state<Rules>& c, core_waiter& w, errc error, core_actions& a) noexcept {
-  switch (error) {
-    case errc::timeout: ++c.totals.timeouts; break;
-    case errc::queue_full: ++c.totals.rejected_full; break;
-    case errc::cancelled: ++c.totals.cancelled; break;
-    case errc::circuit_open: ++c.totals.refused_open; break;
-    case errc::connect_failed: ++c.totals.refused_connect; break;
-    default: ++c.totals.refused_closed; break;
-  }
+  c.used.refused(error);
   finish(c, w, error, a);
 }
 /// Makes `slot`, which is in no list, the lease of `w`.
@@ -44,12 +37,7 @@ void deliver(core_state<Rules>& c, core_waiter& w, core_slot& slot, tick now, bo
   w.from_idle = from_idle;
   w.at = core_waiter::stage::done;
   w.error = errc{};
-  if (w.direct) {
-    ++c.totals.direct;
-  } else {
-    ++c.totals.waited;
-    c.totals.wait_time.record(now - w.since, w.weight);
-  }
+  c.used.served(w, now);
 }
 template <class Rules>
 void grant(core_state<Rules>& c, core_waiter& w, core_slot& slot, tick now, bool from_idle, core_actions& a) noexcept {
@@ -148,12 +136,7 @@ void put_back_in_line(core_state<Rules>& c, core_waiter& found, tick now, core_a
   core_waiter& w = last_in_line(found, a);
   core_slot& slot = *w.slot;
   w.slot = nullptr;
-  if (w.direct) {
-    --c.totals.direct;
-  } else {
-    --c.totals.waited;
-    c.totals.wait_time.forget(slot.listed - w.since, w.weight);
-  }
+  c.used.undone(w, slot.listed);
   undo_checkout(c, slot, now);
   // One that never queued has no place in the queue to go back to.
   errc refused{};

@@ -41,15 +41,13 @@ template <class Rules>
 void enter_connected(core_state<Rules>& c, core_slot& slot, tick now, core_actions& a) noexcept {
   end_operation(c, slot);
   c.gate.succeeded(now);
-  ++c.totals.connections_created;
-  c.totals.connect_time.record(now - slot.born);
+  c.used.connected(now, now - slot.born);
   c.returns.connect_took(now - slot.born);
   slot.born = slot.last_ok = slot.idle_since = now;
   if constexpr (Rules::lifetime_policy::enabled) {
     slot.hard_limit = c.lifetime.hard_limit(now);
     slot.retire.at = std::min(slot.hard_limit, c.lifetime.soft_limit(now, c.random.unit()));
   }
-  if constexpr (Rules::scaling_policy::enabled) c.opened.came(now);
   c.refresh(slot);
   if (c.gate.doubtful()) slot.on_trial = slot.must_settle_at_return = slot.must_take_slow_path = true;
   route_and_grant(c, slot, lease_end::clean, true, now, a);
@@ -59,8 +57,7 @@ void enter_connected(core_state<Rules>& c, core_slot& slot, tick now, core_actio
 
 template <class Rules>
 void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
-  ++c.totals.validations;
-  if (!ok) ++c.totals.validation_failures;
+  c.used.validated(ok);
   const bool in_place = slot.state == slot_state::checking;
   end_operation(c, slot);
   if (!ok) {
@@ -80,7 +77,7 @@ void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, co
 template <class Rules>
 void end_reset(core_state<Rules>& c, core_slot& slot, bool ok, tick now, core_actions& a) noexcept {
   end_operation(c, slot);
-  ++c.totals.resets;
+  c.used.reset();
   if (!ok) {
     note_loss(c, slot, slot.uses - 1, not_known, now);
     return destroy(c, slot, close_reason::reset_failed, now);
@@ -102,7 +99,7 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
   if (slot.leak_reported) {
     a.leak_returned = true;
     a.leak = report_of(slot, now);
-    ++c.totals.leaks_returned;
+    c.used.leak_returned();
   }
   end_lease(c, slot, now, last_ok, held);
   if (end == lease_end::broken && !discarded) note_loss(c, slot, slot.uses - 1, last_ok, now);
@@ -114,7 +111,7 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
 }
 template <class Rules>
 void detach_lease(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
-  if (slot.leak_reported) ++c.totals.leaks_returned;
+  if (slot.leak_reported) c.used.leak_returned();
   end_lease(c, slot, now, not_known, not_timed);
   forget_report(slot);
   mark_gone(c, slot, close_reason::detached, now);
@@ -128,7 +125,7 @@ void take_from_stash(core_state<Rules>& c, core_slot& slot, tick now, bool suspe
     return;
   }
   end_lease(c, slot, slot.stashed_at, not_known, not_timed);
-  if (slot.leak_reported) ++c.totals.leaks_returned;
+  if (slot.leak_reported) c.used.leak_returned();
   forget_report(slot);
   slot.idle_since = slot.stashed_at;
   c.slots.transition(slot, slot_state::idle);

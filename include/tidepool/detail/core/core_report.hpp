@@ -73,7 +73,7 @@ pool_gauges gauges_of(const core_state<Rules>& c) noexcept {
 
 template <class Rules>
 void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
-  out = c.totals;
+  out = c.used.totals();
   const pool_gauges now = gauges_of(c);
   out.name = c.config.name;
   out.state = now.state;

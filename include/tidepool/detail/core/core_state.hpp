@@ -9,9 +9,7 @@
 
 #include "../../config.hpp"
 #include "../../policy/scaling.hpp"
-#include "../../stats.hpp"
 #include "../../version.hpp"
-#include "../util/integral.hpp"
 #include "../util/random.hpp"
 #include "census.hpp"
 #include "connect_gate.hpp"
@@ -20,12 +18,10 @@
 #include "idle_list.hpp"
 #include "life_cycle.hpp"
 #include "schedule.hpp"
+#include "usage.hpp"
 #include "wait_queue.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
-
-/// How long a lease was held, where that was not measured.
-inline constexpr duration not_timed = duration(-1);
 
 /// Traits that want each change of a slot's state checked against the table, also where asserts are off.
 template <class Traits>
@@ -128,9 +124,7 @@ struct core_state {
   std::size_t min;
   std::size_t max;
   std::size_t target;
-  count_integral busy;    ///< leases times time, where scaling looks at it
-  count_integral opened;  ///< connections times time
-  pool_stats totals;      ///< its counters and histograms; the gauges are filled in by `snapshot()`
+  usage<Rules::scaling_policy::enabled> used;
 
   intrusive_list<core_slot> reported;      ///< leases known to the observer as leaked
   intrusive_list<core_slot> revoked;       ///< gone, and not let go of by their holders yet
@@ -152,16 +146,6 @@ struct core_state {
 
 // --- leases -----------------------------------------------------------------------------------------------------------
 
-/// Takes into account what happened to a leased slot in the stash.
-template <class Rules>
-void count_reuses(core_state<Rules>& c, core_slot& slot) noexcept {
-  const std::uint64_t reuses = slot.reuses;
-  const duration unused = slot.unused;
-  c.totals.direct += reuses - slot.reuses_seen;
-  if constexpr (Rules::scaling_policy::enabled) c.busy.absent(unused - slot.unused_seen);
-  slot.reuses_seen = reuses;
-  slot.unused_seen = unused;
-}
 /// A slot in no list becomes a lease.
 template <class Rules>
 void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_location& where) noexcept {
@@ -170,14 +154,14 @@ void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_loc
   ++slot.uses;
   slot.checked_out = slot.listed = now;
   slot.where = where;
-  if constexpr (Rules::scaling_policy::enabled) c.busy.came(now);
+  c.used.lease_began(now);
 }
 /// Takes a leased slot out of its list; the caller says what becomes of it. Writes nothing that its holder may touch without the lock.
 template <class Rules>
 void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   (slot.leak_reported ? c.reported : c.leased).erase(slot);
-  count_reuses(c, slot);
-  if constexpr (Rules::scaling_policy::enabled) c.busy.left(now);
+  c.used.count_reuses(slot);
+  c.used.lease_ended(now);
 }
 /// The same when its holder has let go of it. `held`: `not_timed`, or for how long.
 template <class Rules>
@@ -185,7 +169,7 @@ template <class Rules>
   end_listing(c, slot, now);
   slot.must_take_slow_path = false;
   if (held >= duration::zero()) {
-    c.totals.hold_time.record(held, slot.sample_weight);
+    c.used.lease_timed(held, slot.sample_weight);
     c.returns.lease_took(held);
   }
   if (!slot.label.empty()) slot.label.clear();

@@ -42,7 +42,7 @@ class pool_core {
     if (!slot || now >= slot->retire.at || admit(admission_facts(c, slot, now, !stale_ok)).what != admission::serve) return nullptr;
     c.idle.erase(*slot);
     check_out(c, *slot, now, where);
-    ++c.totals.direct;
+    c.used.served_directly();
     if constexpr (rules::leak_policy::enabled) c.due.arm(later(now, c.leak.report_after()), arm_at);
     if (c.slots.idle() < c.config.min_idle && now < c.due.armed_at()) arm_for_spare(now, arm_at);
     return slot;
@@ -80,7 +80,7 @@ class pool_core {
   }
   /// As `bounce` for the result of `try_take`.
   void reject(core_slot& slot, tick now, core_actions& a) noexcept {
-    --c.totals.direct;
+    c.used.direct_undone();
     undo_checkout(c, slot, now);
     settle(c, now, a);
   }
@@ -177,7 +177,7 @@ class pool_core {
   /// It could not even begin.
   void connect_not_started(tick now, core_actions& a) noexcept {
     c.slots.connect_answered();
-    ++c.totals.connection_errors;
+    c.used.connect_failed();
     c.gate.failed(c.gate.wave(), failure_kind::transient, now, c.random);
     settle(c, now, a);
   }
@@ -187,7 +187,7 @@ class pool_core {
   }
   void connect_failed(core_slot& slot, failure_kind kind, tick now, core_actions& a) noexcept {
     end_operation(c, slot);
-    ++c.totals.connection_errors;
+    c.used.connect_failed();
     c.gate.failed(slot.wave, kind, now, c.random);
     mark_gone(c, slot, close_reason::broken, now);
     settle(c, now, a);

@@ -90,7 +90,7 @@ void grow(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   while (next.now-- > 0 && c.gate.may_start(now, c.slots.connecting())) {
     c.gate.started();
     c.slots.connect_asked();
-    ++c.totals.connects_started;
+    c.used.connect_started();
     ++a.connects;
     c.returns.connecting();
   }

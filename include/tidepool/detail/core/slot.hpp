@@ -21,7 +21,9 @@
 //
 // Who writes a field: in every state but `leased` the thread that has the pool's lock. While a slot is leased its holder writes the group
 // "the holder" below, without the lock; between the grant and the holder that is the thread that grants, and in the stash the thread that
-// has taken the slot out by its exchange. Whether a lease is held or stashed is such a thing: `checked_out` is `never` while it is stashed.
+// has taken the slot out by its exchange. Whether a lease is held or stashed is such a thing, and
+// its holder changes it without the lock: `lease_place`, which is read from `checked_out` (`never` while it is stashed). One field for
+// both, because of two the pool could see one new and the other old, and report a leak of a lease that was just taken.
 // Who reads: under the lock everybody; of a leased slot only what is `relaxed`, and the rest when the lease has ended. The holder reads
 // without the lock what no other thread changes while the slot is leased (`retire.at`, `label`, `id`, and `listed` until the grant is
 // delivered), and `must_take_slow_path`; a thread that destroys a connection reads `reason` and `died_unserved`, which are settled by then.
@@ -44,6 +46,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 enum class slot_state : std::uint8_t { connecting, idle, validating, checking, leased, resetting, closing, destroying, gone };
 inline constexpr std::size_t slot_states = 9;
+
+/// Where a lease is. Not a `slot_state`, because those change under the lock.
+enum class lease_place : std::uint8_t { held, stashed };
+constexpr lease_place place_of(tick checked_out) noexcept { return checked_out == never ? lease_place::stashed : lease_place::held; }
 
 /// The table above: bit `to` of entry `from`.
 inline constexpr std::array<std::uint16_t, slot_states> slot_transitions = [] {
@@ -118,7 +124,8 @@ struct core_slot : list_hook {
 /// The lease of a slot as reports show it.
 inline lease_report report_of(const core_slot& slot, tick now) noexcept {
   const tick since = slot.checked_out;
-  return {slot.id, slot.where, since < now ? now - since : duration::zero(), slot.label};
+  const bool counts = place_of(since) == lease_place::held && since < now;
+  return {slot.id, slot.where, counts ? now - since : duration::zero(), slot.label};
 }
 
 /// The slots for which the shell has something to do, in order.

@@ -54,12 +54,9 @@ void mark_gone(core_state<Rules>& c, core_slot& slot, close_reason reason, tick 
   if (slot.state != slot_state::connecting) {
     // A thread that destroys it may look at its reason, which is not written anew then.
     if (slot.reason != reason) slot.reason = reason;
-    ++c.totals.closed_by_reason[static_cast<std::size_t>(reason)];
-    ++c.totals.connections_closed;
-    const bool counted = slot.state == slot_state::closing || slot.state == slot_state::destroying;
-    if constexpr (Rules::scaling_policy::enabled) {
-      if (!counted) c.opened.left(now);
-    }
+    c.used.closed(reason);
+    const bool retired = slot.state == slot_state::closing || slot.state == slot_state::destroying;
+    if (!retired) c.used.retired(now);
   }
   c.slots.transition(slot, slot_state::gone);
 }
@@ -69,7 +66,7 @@ void destroy(core_state<Rules>& c, core_slot& slot, close_reason reason, tick no
   if (reason == close_reason::broken || reason == close_reason::invalid || reason == close_reason::reset_failed) suspect(c, now);
   slot.reason = reason;
   c.ages.erase(slot.retire);
-  if constexpr (Rules::scaling_policy::enabled) c.opened.left(now);
+  c.used.retired(now);
   run_operation(c, slot, slot_state::destroying, slot_action::destroy, no_limit, now);
 }
 /// For a slot in no list.
@@ -78,7 +75,7 @@ void close_gracefully(core_state<Rules>& c, core_slot& slot, close_reason reason
   if (c.life.orphan()) return destroy(c, slot, reason, now);
   slot.reason = reason;
   c.ages.erase(slot.retire);
-  if constexpr (Rules::scaling_policy::enabled) c.opened.left(now);
+  c.used.retired(now);
   run_operation(c, slot, slot_state::closing, slot_action::close, c.config.close_timeout, now);
 }
 template <class Rules>

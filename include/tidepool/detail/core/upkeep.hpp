@@ -72,20 +72,19 @@ void expire_operations(core_state<Rules>& c, tick now, core_actions& a) noexcept
     slot.operation.overrun();
     switch (slot.state) {
       case slot_state::connecting:
-        ++c.totals.connection_errors;
+        c.used.connect_failed();
         a.connect_timed_out = true;
         c.gate.failed(slot.wave, failure_kind::transient, now, c.random);
         give_up_operation(c, slot, close_reason::broken, now);
         break;
       case slot_state::validating:
       case slot_state::checking:
-        ++c.totals.validations;
-        ++c.totals.validation_failures;
+        c.used.validated(false);
         note_loss(c, slot, slot.uses, not_known, now);
         give_up_operation(c, slot, close_reason::invalid, now);
         break;
       case slot_state::resetting:
-        ++c.totals.resets;
+        c.used.reset();
         note_loss(c, slot, slot.uses - 1, not_known, now);
         give_up_operation(c, slot, close_reason::reset_failed, now);
         break;
@@ -101,8 +100,8 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
     while (!leaks.full() && due(c.leased.front(), c.leak.report_after())) {
       core_slot& slot = *c.leased.front();
       c.leased.erase(slot);
-      const tick actual = slot.checked_out;
-      if (actual > slot.listed) {  // given back and taken again in the stash: to its proper place
+      const tick actual = slot.checked_out;  // one look: its holder may stash it meanwhile
+      if (actual > slot.listed) {            // given back and taken again in the stash: to its proper place
         slot.listed = std::min(actual, now);
         core_slot* older = c.leased.back();
         while (older && older->listed > slot.listed) older = c.leased.before(*older);
@@ -112,12 +111,12 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
       slot.must_take_slow_path = true;
       c.reported.push_back(slot);
       slot.leak_reported = slot.must_settle_at_return = true;
-      ++c.totals.leaks_detected;
+      c.used.leak_detected();
       leaks.items[leaks.count++] = {&slot, leak_event::kind::detected, report_of(slot, now)};
     }
     while (!leaks.full() && due(c.reported.front(), c.leak.reclaim_after())) {
       core_slot& slot = *c.reported.front();
-      ++c.totals.leaks_reclaimed;
+      c.used.leak_reclaimed();
       leaks.items[leaks.count++] = {&slot, leak_event::kind::reclaimed, report_of(slot, now)};
       revoke_lease(c, slot, close_reason::abandoned, now);
     }
@@ -131,10 +130,8 @@ void scale(core_state<Rules>& c, tick now, core_actions& a) noexcept {
     if (now < c.due.next_scaling) return;
     c.due.next_scaling = later(now, c.scaling.interval());
     scaling_sample sample;
-    for (core_slot* slot = c.leased.front(); slot; slot = c.leased.after(*slot)) count_reuses(c, *slot);
-    const double open_time = c.opened.take(now, c.slots.live());
-    const double busy_time = c.busy.take(now, c.slots.leased());
-    sample.utilization = open_time > 0 ? std::min(busy_time / open_time, 1.0) : 0.0;
+    for (core_slot* slot = c.leased.front(); slot; slot = c.leased.after(*slot)) c.used.count_reuses(*slot);
+    sample.utilization = c.used.utilization(now, c.slots.live(), c.slots.leased());
     sample.size = c.slots.live();
     sample.min_size = c.min;
     sample.max_size = c.max;
