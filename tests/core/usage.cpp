@@ -41,7 +41,7 @@ TEST_CASE("given callers, when each is served or refused, then each counts once,
   CHECK(t.refused_connect == 1);
 }
 
-TEST_CASE("given a lease that was in the stash, when it is counted, then each reuse counts once and its rest is not busy") {
+TEST_CASE("given a lease that was in the stash, when it is counted, then reuses count once, its rest not") {
   usage<true> used;
   core_slot slot;
   used.connected(after_start(0s), 5ms);

@@ -167,7 +167,8 @@ TEST_CASE("given a statement that ends while it is cancelled, when its answer co
     const int pid = c.backend_pid();
     co_await c.script("create temp table kept (i int)");
     // Being cancelled does not keep it from its work.
-    const std::string catches_the_cancel = "do $$ begin perform pg_sleep(60); exception when query_canceled then insert into kept values (1); end $$";
+    const std::string catches_the_cancel =
+        "do $$ begin perform pg_sleep(60); exception when query_canceled then insert into kept values (1); end $$";
     const auto done = co_await c.exec(pg::within(30ms), catches_the_cancel);
     must(done.command() == "DO", "done");
     const auto failure = co_await error_of(
