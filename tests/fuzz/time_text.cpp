@@ -46,10 +46,30 @@ std::optional<T> read(std::string_view input) {
   return got;
 }
 
+template <class D>
+void coarse(D count, std::string_view input) {
+  using point = std::chrono::sys_time<D>;
+  const auto text = written(point(count), input);
+  if (!text || *text == "infinity" || *text == "-infinity") return;
+  const auto exact = std::chrono::floor<micros>(count);
+  require(pg::codec<stamp>::decode(*text) == stamp(exact), "another time in another unit", input);
+  const auto span = written(count, input);
+  require(span && pg::codec<micros>::decode(*span) == std::chrono::duration_cast<micros>(count), "another span in another unit", input);
+}
+
 void run(std::string_view input) {
   const auto at = read<stamp>(input);
   const auto local = read<wall>(input);
   const auto day = read<date>(input);
+  (void)read<std::chrono::sys_seconds>(input);
+  (void)read<std::chrono::local_time<std::chrono::nanoseconds>>(input);
+  (void)read<std::chrono::sys_days>(input);
+  const auto span = read<pg::interval>(input);
+  const auto fixed = read<micros>(input);
+  require(!fixed || (span && span->months == 0), "a fixed length with months", input);
+  (void)read<std::chrono::hours>(input);
+  (void)read<pg::time_of_day>(input);
+  (void)read<pg::time_of_day_at_offset>(input);
   const bool infinite = input == "infinity" || input == "-infinity";
   require(infinite || !at || !local, "with a zone and without", input);
   require(!day || (!at && !local), "a date and more", input);
@@ -66,8 +86,17 @@ void run(std::string_view input) {
     const std::size_t zone = text->starts_with("infinity") || text->starts_with("-infinity") ? 0 : 3;
     require(same && same->size() + zone == text->size(), "the zone is not all that differs", input);
   }
-  constexpr auto years = std::chrono::days(365) * 30000;
-  require(text || any.time_since_epoch() > years || any.time_since_epoch() < -years, "within the years and refused", input);
+  constexpr auto first = std::chrono::days(-2'440'588);
+  require(text || any.time_since_epoch() < first, "within the server's years and refused", input);
+  // The same count in other units: what is sent is the same time, or refused.
+  coarse(std::chrono::nanoseconds(number), input);
+  coarse(std::chrono::seconds(number), input);
+  coarse(std::chrono::duration<std::int64_t, std::ratio<1, 50>>(number), input);
+  const auto days = written(std::chrono::sys_days(std::chrono::days(number)), input);
+  require(!days || pg::codec<std::chrono::sys_days>::decode(*days) == std::chrono::sys_days(std::chrono::days(number)), "another day",
+          input);
+  const pg::interval fields{static_cast<std::int32_t>(number), static_cast<std::int32_t>(number >> 32), micros(number)};
+  require(pg::codec<pg::interval>::decode(*written(fields, input)) == fields, "another interval after reading", input);
 }
 
 }  // namespace time_text

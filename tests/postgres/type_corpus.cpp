@@ -214,7 +214,13 @@ asio::awaitable<void> check_type(pg::connection& c, const table& t, const settin
   }
   if (name == "uuid") co_await check_typed<pg::uuid>(c, t, now, notes);
   if (name == "json" || name == "jsonb") co_await check_typed<pg::json>(c, t, now, notes);
-  if (name == "date") co_await check_typed<std::chrono::year_month_day>(c, t, now, notes);
+  if (name == "date") {
+    co_await check_typed<std::chrono::year_month_day>(c, t, now, notes);
+    co_await check_typed<std::chrono::sys_days>(c, t, now, notes);
+  }
+  if (name == "time") co_await check_typed<pg::time_of_day>(c, t, now, notes);
+  if (name == "timetz") co_await check_typed<pg::time_of_day_at_offset>(c, t, now, notes);
+  if (name == "interval") co_await check_typed<pg::interval>(c, t, now, notes);
   if (name == "timestamp") co_await check_typed<std::chrono::local_time<std::chrono::microseconds>>(c, t, now, notes);
   if (name == "timestamptz") co_await check_typed<std::chrono::sys_time<std::chrono::microseconds>>(c, t, now, notes);
   if (name == "pg_temp.tide") co_await check_typed<tide>(c, t, now, notes);

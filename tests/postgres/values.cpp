@@ -365,7 +365,10 @@ TEST_CASE("given dates beyond the calendar type, when read, then the error says 
   for (const char* far : {"5874897-12-31", "294276-12-31", "99999-01-01", "32768-01-01"}) {
     INFO(far);
     CHECK(contains(said([far] { (void)pg::codec<date>::decode(far); }), "-32767 to 32767"));
-    CHECK(contains(said([far] { (void)pg::codec<stamp>::decode(std::string(far) + " 00:00:00+00"); }), "-32767 to 32767"));
+  }
+  for (const char* far : {"5874897-12-31", "294276-12-31", "294247-01-11"}) {
+    INFO(far);
+    CHECK(contains(said([far] { (void)pg::codec<stamp>::decode(std::string(far) + " 00:00:00+00"); }), "294246"));
   }
   CHECK(contains(said([] { (void)pg::codec<date>::decode("infinity"); }), "infinity"));
   CHECK(contains(said([] { (void)pg::codec<date>::decode("-infinity"); }), "infinity"));

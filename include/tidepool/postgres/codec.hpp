@@ -302,6 +302,7 @@ struct codec<json> {
 
 #include "codec_array.hpp"
 #include "codec_binary.hpp"
+#include "codec_interval.hpp"
 #include "codec_time.hpp"
 
 #endif

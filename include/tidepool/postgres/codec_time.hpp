@@ -3,181 +3,172 @@
 #ifndef TIDEPOOL_POSTGRES_CODEC_TIME_HPP
 #define TIDEPOOL_POSTGRES_CODEC_TIME_HPP
 
-#include <array>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
+#include <limits>
+#include <optional>
+#include <ratio>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "../version.hpp"
 #include "codec.hpp"
+#include "detail/calendar.hpp"
+#include "detail/ticks.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-/// Parses a timestamp in the form of `DateStyle ISO`; the driver sets that style when it connects.
-class time_reader {
- public:
-  explicit time_reader(std::string_view text) : text_(text) {
-    if (text_.ends_with(" BC")) {
-      text_.remove_suffix(3);
-      before_christ_ = true;
-    }
-  }
-  std::chrono::sys_days date() {
-    if (text_ == "infinity" || text_ == "-infinity") throw conversion_error("a finite date: std::chrono::year_month_day has no infinity");
-    int year = static_cast<int>(number(4, 7));
-    expect('-');
-    const auto month = static_cast<unsigned>(number(2, 2));
-    expect('-');
-    const auto day = static_cast<unsigned>(number(2, 2));
-    if (before_christ_) year = 1 - year;
-    // `year` has 16 bits; PostgreSQL's dates reach the year 5874897.
-    if (year > 32767 || year < -32767) throw conversion_error("within the years -32767 to 32767 of std::chrono::year");
-    const std::chrono::year_month_day made{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
-    if (!made.ok()) fail();
-    return made;
-  }
-  std::chrono::microseconds time() {
-    const auto hours = std::chrono::hours(number(2, 2));
-    expect(':');
-    const auto minutes = std::chrono::minutes(number(2, 2));
-    expect(':');
-    const auto seconds = std::chrono::seconds(number(2, 2));
-    std::int64_t micros = 0;
-    if (accept('.')) {
-      const auto from = at_;
-      micros = number(1, 6);
-      for (auto digits = at_ - from; digits < 6; ++digits) micros *= 10;
-    }
-    if (hours.count() > 23 || minutes.count() > 59 || seconds.count() > 59) fail();
-    return hours + minutes + seconds + std::chrono::microseconds(micros);
-  }
-  /// "+02", "-03:30", "+00:19:32".
-  std::chrono::seconds offset() {
-    const bool west = accept('-');
-    if (!west) expect('+');
-    std::chrono::seconds out = std::chrono::hours(number(2, 2));
-    if (accept(':')) out += std::chrono::minutes(number(2, 2));
-    if (accept(':')) out += std::chrono::seconds(number(2, 2));
-    return west ? -out : out;
-  }
-  void space() { expect(' '); }
-  void finish() const {
-    if (at_ != text_.size()) fail();
-  }
+/// Whole days are dates, everything else is a timestamp.
+template <class D>
+concept whole_days =
+    tick_span<D> && std::signed_integral<typename D::rep> && std::ratio_equal_v<typename D::period, std::chrono::days::period>;
 
- private:
-  [[noreturn]] static void fail() { throw conversion_error("a date or time in ISO style"); }
-  bool accept(char c) {
-    if (at_ >= text_.size() || text_[at_] != c) return false;
-    ++at_;
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) fail();
-  }
-  std::int64_t number(std::size_t least, std::size_t most) {
-    std::int64_t value = 0;
-    std::size_t digits = 0;
-    for (; digits < most && at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++digits)
-      value = value * 10 + (text_[at_++] - '0');
-    if (digits < least) fail();
-    return value;
-  }
+inline constexpr std::int64_t micros_per_day = 86'400'000'000;
 
-  std::string_view text_;
-  std::size_t at_ = 0;
-  bool before_christ_ = false;
-};
+/// The first moment the server has. Its last one is past what 64 bits of microseconds since 1970 hold.
+inline constexpr std::int64_t first_timestamp = first_date * micros_per_day;
 
-inline void append_date(std::string& out, std::chrono::sys_days days, std::string_view tail) {
-  const std::chrono::year_month_day date(days);
-  const int year = static_cast<int>(date.year());
-  std::array<char, 32> buffer;
-  const int size = std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02u", year > 0 ? year : 1 - year,
-                                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
-  out.append(buffer.data(), static_cast<std::size_t>(size));
-  out += tail;
-  if (year <= 0) out += " BC";
-}
-inline std::string time_of_day(std::chrono::microseconds since_midnight, const char* zone) {
-  const std::chrono::hh_mm_ss time(since_midnight);
-  std::array<char, 40> buffer;
-  const int size = std::snprintf(buffer.data(), buffer.size(), " %02d:%02d:%02d.%06d%s", static_cast<int>(time.hours().count()),
-                                 static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
-                                 static_cast<int>(time.subseconds().count()), zone);
-  return {buffer.data(), static_cast<std::size_t>(size)};
+inline void append_timestamp(std::string& out, std::int64_t micros, std::string_view zone) {
+  std::int64_t days = micros / micros_per_day;
+  if (micros % micros_per_day < 0) --days;
+  const civil_date date = civil_of(days);
+  append_date(out, date);
+  out += ' ';
+  append_time(out, static_cast<std::uint64_t>(micros - days * micros_per_day));
+  out += zone;
+  if (date.year <= 0) out += " BC";
 }
 
-template <class Clock>
-void append_timestamp(std::string& out, std::chrono::time_point<Clock, std::chrono::microseconds> at, const char* zone) {
-  using point = std::chrono::time_point<Clock, std::chrono::microseconds>;
-  if (at == point::max()) {
-    out += "infinity";
-  } else if (at == point::min()) {
-    out += "-infinity";
-  } else {
-    const auto since = at.time_since_epoch();
-    const auto days = std::chrono::floor<std::chrono::days>(since);
-    // A time_point reaches ten times as far as `year`, which would overflow and send a wrong date.
-    constexpr std::chrono::sys_days first = std::chrono::year::min() / std::chrono::January / 1;
-    constexpr std::chrono::sys_days last = std::chrono::year::max() / std::chrono::December / 31;
-    if (days < first.time_since_epoch() || days > last.time_since_epoch()) {
-      throw error(errc::bad_parameter, "a timestamp beyond the years -32767 to 32767");
+template <class Point>
+void encode_timestamp(std::string& out, Point at, std::string_view zone) {
+  using D = typename Point::duration;
+  if constexpr (has_infinity<D>) {
+    for (const bool negative : {false, true}) {
+      if (at.time_since_epoch() != infinite_ticks<D>(negative)) continue;
+      out += negative ? "-infinity" : "infinity";
+      return;
     }
-    append_date(out, std::chrono::sys_days(days), time_of_day(since - days, zone));
   }
+  const auto micros = to_micros(at.time_since_epoch(), rounding::down);
+  // The server's own words would name neither the parameter nor the count.
+  if (!micros || *micros < first_timestamp) {
+    throw error(errc::bad_parameter, "a timestamp outside of PostgreSQL's, 4714-11-24 BC to 294247-01-10: its count is " +
+                                         std::to_string(at.time_since_epoch().count()));
+  }
+  append_timestamp(out, *micros, zone);
 }
-template <class Clock>
-std::chrono::time_point<Clock, std::chrono::microseconds> read_timestamp(std::string_view text, bool zone) {
-  using point = std::chrono::time_point<Clock, std::chrono::microseconds>;
-  if (text == "infinity") return point::max();
-  if (text == "-infinity") return point::min();
+
+template <class Point>
+Point decode_timestamp(std::string_view text, bool zone) {
+  using D = typename Point::duration;
+  if (text == "infinity" || text == "-infinity") {
+    if constexpr (has_infinity<D>) {
+      return Point(infinite_ticks<D>(text[0] == '-'));
+    } else {
+      throw conversion_error("a finite time, and the C++ type has no infinity");
+    }
+  }
   time_reader reader(text);
-  const auto date = reader.date();
+  const std::int64_t days = reader.date();
   reader.space();
-  const auto time = reader.time();
-  const auto offset = zone ? reader.offset() : std::chrono::seconds(0);
+  std::int64_t micros = reader.time(23);
+  if (zone) micros -= reader.offset() * 1'000'000;
   reader.finish();
-  return point(std::chrono::microseconds(date.time_since_epoch()) + time - offset);
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max(), most_days = most / micros_per_day;
+  const bool fits = days >= -most_days && days <= most_days;
+  const std::int64_t midnight = fits ? days * micros_per_day : 0;
+  if (!fits || (micros > 0 ? midnight > most - micros : midnight < -most - micros)) {
+    throw conversion_error("within the years to 294246 that 64 bits of microseconds hold");
+  }
+  return Point(from_micros<D>(midnight + micros));
 }
+
+/// date; see below.
+template <class Point>
+struct date_codec {
+  static constexpr Oid oid = 1082;
+  static constexpr Oid array_oid = 1182;
+  using span = typename Point::duration;
+
+  static void encode(std::string& out, Point value) {
+    const auto count = value.time_since_epoch().count();
+    if (value == Point::max()) {
+      out += "infinity";
+    } else if (value == Point::min()) {
+      out += "-infinity";
+    } else if (count < first_date || count > last_date) {
+      throw error(errc::bad_parameter,
+                  "a date outside of PostgreSQL's, 4714-11-24 BC to 5874897-12-31: it is " + std::to_string(count) + " days from 1970");
+    } else {
+      const civil_date date = civil_of(count);
+      append_date(out, date);
+      if (date.year <= 0) out += " BC";
+    }
+  }
+  static Point decode(std::string_view text) {
+    if (text == "infinity") return Point::max();
+    if (text == "-infinity") return Point::min();
+    time_reader reader(text);
+    const std::int64_t days = reader.date();
+    reader.finish();
+    if (days > span::max().count() || days < span::min().count()) throw conversion_error("within the range of the C++ type");
+    return Point(span(static_cast<typename span::rep>(days)));
+  }
+};
 
 }  // namespace detail
 
-/// timestamptz, exact; `max()` and `min()` are infinity and -infinity. Years -32767 to 32767, others are `bad_parameter`.
-template <>
-struct codec<std::chrono::sys_time<std::chrono::microseconds>> {
-  using type = std::chrono::sys_time<std::chrono::microseconds>;
+/// timestamptz, for every unit. `max()` and `min()` are infinity and -infinity, in floating-point types the infinities are; a unit whose
+/// count has less than 64 bits has none. What is finer than a microsecond is cut off when sent, because the server has no place for it:
+/// the time that is stored is never later than the one that was given. A time that the unit cannot hold exactly is a conversion error.
+/// Years before 4714 BC and after 294246 are `bad_parameter`.
+template <detail::tick_span D>
+struct codec<std::chrono::time_point<std::chrono::system_clock, D>> {
+  using type = std::chrono::time_point<std::chrono::system_clock, D>;
   static constexpr Oid oid = 1184;
   static constexpr Oid array_oid = 1185;
-  static void encode(std::string& out, type value) { detail::append_timestamp(out, value, "+00"); }
-  static type decode(std::string_view text) { return detail::read_timestamp<std::chrono::system_clock>(text, true); }
+  static void encode(std::string& out, type value) { detail::encode_timestamp(out, value, "+00"); }
+  static type decode(std::string_view text) { return detail::decode_timestamp<type>(text, true); }
 };
-/// timestamp without time zone.
-template <>
-struct codec<std::chrono::local_time<std::chrono::microseconds>> {
-  using type = std::chrono::local_time<std::chrono::microseconds>;
+/// timestamp without time zone; the rest as above.
+template <detail::tick_span D>
+struct codec<std::chrono::time_point<std::chrono::local_t, D>> {
+  using type = std::chrono::time_point<std::chrono::local_t, D>;
   static constexpr Oid oid = 1114;
   static constexpr Oid array_oid = 1115;
-  static void encode(std::string& out, type value) { detail::append_timestamp(out, value, ""); }
-  static type decode(std::string_view text) { return detail::read_timestamp<std::chrono::local_t>(text, false); }
+  static void encode(std::string& out, type value) { detail::encode_timestamp(out, value, ""); }
+  static type decode(std::string_view text) { return detail::decode_timestamp<type>(text, false); }
 };
-/// date; infinity has no `year_month_day` and is a conversion error.
+/// date: `sys_days` and `local_days`, with infinity as above. Where the server makes a timestamptz of a date, it is midnight in the time
+/// zone of the session: send `sys_seconds(days)` for midnight in UTC.
+template <detail::whole_days D>
+struct codec<std::chrono::time_point<std::chrono::system_clock, D>>
+    : detail::date_codec<std::chrono::time_point<std::chrono::system_clock, D>> {};
+template <detail::whole_days D>
+struct codec<std::chrono::time_point<std::chrono::local_t, D>> : detail::date_codec<std::chrono::time_point<std::chrono::local_t, D>> {};
+
+/// date; infinity has no `year_month_day` and is a conversion error, as are years that `std::chrono::year` does not have.
 template <>
 struct codec<std::chrono::year_month_day> {
   static constexpr Oid oid = 1082;
   static constexpr Oid array_oid = 1182;
   static void encode(std::string& out, std::chrono::year_month_day value) {
     if (!value.ok()) throw error(errc::bad_parameter, "a date that is not in the calendar");
-    detail::append_date(out, value, {});
+    codec<std::chrono::sys_days>::encode(out, std::chrono::sys_days(value));
   }
   static std::chrono::year_month_day decode(std::string_view text) {
+    if (text == "infinity" || text == "-infinity") {
+      throw conversion_error("a finite date: std::chrono::year_month_day has no infinity, std::chrono::sys_days has");
+    }
     detail::time_reader reader(text);
-    const std::chrono::year_month_day date = reader.date();
+    const detail::civil_date date = reader.civil();
     reader.finish();
-    return date;
+    if (date.year > 32767 || date.year < -32767) {
+      throw conversion_error("within the years -32767 to 32767 of std::chrono::year: read std::chrono::sys_days");
+    }
+    return {std::chrono::year(static_cast<int>(date.year)), std::chrono::month(date.month), std::chrono::day(date.day)};
   }
 };
 
