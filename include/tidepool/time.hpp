@@ -63,7 +63,6 @@ struct clock_of_pool {
   using time_point = std::chrono::time_point<clock_of_pool>;
   static constexpr bool is_steady = true;
 };
-/// A point in time by that clock. No span of time converts to it, nor it to one.
 using tick = clock_of_pool::time_point;
 inline constexpr tick never = tick::max();
 /// A point in time that is not known: a connection does not tell when its server answered, say.
@@ -84,6 +83,10 @@ constexpr tick later(tick at, duration span) noexcept {
 }
 
 }  // namespace detail
+
+/// A point in time by the pool's clock, as policies get and give it. No span of time converts to it, nor it to one.
+using detail::tick;
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

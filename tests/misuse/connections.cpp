@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - connection types of a wrong form, and what the compiler says of them; see README.md.
+#include <tidepool/pool.hpp>
+
+#include <memory>
+#include <string>
+
+template <class C>
+asio::awaitable<void> work(asio::io_context& io) {
+  tidepool::basic_pool<C> pool(io, []() -> asio::awaitable<C> { co_return C(); });
+  co_await pool.open();
+  auto lease = co_await pool.acquire();
+  lease.release();
+  co_await pool.close();
+}
+
+// misuse: ping() returns whether it went well
+// says: write `asio::awaitable<void> ping()`
+struct conn {
+  asio::awaitable<bool> ping();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: reset() returns something
+// says: write `asio::awaitable<void> reset()`
+struct conn {
+  asio::awaitable<int> reset();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: close() is a coroutine of another library
+// says: write `asio::awaitable<void> close()`
+struct task {
+  bool await_ready();
+};
+struct conn {
+  task close();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: usable() is not const
+// says: write `bool usable() const noexcept`
+struct conn {
+  bool usable();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: abort() may throw
+// says: write `void abort() noexcept`
+struct conn {
+  void abort();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: after_lease() returns a bool
+// says: write `tidepool::lease_end after_lease() const noexcept`
+struct conn {
+  bool after_lease() const noexcept;
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: why_broken() returns no text
+// says: write `std::string why_broken() const`
+struct conn {
+  int why_broken() const;
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - observers of a wrong form, and what the compiler says of them; see README.md.
+#include <tidepool/pool.hpp>
+
+#include <memory>
+#include <string>
+
+struct conn {};
+
+template <class Observer>
+struct observed : tidepool::default_traits<conn> {
+  using observer = Observer;
+};
+template <class Observer>
+asio::awaitable<void> work(asio::io_context& io, Observer watcher) {
+  tidepool::basic_pool<conn, observed<Observer>> pool(
+      io, []() -> asio::awaitable<conn> { co_return conn(); }, {}, std::move(watcher));
+  co_await pool.open();
+  auto lease = co_await pool.acquire();
+  lease.release();
+  co_await pool.close();
+}
+
+// misuse: on_event() takes no event of the pool
+// says: on_event() of the observer takes no event of the pool: write a public `void on_event(std::string_view pool, const E&)`
+struct my_observer {
+  void on_event(int);
+};
+template asio::awaitable<void> work(asio::io_context&, my_observer);
+
+// misuse: on_event() is private
+// says: on_event() of the observer takes no event of the pool: write a public
+class my_observer {
+  void on_event(std::string_view, const tidepool::leak_event&);
+};
+template asio::awaitable<void> work(asio::io_context&, my_observer);
+
+// misuse: on_event() hides those of its base
+// says: hides those of tidepool::log_observer: write `using tidepool::log_observer::on_event;` in it
+struct my_observer : tidepool::log_observer {
+  void on_event(std::string_view, const tidepool::leak_event&) {}
+};
+template asio::awaitable<void> work(asio::io_context&, my_observer);
