@@ -64,4 +64,20 @@ TEST_CASE("given a full place in the stash, when another is put there, then it i
   CHECK(leases.take() == &second);
 }
 
+TEST_CASE("given two registries of thread numbers, when both have a number, then one of them may stash by it", "[field-R05]") {
+  struct slot {
+  } one;
+  const int books[2] = {};
+  stash<slot> leases;
+  leases.open();
+  auto* const place = leases.place({7, &books[0]});
+  REQUIRE(place);
+  CHECK_FALSE(leases.place({7, &books[1]}));  // a shared object's own numbers: another thread may have this place
+  CHECK(leases.place({8, &books[1]}));
+  REQUIRE(leases.put(*place, one, leases.now()));
+  CHECK_FALSE(leases.place({7, &books[0]}));
+  leases.collect([&](slot& found) { CHECK(&found == &one); });
+  CHECK(leases.place({7, &books[0]}) == place);
+}
+
 }  // namespace

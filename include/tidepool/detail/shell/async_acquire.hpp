@@ -8,6 +8,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
+/// An executor whose context has work as long as this copy of it lives.
+template <class Executor>
+auto keeping_busy(const Executor& executor) {
+  return asio::prefer(executor, asio::execution::outstanding_work.tracked);
+}
+
 /// One waiting call, whose handler is called with a `Lease`; made with the handler's allocator, freed on the handler's executor before the
 /// handler is called.
 template <class Lease, class Impl, class Handler>
@@ -51,7 +57,7 @@ class acquire_op : public core_waiter {
   acquire_op(std::shared_ptr<Impl> pool, Handler handler, const source_location& from, std::unique_ptr<stack_trace> trace)
       : pool_(std::move(pool)),
         handler_(std::move(handler)),
-        work_(asio::prefer(asio::get_associated_executor(handler_, pool_->executor()), asio::execution::outstanding_work.tracked)),
+        work_(keeping_busy(asio::get_associated_executor(handler_, pool_->executor()))),
         trace_(std::move(trace)) {
     where = from;
     core_waiter::complete = [](core_waiter* w) noexcept { finish(static_cast<acquire_op*>(w)); };
@@ -94,7 +100,7 @@ class acquire_op : public core_waiter {
     return out;
   }
 
-  using work_type = std::decay_t<decltype(asio::prefer(std::declval<executor_type>(), asio::execution::outstanding_work.tracked))>;
+  using work_type = decltype(keeping_busy(std::declval<executor_type>()));
   using slot_type = asio::associated_cancellation_slot_t<Handler>;
 
   std::shared_ptr<Impl> pool_;

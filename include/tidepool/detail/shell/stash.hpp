@@ -55,8 +55,7 @@ class stash : public stash_epoch {
 
   class stripe;
   /// Where this thread may put a slot, or null. Until it has left `put()` no other thread puts one there.
-  stripe* place() noexcept {
-    const auto& me = thread_number::here();
+  stripe* place(const thread_number::place& me = thread_number::here()) noexcept {
     if (me.number == thread_number::none) return nullptr;
     stripe& mine = stripes_[me.number];
     if (mine.slot.load(std::memory_order_relaxed) != nullptr) return nullptr;
