@@ -452,3 +452,33 @@ TEST_CASE("given a pool with a response timeout, then its connector takes it unl
   settings.response_timeout = 3s;
   CHECK(pg::connector(settings, config).settings().response_timeout == 3s);
 }
+
+TEST_CASE("given a first answer slower than response_timeout, when connecting, then address_timeout bounds it", "[postgres][field-L3]") {
+  const auto never = [](const std::string&) { return std::string(); };
+  fake_server slow(
+      [honest = after_login(never)](const std::string& said) {
+        if (asks_for_kind(said)) std::this_thread::sleep_for(300ms);
+        return honest(said);
+      },
+      true, false);
+  pg::options settings(slow.conninfo());
+  settings.response_timeout = 20ms;
+  settings.cancel_timeout = 20ms;
+  settings.address_timeout = hang;
+  bool connected = false;
+  bool behind_pooler = true;
+  std::string after;
+  tidepool_tests::run([](pg::options wanted, bool& came, bool& pooled, std::string& failure) -> asio::awaitable<void> {
+    pg::connection c = co_await pg::connection::connect(std::move(wanted));
+    came = true;
+    pooled = c.behind_pooler();
+    try {
+      co_await c.exec("select 1");
+    } catch (const pg::error& failed) {
+      failure = failed.what();
+    }
+  }(settings, connected, behind_pooler, after));
+  CHECK(connected);
+  CHECK_FALSE(behind_pooler);
+  CHECK(after.find("has been silent") != std::string::npos);  // from then on answers have their limit
+}

@@ -235,6 +235,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     throw failed(std::move(said));
   }
   if (!guard.disarm() || s->shutdown->reason() != shutdown_reason::none) throw failed({});
+  s->limits.connected();
   s->touched = false;
   co_return s;
 }

@@ -33,10 +33,13 @@ struct stopping {
 /// The time limits of one session. `begin()` starts every operation.
 class time_limits {
  public:
-  time_limits(duration each, session_attrs wanted) : usual_(each), each_(each), watched_(each != no_limit) {
+  time_limits(duration each, session_attrs wanted) : after_connect_(each) {
     const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
     if (!any) long_silence_ = std::min<duration>(each, std::chrono::seconds(5));
   }
+
+  /// From now on each answer has its limit. Before, while the session begins, the connect's own deadline bounds all of it.
+  void connected() noexcept { usual_ = after_connect_; }
 
   void begin() noexcept {
     each_ = usual_;
@@ -82,11 +85,12 @@ class time_limits {
   clock::time_point waiting_since() const noexcept { return clock::time_point(clock::duration(since_.load(std::memory_order_relaxed))); }
 
  private:
-  duration usual_;
-  duration each_;
+  duration after_connect_;
+  duration usual_ = no_limit;
+  duration each_ = no_limit;
   clock::time_point whole_ = clock::time_point::max();
   duration long_silence_ = no_limit;
-  bool watched_;
+  bool watched_ = false;
   bool was_silent_ = false;
   clock::time_point began_{};
   std::atomic<clock::rep> since_{0};
