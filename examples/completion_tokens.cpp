@@ -2,7 +2,7 @@
 // tidepool - ways to wait for a lease: a coroutine, a callback, a future, a tuple with the error; and without waiting.
 #include <tidepool/pool.hpp>
 
-#include <asio/executor_work_guard.hpp>
+#include <asio/thread_pool.hpp>
 #include <asio/use_future.hpp>
 #if __has_include(<asio/as_tuple.hpp>)
 #include <asio/as_tuple.hpp>
@@ -11,7 +11,6 @@
 #endif
 #include <chrono>
 #include <cstdio>
-#include <thread>
 
 using namespace std::chrono_literals;
 #if __has_include(<asio/as_tuple.hpp>)
@@ -44,28 +43,31 @@ asio::awaitable<void> in_a_coroutine(telephones& pool) {
   if (!pool.try_acquire()) std::printf("try_acquire: none is free, and I did not wait\n");
 }
 
-int main() {
-  asio::io_context io;
+int main() try {
+  asio::thread_pool context(1);  // an io_context with a thread of its own: this one waits for futures. Others call tidepool::run()
   tidepool::pool_config config;
   config.min_size = 0;
   config.max_size = 1;
   telephones pool(
-      io, []() -> asio::awaitable<telephone> { co_return telephone(); }, config);
+      context, []() -> asio::awaitable<telephone> { co_return telephone(); }, config);
 
-  // A future is for threads that run no io_context: this one waits while another does the work.
-  auto work = asio::make_work_guard(io);
-  std::thread worker([&io] { io.run(); });
+  // A future is for threads that run no io_context.
   {
     auto phone = pool.async_acquire(1s, asio::use_future).get();  // throws std::system_error
     phone->say("future: I have it");
   }
   pool.async_acquire(1s, [](tidepool::error_code error, lease phone) {
-    if (!error) phone->say("callback: I have it");
+    if (error) {
+      std::printf("callback: %s\n", error.message().c_str());
+    } else {
+      phone->say("callback: I have it");
+    }
   });
-  asio::co_spawn(io, in_a_coroutine(pool), asio::use_future).get();
+  asio::co_spawn(context, in_a_coroutine(pool), asio::use_future).get();
 
   // Closing, like all that is awaited, takes tokens by way of co_spawn.
-  asio::co_spawn(io, pool.close(), asio::use_future).get();
-  work.reset();
-  worker.join();
+  asio::co_spawn(context, pool.close(), asio::use_future).get();
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "completion_tokens: %s\n", error.what());
+  return 1;
 }

@@ -7,6 +7,7 @@
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read_until.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/write.hpp>
 #include <cstdio>
 #include <string>
@@ -48,8 +49,11 @@ asio::awaitable<void> echo(tcp::socket client) {
 
 asio::awaitable<void> serve(tcp::acceptor& acceptor) {
   for (;;) {
-    auto client = co_await acceptor.async_accept(asio::use_awaitable);
-    asio::co_spawn(acceptor.get_executor(), echo(std::move(client)), asio::detached);
+    tidepool::error_code closed;
+    auto client = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, closed));
+    if (closed) co_return;
+    // A client that goes away ends its echo() by an exception, which is none of the server's business.
+    asio::co_spawn(acceptor.get_executor(), echo(std::move(client)), [](std::exception_ptr) {});
   }
 }
 
@@ -59,18 +63,19 @@ asio::awaitable<void> talk(line_pool& pool, int number) {
   std::printf("connection %llu answered: %s\n", static_cast<unsigned long long>(lease.id()), answer.c_str());
 }
 
-asio::awaitable<void> run(line_pool& pool, tcp::acceptor& acceptor) {
+asio::awaitable<void> talk_to_all(line_pool& pool, tcp::acceptor& acceptor) {
   // Three at a time get a connection, because there are only three; the others wait.
-  for (int i = 1; i < 9; ++i) asio::co_spawn(acceptor.get_executor(), talk(pool, i), asio::detached);
+  // `tidepool::rethrow`, not `asio::detached`: what one of them throws ends the program in words, instead of being lost.
+  auto executor = co_await asio::this_coro::executor;
+  for (int i = 1; i < 9; ++i) asio::co_spawn(executor, talk(pool, i), tidepool::rethrow);
   co_await talk(pool, 9);
-  co_await pool.close();
   acceptor.close();
 }
 
-int main() {
+int main() try {
   asio::io_context io;
   tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
-  asio::co_spawn(io, serve(acceptor), asio::detached);
+  asio::co_spawn(io, serve(acceptor), tidepool::rethrow);
 
   // A connector makes a connection, or throws; the pool bounds its time, retries and backs off.
   auto connect = [where = acceptor.local_endpoint()](const line_pool::connect_context& context) -> asio::awaitable<line_connection> {
@@ -82,8 +87,8 @@ int main() {
   config.min_size = 0;
   config.max_size = 3;
   line_pool pool(io, connect, config);
-  asio::co_spawn(io, run(pool, acceptor), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();
+  tidepool::run(io, pool, talk_to_all(pool, acceptor));
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "custom_connection: %s\n", error.what());
+  return 1;
 }

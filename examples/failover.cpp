@@ -25,7 +25,7 @@ struct reporting_traits : tidepool::default_traits<postgres::connection> {
 };
 using reporting_pool = tidepool::basic_pool<postgres::connection, reporting_traits>;
 
-asio::awaitable<void> run(reporting_pool& pool, int writes) {
+asio::awaitable<void> write(reporting_pool& pool, int writes) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   for (int i = 1; i <= writes; ++i) {
     std::string failed;
@@ -48,24 +48,19 @@ asio::awaitable<void> run(reporting_pool& pool, int writes) {
     timer.expires_after(std::chrono::milliseconds(250));
     co_await timer.async_wait(asio::use_awaitable);
   }
-  co_await pool.close();
 }
 
 int main(int argc, char** argv) try {
-  const char* url = std::getenv("DATABASE_URL");
   tidepool::pool_config config;
   config.connect_timeout = std::chrono::seconds(4);  // shared by all servers of the list
   config.acquire_timeout = std::chrono::seconds(10);
-  postgres::options settings(url ? url : "");
+  postgres::options settings(std::getenv("DATABASE_URL"));
   settings.set("target_session_attrs", "read-write");  // a standby, and a primary that was demoted, is passed over
   settings.bad_host_memory = std::chrono::seconds(10);
 
   asio::io_context io;
   reporting_pool pool(io, postgres::connector(settings, config), config);
-  asio::co_spawn(io, run(pool, argc > 1 ? std::atoi(argv[1]) : 20), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();
+  tidepool::run(io, pool, write(pool, argc > 1 ? std::atoi(argv[1]) : 20));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "failover: %s\n", error.what());
   return 1;

@@ -27,19 +27,14 @@ asio::awaitable<void> work(postgres::listener& inbox, postgres::pool& pool) {
     if (got->payload == "done") break;
   }
   co_await inbox.close();
-  co_await pool.close();
 }
 
 int main() try {
-  const char* url = std::getenv("DATABASE_URL");
-  const postgres::connector connector(url ? url : "");
+  const postgres::connector connector(std::getenv("DATABASE_URL"));
   asio::io_context io;
   postgres::pool pool(io, connector);
   postgres::listener inbox(connector, {"jobs"});
-  asio::co_spawn(io, work(inbox, pool), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();
+  tidepool::run(io, pool, work(inbox, pool));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "listener: %s\n", error.what());
   return 1;

@@ -37,8 +37,7 @@ asio::awaitable<void> forgetful(session_pool& pool) {
   co_await much_too_long.async_wait(asio::use_awaitable);
 }
 
-asio::awaitable<void> run(session_pool& pool) {
-  co_await pool.open();
+asio::awaitable<void> work(session_pool& pool) {
   co_await forgetful(pool);
 
   const tidepool::pool_stats stats = pool.stats();
@@ -46,7 +45,6 @@ asio::awaitable<void> run(session_pool& pool) {
               static_cast<unsigned long long>(stats.leaks_detected), static_cast<unsigned long long>(stats.leaks_returned));
   std::printf("health: %s\n", to_string(assess(stats).status));
   std::printf("%s\n", stats.to_json().c_str());
-  co_await pool.close();
 }
 
 int main() {
@@ -58,9 +56,6 @@ int main() {
   std::atomic<int> checkouts = 0;
   session_pool pool(
       io, []() -> asio::awaitable<session> { co_return session(); }, config, watcher(checkouts));
-  asio::co_spawn(io, run(pool), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();
+  tidepool::run(io, pool, work);
   std::printf("the observer counted %d\n", checkouts.load());
 }

@@ -13,24 +13,10 @@ asio::awaitable<void> greet(postgres::pool& pool) {
   for (auto [number, text] : rows.rows<int, std::string>()) std::printf("%d: %s\n", number, text.c_str());
 }
 
-asio::awaitable<void> run(postgres::pool& pool) {
-  co_await pool.open();  // opens `min_size` connections, or throws with the reason
-  co_await greet(pool);
-  co_await pool.close();
-}
-
 int main() try {
-  const char* url = std::getenv("DATABASE_URL");
-  tidepool::pool_config config;
-  config.min_size = 2;
-  config.max_size = 10;
-
   asio::io_context io;
-  postgres::pool pool(io, postgres::connector(url ? url : ""), config);
-  asio::co_spawn(io, run(pool), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();  // returns when the pool is closed and nothing is left to do
+  postgres::pool pool(io, postgres::connector(std::getenv("DATABASE_URL")), {.min_size = 2, .max_size = 10});
+  tidepool::run(io, pool, greet);  // opens the pool, runs greet(pool), closes the pool on every path, throws what failed
 } catch (const std::exception& error) {
   std::fprintf(stderr, "quickstart: %s\n", error.what());
   return 1;

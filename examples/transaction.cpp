@@ -35,36 +35,29 @@ asio::awaitable<std::int64_t> transfer(postgres::connection& c, int from, int to
   co_return co_await c.transaction(body, {.level = postgres::isolation::serializable, .retries = 5});
 }
 
-asio::awaitable<void> run(postgres::pool& pool) {
-  {
-    auto lease = co_await pool.acquire();
-    co_await lease->script(
-        "create temporary table accounts (id int primary key, balance bigint not null);"
-        "create temporary table notes (account int primary key, amount bigint);"
-        "insert into accounts values (1, 100), (2, 0)");
-    for (const std::int64_t amount : {30, 20, 90}) {
-      try {
-        const auto left = co_await transfer(*lease, 1, 2, amount);
-        std::printf("moved %lld, left %lld\n", static_cast<long long>(amount), static_cast<long long>(left));
-      } catch (const std::runtime_error& failure) {
-        if (dynamic_cast<const postgres::error*>(&failure)) throw;
-        std::printf("moved nothing: %s\n", failure.what());
-      }
+asio::awaitable<void> transfers(postgres::pool& pool) {
+  auto lease = co_await pool.acquire();
+  co_await lease->script(
+      "create temporary table accounts (id int primary key, balance bigint not null);"
+      "create temporary table notes (account int primary key, amount bigint);"
+      "insert into accounts values (1, 100), (2, 0)");
+  for (const std::int64_t amount : {30, 20, 90}) {
+    try {
+      const auto left = co_await transfer(*lease, 1, 2, amount);
+      std::printf("moved %lld, left %lld\n", static_cast<long long>(amount), static_cast<long long>(left));
+    } catch (const std::runtime_error& failure) {
+      if (dynamic_cast<const postgres::error*>(&failure)) throw;
+      std::printf("moved nothing: %s\n", failure.what());
     }
-    const auto all = co_await lease->all<account>("select id, balance from accounts order by id");
-    for (const auto& a : all) std::printf("account %d has %lld\n", a.id, static_cast<long long>(a.balance));
   }
-  co_await pool.close();
+  const auto all = co_await lease->all<account>("select id, balance from accounts order by id");
+  for (const auto& a : all) std::printf("account %d has %lld\n", a.id, static_cast<long long>(a.balance));
 }
 
 int main() try {
-  const char* url = std::getenv("DATABASE_URL");
   asio::io_context io;
-  postgres::pool pool(io, postgres::connector(url ? url : ""));
-  asio::co_spawn(io, run(pool), [](std::exception_ptr failed) {
-    if (failed) std::rethrow_exception(failed);
-  });
-  io.run();
+  postgres::pool pool(io, postgres::connector(std::getenv("DATABASE_URL")));
+  tidepool::run(io, pool, transfers);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "transaction: %s\n", error.what());
   return 1;

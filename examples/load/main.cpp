@@ -8,7 +8,6 @@
 // Half of the requests read an account, most others transfer money, some are slow queries. A transfer that fails is tried again with the
 // same key until it is confirmed, as a client does who wants to be sure.
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/read_until.hpp>
@@ -64,16 +63,21 @@ class client {
   std::shared_ptr<http::stream> line_;
 };
 
+/// How a coroutine that nobody waits for ends: what it throws ends the program in words.
+void rethrow(std::exception_ptr failed) {
+  if (failed) std::rethrow_exception(failed);
+}
+
 class run {
  public:
   run(asio::io_context& io, unsigned short port) : io_(io), port_(port), input_(io, ::dup(STDIN_FILENO)) {}
 
   void start(unsigned clients) {
     counts_.begin("warm up");
-    for (unsigned i = 0; i < clients; ++i) asio::co_spawn(io_, customer(i), asio::detached);
-    asio::co_spawn(io_, read_phases(), asio::detached);
-    asio::co_spawn(io_, watch_health(), asio::detached);
-    asio::co_spawn(io_, show_progress(), asio::detached);
+    for (unsigned i = 0; i < clients; ++i) asio::co_spawn(io_, customer(i), rethrow);
+    asio::co_spawn(io_, read_phases(), rethrow);
+    asio::co_spawn(io_, watch_health(), rethrow);
+    asio::co_spawn(io_, show_progress(), rethrow);
   }
   /// To be called when the io_context has nothing left to do.
   bool report(const char* file) {
@@ -202,9 +206,7 @@ int main(int argc, char** argv) try {
   const auto port = static_cast<unsigned short>(std::atoi(argv[1]));
   if (std::string_view(argv[2]) == "get") {
     int status = 0;
-    asio::co_spawn(io, get(port, argv[3], status), [](std::exception_ptr error) {
-      if (error) std::rethrow_exception(error);
-    });
+    asio::co_spawn(io, get(port, argv[3], status), rethrow);
     io.run();
     return status == 200 ? 0 : 1;
   }

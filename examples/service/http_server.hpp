@@ -9,7 +9,6 @@
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/strand.hpp>
@@ -114,7 +113,12 @@ class server {
 
   unsigned short port() const { return acceptor_.local_endpoint().port(); }
 
-  void start() { asio::co_spawn(strand_, accept(), asio::detached); }
+  /// What the loop throws, if ever, is thrown by `io_context::run()`.
+  void start() {
+    asio::co_spawn(strand_, accept(), [](std::exception_ptr failed) {
+      if (failed) std::rethrow_exception(failed);
+    });
+  }
 
   /// Stops accepting, closes idle clients, lets requests under way end; after `grace` cancels what is left. Then no handler runs.
   asio::awaitable<void> stop(steady_clock::duration grace) { return asio::co_spawn(strand_, stop_here(grace), asio::use_awaitable); }

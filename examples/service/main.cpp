@@ -4,15 +4,15 @@
 //   service [--port N] [--threads N] [--connections N]
 //
 // DATABASE_URL says where the database is. Listens on 127.0.0.1; port 0, the default, is any free one. SIGTERM and SIGINT end it: it stops
-// accepting, answers what is under way, closes the pool, and then io_context::run() has nothing left to do and returns.
+// accepting, answers what is under way, closes the pool, and tidepool::run() returns. A second signal ends it at once.
 #include <asio/io_context.hpp>
-#include <asio/signal_set.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <thread>
 
 #include "bank.hpp"
 
@@ -68,37 +68,30 @@ void print_summary(const tidepool::pool_stats& stats) {
   std::printf("  leaks        %llu reported, %llu of them came back\n", count(stats.leaks_detected), count(stats.leaks_returned));
 }
 
-/// Whatever happens, the requests under way are answered and the pool is closed.
-asio::awaitable<void> serve(bank_pool& pool, http::server& server) {
-  std::exception_ptr failed;
-  try {
-    co_await pool.open();
-    asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
-    server.start();
-    std::printf("listening on http://127.0.0.1:%u\n", server.port());
-    co_await signals.async_wait(asio::use_awaitable);
-  } catch (...) {
-    failed = std::current_exception();
-  }
-  // From here on a signal ends the process at once.
+/// Serves until it is cancelled, by a signal or because a handler failed. Then the requests under way are answered.
+asio::awaitable<void> serve(http::server& server) {
+  server.start();
+  std::printf("listening on http://127.0.0.1:%u\n", server.port());
+  asio::steady_timer until_cancelled(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+  tidepool::error_code cancelled;
+  co_await until_cancelled.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  co_await asio::this_coro::reset_cancellation_state();  // a cancelled coroutine could not await anything else
   std::printf("stopping\n");
   co_await server.stop(5s);
-  co_await pool.close(5s);
-  if (failed) std::rethrow_exception(failed);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   unsigned short port = 0;
-  unsigned threads = 2;
+  std::size_t threads = 2;
   std::size_t connections = 8;
   for (int i = 1; i < argc; i += 2) {
     const unsigned long value = i + 1 < argc ? std::strtoul(argv[i + 1], nullptr, 10) : 0;
     if (!std::strcmp(argv[i], "--port")) {
       port = static_cast<unsigned short>(value);
     } else if (!std::strcmp(argv[i], "--threads") && value > 0) {
-      threads = static_cast<unsigned>(value);
+      threads = value;
     } else if (!std::strcmp(argv[i], "--connections") && value > 0) {
       connections = value;
     } else {
@@ -108,20 +101,13 @@ int main(int argc, char** argv) try {
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
 
-  const char* url = std::getenv("DATABASE_URL");
   asio::io_context io(static_cast<int>(threads));
-  bank_pool pool(io, tidepool::postgres::connector(url ? url : ""), configuration(connections), tidepool::log_observer(write_log));
+  bank_pool pool(io, tidepool::postgres::connector(std::getenv("DATABASE_URL")), configuration(connections),
+                 tidepool::log_observer(write_log));
   bank our_bank(pool);
   http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), port},
                       [&](const http::message& request) { return our_bank.answer(request); });
-  std::exception_ptr failed;  // thrown below: out of a thread's run() it would end the process without a word
-  asio::co_spawn(io, serve(pool, server), [&failed](std::exception_ptr error) { failed = error; });
-
-  std::vector<std::thread> others;
-  for (unsigned i = 1; i < threads; ++i) others.emplace_back([&] { io.run(); });
-  io.run();
-  for (auto& thread : others) thread.join();
-  if (failed) std::rethrow_exception(failed);
+  tidepool::run(io, pool, serve(server), {.signals = {SIGINT, SIGTERM}, .grace = 10s, .threads = threads});
   print_summary(pool.stats());
   return pool.stats().total_connections == 0 ? 0 : 1;
 } catch (const std::exception& error) {

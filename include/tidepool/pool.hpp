@@ -11,6 +11,7 @@
 #include "events.hpp"
 #include "lease.hpp"
 #include "pool_error.hpp"
+#include "run.hpp"
 #include "states.hpp"
 #include "stats.hpp"
 #include "time.hpp"

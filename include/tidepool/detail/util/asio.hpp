@@ -38,11 +38,13 @@
 #include <asio/execution.hpp>
 #include <asio/execution_context.hpp>
 #include <asio/io_context.hpp>
+#include <asio/multiple_exceptions.hpp>
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
 #include <asio/query.hpp>
 #include <asio/recycling_allocator.hpp>
 #include <asio/require.hpp>
+#include <asio/signal_set.hpp>
 #include <asio/strand.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what run() does: the work's coroutine, its cancellation, and the end of the io_context's run.
+#ifndef TIDEPOOL_DETAIL_SHELL_RUNNER_HPP
+#define TIDEPOOL_DETAIL_SHELL_RUNNER_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "../../error.hpp"
+#include "../../time.hpp"
+#include "../../traits.hpp"
+#include "../../version.hpp"
+#include "../util/asio.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+template <class T>
+struct awaitable_parts {
+  static constexpr bool is_awaitable = false;
+  using value_type = void;
+  using executor_type = void;
+};
+template <class T, class Executor>
+struct awaitable_parts<asio::awaitable<T, Executor>> {
+  static constexpr bool is_awaitable = true;
+  using value_type = T;
+  using executor_type = Executor;
+};
+
+/// What the work of `run()` returns: it is an awaitable, or is called with the pool, or with nothing.
+template <class Pool, class Work>
+constexpr auto kind_of_work() {
+  if constexpr (awaitable_parts<Work>::is_awaitable) {
+    return std::type_identity<Work>();
+  } else if constexpr (std::is_invocable_v<Work&, Pool&>) {
+    return std::type_identity<std::invoke_result_t<Work&, Pool&>>();
+  } else if constexpr (std::is_invocable_v<Work&>) {
+    return std::type_identity<std::invoke_result_t<Work&>>();
+  } else {
+    return std::type_identity<void>();
+  }
+}
+
+/// Whether an exception says no more than that what was cancelled has ended. `closed`: and that the pool was closed under it.
+inline bool says_cancelled(const std::exception_ptr& failed, bool closed) noexcept {
+  try {
+    std::rethrow_exception(failed);
+  } catch (const std::system_error& error) {
+    const std::error_code& code = error.code();  // that of older Asio does not equal std::errc
+    return code == asio::error::operation_aborted || code == std::errc::operation_canceled || (closed && code == errc::closed);
+  } catch (const asio::multiple_exceptions& several) {  // of awaitable operators; the first one is what counts for them
+    return several.first_exception() && says_cancelled(several.first_exception(), closed);
+  } catch (...) {
+    return false;
+  }
+}
+
+/// One call of `run()`. Shared by its coroutine and handlers, which stay on the io_context where the work is cut short.
+template <class Pool, class Work>
+class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
+  using awaited = typename decltype(kind_of_work<Pool, Work>())::type;
+  using parts = awaitable_parts<awaited>;
+  static_assert(parts::is_awaitable,
+                "tidepool::run(io, pool, work): work has to be a callable that returns an asio::awaitable, with the pool or nothing as its "
+                "argument, or such an awaitable");
+  static_assert(std::is_same_v<typename parts::executor_type, typename Pool::executor_type>,
+                "tidepool::run(io, pool, work): the awaitable of the work has to be of the pool's executor type: Pool::awaitable<T>");
+
+ public:
+  using value_type = typename parts::value_type;
+  using executor_type = typename Pool::executor_type;
+
+  template <class From>
+  run_job(asio::io_context& io, Pool& pool, From&& work, duration grace, std::size_t threads)
+      : io_(io),
+        pool_(pool),
+        work_(std::forward<From>(work)),
+        grace_(std::max(grace, duration::zero())),
+        threads_(threads),
+        home_(home(io, pool, threads)),
+        overtime_(home_) {}
+
+  /// Returns when the io_context has nothing left to do; after a stop at the end of the grace at the latest. Rethrows.
+  void run(const std::vector<int>& signals) {
+    for (const int number : signals) {
+      if (!signals_) signals_.emplace(home_);
+      signals_->add(number);
+    }
+    if (signals_) await_signal();
+    if (io_.stopped()) io_.restart();
+    const auto self = this->shared_from_this();
+    asio::co_spawn(home_, main(self), asio::bind_cancellation_slot(stop_.slot(), [self](std::exception_ptr failed) { self->end(failed); }));
+    run_context(threads_, no_limit);
+    while (!ended_ && !closed_now_) {  // somebody called io.stop()
+      requested_ = only_the_work_ = true;
+      io_.restart();
+      ask_to_stop();
+      run_context(1, no_limit);
+    }
+    if (stopping_ && !closed_now_ && !only_the_work_) {  // an accept loop, say, would never end
+      io_.restart();
+      run_context(threads_, grace_left());
+    }
+    signals_.reset();
+    overtime_.cancel();
+    if (failed_) std::rethrow_exception(failed_);
+  }
+
+  int signal() const noexcept { return signal_; }
+  bool cut_short() const noexcept { return !work_ended_; }
+  auto take_value() { return std::move(value_); }
+  value_type result() {
+    if constexpr (!std::is_void_v<value_type>) {
+      if (!value_)
+        throw std::system_error(std::make_error_code(std::errc::operation_canceled), "run(): the work was stopped, it has no result");
+      return std::move(*value_);
+    }
+  }
+
+ private:
+  using clock = typename Pool::clock_type;
+  using strand = asio::strand<asio::io_context::executor_type>;
+  struct nothing {};
+
+  /// A cancellation signal may be used by one thread at a time: with several threads the work has a strand. Without a mutex in the pool its
+  /// executor alone will do.
+  static executor_type home(asio::io_context& io, Pool& pool, std::size_t threads) {
+    if constexpr (std::is_same_v<typename Pool::traits_type::mutex_type, null_mutex>) {
+      return pool.get_executor();
+    } else if constexpr (std::is_constructible_v<executor_type, strand>) {
+      if constexpr (std::is_constructible_v<executor_type, asio::io_context::executor_type>) {
+        if (threads == 1) return io.get_executor();
+      }
+      return asio::make_strand(io);
+    } else {
+      if (threads > 1)
+        throw std::invalid_argument("run_options: threads is above 1: the pool's executor_type can hold no strand for the work");
+      return pool.get_executor();
+    }
+  }
+
+  // --- the work -------------------------------------------------------------------------------------------------------
+
+  static asio::awaitable<void, executor_type> main(std::shared_ptr<run_job> job) {
+    try {
+      co_await job->pool_.open();
+      if constexpr (std::is_void_v<value_type>) {
+        co_await job->begin();
+      } else {
+        value_type got = co_await job->begin();
+        job->value_.emplace(std::move(got));
+      }
+    } catch (...) {
+      job->work_failed(std::current_exception());
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());  // a cancelled coroutine could not await the close
+    job->work_ended_ = true;
+    job->overtime_.cancel();
+    co_await job->pool_.close(job->grace_left());
+  }
+  awaited begin() {
+    if constexpr (parts::is_awaitable && std::is_same_v<awaited, Work>) {
+      return std::move(work_);
+    } else if constexpr (std::is_invocable_v<Work&, Pool&>) {
+      return work_(pool_);
+    } else {
+      return work_();
+    }
+  }
+  void work_failed(std::exception_ptr failed) {
+    if (!requested_ || !says_cancelled(failed, closing_now_)) fail(std::move(failed));
+    if (!std::exchange(stopping_, true)) stopped_at_ = clock::now();
+  }
+  /// The end of the work's coroutine, after the pool is closed.
+  void end(std::exception_ptr failed) {
+    if (failed) fail(std::move(failed));
+    ended_ = true;
+    signals_.reset();
+    if (stopping_) io_.stop();  // all else is run for the rest of the grace alone
+  }
+
+  // --- the stop, on the work's executor -------------------------------------------------------------------------------
+
+  void await_signal() {
+    signals_->async_wait([self = this->shared_from_this()](error_code ended, int number) {
+      if (!ended) self->on_signal(number);
+    });
+  }
+  void on_signal(int number) {
+    if (ended_) return;
+    requested_ = true;
+    if (signal_ == 0) signal_ = number;
+    stop();
+    if (closing_now_) return signals_->clear();  // the next one has its default effect
+    await_signal();
+  }
+  void stop() {
+    if (ended_) return;
+    if (std::exchange(stopping_, true)) return close_now();
+    stopped_at_ = clock::now();
+    if (grace_ != no_limit) {
+      overtime_.expires_at(stopped_at_ + std::chrono::duration_cast<typename clock::duration>(grace_));
+      overtime_.async_wait([self = this->shared_from_this()](error_code cancelled) {
+        if (!cancelled && !self->work_ended_) self->close_now();
+      });
+    }
+    stop_.emit(asio::cancellation_type::terminal);
+  }
+  /// What the work has left of the grace, for the leases.
+  duration grace_left() const {
+    if (!stopping_ || grace_ == no_limit) return grace_;
+    return std::max(grace_ - std::chrono::duration_cast<duration>(clock::now() - stopped_at_), duration::zero());
+  }
+  void close_now() {
+    if (std::exchange(closing_now_, true)) return;
+    const auto self = this->shared_from_this();
+    asio::co_spawn(home_, pool_.close(duration::zero()), [self](std::exception_ptr) {
+      self->closed_now_ = true;
+      self->io_.stop();
+    });
+  }
+
+  // --- the threads ----------------------------------------------------------------------------------------------------
+
+  void run_context(std::size_t threads, duration limit) {
+    std::vector<std::thread> others;
+    try {
+      while (others.size() + 1 < threads) others.emplace_back([this, limit] { run_here(limit); });
+    } catch (...) {  // no more threads
+      fail(std::current_exception());
+      ask_to_stop();
+    }
+    run_here(limit);
+    for (std::thread& other : others) other.join();
+  }
+  void run_here(duration limit) {
+    for (;;) {
+      try {
+        if (limit == no_limit) {
+          io_.run();
+        } else {
+          io_.run_for(limit);
+        }
+        return;
+      } catch (...) {
+        fail(std::current_exception());
+        ask_to_stop();
+      }
+    }
+  }
+  void ask_to_stop() {
+    asio::post(home_, [self = this->shared_from_this()] { self->stop(); });
+  }
+  void fail(std::exception_ptr failed) {
+    const std::lock_guard lock(failed_mutex_);
+    if (!failed_) failed_ = std::move(failed);
+  }
+
+  asio::io_context& io_;
+  Pool& pool_;
+  Work work_;
+  const duration grace_;
+  const std::size_t threads_;
+  const executor_type home_;
+  typename timer_of<typename Pool::traits_type>::type overtime_;
+  std::optional<asio::basic_signal_set<executor_type>> signals_;
+  asio::cancellation_signal stop_;
+  std::optional<std::conditional_t<std::is_void_v<value_type>, nothing, value_type>> value_;
+  typename clock::time_point stopped_at_{};
+  int signal_ = 0;
+  bool requested_ = false;    ///< somebody wants the work to end: its "cancelled" is no failure
+  bool stopping_ = false;     ///< the work is cancelled
+  bool closing_now_ = false;  ///< without any grace
+  bool closed_now_ = false;
+  bool work_ended_ = false;
+  bool ended_ = false;          ///< and the pool is closed
+  bool only_the_work_ = false;  ///< the io_context is not run for anything else any more
+  std::mutex failed_mutex_;
+  std::exception_ptr failed_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif
