@@ -194,4 +194,36 @@ TEST_CASE("given a stashed lease, when the pool is asked, then it counts as idle
   CHECK(!pool.try_acquire());
 }
 
+TEST_CASE("given a thread that stashes and takes, when another collects meanwhile, then one of them has it") {
+  struct slot {
+  } one;
+  tidepool::detail::stash<slot> leases;
+  leases.open();
+  std::atomic<bool> free{false};  // set by the thread that gets the slot, which must find it unset
+  std::atomic<int> twice{0};
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done) {
+      leases.collect([&](slot&) {
+        if (free.exchange(true)) ++twice;
+      });
+    }
+  });
+  int lost = 0;
+  for (int i = 0; i < times(2'000'000) && twice == 0; ++i) {
+    auto* const place = leases.place();
+    if (!place || !leases.put(*place, one, leases.now())) {
+      ++lost;
+      break;
+    }
+    if (leases.take() && free.exchange(true)) ++twice;
+    while (!free) std::this_thread::yield();
+    free = false;
+  }
+  done = true;
+  collector.join();
+  CHECK(twice == 0);
+  CHECK(lost == 0);
+}
+
 }  // namespace tidepool_tests
