@@ -75,7 +75,7 @@ constexpr tick tick_of(std::chrono::time_point<Clock, Span> at) noexcept {
 }
 
 /// `at + span` that stops at `never`, and at the beginning of time.
-constexpr tick later(tick at, duration span) noexcept {
+[[gnu::always_inline]] constexpr tick later(tick at, duration span) noexcept {
   if (span == no_limit || at == never) return never;
   if (span > duration::zero() && at > never - span) return never;
   if (span < duration::zero() && at < tick::min() - span) return tick::min();

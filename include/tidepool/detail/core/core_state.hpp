@@ -158,7 +158,7 @@ void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_loc
 }
 /// Takes a leased slot out of its list; the caller says what becomes of it. Writes nothing that its holder may touch without the lock.
 template <class Rules>
-void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+[[gnu::always_inline]] inline void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   (slot.leak_reported ? c.reported : c.leased).erase(slot);
   c.used.count_reuses(slot);
   c.used.lease_ended(now);

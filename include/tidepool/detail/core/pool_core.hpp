@@ -49,9 +49,10 @@ class pool_core {
   }
   /// Queues a caller for whom nothing can be done but wait. False: nothing has happened yet, it needs `enqueue()`.
   bool try_queue(core_waiter& w, tick now, tick deadline, bool timed, tick& arm_at) noexcept {
-    // With a connection idle, a place free, or none alive there is more to do than to queue.
-    if (!c.life.admits() || c.slots.total() < c.max || c.slots.live() == 0 || c.slots.idle() > 0) return false;
-    admission_input f = admission_facts(c, nullptr, now, deadline > now);
+    // With a connection idle, a place free, or none leased there is more to do than to queue.
+    if (!c.life.admits() || c.slots.total() < c.max || c.slots.leased() == 0 || c.slots.idle() > 0) return false;
+    admission_input f;  // of a pool that admits, with no connection to hand out
+    f.can_wait = deadline > now;
     f.queue_full = c.waiters.size() >= c.config.max_waiting;
     if (admit(f).what != admission::queue) return false;
     w.weight = !c.waiters.is_long() ? 1 : timed ? wait_queue::sampled_waits : 0;

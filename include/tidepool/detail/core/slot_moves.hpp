@@ -148,7 +148,8 @@ bool outlived(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
 }
 /// What is known of a connection that is free, for `where_to()`; its age and its wear aside.
 template <class Rules>
-routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end, bool fresh) noexcept {
+[[gnu::always_inline]] inline routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end,
+                                                          bool fresh) noexcept {
   routing_input f;
   f.end = end;
   f.running = c.life.running();

@@ -138,7 +138,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
     }
     // Nothing can be done but wait where no connection is idle and no more may be opened.
     if (!core_.try_queue(w, now, deadline, timed, arm_at)) return enqueue_slowly(held, w, timeout);
-    if (arm_at == never) return;
+    if (arm_at == never) return held.end_with_waiter();
     self = this->shared_from_this();
   }
   arm(arm_at);

@@ -3,8 +3,6 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_EVENT_GUARD_HPP
 #define TIDEPOOL_DETAIL_SHELL_EVENT_GUARD_HPP
 
-#include <mutex>
-
 #include "../../version.hpp"
 #include "failure.hpp"
 
@@ -16,21 +14,29 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 template <class Pool>
 class stash_guard {
  public:
-  explicit stash_guard(Pool& pool) noexcept : pool_(pool), lock_(pool.mutex_) { pool_.close_stash(); }
+  explicit stash_guard(Pool& pool) noexcept : pool_(pool) {
+    pool_.mutex_.lock();
+    pool_.close_stash();
+  }
   stash_guard(const stash_guard&) = delete;
   stash_guard& operator=(const stash_guard&) = delete;
   ~stash_guard() { end(); }
 
   /// The pool may be gone when this returns, unless the caller of this function holds it.
   void end() noexcept {
-    if (!lock_.owns_lock()) return;
+    if (ended_) return;
     pool_.open_stash();
-    lock_.unlock();
+    end_with_waiter();
+  }
+  /// Where a caller has been queued: the stash stays closed.
+  void end_with_waiter() noexcept {
+    ended_ = true;
+    pool_.mutex_.unlock();
   }
 
  private:
   Pool& pool_;
-  std::unique_lock<typename Pool::mutex_type> lock_;
+  bool ended_ = false;
 };
 
 /// The same around an event that asks for actions. Before its end it notes in `a` what closing the stash has queued, and how the pool is if
