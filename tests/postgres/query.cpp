@@ -147,9 +147,11 @@ TEST_CASE("given rows, when read as tuples, structs, scalars and fields, then va
     return std::pair(pg::errc{}, std::string());
   };
   CHECK(reason([&] { (void)r[0].as<std::tuple<int, std::string, double>>(); }) ==
-        std::pair(pg::errc::null_value, std::string("postgres: column \"score\" is NULL")));
+        std::pair(
+            pg::errc::null_value,
+            std::string("postgres: row 1, column 3 \"score\" (numeric) is NULL, and double takes none; read it as std::optional<double>")));
   CHECK(reason([&] { (void)r[0]["name"].as<int>(); }) ==
-        std::pair(pg::errc::conversion, std::string("postgres: column \"name\" (text): not an integer")));
+        std::pair(pg::errc::conversion, std::string("postgres: cannot read row 1, column 2 \"name\" (text) as int: not an integer")));
   CHECK(reason([&] { (void)r.all<int>(); }).first == pg::errc::columns);
   CHECK(reason([&] { (void)r.one<person>(); }).first == pg::errc::rows);
   CHECK(reason([&] { (void)r.opt<person>(); }).first == pg::errc::rows);

@@ -358,5 +358,5 @@ TEST_CASE("given a duration as a parameter, when it is added to now(), then a di
     co_return out;
   }());
   CHECK(told.first == 960h);
-  CHECK(has(told.second, "column \"old\" (interval): not of a fixed length"));
+  CHECK(has(told.second, "column 1 \"old\" (interval) as std::chrono::seconds: not of a fixed length"));
 }

@@ -54,9 +54,9 @@ class connection : public queries<connection> {
   }
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
-  asio::awaitable<statement> prepare(std::string_view sql) { return detail::prepare(session(), std::string(sql), no_limit); }
-  asio::awaitable<statement> prepare(within limit, std::string_view sql) {
-    return detail::prepare(session(), std::string(sql), limit.limit());
+  asio::awaitable<statement> prepare(query_text sql) { return detail::prepare(session(), std::string(sql.view()), sql.from(), no_limit); }
+  asio::awaitable<statement> prepare(within limit, query_text sql) {
+    return detail::prepare(session(), std::string(sql.view()), sql.from(), limit.limit());
   }
 
   /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. An exception of

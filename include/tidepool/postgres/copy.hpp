@@ -30,7 +30,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// writer that is destroyed before leaves a connection that cannot be used any more, and no row in the table.
 class copy_writer {
  public:
-  copy_writer(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
+  copy_writer(detail::session_ptr s, std::unique_ptr<detail::statement_run> running, bool plain)
       : session_(std::move(s)), running_(std::move(running)), plain_(plain) {}
   copy_writer(copy_writer&&) noexcept = default;
   copy_writer& operator=(copy_writer&&) = delete;
@@ -75,7 +75,7 @@ class copy_writer {
   static constexpr std::size_t piece_size = 8192 - 5;
 
   asio::awaitable<void> pass_on(std::size_t limit) {
-    if (!running_) throw error(errc::bad_usage, "the COPY has ended");
+    if (!running_) throw error(errc::bad_usage, "the COPY has ended: begin another one with copy_in()");
     if (buffer_.size() < limit) co_return;
     std::string_view rest = buffer_;
     while (!rest.empty()) {
@@ -134,7 +134,7 @@ class copy_writer {
       }
     }
     running_->finished();
-    running_.reset();
+    const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
     if (session_->limits.stop()) {
       (void)co_await detail::conclude_stopped(session_, all);
     } else {
@@ -151,7 +151,7 @@ class copy_writer {
   }
 
   detail::session_ptr session_;
-  std::unique_ptr<detail::operation> running_;
+  std::unique_ptr<detail::statement_run> running_;
   bool plain_;
   std::string buffer_;
   detail::copy_watch watch_;
@@ -161,7 +161,7 @@ class copy_writer {
 /// nothing else until the last row was read or `close()` was awaited.
 class copy_reader {
  public:
-  copy_reader(detail::session_ptr s, std::unique_ptr<detail::operation> running, bool plain)
+  copy_reader(detail::session_ptr s, std::unique_ptr<detail::statement_run> running, bool plain)
       : session_(std::move(s)), running_(std::move(running)), plain_(plain) {}
   copy_reader(copy_reader&&) noexcept = default;
   copy_reader& operator=(copy_reader&&) = delete;
@@ -193,8 +193,11 @@ class copy_reader {
     if (!plain_) throw error(errc::bad_usage, "row() reads COPY's text format without options of its own: use next()");
     const std::optional<std::string_view> line = co_await next();
     if (!line) co_return std::nullopt;
-    const detail::copy_row fields(*line);
-    detail::check_columns<T>(fields.size());
+    const detail::copy_row fields(*line, ++rows_, session_->settings().statement_in_errors);
+    detail::check_columns<T>(fields.size(), [&fields, this](std::size_t wanted, std::string (*type)()) {
+      throw error(errc::columns, "row " + std::to_string(rows_) + " has " + std::to_string(fields.size()) + " columns, and " + type() +
+                                     " takes " + std::to_string(wanted) + "; name as many columns in the COPY");
+    });
     co_return detail::read_row<T>(fields);
   }
   /// Ends it early: cancels on the server and discards the rest. It does not tell whether a query that writes was done.
@@ -221,7 +224,7 @@ class copy_reader {
       }
     }
     running_->finished();
-    running_.reset();
+    const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
     if (session_->limits.stop()) {
       (void)co_await detail::conclude_stopped(session_, all);
       detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it has ended by itself, but rows were dropped
@@ -230,29 +233,33 @@ class copy_reader {
   }
 
   detail::session_ptr session_;
-  std::unique_ptr<detail::operation> running_;
+  std::unique_ptr<detail::statement_run> running_;
   bool plain_;
+  std::uint64_t rows_ = 0;  ///< read by `row()`
   std::unique_ptr<char, free_data> data_;
 };
 
 namespace detail {
 
 /// A text that does not begin with a COPY of the wanted direction is refused before anything is sent.
-inline void require_copy_text(std::string_view sql, ExecStatusType wanted) {
-  const auto kind = copy_kind_of(sql);
+inline void require_copy_text(const session& s, const request& what, ExecStatusType wanted) {
+  const auto kind = copy_kind_of(what.sql());
   const bool in = wanted == PGRES_COPY_IN;
   if (kind == copy_kind::unclear || kind == (in ? copy_kind::from_client : copy_kind::to_client)) return;
-  throw error(errc::bad_usage, in ? "copy_in() takes a text that begins with COPY ... FROM STDIN: nothing was sent"
-                                  : "copy_out() takes a text that begins with COPY ... TO STDOUT: nothing was sent");
+  if (kind == copy_kind::from_client) refuse_request(s, what, "COPY ... FROM STDIN needs copy_in(), not copy_out(): nothing was sent");
+  if (kind == copy_kind::to_client) refuse_request(s, what, "COPY ... TO STDOUT needs copy_out(), not copy_in(): nothing was sent");
+  refuse_request(s, what,
+                 in ? "copy_in() takes COPY ... FROM STDIN, and the text does not begin with it: nothing was sent; use exec()"
+                    : "copy_out() takes COPY ... TO STDOUT, and the text does not begin with it: nothing was sent; use exec()");
 }
 
 /// Starts a COPY of the wanted direction; anything else is an error after which the connection stays usable.
 template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
-  require_copy_text(what.sql(), wanted);
+  require_copy_text(*s, what, wanted);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
-  auto running = std::make_unique<operation>(*s);
-  put_request(*s, *running, what);
+  auto running = std::make_unique<statement_run>(*s, std::move(what));
+  put_request(*s, *running, running->what);
   const int unsent = PQflush(s->pg());
   if (unsent != 0) co_await flush(s);
   outcome all;
@@ -261,7 +268,8 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
     result_handle got = co_await next_result(s);
     if (!got) break;
     if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) {
-      co_return End(std::move(s), std::move(running), copies_plain_text(what.sql()));
+      const bool plain = copies_plain_text(running->what.sql());
+      co_return End(std::move(s), std::move(running), plain);
     }
     first = false;
     const bool stopped = s->limits.stop().has_value() && is_copy(PQresultStatus(got.get()));

@@ -3,16 +3,16 @@
 #ifndef TIDEPOOL_POSTGRES_ERROR_HPP
 #define TIDEPOOL_POSTGRES_ERROR_HPP
 
-#include <libpq-fe.h>
-
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include "../error.hpp"
+#include "../source_location.hpp"
 #include "../version.hpp"
+#include "detail/diagnosis.hpp"
+#include "detail/error_text.hpp"
 #include "detail/text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -88,46 +88,6 @@ class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category 
   }
 };
 
-/// The fields of an error of the server, or of libpq. `message` and `detail` are raw; in `what()` they are escaped and cut.
-struct diagnosis {
-  std::string sqlstate, severity, message, detail, hint, schema, table, column, constraint, context;
-  std::string routine;  ///< of the server's source that raised it; SQL can choose severity and SQLSTATE, but not this
-  int position = 0;
-  bool stale = false;  ///< see `error::stale()`
-
-  static diagnosis of(const PGresult* result) {
-    const auto field = [result](int code) {
-      const char* text = PQresultErrorField(result, code);
-      return std::string(text == nullptr ? "" : text);
-    };
-    diagnosis said;
-    said.sqlstate = field(PG_DIAG_SQLSTATE);
-    said.severity = field(PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (said.severity.empty()) said.severity = field(PG_DIAG_SEVERITY);  // poolers send this one only
-    said.message = field(PG_DIAG_MESSAGE_PRIMARY);
-    if (said.message.empty()) said.message = PQresultErrorMessage(result);
-    said.detail = field(PG_DIAG_MESSAGE_DETAIL);
-    said.hint = field(PG_DIAG_MESSAGE_HINT);
-    said.schema = field(PG_DIAG_SCHEMA_NAME);
-    said.table = field(PG_DIAG_TABLE_NAME);
-    said.column = field(PG_DIAG_COLUMN_NAME);
-    said.constraint = field(PG_DIAG_CONSTRAINT_NAME);
-    said.context = field(PG_DIAG_CONTEXT);
-    said.routine = field(PG_DIAG_SOURCE_FUNCTION);
-    said.position = std::atoi(field(PG_DIAG_STATEMENT_POSITION).c_str());
-    return said;
-  }
-  bool fatal() const { return severity == "FATAL" || severity == "PANIC"; }
-  /// The last message of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
-  /// severity and SQLSTATE, so the routine decides.
-  bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
-  /// Ended by an operator (57P01 and the like). FATAL cannot come from SQL, so this is certain.
-  bool told_to_end() const { return fatal() && sqlstate.starts_with("57P"); }
-  /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. An error
-  /// without a routine counts too: not every server sends one.
-  bool read_only() const { return sqlstate == "25006" && (routine.empty() || routine.starts_with("PreventCommand")); }
-};
-
 }  // namespace detail
 
 /// The category of `errc`; conditions compare with `std::errc` (`connection_reset`, `timed_out`, `not_connected`).
@@ -152,8 +112,12 @@ enum class consequence {
 
 /// Thrown by every operation of the driver; a cancelled one throws `std::system_error(operation_aborted)`.
 ///
-/// `what()` never holds a password, a parameter, a row's content beyond the server's primary message, or a control character,
-/// and is at most some 700 bytes long. Copies are cheap and do not throw.
+/// `what()` is one line: what the driver has to say, severity, SQLSTATE and message of the server, constraint, parameter, the statement
+/// around the position that the server names, hint, and what to do. It never holds a password, a parameter, a row's content beyond the
+/// server's primary message and hint, or a control character, and is at most some 1,300 bytes long. Of the statement it quotes up to 60
+/// bytes before the position and 40 after it, without what stands between quotes ('...', E'...', $$...$$); numbers and names are quoted.
+/// `options::statement_in_errors` adds the statement's text as it is, up to 300 bytes, and the place of the call; and in an error of a
+/// value that cannot be read, the first 40 bytes of the value. Copies are cheap and do not throw.
 class error : public std::system_error {
  public:
   error(errc code, std::string_view text) : error(code, text, postgres::detail::diagnosis{}) {}
@@ -185,6 +149,12 @@ class error : public std::system_error {
   const postgres::detail::diagnosis& diagnosis() const noexcept { return *said_; }
   /// Where in the statement, in characters from 1; 0: the server did not say.
   int position() const noexcept { return said_->position; }
+  /// The statement around `position()` in one line, as in `what()`: "select id, HERE-->nmae from users".
+  std::string_view excerpt() const noexcept { return said_->excerpt; }
+  /// With `options::statement_in_errors` only: the text of the statement, escaped, up to 300 bytes.
+  std::string_view statement() const noexcept { return said_->statement; }
+  /// With `options::statement_in_errors` only, else its `line()` is 0: where the program called `exec()` or another verb.
+  const source_location& called_from() const noexcept { return said_->called_from; }
 
   errc reason() const noexcept { return static_cast<errc>(code().value()); }
   bool is(std::string_view state) const noexcept { return sqlstate() == state; }
@@ -227,14 +197,7 @@ class error : public std::system_error {
   };
 
   static std::string explain(errc code, std::string_view text, const postgres::detail::diagnosis& said) {
-    std::string out(text);
-    if (!said.message.empty()) {
-      if (!out.empty()) out += ": ";
-      if (!said.severity.empty()) out += postgres::detail::printable(said.severity, 16) + ' ';
-      if (!said.sqlstate.empty()) out += postgres::detail::printable(said.sqlstate, 5) + ' ';
-      out += postgres::detail::printable(said.message, 400);
-    }
-    if (!said.constraint.empty()) out += " (constraint " + postgres::detail::printable(said.constraint, 80) + ")";
+    auto out = postgres::detail::error_text(text, said);
     return out.empty() ? make_error_code(code).message() : out;
   }
 

@@ -123,6 +123,11 @@ class options {
   /// Set it only where the pooler in between keeps one server process for each client (PgBouncer's `pool_mode = session`): session state,
   /// LISTEN and settings then work as without a pooler.
   bool session_pooler = false;
+  /// Errors of statements, and of reading their results, also tell the statement's text as it is, cut after 300 bytes, the place of the
+  /// call
+  /// (`users.cpp:42`), and the first 40 bytes of a value that cannot be read. Off by default: a text, or a value, may hold secrets, and
+  /// errors end in logs. Parameters are never told. Costs nothing as long as nothing fails but some 300 bytes for each result.
+  bool statement_in_errors = false;
   /// Called with every notice, on any thread that uses the connection. It must not use the connection, and must not throw.
   std::function<void(const notice&)> on_notice = {};
   /// Called for user and password before each connect, on the connect's executor and within its deadline.

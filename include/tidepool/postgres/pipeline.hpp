@@ -39,7 +39,7 @@ struct pipeline_entry {
 };
 using pipeline_entry_ptr = std::shared_ptr<pipeline_entry>;
 
-asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit);
+asio::awaitable<statement> prepare(session_ptr s, std::string sql, source_location from, duration limit);
 
 }  // namespace detail
 
@@ -79,7 +79,7 @@ class pipeline {
   pipeline& operator=(pipeline&&) noexcept = default;
 
   template <encodable... Args>
-  pipeline_result exec(std::string_view sql, const Args&... args) {
+  pipeline_result exec(query_text sql, const Args&... args) {
     entries_.push_back(std::make_shared<detail::pipeline_entry>(detail::request::parameters(sql, args...)));
     return pipeline_result(entries_.back());
   }
@@ -96,12 +96,12 @@ class pipeline {
   asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), limit.limit()); }
 
  private:
-  friend asio::awaitable<statement> detail::prepare(detail::session_ptr s, std::string sql, duration limit);
+  friend asio::awaitable<statement> detail::prepare(detail::session_ptr s, std::string sql, source_location from, duration limit);
   using entries = std::vector<detail::pipeline_entry_ptr>;
 
   static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit) {
     if (all.empty()) co_return;
-    for (const auto& entry : all) detail::refuse_copy_text(entry->what.sql());
+    for (const auto& entry : all) detail::refuse_copy_text(*s, entry->what);
     if (mode == pipeline_mode::atomic) refuse_early_end(all);
     if (detail::is_to_be_asked(*s)) co_await detail::ask_after_silence(s);
     std::exception_ptr first;
@@ -178,6 +178,7 @@ class pipeline {
       }
     }
     if (mode == pipeline_mode::atomic) {
+      s->current = nullptr;  // an error of the commit is everybody's
       std::exception_ptr failure;
       co_await synchronize(s, failure);
       if (failure && !first) first = failure;
@@ -204,7 +205,8 @@ class pipeline {
     }
   }
   static std::exception_ptr undone() {
-    return std::make_exception_ptr(error(errc::rolled_back, "another statement of the pipeline failed"));
+    return std::make_exception_ptr(
+        error(errc::rolled_back, "another statement of the pipeline failed, and its error says why: this one was not done"));
   }
 
   /// Gives each statement that has no answer yet its error, and returns what `run()` throws.
@@ -270,6 +272,7 @@ class pipeline {
 
   static asio::awaitable<void> collect(detail::session_ptr s, detail::pipeline_entry& entry) {
     detail::outcome said;
+    s->current = &entry.what;
     bool skipped = false;
     for (;;) {
       detail::result_handle got = co_await detail::next_result(s);

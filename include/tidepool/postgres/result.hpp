@@ -17,6 +17,7 @@
 
 #include "../version.hpp"
 #include "codec.hpp"
+#include "detail/read_error.hpp"
 #include "detail/row_type.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -33,6 +34,36 @@ inline std::uint64_t affected_rows(const PGresult* of) noexcept {
   std::from_chars(text.data(), text.data() + text.size(), count);
   return count;
 }
+
+/// `number`: of the row, for errors; counts from 1.
+template <class T>
+[[gnu::always_inline]] inline T read_field(const PGresult* from, int row, int column, std::uint64_t number) {
+  static_assert(
+      decodable<T>,
+      "there is no codec that reads this type: specialise tidepool::postgres::codec<T> with `static T decode(std::string_view text)`");
+  using type = typename unwrapped<T>::type;
+  const std::string_view value(PQgetvalue(from, row, column), static_cast<std::size_t>(PQgetlength(from, row, column)));
+  // NULL has an empty text, so most values need no further check.
+  if (value.empty() && PQgetisnull(from, row, column) == 1) {
+    if constexpr (is_optional<T>::value) {
+      return std::nullopt;
+    } else {
+      throw_null(from, number, column, &type_words<type>);
+    }
+  }
+  Oid oid = 0;
+  if constexpr (takes_type<type>) oid = PQftype(from, column);
+  try {
+    return decode_value<type>(value, oid);
+  } catch (const error& failure) {
+    throw_unreadable(from, number, column, value, &type_words<type>, failure);
+  }
+}
+template <class T>
+void check_result_columns(const PGresult* from) {
+  check_columns<T>(static_cast<std::size_t>(PQnfields(from)),
+                   [from](std::size_t wanted, std::string (*type)()) { throw_columns(from, wanted, type); });
+}
 }  // namespace detail
 
 /// One value of one row. Valid as long as its result.
@@ -47,30 +78,11 @@ class field {
   }
   std::string_view name() const noexcept { return PQfname(from_, column_); }
 
-  /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming the column and its type.
+  /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming row, column, the server's type and T; the
+  /// beginning of the value only with `options::statement_in_errors`.
   template <class T>
   T as() const {
-    static_assert(
-        decodable<T>,
-        "there is no codec that reads this type: specialise tidepool::postgres::codec<T> with `static T decode(std::string_view text)`");
-    const auto value = text();
-    // NULL has an empty text, so most values need no further check.
-    if (value.empty() && is_null()) {
-      if constexpr (detail::is_optional<T>::value) {
-        return std::nullopt;
-      } else {
-        throw error(errc::null_value, "column \"" + detail::printable(name(), 64) + "\" is NULL");
-      }
-    }
-    using type = typename detail::unwrapped<T>::type;
-    Oid oid = 0;
-    if constexpr (detail::takes_type<type>) oid = PQftype(from_, column_);
-    try {
-      return detail::decode_value<type>(value, oid);
-    } catch (const error& failure) {
-      throw error(failure.reason(), "column \"" + detail::printable(name(), 64) + "\" (" + detail::type_name(PQftype(from_, column_)) +
-                                        "): " + std::string(failure.explanation()));
-    }
+    return detail::read_field<T>(from_, row_, column_, static_cast<std::uint64_t>(row_) + 1);
   }
 
  private:
@@ -87,21 +99,26 @@ class row {
   std::size_t size() const noexcept { return static_cast<std::size_t>(PQnfields(from_)); }
   /// Throws `errc::columns` when there is no such column.
   field operator[](std::size_t column) const {
-    if (column >= size()) throw error(errc::columns, "no column " + std::to_string(column));
+    if (column >= size()) {
+      detail::throw_about(from_, errc::columns,
+                          "no column with the index " + std::to_string(column) + ": the result has " + detail::columns_text(from_),
+                          "indexes count from 0");
+    }
     return {from_, index_, static_cast<int>(column)};
   }
   field operator[](std::string_view name) const {
     for (std::size_t i = 0; i < size(); ++i) {
       if (name == PQfname(from_, static_cast<int>(i))) return (*this)[i];
     }
-    throw error(errc::columns, "no column \"" + detail::printable(name, 64) + "\"");
+    detail::throw_about(from_, errc::columns,
+                        "no column \"" + detail::printable(name, 64) + "\": the result has " + detail::columns_text(from_), {});
   }
   field operator[](const char* name) const { return (*this)[std::string_view(name)]; }
   field operator[](int column) const { return (*this)[static_cast<std::size_t>(column)]; }
   /// The whole row as one T: a scalar, a tuple or pair, or a plain struct, member by member in column order.
   template <class T>
   T as() const {
-    detail::check_columns<T>(size());
+    detail::check_result_columns<T>(from_);
     return detail::read_row<T>(*this);
   }
 
@@ -168,7 +185,11 @@ class result {
   std::uint64_t affected() const noexcept { return handle_ ? detail::affected_rows(handle_.get()) : 0; }
   /// Throws `errc::rows` when there is no such row.
   row operator[](std::size_t index) const {
-    if (index >= size()) throw error(errc::rows, "no row " + std::to_string(index) + " in a result of " + std::to_string(size()));
+    if (index >= size()) {
+      detail::throw_about(handle_.get(), errc::rows,
+                          "no row with the index " + std::to_string(index) + ": the result has " + std::to_string(size()),
+                          "indexes count from 0");
+    }
     return {handle_.get(), static_cast<int>(index)};
   }
 
@@ -178,7 +199,7 @@ class result {
   template <class T, class... Ts>
   auto rows() const& {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
-    if (handle_) detail::check_columns<element>(columns());
+    if (handle_) detail::check_result_columns<element>(handle_.get());
     return row_range<element>(handle_.get());
   }
   template <class T, class... Ts>
@@ -197,7 +218,7 @@ class result {
   template <class T>
   T one() const {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
-    if (size() != 1) throw error(errc::rows, "one row was asked for, and there are " + std::to_string(size()));
+    if (size() != 1) detail::throw_rows(handle_.get(), size(), false);
     return (*this)[0].template as<T>();
   }
   /// No row or one; else `errc::rows`.
@@ -205,10 +226,10 @@ class result {
   std::optional<T> opt() const {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (empty()) {
-      detail::check_columns<T>(columns());
+      detail::check_result_columns<T>(handle_.get());
       return std::nullopt;
     }
-    if (size() > 1) throw error(errc::rows, "at most one row was asked for, and there are " + std::to_string(size()));
+    if (size() > 1) detail::throw_rows(handle_.get(), size(), true);
     return (*this)[0].template as<T>();
   }
 

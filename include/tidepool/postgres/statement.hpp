@@ -30,14 +30,30 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// Names a statement that one connection has prepared. It lives as long as that connection, or until `reset_level::full`.
 class statement {
  public:
-  explicit statement(std::string name, std::vector<Oid> types = {}) : name_(std::move(name)), types_(std::move(types)) {}
+  explicit statement(std::string name) : name_(std::move(name)) {}
+  statement(std::string name, std::vector<Oid> types) : name_(std::move(name)), types_(std::move(types)), asked_(true) {}
   std::string_view name() const noexcept { return name_; }
+  /// Whether `types()` says what the server takes.
+  bool knows_types() const noexcept { return asked_; }
   /// The OIDs of the types the server has found for `$1`, `$2`, ...; empty where it was not asked.
   const std::vector<Oid>& types() const noexcept { return types_; }
 
  private:
   std::string name_;
   std::vector<Oid> types_;
+  bool asked_ = false;
+};
+
+/// A prepared statement as an argument of `exec()` and its like: notes the place of the call, as `query_text` does.
+class statement_use {
+ public:
+  statement_use(const statement& of, source_location from = source_location::current()) : of_(&of), from_(from) {}
+  const statement& of() const noexcept { return *of_; }
+  const source_location& from() const noexcept { return from_; }
+
+ private:
+  const statement* of_;
+  source_location from_;
 };
 
 namespace detail {
@@ -101,15 +117,6 @@ inline asio::awaitable<void> close_dropped(session_ptr s, duration limit) {
   }
 }
 
-/// Recognises "unnamed portal parameter $1" and "... $1 = '...'", in every language of the server. The context of a function has more text.
-inline bool is_context_of_binding(std::string_view context) {
-  constexpr std::string_view value = " = '...'";
-  if (context.ends_with(value)) context.remove_suffix(value.size());
-  const auto digits = context.size() - std::min(context.size(), context.find_last_not_of("0123456789") + 1);
-  context.remove_suffix(digits);
-  return digits > 0 && context.ends_with('$') && context.find('\n') == std::string_view::npos;
-}
-
 /// Whether the error proves that the statement was not executed: it comes from looking up the prepared statement, from reading its
 /// parameters, from analysing its text again, or from comparing the new plan with the old one. SQL can choose an SQLSTATE, but neither the
 /// server's routine nor a position in the statement's text; and an error in a function has a context.
@@ -120,7 +127,7 @@ inline bool has_not_run(const error& failure, std::string_view name, bool infers
     if (failure.is("0A000")) return failure.routine() == "RevalidateCachedQuery";
     return failure.sqlstate().starts_with("42") && failure.position() > 0;
   }
-  return infers_types && is_context_of_binding(failure.context());
+  return infers_types && !bound_parameter(failure.context()).empty();
 }
 
 inline error as_stale(const error& failure) {
@@ -153,7 +160,8 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   auto& cache = s->prepared;
   if (!s->reports_path) s->reports_path = PQparameterStatus(s->pg(), "search_path") != nullptr;
   const char* const path = *s->reports_path ? PQparameterStatus(s->pg(), "search_path") : nullptr;
-  const statement_key key(what.sql(), what.types(), s->parsing.text(), path == nullptr ? "" : path);
+  const auto types = what.types();
+  const statement_key key(what.sql(), types, s->parsing.text(), path == nullptr ? "" : path);
   const auto* found = cache.find(key);
   if (found != nullptr && found->outdated) {
     cache.drop(key.id);
@@ -165,7 +173,7 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   std::unique_ptr<error> failed;
   if (!old && cache.make_room(key, can_close(*s))) {
     const bool named = !names_a_moment(key.sql);
-    auto first = request::prepare(key.id.text().data(), key.sql, *key.types);
+    auto first = request::prepare(key.id.text().data(), query_text(key.sql, what.from()), *key.types);
     first.limit = left();
     try {
       if (named) co_await perform(s, std::move(first));
@@ -228,14 +236,14 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
   co_return got;
 }
 
-inline asio::awaitable<result> execute(session_ptr s, request what) {
+inline asio::awaitable<result> execute(session_ptr s, request&& what) {
   if (s->prepared.capacity() == 0 || !has_plan(what.sql())) return perform(std::move(s), std::move(what));
   return execute_cached(std::move(s), std::move(what));
 }
 
 /// `connection::prepare()`: under a name of its own, so that the same text may be prepared twice. The text's hash is part of the name, so
 /// this name can only run this text. The types of its parameters are asked for in the same round trip.
-inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, duration limit) {
+inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, source_location from, duration limit) {
   if (!may_name(*s)) {
     throw error(
         errc::bad_usage,
@@ -246,13 +254,14 @@ inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, durati
   const statement_id id(sql, {}, {}, {});
   std::string name = std::string(id.text().data()) + "_" + std::to_string(++s->statements_named);
   pipeline::entries both;
-  both.push_back(std::make_shared<pipeline_entry>(request::prepare(name, sql)));
+  both.push_back(std::make_shared<pipeline_entry>(request::prepare(name, query_text(sql, from))));
   both.push_back(std::make_shared<pipeline_entry>(request::describe(name)));
   const auto told = both.back();
-  co_await pipeline::run(std::move(s), pipeline_mode::atomic, std::move(both), limit);
+  co_await pipeline::run(s, pipeline_mode::atomic, std::move(both), limit);
   const PGresult* const parameters = told->got->native();
   std::vector<Oid> types(static_cast<std::size_t>(PQnparams(parameters)));
   for (std::size_t i = 0; i < types.size(); ++i) types[i] = PQparamtype(parameters, static_cast<int>(i));
+  if (s->settings().statement_in_errors) s->prepared_texts.insert_or_assign(name, statement_text(sql));
   co_return statement(std::move(name), std::move(types));
 }
 
@@ -279,9 +288,13 @@ void check_type(const std::vector<Oid>& wanted, std::size_t at, const T& value) 
                                          type_name(taken) + " there: give it that, or prepare it with " + place + "::" + type_name(given));
   }
 }
-/// Nothing at run time where no value is sent in binary form.
+/// Types are looked at only where a value is sent in binary form.
 template <class... Args>
 void check_types(const statement& prepared, const Args&... args) {
+  if (prepared.knows_types() && prepared.types().size() != sizeof...(args)) {
+    throw error(errc::bad_parameter,
+                parameter_count_text(sizeof...(args), prepared.types().size(), "the prepared statement") + ": nothing was sent");
+  }
   if constexpr ((codec_binary<codec_for<Args>>() || ...)) {
     std::size_t at = 0;
     (check_type(prepared.types(), at++, args), ...);

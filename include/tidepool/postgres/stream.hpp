@@ -3,6 +3,8 @@
 #ifndef TIDEPOOL_POSTGRES_STREAM_HPP
 #define TIDEPOOL_POSTGRES_STREAM_HPP
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,6 +16,37 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
+namespace detail {
+
+/// One row of a stream, with its number in the whole of it; has the members of `row` that `read_row` needs.
+class streamed_row {
+ public:
+  class field {
+   public:
+    field(const PGresult* from, int row, int column, std::uint64_t number) : from_(from), row_(row), column_(column), number_(number) {}
+    template <class T>
+    T as() const {
+      return read_field<T>(from_, row_, column_, number_);
+    }
+
+   private:
+    const PGresult* from_;
+    int row_;
+    int column_;
+    std::uint64_t number_;
+  };
+
+  streamed_row(const PGresult* from, int index, std::uint64_t number) : from_(from), index_(index), number_(number) {}
+  field operator[](std::size_t column) const { return {from_, index_, static_cast<int>(column), number_}; }
+
+ private:
+  const PGresult* from_;
+  int index_;
+  std::uint64_t number_;
+};
+
+}  // namespace detail
+
 /// Rows of one statement, read while the server sends them:
 ///
 ///     auto rows = co_await c.stream<int, std::string>("select id, name from big");
@@ -24,7 +57,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 template <class T>
 class row_stream {
  public:
-  row_stream(detail::session_ptr s, std::unique_ptr<detail::operation> running) : session_(std::move(s)), running_(std::move(running)) {}
+  row_stream(detail::session_ptr s, std::unique_ptr<detail::statement_run> running)
+      : session_(std::move(s)), running_(std::move(running)) {}
   row_stream(row_stream&&) noexcept = default;
   row_stream& operator=(row_stream&&) = delete;
 
@@ -34,7 +68,9 @@ class row_stream {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (at_ >= rows_.size() && running_) co_await fetch();
     if (at_ >= rows_.size()) co_return std::nullopt;
-    co_return rows_[at_++].template as<T>();
+    const detail::streamed_row row(rows_.native(), static_cast<int>(at_++), ++count_);
+    detail::check_result_columns<T>(rows_.native());
+    co_return detail::read_row<T>(row);
   }
 
   /// Ends the statement early: cancels it on the server and discards the rows that still come, so that the connection can be used again. It
@@ -49,11 +85,6 @@ class row_stream {
   }
 
  private:
-  void done() {
-    running_->finished();
-    running_.reset();
-  }
-
   asio::awaitable<void> fetch() {
     rows_ = result();
     at_ = 0;
@@ -69,6 +100,7 @@ class row_stream {
       if (rows) session_->note_size(got.get());
       if (rows && session_->limits.stop()) continue;  // being stopped: rows are dropped
       if (rows) {
+        if (session_->settings().statement_in_errors) detail::note_origin(*session_, got.get());
         rows_ = result(std::move(got));
         co_return;
       }
@@ -78,7 +110,8 @@ class row_stream {
         co_await detail::refuse_copy(session_);
       }
     }
-    done();
+    running_->finished();
+    const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
     if (session_->limits.stop()) {
       (void)co_await detail::conclude_stopped(session_, all_);
       detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it has ended by itself, but rows were dropped
@@ -87,10 +120,11 @@ class row_stream {
   }
 
   detail::session_ptr session_;
-  std::unique_ptr<detail::operation> running_;  // set while rows may come
+  std::unique_ptr<detail::statement_run> running_;  // set while rows may come
   detail::outcome all_;
   result rows_;
   std::size_t at_ = 0;
+  std::uint64_t count_ = 0;  // rows returned, for errors
 };
 
 namespace detail {
@@ -100,10 +134,10 @@ inline constexpr int stream_chunk = 128;
 
 template <class T>
 asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
-  refuse_copy_text(what.sql());
+  refuse_copy_text(*s, what);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
-  auto running = std::make_unique<operation>(*s);
-  put_request(*s, *running, what);
+  auto running = std::make_unique<statement_run>(*s, std::move(what));
+  put_request(*s, *running, running->what);
 #ifdef LIBPQ_HAS_CHUNK_MODE
   const bool set = PQsetChunkedRowsMode(s->pg(), stream_chunk) == 1;
 #else

@@ -4,6 +4,7 @@
 #define TIDEPOOL_POSTGRES_DETAIL_COPY_TEXT_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "../../version.hpp"
 #include "../codec.hpp"
+#include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
@@ -67,30 +69,37 @@ class copy_row {
  public:
   class field {
    public:
-    field(const std::optional<std::string>& text, std::size_t column) : text_(text), column_(column) {}
+    field(const copy_row& of, std::size_t column) : of_(of), column_(column) {}
     template <class T>
     T as() const {
-      const auto name = [this] { return "column " + std::to_string(column_ + 1); };
-      if (!text_) {
+      using type = typename unwrapped<T>::type;
+      const auto& text = of_.columns_[column_];
+      if (!text) {
         if constexpr (is_optional<T>::value) {
           return std::nullopt;
         } else {
-          throw error(errc::null_value, name() + " is NULL");
+          throw error(errc::null_value,
+                      name() + " is NULL, and " + type_words<type>() + " takes none; read it as std::optional<" + type_words<type>() + ">");
         }
       }
       try {
-        return decode_value<typename unwrapped<T>::type>(*text_, 0);
+        return decode_value<type>(*text, 0);
       } catch (const error& failure) {
-        throw error(failure.reason(), name() + ": " + std::string(failure.explanation()));
+        const auto value = of_.values_in_errors_ ? ": \"" + printable(*text, 40) + '"' : std::string();
+        throw error(failure.reason(),
+                    "cannot read " + name() + " as " + type_words<type>() + ": " + std::string(failure.explanation()) + value);
       }
     }
 
    private:
-    const std::optional<std::string>& text_;
+    std::string name() const { return "row " + std::to_string(of_.number_) + ", column " + std::to_string(column_ + 1); }
+
+    const copy_row& of_;
     std::size_t column_;
   };
 
-  explicit copy_row(std::string_view line) {
+  /// `number`: of the row, for errors; counts from 1.
+  copy_row(std::string_view line, std::uint64_t number, bool values_in_errors) : number_(number), values_in_errors_(values_in_errors) {
     if (line.ends_with('\n')) line.remove_suffix(1);
     for (;;) {
       const auto tab = line.find('\t');
@@ -100,7 +109,7 @@ class copy_row {
     }
   }
   std::size_t size() const noexcept { return columns_.size(); }
-  field operator[](std::size_t column) const { return {columns_[column], column}; }
+  field operator[](std::size_t column) const { return {*this, column}; }
 
  private:
   static std::optional<std::string> unescape(std::string_view text) {
@@ -125,6 +134,8 @@ class copy_row {
     return out;
   }
   std::vector<std::optional<std::string>> columns_;
+  std::uint64_t number_;
+  bool values_in_errors_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

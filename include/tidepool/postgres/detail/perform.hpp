@@ -52,6 +52,10 @@ inline std::string unsafe_encoding_text(session& s) {
          ", in which arrays and COPY cannot be read safely: use UTF8, and convert in the program";
 }
 
+[[gnu::cold, gnu::noinline]] inline void note_origin(const session& s, PGresult* of) {
+  if (s.current != nullptr) note_origin(of, s.text_in_errors(*s.current), s.current->from());
+}
+
 /// Gathers the results of one request: keeps the last good one and the first error, which is the cause of later ones.
 class outcome {
  public:
@@ -100,6 +104,7 @@ class outcome {
     check(s, sql);
     // ReadyForQuery without an answer: it is unknown what was done.
     if (!good_) throw s.lost("by an answer without an end");
+    if (s.settings().statement_in_errors) note_origin(s, good_.get());
     return result(std::move(good_));
   }
   /// The same where no result has to come.
@@ -109,13 +114,18 @@ class outcome {
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::now();
-    if (unsafe)
-      throw error(errc::bad_usage, "the statement was run, and the connection cannot be used any more: " + unsafe_encoding_text(s));
+    if (unsafe) throw_unsafe(s);
   }
 
  private:
+  [[noreturn, gnu::cold, gnu::noinline]] static void throw_unsafe(session& s) {
+    diagnosis said;
+    s.note_statement(said);
+    throw error(errc::bad_usage, "the statement was run, and the connection cannot be used any more: " + unsafe_encoding_text(s),
+                std::move(said));
+  }
   /// The end of the session is more important than any other error.
-  [[noreturn]] void throw_failure(session& s) {
+  [[noreturn, gnu::cold, gnu::noinline]] void throw_failure(session& s) {
     diagnosis said;
     if (failure_) said = diagnosis::of(failure_.get());
     // A result without SQLSTATE was made by libpq itself: the socket is gone.
@@ -128,9 +138,9 @@ class outcome {
     if (reason_ == errc::server && s.limits.stop() && s.limits.stop()->why == stopping::cause::late && said.sqlstate == "57014") {
       throw_stopped(s, *s.limits.stop(), std::move(said));
     }
-    std::string hint;
-    if (said.read_only()) hint = refused_write(s);
-    if (reason_ == errc::server) throw error(errc::server, hint, std::move(said));
+    std::string words = s.explain(said);
+    if (said.read_only()) words = refused_write(s);
+    if (reason_ == errc::server) throw error(errc::server, words, std::move(said));
     throw error(reason_, failure_ ? text_ + "; then" : text_, std::move(said));
   }
   /// The server's answer to a COPY that was given up here.
@@ -147,12 +157,20 @@ class outcome {
   std::string text_;
 };
 
-/// Refuses a COPY that the caller cannot serve, where its text shows that, before anything is sent.
-inline void refuse_copy_text(std::string_view sql) {
+/// Refuses a statement before anything of it is sent.
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_request(const session& s, const request& what, const char* why,
+                                                                  errc reason = errc::bad_usage) {
+  diagnosis said;
+  if (s.settings().statement_in_errors) s.name_statement(said, what);
+  throw error(reason, why, std::move(said));
+}
+/// Refuses a COPY that the caller cannot serve, where its text shows that.
+inline void refuse_copy_text(const session& s, const request& what) {
+  const auto sql = what.sql();
   if (!may_be_copy(sql)) return;
   const auto kind = copy_kind_of(sql);
-  if (kind == copy_kind::from_client) throw error(errc::bad_usage, "COPY ... FROM STDIN needs copy_in(): nothing was sent");
-  if (kind == copy_kind::to_client) throw error(errc::bad_usage, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
+  if (kind == copy_kind::from_client) refuse_request(s, what, "COPY ... FROM STDIN needs copy_in(): nothing was sent");
+  if (kind == copy_kind::to_client) refuse_request(s, what, "COPY ... TO STDOUT needs copy_out(): nothing was sent");
 }
 
 /// The result of an operation that was stopped and has ended. The server's answer counts; only where that is 57014 (query_canceled) was the
@@ -199,10 +217,12 @@ inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running,
   co_return co_await conclude_stopped(s, all);
 }
 
-/// Puts a request into libpq's buffer. When libpq refuses it, nothing was sent and the connection stays usable.
+/// Puts a request into libpq's buffer; it has to live as long as the operation. When libpq refuses it, nothing was sent and the connection
+/// stays usable.
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
   s.note_sent_size(what.size());
+  s.current = &what;
   if (what.send(s.pg())) {
     ++s.requests_sent;
     return;
@@ -210,7 +230,7 @@ inline void put_request(session& s, operation& running, const request& what) {
   const std::string why(first_line(PQerrorMessage(s.pg())));
   if (PQstatus(s.pg()) != CONNECTION_OK) throw s.lost("while sending");
   running.finished();
-  throw error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200));
+  refuse_request(s, what, ("libpq refuses the statement: " + printable(why, 200)).c_str());
 }
 
 /// See setup.hpp.
@@ -230,7 +250,7 @@ inline asio::awaitable<void> ask_after_silence(session_ptr s) {
 
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
-  refuse_copy_text(what.sql());
+  refuse_copy_text(*s, what);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
   operation running(*s, when);
   if (what.limit != no_limit) s->limits.all_within(what.limit);

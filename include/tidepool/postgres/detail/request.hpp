@@ -18,6 +18,7 @@
 #include "../../version.hpp"
 #include "../codec.hpp"
 #include "../error.hpp"
+#include "../query_text.hpp"
 #include "../within.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -27,23 +28,24 @@ class request {
   enum class verb { simple, parameters, prepare, describe, prepared, close };
 
   /// Many statements in one text, without parameters.
-  static request simple(std::string_view sql) { return request(verb::simple, sql, {}); }
+  static request simple(query_text sql) { return request(verb::simple, sql, {}, sql.from()); }
   template <class... Args>
-  static request parameters(std::string_view sql, const Args&... args) {
-    request made(verb::parameters, sql, {});
+  static request parameters(query_text sql, const Args&... args) {
+    request made(verb::parameters, sql, {}, sql.from());
     made.bind(args...);
     return made;
   }
-  static request prepare(std::string_view name, std::string_view sql, std::vector<Oid> types = {}) {
-    request made(verb::prepare, sql, name);
-    made.types_ = std::move(types);
+  static request prepare(std::string_view name, query_text sql, const std::vector<Oid>& types = {}) {
+    request made(verb::prepare, sql, name, sql.from());
+    made.values_.resize(types.size());
+    for (std::size_t i = 0; i < types.size(); ++i) made.values_[i].type = types[i];
     return made;
   }
   /// Asks what a prepared statement takes and gives.
-  static request describe(std::string_view name) { return request(verb::describe, {}, name); }
+  static request describe(std::string_view name) { return request(verb::describe, {}, name, {}); }
   template <class... Args>
-  static request prepared(std::string_view name, const Args&... args) {
-    request made(verb::prepared, {}, name);
+  static request prepared(std::string_view name, const source_location& from, const Args&... args) {
+    request made(verb::prepared, {}, name, from);
     made.bind(args...);
     return made;
   }
@@ -52,7 +54,7 @@ class request {
   /// SQL.
   static request close(std::string_view name) {
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
-    return request(verb::close, {}, name);
+    return request(verb::close, {}, name, {});
 #else
     return simple("deallocate " + std::string(name));
 #endif
@@ -73,13 +75,26 @@ class request {
   /// And back.
   void use_text() { verb_ = verb::parameters; }
   std::string_view sql() const { return other_ != nullptr ? other_->sql() : std::string_view(arena_.data(), sql_size_); }
-  const std::vector<Oid>& types() const { return types_; }
+  /// Of the prepared statement.
+  std::string_view name() const { return name_text(); }
+  /// A statement of `prepare()`, whose text is not here.
+  bool by_name() const { return kind() == verb::prepared && sql().empty(); }
+  /// Where the program asked for it.
+  const source_location& from() const { return other_ != nullptr ? other_->from() : from_; }
+  /// How many parameters are given, or announced by `prepare`.
+  std::size_t parameter_count() const { return other_ != nullptr ? other_->parameter_count() : values_.size(); }
+  std::vector<Oid> types() const {
+    std::vector<Oid> out(values_.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = values_[i].type;
+    return out;
+  }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
-  bool infers_types() const { return std::find(types_.begin(), types_.end(), Oid{0}) != types_.end(); }
+  bool infers_types() const {
+    return std::any_of(values_.begin(), values_.end(), [](const value& each) { return each.type == 0; });
+  }
   /// About how many bytes are sent.
   std::size_t size() const { return other_ != nullptr ? other_->size() : arena_.size(); }
-  bool has_parameters() const { return !values_.empty(); }
-  verb kind() const { return verb_; }
+  verb kind() const { return other_ != nullptr ? other_->kind() : verb_; }
 
   /// See `within`.
   duration limit = no_limit;
@@ -89,62 +104,76 @@ class request {
     if (other_ != nullptr) return other_->send(connection);
     switch (verb_) {
       case verb::simple: return PQsendQuery(connection, arena_.c_str()) == 1;
-      case verb::prepare:
-        return PQsendPrepare(connection, name_.c_str(), arena_.c_str(), static_cast<int>(types_.size()), types_.data()) == 1;
-      case verb::describe: return PQsendDescribePrepared(connection, name_.c_str()) == 1;
+      case verb::prepare: {
+        const auto all = types();
+        return PQsendPrepare(connection, name_text(), arena_.c_str(), static_cast<int>(all.size()), all.data()) == 1;
+      }
+      case verb::describe: return PQsendDescribePrepared(connection, name_text()) == 1;
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
-      case verb::close: return PQsendClosePrepared(connection, name_.c_str()) == 1;
+      case verb::close: return PQsendClosePrepared(connection, name_text()) == 1;
 #endif
       default: break;
     }
     constexpr std::size_t few = 16;
     std::array<const char*, few> near_pointers;
     std::array<int, 2 * few> near_numbers;
+    std::array<Oid, few> near_types;
     std::vector<const char*> far_pointers;
     std::vector<int> far_numbers;
+    std::vector<Oid> far_types;
     const char** pointers = near_pointers.data();
     int* lengths = near_numbers.data();
+    Oid* types_of = near_types.data();
     const auto count = values_.size();
     if (count > few) {
       far_pointers.resize(count);
       far_numbers.resize(2 * count);
+      far_types.resize(count);
       pointers = far_pointers.data();
       lengths = far_numbers.data();
+      types_of = far_types.data();
     }
     int* formats = lengths + count;
     for (std::size_t i = 0; i < count; ++i) {
       pointers[i] = values_[i].null ? nullptr : arena_.data() + values_[i].at;
       lengths[i] = static_cast<int>(values_[i].size);
       formats[i] = values_[i].binary ? 1 : 0;
+      types_of[i] = values_[i].type;
     }
     const int n = static_cast<int>(count);
     if (verb_ == verb::prepared) {
-      const char* const name = other_name_ != nullptr ? other_name_ : name_.c_str();
+      const char* const name = other_name_ != nullptr ? other_name_ : name_text();
       return PQsendQueryPrepared(connection, name, n, pointers, lengths, formats, 0) == 1;
     }
-    return PQsendQueryParams(connection, arena_.c_str(), n, types_.data(), pointers, lengths, formats, 0) == 1;
+    return PQsendQueryParams(connection, arena_.c_str(), n, types_of, pointers, lengths, formats, 0) == 1;
   }
 
  private:
   struct value {
     std::size_t at = 0, size = 0;
     bool null = false, binary = false;
+    Oid type = 0;  ///< 0: the server finds out
   };
 
   request() : verb_(verb::simple) {}
-  request(verb v, std::string_view sql, std::string_view name) : verb_(v), name_(name), sql_size_(sql.size()) {
+  request(verb v, std::string_view sql, std::string_view name, const source_location& from) : verb_(v), from_(from), sql_size_(sql.size()) {
     if (sql.find('\0') != std::string_view::npos) throw error(errc::bad_parameter, "the statement holds a NUL byte");
-    arena_.reserve(sql.size() + 64);
+    arena_.reserve(sql.size() + name.size() + 64);
     arena_.append(sql);
     arena_ += '\0';
+    if (!name.empty()) {
+      arena_.append(name);
+      arena_ += '\0';
+    }
   }
+  /// Of the statement that is prepared, described, run or closed.
+  const char* name_text() const { return arena_.data() + sql_size_ + 1; }
 
   template <class... Args>
   void bind(const Args&... args) {
     static_assert(sizeof...(Args) <= 65535, "PostgreSQL takes at most 65535 parameters");
     if constexpr (sizeof...(Args) > 0) {
       values_.reserve(sizeof...(Args));
-      types_.reserve(sizeof...(Args));
       (add(args), ...);
     }
   }
@@ -169,35 +198,33 @@ class request {
   void add(const T& given) {
     value made;
     made.at = arena_.size();
-    Oid type = 0;
     if (!is_null(given)) {
       using C = codec_for<T>;
-      type = codec_oid<C>();
+      made.type = codec_oid<C>();
       made.binary = codec_binary<C>();
       refuse_above_limit(size_as_is<C>(strip_optional(given)));
       C::encode(arena_, strip_optional(given));
       made.size = arena_.size() - made.at;
       refuse_above_limit(made.size);
       if (!made.binary && std::string_view(arena_).substr(made.at).find('\0') != std::string_view::npos) {
-        throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) + " holds a NUL byte");
+        throw error(errc::bad_parameter, "parameter $" + std::to_string(values_.size() + 1) +
+                                             " holds a NUL byte, which text cannot: send bytes as std::vector<std::byte>");
       }
       arena_ += '\0';
     } else {
       made.null = true;
-      type = codec_oid<codec_for<T>>();
+      made.type = codec_oid<codec_for<T>>();
     }
     values_.push_back(made);
-    types_.push_back(type);
   }
 
   verb verb_;
-  std::string name_;
   const char* other_name_ = nullptr;
   const request* other_ = nullptr;
-  std::string arena_;
+  source_location from_{};
+  std::string arena_;  ///< the text, the name where there is one, the values, each with a zero at its end
   std::size_t sql_size_ = 0;
   std::vector<value> values_;
-  std::vector<Oid> types_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

@@ -13,6 +13,7 @@
 #include "../../version.hpp"
 #include "../codec.hpp"
 #include "aggregate.hpp"
+#include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
@@ -59,12 +60,11 @@ consteval bool owns() {
 template <class T>
 inline constexpr bool owns_data = owns<T>();
 
-template <class T>
-void check_columns(std::size_t columns) {
+/// Calls `refuse(n, type_name)`, which throws, when `columns` is not n, the number that T takes.
+template <class T, class Refuse>
+void check_columns(std::size_t columns, const Refuse& refuse) {
   constexpr auto expected = row_width<T>();
-  if (columns != expected) {
-    throw error(errc::columns, "the row has " + std::to_string(columns) + " columns, and " + std::to_string(expected) + " were asked for");
-  }
+  if (columns != expected) refuse(expected, &type_words<T>);
 }
 
 /// After `check_columns`.

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,12 +24,14 @@
 #include "../error.hpp"
 #include "../options.hpp"
 #include "../result.hpp"
+#include "request.hpp"
 #include "socket_copy.hpp"
 #include "socket_shutdown.hpp"
 #include "statement_cache.hpp"
 #include "statement_text.hpp"
 #include "time_limits.hpp"
 #include "tls_pending.hpp"
+#include "usual_slips.hpp"
 #include "wait_timer.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -71,7 +74,10 @@ class session {
   }
 
   /// After the login. From here on errors have fields, so libpq's text holds only severity and SQLSTATE in one line, and no row contents.
-  void settled() noexcept { PQsetErrorVerbosity(pg_, PQERRORS_SQLSTATE); }
+  void settled() noexcept {
+    PQsetErrorVerbosity(pg_, PQERRORS_SQLSTATE);
+    if (settings_->statement_in_errors) keep_origins(pg_);
+  }
 
   /// Makes Asio watch the socket that libpq uses now. Cheap when it is still the same.
   void follow_socket() {
@@ -222,9 +228,30 @@ class session {
     if (shutdown->reason() == shutdown_reason::aborted) text = "the connection was aborted";
     if (!doing.empty()) text += " " + std::string(doing);
     if (said.message.empty() && pg_ != nullptr && shutdown->reason() == shutdown_reason::none) said.message = news(PQerrorMessage(pg_));
-    error out(errc::connection_lost, text, std::move(said));
-    if (ended.empty()) ended = out.explanation();
-    return out;
+    if (ended.empty()) ended = error_text(text, said);
+    note_statement(said);
+    return {errc::connection_lost, text, std::move(said)};
+  }
+
+  /// Adds what is known of the statement that runs to an error about it, by `options::statement_in_errors`.
+  void note_statement(diagnosis& said) const {
+    if (current != nullptr && settings_->statement_in_errors) name_statement(said, *current);
+  }
+  void name_statement(diagnosis& said, const request& asked) const {
+    said.statement = text_in_errors(asked);
+    said.called_from = asked.from();
+  }
+  std::string text_in_errors(const request& asked) const {
+    if (!asked.by_name()) return statement_text(asked.sql());
+    const auto found = prepared_texts.find(std::string(asked.name()));
+    return found == prepared_texts.end() ? "prepared as " + printable(asked.name(), 64) : found->second;
+  }
+  /// The same for an answer of the server, with the place in the statement and the usual slips; returns the words to begin with.
+  std::string explain(diagnosis& said) const {
+    if (current == nullptr) return {};
+    const char* const conforming = PQparameterStatus(pg_, "standard_conforming_strings");
+    note_statement(said);
+    return explain_slip(said, *current, conforming != nullptr && std::string_view(conforming) == "off");
   }
 
   /// Why a pool does not keep this connection, for its events; empty when unknown.
@@ -300,23 +327,24 @@ class session {
   std::shared_ptr<socket_shutdown> shutdown;
   time_limits limits;
   std::shared_ptr<cancel_record> cancels = std::make_shared<cancel_record>();
-  diagnosis fatal = {};             ///< why the server ends the session
-  std::string ended = {};           ///< the error with which it was lost
-  clock::time_point last_answer{};  ///< when the server last answered
-  bool broken = false;              ///< never to be used again
-  bool busy = false;                ///< an operation is running
-  bool unread = false;              ///< an operation has ended, and may have brought more than its answer
-  bool needs_reset = false;         ///< a cancelled transaction is open
-  bool touched = false;             ///< something ran since the last reset
-  bool retire = false;              ///< a large message has grown libpq's buffers for good
-  bool outdated = false;            ///< its server has become the wrong kind, or is down: so are all connections made before
-  bool wrong_role = false;          ///< its server is not, or no longer, what target_session_attrs asks for
-  bool standby = false;             ///< its server was one when it was last asked
-  bool role_unconfirmed = false;    ///< a write was refused where writes are wanted: the server is asked for its kind before the next lease
-  bool pooled = false;              ///< a pooler is in between: each statement may meet another server process
-  unsigned settings_given = 0;      ///< a bit for each of `settings_for()`
-  int encoding = 0;                 ///< libpq's number of the client_encoding that was checked last
-  std::string peer = {};            ///< which server this is, for reports
+  diagnosis fatal = {};              ///< why the server ends the session
+  std::string ended = {};            ///< the error with which it was lost
+  clock::time_point last_answer{};   ///< when the server last answered
+  const request* current = nullptr;  ///< the statement that runs, for errors; set by `put_request`
+  bool broken = false;               ///< never to be used again
+  bool busy = false;                 ///< an operation is running
+  bool unread = false;               ///< an operation has ended, and may have brought more than its answer
+  bool needs_reset = false;          ///< a cancelled transaction is open
+  bool touched = false;              ///< something ran since the last reset
+  bool retire = false;               ///< a large message has grown libpq's buffers for good
+  bool outdated = false;             ///< its server has become the wrong kind, or is down: so are all connections made before
+  bool wrong_role = false;           ///< its server is not, or no longer, what target_session_attrs asks for
+  bool standby = false;              ///< its server was one when it was last asked
+  bool role_unconfirmed = false;  ///< a write was refused where writes are wanted: the server is asked for its kind before the next lease
+  bool pooled = false;            ///< a pooler is in between: each statement may meet another server process
+  unsigned settings_given = 0;    ///< a bit for each of `settings_for()`
+  int encoding = 0;               ///< libpq's number of the client_encoding that was checked last
+  std::string peer = {};          ///< which server this is, for reports
   std::shared_ptr<address_memory> addresses = {};  ///< its connector's, where `peer` is one
   bool reads_only = false;                         ///< within a transaction that was begun read-only here
   bool listening = false;                          ///< keep notifications
@@ -327,6 +355,7 @@ class session {
   duration cancel_within = no_limit;      ///< shorter than `cancel_timeout` while COMMIT runs: see `shorter_cancel`
   std::uint64_t requests_sent = 0;        ///< put on the wire so far
   std::deque<notification> inbox = {};
+  std::map<std::string, std::string> prepared_texts = {};  ///< of `prepare()`, by name; only with `options::statement_in_errors`
 };
 
 using session_ptr = std::shared_ptr<session>;
@@ -355,6 +384,7 @@ class operation {
   operation& operator=(const operation&) = delete;
   ~operation() {
     on_.busy = false;
+    on_.current = nullptr;
     on_.unread = true;
     on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
     if (!finished_) on_.broken = true;
@@ -364,6 +394,13 @@ class operation {
  private:
   session& on_;
   bool finished_ = false;
+};
+
+/// An operation that lasts longer than the function that starts it, with its statement.
+class statement_run : public operation {
+ public:
+  statement_run(session& on, request asked) : operation(on), what(std::move(asked)) {}
+  const request what;
 };
 
 }  // namespace detail

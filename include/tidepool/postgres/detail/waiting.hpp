@@ -96,6 +96,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
     throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
                             "cancelled, on the server too; the connection is kept");
   }
+  s.note_statement(said);
   throw error(errc::response_timeout,
               "no answer from " + s.server_name() + " within " + in_words(stop.limit) + "; cancelled, the connection is kept",
               std::move(said));
