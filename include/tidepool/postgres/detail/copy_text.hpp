@@ -99,7 +99,8 @@ class copy_row {
   };
 
   /// `number`: of the row, for errors; counts from 1.
-  copy_row(std::string_view line, std::uint64_t number, bool values_in_errors) : number_(number), values_in_errors_(values_in_errors) {
+  explicit copy_row(std::string_view line, std::uint64_t number = 1, bool values_in_errors = false)
+      : number_(number), values_in_errors_(values_in_errors) {
     if (line.ends_with('\n')) line.remove_suffix(1);
     for (;;) {
       const auto tab = line.find('\t');

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "../../source_location.hpp"
+#include "../../detail/util/words.hpp"
 #include "../../version.hpp"
 #include "diagnosis.hpp"
 #include "sql_tokens.hpp"
@@ -74,13 +74,6 @@ inline std::string excerpt_of(std::string_view sql, int position, bool backslash
   return (cut ? "..." : "") + printable(before, most_before + 1) + "HERE-->" + printable(after, most_after);
 }
 
-/// "users.cpp:42".
-inline std::string place_text(const source_location& at) {
-  std::string_view file = at.file_name();
-  file.remove_prefix(std::min(file.find_last_of('/') + 1, file.size()));
-  return printable(file, 80) + ":" + std::to_string(at.line());
-}
-
 /// A statement's text for a log: in one line, and cut.
 inline std::string statement_text(std::string_view sql) {
   constexpr std::size_t most = 300;
@@ -141,7 +134,7 @@ inline std::string error_text(std::string_view words, const diagnosis& said) {
   add("; hint: ", printable(said.hint, 240), "");
   add("; ", said.advice, "");
   add("; statement: ", said.statement, "");
-  if (said.called_from.line() != 0) add("; called at ", place_text(said.called_from), "");
+  add("; called at ", tidepool::detail::place(said.called_from), "");
   return out;
 }
 
