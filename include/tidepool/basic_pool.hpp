@@ -63,15 +63,18 @@ class basic_pool {
       : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher)) {}
   basic_pool(const basic_pool&) = delete;
   basic_pool& operator=(const basic_pool&) = delete;
-  ~basic_pool() { impl_->shut_down(); }
+  ~basic_pool() {
+    impl_->shut_down();
+    impl_->log_to(nullptr);
+  }
 
   /// Starts the pool. With `start_mode::fail_fast` (default) it waits until `min_size` connections are open. When connecting fails for
   /// good, or more than `max_retries` times in a row, it closes the pool and throws pool_error (`connect_failed`). Failures that pass by
   /// themselves (the server is full or starting up, no server has the wanted role) are retried for `patience` from now; by default for
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
-  awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
-  awaitable<void> open(duration patience) {
+  [[nodiscard]] awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
+  [[nodiscard]] awaitable<void> open(duration patience) {
     return wait(impl_, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
   }
 
@@ -79,12 +82,12 @@ class basic_pool {
   /// `timeout`, `closed`, `queue_full`, `circuit_open`, `connect_failed` or `cancelled`.
   /// Cancellation (any type) ends the wait; no connection is lost. Cost with an idle connection: one small coroutine frame, which
   /// Asio recycles, and at most one lock; no other allocation, no system call.
-  awaitable<lease> acquire(source_location where = source_location::current()) {
+  [[nodiscard]] awaitable<lease> acquire(source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting. Zero or less: it never waits, takes a connection
   /// that is due for validation without one, and opens none for this caller.
-  awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
+  [[nodiscard]] awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
   }
   /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
@@ -108,10 +111,10 @@ class basic_pool {
   /// Closes the pool: refuses new acquires, fails waiting callers with `errc::closed`, closes idle connections gracefully, waits up to
   /// `grace` for leases (default `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. A further
   /// call joins the close under way; the shortest grace counts. Cancellation (any type) ends the wait only.
-  awaitable<void> close(time_limit grace) {
+  [[nodiscard]] awaitable<void> close(time_limit grace) {
     return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
   }
-  awaitable<void> close() { return close(impl_->config().close_grace); }
+  [[nodiscard]] awaitable<void> close() { return close(impl_->config().close_grace); }
 
   /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened. Leases stay as they are.
   void suspend() noexcept { impl_->suspend(); }
@@ -128,8 +131,24 @@ class basic_pool {
   /// Retires every connection made before now: idle ones at once, others when their lease or operation ends.
   void recycle() noexcept { impl_->recycle(); }
 
+  /// From now on a line of text for each event goes to `out`, as `log_observer` words it, except checkouts and check-ins: leaks, the
+  /// breaker, failed connects and acquires, connections that come and go, changes of state, from level `least` on. `nullptr` ends it.
+  /// Beside an observer of `Traits`, which is told first. May be called at any time, on any thread, by the sink too. The sink may be called
+  /// by several threads at once, never under the pool's lock, not after the pool's destructor; what it throws is ignored. One that is
+  /// replaced may still be in a call when this returns, and is destroyed after that. Costs callers that are served nothing. Throws
+  /// std::bad_alloc.
+  void log_to(log_sink out, log_level least = log_level::info) {
+    std::shared_ptr<log_observer> log;
+    if (out) log = std::make_shared<log_observer>(std::move(out), least);
+    impl_->log_to(std::move(log));
+  }
+
   /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }
+  /// The pool at this moment in some ten lines for people: its state and why, who waits and from where, who holds what for how long,
+  /// breaker, latest connect error, figures since the start. For a log, a debugger, or a handler of `asio::signal_set` for SIGUSR1; not for
+  /// a signal handler. Takes the lock once; throws std::bad_alloc. The wording may change.
+  std::string describe() const { return impl_->describe(); }
   pool_state state() const noexcept { return impl_->state(); }
   /// As given to the constructor; `resize()` does not change it.
   const pool_config& config() const noexcept { return impl_->config(); }

@@ -25,7 +25,7 @@ enum class errc {
   circuit_open,    ///< the breaker is open and no connection is alive
   connect_failed,  ///< connecting failed for good, or more than `max_retries` times in a row, with no connection alive; `open()`: see there
   cancelled,       ///< the caller cancelled the wait
-  empty_lease      ///< `detach()` of a lease that holds no connection
+  empty_lease      ///< `*`, `->` or `detach()` of a lease that holds no connection
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_EVENTS_HPP
 #define TIDEPOOL_EVENTS_HPP
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -98,11 +99,26 @@ struct state_event {
   pool_state to;
   std::string_view reason;  ///< one of a few fixed texts; causes come with `connect_failed_event`
 };
-/// A caller got a lease after waiting for `slow_acquire` or longer. Callers that got none have a `pool_error`.
+/// A caller got a lease after waiting for `slow_acquire` or longer.
 struct slow_acquire_event {
   duration waited;
   source_location where;  ///< of the acquire
 };
+struct error_report;
+/// An acquire failed, by a coroutine or any completion token; one that its caller cancelled included. An empty `try_acquire()` is no
+/// failure.
+struct acquire_failed_event {
+  errc why;
+  source_location where;       ///< of the acquire
+  const error_report& report;  ///< as in the `pool_error` (pool_error.hpp)
+  std::size_t alike = 1;       ///< how many failed for the same reason within this second, this one included
+};
+/// An open pool has not been asked for anything for `unused_time`, while no lease was out; reported once in a pool's life. Whether anything
+/// but the pool still keeps the program running cannot be known.
+struct unused_event {
+  duration unused;  ///< for how long
+};
+inline constexpr duration unused_time = std::chrono::minutes(1);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -3,14 +3,27 @@
 #ifndef TIDEPOOL_LEASE_HPP
 #define TIDEPOOL_LEASE_HPP
 
-#include <cassert>
+#include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "detail/shell/pool_impl.hpp"
+#include "error.hpp"
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+namespace detail {
+/// Not a part of its callers' code: those are on the hot path.
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_empty_lease(const char* what) {
+  throw std::system_error(
+      make_error_code(errc::empty_lease),
+      std::string(what) +
+          " of an empty lease (it was released, discarded, detached or moved from, or try_acquire() found no connection "
+          "idle: test it by `if (lease)`)");
+}
+}  // namespace detail
 
 /// Move-only; the destructor gives the connection back. A lease may outlive the pool object and the execution context, and may be given
 /// back on any thread. Thread safety: one thread at a time may use a lease.
@@ -18,7 +31,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// Giving back never blocks, never throws and never waits for the server: a waiting caller gets the connection by a post to its own
 /// executor, and a reset, where needed, runs in the background.
 template <class Connection, class Traits>
-class basic_lease {
+class [[nodiscard]] basic_lease {
  public:
   basic_lease() noexcept = default;
   basic_lease(basic_lease&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
@@ -33,12 +46,13 @@ class basic_lease {
 
   /// Whether it holds a connection.
   explicit operator bool() const noexcept { return entry_ != nullptr; }
-  /// The connection; the lease must hold one. References end with the lease.
-  Connection& operator*() const noexcept {
-    assert(entry_);
+  /// The connection. References end with the lease. Throws std::system_error with `errc::empty_lease` when the lease holds none.
+  Connection& operator*() const {
+    if (!entry_) [[unlikely]]
+      detail::throw_empty_lease("-> or *");
     return *entry_->connection;
   }
-  Connection* operator->() const noexcept { return &**this; }
+  Connection* operator->() const { return &**this; }
 
   /// Gives the connection back now. No effect on an empty lease.
   void release() noexcept {
@@ -51,8 +65,8 @@ class basic_lease {
   /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
   /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak that was
   /// reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
-  Connection detach() {
-    if (!entry_) throw std::system_error(make_error_code(errc::empty_lease));
+  [[nodiscard]] Connection detach() {
+    if (!entry_) detail::throw_empty_lease("detach()");
     return entry_->pool->detach(*std::exchange(entry_, nullptr));
   }
 

@@ -21,7 +21,8 @@ struct only_leaks {
 template <class O>
 constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
     observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
-        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>;
+        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
+            observes<O, acquire_failed_event>&& observes<O, unused_event>;
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
@@ -159,6 +160,32 @@ TEST_CASE("given a slow acquire, when it is logged, then the line says how long 
   CHECK(lines[0].how == level::warning);
   CHECK_THAT(lines[0].text, has_text("slow acquire: 2.500 s at "));
   CHECK_THAT(lines[0].text, has_text("observer.cpp:"));
+}
+
+TEST_CASE("given an acquire that failed, when it is logged, then the line has its report, rarely in a flood", "[field-U5]") {
+  error_report report;
+  report.pool = "orders";
+  report.why = errc::timeout;
+  report.last_connect_error = "connection\nrefused";
+  const auto told = [&](errc why, std::size_t alike) {
+    return logged(acquire_failed_event{why, source_location::current(), report, alike});
+  };
+  const auto lines = told(errc::timeout, 1);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].how == level::warning);
+  CHECK_THAT(lines[0].text, has_text("orders: acquire failed: "));
+  CHECK_THAT(lines[0].text, has_text("connection refused"));
+  CHECK_THAT(told(errc::timeout, 8)[0].text, has_text("acquire failed (8 within a second): "));
+  CHECK(told(errc::timeout, 9).empty());
+  CHECK(told(errc::cancelled, 1)[0].how == level::debug);
+}
+
+TEST_CASE("given a pool that nobody uses, when it is logged, then the line says what it keeps from ending", "[field-U2]") {
+  const auto lines = logged(unused_event{61s});
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].how == level::info);
+  CHECK_THAT(lines[0].text, has_text("orders: unused: nothing was acquired for 61 s"));
+  CHECK_THAT(lines[0].text, has_text("io_context::run()"));
 }
 
 TEST_CASE("given a least level, when events below it happen, then nothing is logged for them") {

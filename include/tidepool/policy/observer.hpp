@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "../events.hpp"
+#include "../pool_error.hpp"
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
@@ -18,9 +19,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// Default: no observer, and no code for events.
 /// An observer of your own is any copyable or movable class with some of these members (events without a member cost nothing):
 /// `on_event(std::string_view pool, const E&)` for `E` in `created_event`, `destroyed_event`, `checkout_event`, `checkin_event`,
-/// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`. They
-/// are called on the thread on which the event happened, never under the pool's lock, possibly on several threads at once. They may call
-/// the pool. Their exceptions are ignored.
+/// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`,
+/// `acquire_failed_event`, `unused_event`. They are called on the thread on which the event happened, never under the pool's lock, possibly
+/// on several threads at once. They may call the pool. Their exceptions are ignored.
 struct null_observer {};
 
 /// Whether an observer gets an event. A class whose `on_event` has a slightly wrong signature, or matches no event, does not compile.
@@ -29,15 +30,26 @@ concept observes = requires(Observer& o, std::string_view pool, const Event& e) 
   o.on_event(pool, e);
 };
 
+/// How much a line of the log matters.
+enum class log_level { debug, info, warning, error };
+inline const char* to_string(log_level level) noexcept {
+  constexpr const char* names[] = {"debug", "info", "warning", "error"};
+  return names[static_cast<int>(level)];
+}
+/// Where lines go: any logger. May be called by several threads at once, never under the pool's lock. What it throws is ignored.
+using log_sink = std::function<void(log_level, const std::string&)>;
+/// A sink that writes to the standard error stream.
+inline void stderr_sink(log_level level, const std::string& line) { std::fprintf(stderr, "%s: %s\n", to_string(level), line.c_str()); }
+
 /// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
-/// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row. A
-/// leak with its stack is followed by the lines of the stack. Checkouts and check-ins have `level::debug`. The sink may be called by
-/// several threads at once. A class that derives from this and adds an `on_event` needs `using log_observer::on_event;`: otherwise it would
-/// hide the others, and does not compile.
+/// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; of
+/// acquires that fail for one reason only those of each second. A leak with its stack is followed by the lines of the stack. Checkouts and
+/// check-ins have `level::debug`. The sink may be called by several threads at once. A class that derives from this and adds an `on_event`
+/// needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
 class log_observer {
  public:
-  enum class level { debug, info, warning, error };
-  using sink = std::function<void(level, const std::string&)>;
+  using level = log_level;
+  using sink = log_sink;
 
   log_observer() = default;
   explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}
@@ -96,6 +108,21 @@ class log_observer {
   void on_event(std::string_view p, const slow_acquire_event& e) {
     say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
   }
+  /// Those of a second for the same reason are told the 1st, 2nd, 4th, 8th ... time; what the caller cancelled has `level::debug`.
+  void on_event(std::string_view p, const acquire_failed_event& e) {
+    const level how = e.why == errc::cancelled ? level::debug : level::warning;
+    if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
+    char times[48] = "";
+    if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within a second)", e.alike);
+    out_(how, line(p, "acquire failed%s: %s", times, e.report.text().c_str()));
+  }
+  void on_event(std::string_view p, const unused_event& e) {
+    say(level::info, p,
+        "unused: nothing was acquired for %.0f s, and no lease is out. An open pool keeps io_context::run() from returning: close() it to "
+        "end "
+        "the program",
+        ms(e.unused) / 1e3);
+  }
 
  private:
   static unsigned long long number(connection_id id) { return static_cast<unsigned long long>(id); }
@@ -149,8 +176,9 @@ struct event_list {
   template <class Observer>
   static constexpr bool exact = !(nearly<Observer, Event> || ...);
 };
-using pool_events = event_list<created_event, destroyed_event, checkout_event, checkin_event, connect_failed_event, health_failed_event,
-                               leak_event, scaled_event, breaker_event, state_event, slow_acquire_event>;
+using pool_events =
+    event_list<created_event, destroyed_event, checkout_event, checkin_event, connect_failed_event, health_failed_event, leak_event,
+               scaled_event, breaker_event, state_event, slow_acquire_event, acquire_failed_event, unused_event>;
 
 /// Whether a class has any member of a name, overloaded, templated, private or not: with another base that has one the name is ambiguous.
 struct names_on_event {

@@ -25,6 +25,7 @@ void finish(core_state<Rules>& c, core_waiter& w, errc error, core_actions& a) n
 template <class Rules>
 void fail(core_state<Rules>& c, core_waiter& w, errc error, core_actions& a) noexcept {
   c.used.refused(error);
+  a.failed = true;
   finish(c, w, error, a);
 }
 /// Makes `slot`, which is in no list, the lease of `w`.

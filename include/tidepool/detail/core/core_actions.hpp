@@ -29,6 +29,7 @@ struct core_actions {
   std::size_t connects = 0;
   bool pending_actions = false;  ///< `next_action()` has something
   bool explain = false;          ///< one in `done` failed, and wants to know why
+  bool failed = false;           ///< one in `done` is an acquire that failed
   tick arm_at = never;
   bool connect_timed_out = false;
   bool disarm = false;  ///< closed: no timer is needed ever again
@@ -44,6 +45,12 @@ struct core_actions {
   scaled_event scale{};
   bool leak_returned = false;
   lease_report leak;
+};
+
+/// A caller that waits, for reports.
+struct caller_report {
+  source_location where{};
+  duration waited{};
 };
 
 /// How many connections are in which state, for the explanation of a failure.

@@ -325,6 +325,13 @@ class pool_core {
   const char* state_reason() const noexcept { return detail::state_reason(c); }
   void snapshot(pool_stats& out) const noexcept { write_snapshot(c, out); }
   pool_gauges gauges() const noexcept { return gauges_of(c); }
+  /// Acquires so far, whatever came of them. Those that the stash served count when their lease has ended.
+  std::uint64_t asked() const noexcept {
+    const pool_stats& n = c.used.totals();
+    return n.direct + n.waited + n.timeouts + n.rejected_full + n.cancelled + n.refused_open + n.refused_connect + n.refused_closed;
+  }
+  /// Somebody has a lease or waits for one, or it is not open.
+  bool in_use() const noexcept { return !c.life.running() || c.slots.leased() > 0 || !c.waiters.empty() || c.waiters.opener() != nullptr; }
   connect_outlook outlook(tick now) const noexcept { return outlook_of(c, now); }
   std::size_t failures_in_a_row() const noexcept { return c.gate.streak(); }
   /// Of these, the latest that were all of one kind.
@@ -336,6 +343,13 @@ class pool_core {
     for (const auto* list : {&c.reported, &c.leased}) {
       for (core_slot* s = list->front(); s && n < out.size(); s = list->after(*s)) complete(*s, out[n++] = report_of(*s, now));
     }
+    return n;
+  }
+  /// The callers that wait longest. Returns how many were written.
+  template <std::size_t Most>
+  std::size_t callers(std::array<caller_report, Most>& out, tick now) const noexcept {
+    std::size_t n = 0;
+    for (core_waiter* w = c.waiters.front(); w && n < out.size(); w = c.waiters.after(*w)) out[n++] = {w->where, now - w->since};
     return n;
   }
   /// The first lease out for which `test` holds, one whose connection was taken back included, or null.

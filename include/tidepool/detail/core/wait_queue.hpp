@@ -54,6 +54,7 @@ class wait_queue {
   bool empty() const noexcept { return acquires_.empty(); }
   std::size_t size() const noexcept { return acquires_.size(); }
   core_waiter* front() const noexcept { return acquires_.front(); }
+  core_waiter* after(core_waiter& w) const noexcept { return acquires_.after(w); }
   bool is_long() const noexcept { return size() >= long_queue; }
   bool samples_next() const noexcept { return (last_ticket_ + 1) % sampled_waits == 0; }
   core_waiter* opener() const noexcept { return opens_.front(); }

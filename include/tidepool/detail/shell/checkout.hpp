@@ -172,7 +172,10 @@ void pool_impl<Connection, Traits>::complete(core_waiter& w, pool_actions& a) no
     }
     return lost.tell();
   }
-  if (w.error != errc{} && w.explain) static_cast<explained_waiter&>(w).seen = a.share(this->shared_from_this());
+  if (w.error != errc{}) {
+    if (w.in == core_waiter::queue::acquire) tell_failure(w, a);
+    if (w.explain) static_cast<explained_waiter&>(w).seen = a.share(this->shared_from_this());
+  }
   deliver(w);
 }
 

@@ -64,12 +64,12 @@ struct pool_actions : core_actions {
   };
 };
 
-/// The whole story, put into words by the caller's own thread.
-inline pool_error error_of(const explained_waiter& w) {
+/// `snapshot` may be null, for want of memory.
+inline error_report report_of(const core_waiter& w, const failure_snapshot* snapshot) {
   error_report out;
   out.why = w.error;
-  if (w.seen) {
-    const failure_snapshot& seen = *w.seen;
+  if (snapshot) {
+    const failure_snapshot& seen = *snapshot;
     out.pool = seen.pool.view();
     out.waited = seen.at - w.since;
     out.state = seen.gauges.state;
@@ -89,8 +89,10 @@ inline pool_error error_of(const explained_waiter& w) {
     out.longest_silence = seen.longest_silence;
     out.silent_server = seen.silent_server.view();
   }
-  return pool_error(w.error, std::move(out));
+  return out;
 }
+/// The whole story, put into words by the caller's own thread.
+inline pool_error error_of(const explained_waiter& w) { return pool_error(w.error, report_of(w, w.seen.get())); }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

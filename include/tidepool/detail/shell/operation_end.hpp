@@ -43,7 +43,7 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
   std::string stale;
   std::string server;
-  if constexpr (names_servers) {
+  if (names_servers || log_.is_on()) {
     server = server_of(*e.connection);
     e.keep_words(&entry_words::server, text_or_empty(server));
   }

@@ -24,6 +24,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
   std::size_t failures_in_a_row = 0;
   std::size_t alike = 1;
+  duration unused{};
   std::string kept;
   try {
     kept = no_answer_;  // here, because nothing is allocated under the lock
@@ -46,7 +47,9 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
       if (e->trace) traces[i] = *e->trace;
       silence_.add_waiting(*e, leaks.items[i].lease, now);
     }
+    if (tells<unused_event>()) unused = unused_for(now);
   }
+  if (unused > duration::zero()) tell([&] { return unused_event{unused}; });
   if (a.connect_timed_out) tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient, alike}; });
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;
@@ -56,6 +59,21 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     });
   }
   perform(a);
+}
+
+/// Under the lock, with the stash closed: for how long the pool has not been asked for anything, once; else zero. What keeps
+/// `io_context::run()` from returning is the timer of an open pool, so this is asked wherever that happens.
+template <class Connection, class Traits>
+duration pool_impl<Connection, Traits>::unused_for(tick now) noexcept {
+  if (told_unused_) return {};
+  const std::uint64_t asked = core_.asked();
+  if (core_.in_use() || asked != asked_before_ || unused_since_ == never) {
+    asked_before_ = asked;
+    unused_since_ = now;
+    return {};
+  }
+  told_unused_ = now - unused_since_ >= unused_time;
+  return told_unused_ ? now - unused_since_ : duration{};
 }
 
 // --- peers that close their connections -------------------------------------------------------------------------------

@@ -42,9 +42,11 @@
 #include "../util/stack_trace.hpp"
 #include "connection_calls.hpp"
 #include "context_watch.hpp"
+#include "description.hpp"
 #include "event_guard.hpp"
 #include "failure.hpp"
 #include "pool_entry.hpp"
+#include "pool_log.hpp"
 #include "pool_timer.hpp"
 #include "silence.hpp"
 #include "stash.hpp"
@@ -135,7 +137,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
+  /// Null: no log.
+  void log_to(std::shared_ptr<log_observer> log) noexcept { log_.set(std::move(log)); }
   pool_stats stats();
+  std::string describe();
   pool_state state() const noexcept;
   void label(entry& e, std::string_view text) noexcept {
     const lock_type lock(mutex_);
@@ -158,6 +163,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   static constexpr bool times_every_lease = observes<observer, checkin_event>;
   static constexpr bool names_servers =
       observes<observer, created_event> || observes<observer, destroyed_event> || observes<observer, health_failed_event>;
+  /// Whether anybody wants to hear of it now.
+  template <class Event>
+  bool tells() const noexcept {
+    return observes<observer, Event> || (is_logged<Event> && log_.is_on());
+  }
   static constexpr bool samples_waits = has_coarse_clock<Traits>;
   static constexpr std::size_t most_error_text = 512;  ///< that is kept of a connect error
   using lock_type = std::unique_lock<mutex_type>;
@@ -204,7 +214,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   /// The end of each event, with the lock held and the stash closed.
   void note_event(pool_actions& a) noexcept {
     a.pending_actions |= core_.has_pending_actions();  // of what `close_stash()` found, where the event itself did not look at that
-    if (a.explain) explain_failures(a);
+    if (a.explain || (a.failed && tells<acquire_failed_event>())) explain_failures(a);
   }
 
   // checkout.hpp
@@ -270,6 +280,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // reports.hpp
   template <class Make>
   void tell(Make make) noexcept;
+  template <class Make>
+  void tell_log(Make& make) noexcept;
+  void tell_failure(const core_waiter& w, pool_actions& a) noexcept;
+  duration unused_for(tick now) noexcept;
   void tell_changes(pool_actions& a) noexcept;
   void explain_failures(pool_actions& a) noexcept;
   void report_overrun(entry& e) noexcept;
@@ -290,6 +304,11 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   [[no_unique_address]] mutable silence_watch_for<Connection, Traits> silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
+  pool_log<mutex_type> log_;
+  failure_counter failures_;
+  std::uint64_t asked_before_ = 0;  ///< acquires by `unused_since_`
+  tick unused_since_ = never;
+  bool told_unused_ = false;
   const std::string no_answer_;  ///< `last_error_` of a connect that ran out of time
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};

@@ -77,6 +77,31 @@ inline void pool_impl<Connection, Traits>::tell(Make make) noexcept {
     } catch (...) {  // an observer's trouble is not the pool's
     }
   }
+  if constexpr (is_logged<event_type>) {
+    if (log_.is_on()) tell_log(make);
+  }
+}
+
+template <class Connection, class Traits>
+template <class Make>
+[[gnu::noinline, gnu::cold]] void pool_impl<Connection, Traits>::tell_log(Make& make) noexcept {
+  try {
+    log_.write(config_.name.view(), make());
+  } catch (...) {  // nor is a sink's
+  }
+}
+
+/// An acquire has failed, and its caller does not know yet.
+template <class Connection, class Traits>
+[[gnu::noinline, gnu::cold]] void pool_impl<Connection, Traits>::tell_failure(const core_waiter& w, pool_actions& a) noexcept {
+  if (!tells<acquire_failed_event>()) return;
+  const std::size_t alike = failures_.count(w.error, precise_now<Traits>());
+  try {
+    const failure_ptr seen = a.share(this->shared_from_this());
+    const error_report report = report_of(w, seen.get());
+    tell([&] { return acquire_failed_event{w.error, w.where, report, alike}; });
+  } catch (...) {  // out of memory
+  }
 }
 
 template <class Connection, class Traits>
@@ -125,7 +150,7 @@ std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcep
 /// At the end of an event, with the lock held and the stash closed: how the pool is when a caller fails.
 template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::explain_failures(pool_actions& a) noexcept {
-  a.explain = false;
+  a.explain = a.failed = false;
   failure_snapshot& out = a.snapshot.emplace();
   const tick now = precise_now<Traits>();
   out.at = now;
@@ -177,6 +202,37 @@ pool_stats pool_impl<Connection, Traits>::stats() {
   }
   if (owed) reconcile();
   return out;
+}
+
+template <class Connection, class Traits>
+std::string pool_impl<Connection, Traits>::describe() {
+  const auto out = std::make_unique<pool_picture>();
+  bool owed = false;
+  {
+    const lock_type lock(mutex_);
+    if (stash_.is_open()) collect_stash();
+    const tick now = precise_now<Traits>();
+    core_.snapshot(out->stats);
+    out->why = core_.state_reason();
+    out->outlook = core_.outlook(now);
+    out->called = core_.callers(out->callers, now);
+    out->held =
+        core_.holders(out->holders, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
+    out->last_connect_error.assign(std::string_view(last_error_).substr(0, out->last_connect_error.capacity()));
+    out->last_connect_error_age = now - last_error_at_;
+    owed = core_.has_pending_actions();
+    if constexpr (can::tells_waiting) {
+      const auto& found = silence_.look(core_);
+      out->stats.silent = found.silent;
+      out->stats.longest_silence = found.longest;
+      out->silent_server.assign(found.silent > 0 ? std::string_view(found.server) : std::string_view());
+      const pool_state known = out->stats.state;
+      out->stats.state = silence_.seen(known);
+      if (out->stats.state != known) out->why = "the server is silent";
+    }
+  }
+  if (owed) reconcile();
+  return detail::describe(*out);
 }
 
 template <class Connection, class Traits>

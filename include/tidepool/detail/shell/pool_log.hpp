@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the log of a pool that is set and changed while the pool runs, and how often an acquire failed of late.
+#ifndef TIDEPOOL_DETAIL_SHELL_POOL_LOG_HPP
+#define TIDEPOOL_DETAIL_SHELL_POOL_LOG_HPP
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "../../policy/observer.hpp"
+#include "../../time.hpp"
+#include "../../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// Checkouts and check-ins are not for it: those are the hot path, which has no branch for a log that is off.
+template <class Event>
+inline constexpr bool is_logged = !std::is_same_v<Event, checkout_event> && !std::is_same_v<Event, checkin_event>;
+
+/// Has a lock of its own, under which nothing of the user's runs. Whoever writes a line holds the sink: one that is replaced meanwhile is
+/// destroyed when the last of them is through.
+template <class Mutex>
+class pool_log {
+ public:
+  bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  void set(std::shared_ptr<log_observer> to) noexcept {
+    const std::lock_guard lock(mutex_);
+    log_.swap(to);  // the old one is destroyed without the lock, as `to` is
+    on_.store(log_ != nullptr, std::memory_order_relaxed);
+  }
+  template <class Event>
+  [[gnu::noinline, gnu::cold]] void write(std::string_view pool, const Event& event) const {
+    if (const auto log = get()) log->on_event(pool, event);
+  }
+
+ private:
+  std::shared_ptr<log_observer> get() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return log_;
+  }
+
+  mutable Mutex mutex_;
+  std::shared_ptr<log_observer> log_;
+  std::atomic<bool> on_{false};
+};
+
+/// How many acquires failed for the same reason within the same second. Threads that meet here may miscount by some.
+class failure_counter {
+ public:
+  std::size_t count(errc why, tick now) noexcept {
+    auto& of = kinds_[static_cast<std::size_t>(why) % kinds_.size()];
+    const auto second = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    if (of.second.exchange(second, std::memory_order_relaxed) != second) of.failed.store(0, std::memory_order_relaxed);
+    return of.failed.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
+ private:
+  struct kind {
+    std::atomic<std::chrono::seconds::rep> second{-1};
+    std::atomic<std::size_t> failed{0};
+  };
+  std::array<kind, 8> kinds_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif
