@@ -123,7 +123,7 @@ TEST_CASE("given leases and waiters, when the context goes first, then leases an
   if (how == way::callback) {
     pool->async_acquire(1s, [f = flag(destroyed)](error_code, pool_type::lease) {});
   } else {
-    auto body = [](pool_type& from, flag) -> asio::awaitable<void> { co_await from.acquire(1s); };
+    auto body = [](pool_type& from, flag) -> asio::awaitable<void> { static_cast<void>(co_await from.acquire(1s)); };
     asio::co_spawn(sim->get_executor(), body(*pool, flag(destroyed)), asio::detached);
     sim->run_for(0s);
   }

@@ -16,11 +16,11 @@ namespace {
 using namespace tidepool_tests;
 
 /// Counts what is open; the pool closes it.
-struct session {
-  explicit session(std::shared_ptr<std::atomic<int>> open) : open_(std::move(open)) { ++*open_; }
-  session(session&&) = default;
-  session& operator=(session&&) = default;
-  ~session() {
+struct counted_session {
+  explicit counted_session(std::shared_ptr<std::atomic<int>> open) : open_(std::move(open)) { ++*open_; }
+  counted_session(counted_session&&) = default;
+  counted_session& operator=(counted_session&&) = default;
+  ~counted_session() {
     if (open_) --*open_;
   }
   asio::awaitable<void> close() { co_return; }
@@ -28,10 +28,10 @@ struct session {
  private:
   std::shared_ptr<std::atomic<int>> open_;
 };
-using session_pool = tidepool::basic_pool<session>;
+using run_pool = tidepool::basic_pool<counted_session>;
 
 /// A pool on a real io_context, because run() is about that.
-template <class Pool = session_pool>
+template <class Pool = run_pool>
 struct bench {
   std::shared_ptr<std::atomic<int>> open = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<bool>> refused = std::make_shared<std::atomic<bool>>(false);
@@ -40,9 +40,9 @@ struct bench {
 
   explicit bench(const pool_config& config = calm(1, 2)) : pool(io, connector(), config) {}
   auto connector() {
-    return [count = open, no = refused]() -> asio::awaitable<session> {
+    return [count = open, no = refused]() -> asio::awaitable<counted_session> {
       if (*no) throw tidepool::connect_error(tidepool::failure_kind::permanent, "wrong password");
-      co_return session(count);
+      co_return counted_session(count);
     };
   }
   void check_closed() {
@@ -56,11 +56,11 @@ asio::awaitable<void> sleep_for(duration span) {
   co_await timer.async_wait(asio::use_awaitable);
 }
 
-asio::awaitable<int> use(session_pool& pool) {
+asio::awaitable<int> use(run_pool& pool) {
   auto lease = co_await pool.acquire();
   co_return static_cast<int>(lease.id());
 }
-asio::awaitable<void> just_use(session_pool& pool) { co_await use(pool); }
+asio::awaitable<void> just_use(run_pool& pool) { co_await use(pool); }
 
 /// A value that tells how often it was destroyed while it held something.
 struct counted {
@@ -107,14 +107,14 @@ TEST_CASE("given work in each form, when run, then the pool is open for it, clos
 TEST_CASE("given work or an open() that throws, when run, then the pool is closed, run() throws the same", "[field-U2]") {
   bench b;
   SECTION("the work") {
-    const auto work = [](session_pool& pool) -> asio::awaitable<void> {
+    const auto work = [](run_pool& pool) -> asio::awaitable<void> {
       auto lease = co_await pool.acquire();
       throw std::out_of_range("the work failed");
     };
     CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work), std::out_of_range);
   }
   SECTION("the callable, before it is a coroutine") {
-    const auto work = [](session_pool& pool) -> asio::awaitable<void> {
+    const auto work = [](run_pool& pool) -> asio::awaitable<void> {
       if (pool.config().max_size == 2) throw std::out_of_range("the work failed");
       return just_use(pool);
     };
@@ -142,7 +142,7 @@ TEST_CASE("given work or an open() that throws, when run, then the pool is close
 TEST_CASE("given a handler that throws, when the work waits, then that is cancelled, run() throws the first", "[field-U2]") {
   bench b;
   error_code seen;
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     auto lease = co_await pool.acquire();
     asio::post(b.io, [] { throw std::out_of_range("a handler failed"); });
     try {
@@ -161,7 +161,7 @@ TEST_CASE("given a signal, when the work waits, then that is cancelled, the pool
   bench b;
   error_code seen;
   bool several = false;
-  const auto waits = [&](session_pool& pool) -> asio::awaitable<int> {
+  const auto waits = [&](run_pool& pool) -> asio::awaitable<int> {
     auto lease = co_await pool.acquire();
     std::raise(SIGUSR1);
     if (several) {
@@ -190,7 +190,7 @@ TEST_CASE("given a signal, when the work waits, then that is cancelled, the pool
 TEST_CASE("given a signal, when the work cleans up and fails in another way, then run() throws that", "[field-U2]") {
   bench b;
   int cleaned = 0;
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     std::raise(SIGUSR1);
     try {
       co_await sleep_for(1h);
@@ -216,7 +216,7 @@ TEST_CASE("given an accept loop, when the work fails, then run() throws that whe
       co_await sleep_for(1ms);
     }
   };
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     asio::co_spawn(b.io, loop, tidepool::rethrow);
     co_await use(pool);
     throw std::out_of_range("the work failed");
@@ -233,7 +233,7 @@ TEST_CASE("given coroutines spawned with rethrow, when one fails, then the work 
     co_await sleep_for(1ms);
     throw std::out_of_range("beside the work");
   };
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     auto lease = co_await pool.acquire();
     asio::co_spawn(b.io, just_use(pool), tidepool::rethrow);
     asio::co_spawn(b.io, fails, tidepool::rethrow);
@@ -249,7 +249,7 @@ TEST_CASE("given coroutines spawned with rethrow, when one fails, then the work 
 }
 
 /// Work that does not listen to cancellation, and holds a lease.
-asio::awaitable<void> deaf(session_pool& pool, std::atomic<int>& steps) {
+asio::awaitable<void> deaf(run_pool& pool, std::atomic<int>& steps) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   auto lease = co_await pool.acquire();
   for (;;) {
@@ -262,7 +262,7 @@ asio::awaitable<void> deaf(session_pool& pool, std::atomic<int>& steps) {
 TEST_CASE("given work that does not end after a signal, when a second one comes, then run() returns at once", "[field-U2]") {
   std::atomic<int> steps = 0;
   bench b;
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     asio::co_spawn(
         b.io,
         [&]() -> asio::awaitable<void> {
@@ -283,7 +283,7 @@ TEST_CASE("given work that does not end after a signal, when a second one comes,
 TEST_CASE("given work that ignores a signal, when the grace is over, then the pool closes, run() returns", "[field-U2]") {
   std::atomic<int> steps = 0;
   bench b;
-  const auto work = [&](session_pool& pool) { return deaf(pool, steps); };
+  const auto work = [&](run_pool& pool) { return deaf(pool, steps); };
   const auto got = tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1}, .grace = 30ms});
   CHECK(got.signal == SIGUSR1);
   CHECK(got.cut_short);
@@ -292,8 +292,8 @@ TEST_CASE("given work that ignores a signal, when the grace is over, then the po
 
 TEST_CASE("given a lease kept beside the work, when the work ends, then it has the grace and is shut then", "[field-U2]") {
   bench b;
-  std::optional<session_pool::lease> kept;
-  const auto work = [&](session_pool& pool) -> asio::awaitable<void> {
+  std::optional<run_pool::lease> kept;
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     auto lease = co_await pool.acquire();
     kept.emplace(std::move(lease));
   };
@@ -306,7 +306,7 @@ TEST_CASE("given a lease kept beside the work, when the work ends, then it has t
 TEST_CASE("given io.stop() by somebody, when the work waits, then it is cancelled, the pool closed all the same", "[field-U2]") {
   bench b;
   const std::size_t threads = GENERATE(1u, 2u);
-  const auto waits = [&](session_pool& pool) -> asio::awaitable<void> {
+  const auto waits = [&](run_pool& pool) -> asio::awaitable<void> {
     auto lease = co_await pool.acquire();
     asio::co_spawn(b.io, sleep_for(1h), asio::detached);  // is not waited for
     b.io.stop();
@@ -314,7 +314,7 @@ TEST_CASE("given io.stop() by somebody, when the work waits, then it is cancelle
   };
   SECTION("without a result") { tidepool::run(b.io, b.pool, waits, {.threads = threads}); }
   SECTION("with a result") {
-    const auto work = [&](session_pool& pool) -> asio::awaitable<int> {
+    const auto work = [&](run_pool& pool) -> asio::awaitable<int> {
       co_await waits(pool);
       co_return 1;
     };
@@ -353,16 +353,16 @@ TEST_CASE("given several threads, when work spawns on the context, then run() re
   b.check_closed();
 }
 
-struct one_thread : tidepool::default_traits<session> {
+struct one_thread : tidepool::default_traits<counted_session> {
   using mutex_type = tidepool::null_mutex;
 };
-struct concrete : tidepool::default_traits<session> {
+struct concrete : tidepool::default_traits<counted_session> {
   using executor_type = asio::io_context::executor_type;
 };
 
 TEST_CASE("given other traits, when the work runs, then it does so on an executor that fits the pool", "[field-U2]") {
   SECTION("no mutex: the pool's executor") {
-    bench<tidepool::basic_pool<session, one_thread>> b;
+    bench<tidepool::basic_pool<counted_session, one_thread>> b;
     bool same = false;
     const auto work = [&](auto& pool) -> asio::awaitable<void> {
       auto lease = co_await pool.acquire();
@@ -374,7 +374,7 @@ TEST_CASE("given other traits, when the work runs, then it does so on an executo
     b.check_closed();
   }
   SECTION("a concrete executor") {
-    using pool_type = tidepool::basic_pool<session, concrete>;
+    using pool_type = tidepool::basic_pool<counted_session, concrete>;
     bench<pool_type> b;
     const auto work = [&](pool_type& pool) -> pool_type::awaitable<int> {
       auto lease = co_await pool.acquire();

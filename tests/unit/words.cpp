@@ -67,7 +67,7 @@ TEST_CASE("given a place, when it is put into words, then the file has no folder
   CHECK(detail::without_folders("").empty());
 }
 
-TEST_CASE("given a text with control characters, when it is put into one line, then each row of them is one blank", "[field-U3]") {
+TEST_CASE("given control characters in a text, when it becomes one line, then each run of them is one blank", "[field-U3]") {
   CHECK(detail::one_line("no route\n\tto host\x1b[31m\r\n") == "no route to host [31m");
   CHECK(detail::one_line(" \n").empty());
   CHECK(detail::one_line("Stra\xc3\x9f"
