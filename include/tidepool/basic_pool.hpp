@@ -43,6 +43,9 @@ class basic_pool {
   using traits_type = Traits;
   using executor_type = typename Traits::executor_type;
   using clock_type = typename Traits::clock_type;
+  /// The kind of timer the pool uses: `asio::steady_timer` with the default Traits, a virtual one in a simulation. A handler that waits by
+  /// this type, made of its own executor, runs in virtual time as well.
+  using timer_type = typename detail::timer_of<Traits>::type;
   using lease = basic_lease<Connection, Traits>;
   using connect_context = typename impl::connect_context;
   using connector = typename impl::connector;

@@ -3,11 +3,16 @@
 #ifndef TIDEPOOL_TESTING_SIMULATION_HPP
 #define TIDEPOOL_TESTING_SIMULATION_HPP
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,16 +59,24 @@ struct timer_wait : list_hook {
   explicit timer_wait(function f) : finish(f) { deadline.owner = this; }
 };
 
+/// The Asio service that a timer of this clock has made in its context.
+template <class Clock>
+using real_timer_service = asio::detail::deadline_timer_service<asio::detail::chrono_time_traits<Clock, asio::wait_traits<Clock>>>;
+
 }  // namespace detail
 
-/// An execution context without threads, sockets and real time. `step()` runs one ready handler, chosen by the choice source among the 64
-/// that have been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A wait of thirty
-/// minutes takes no real time, and the same choices give the same run.
+/// An execution context without threads and real time. `step()` runs one ready handler, chosen by the choice source among the 64 that have
+/// been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A wait of thirty minutes
+/// takes no real time, and the same choices give the same run.
 ///
 /// `get_executor()` works with `asio::co_spawn`, `asio::awaitable`, `asio::post`, strands and `asio::any_io_executor`. Timers have to be
-/// `virtual_timer`s; sockets do not work here. Made, used and destroyed on one thread; several threads may have one each. While it lives
-/// `virtual_clock` on its thread shows its time. Destroying it destroys all pending handlers and coroutines without running them.
-class simulation : public asio::execution_context {
+/// `virtual_timer`s, in handlers `basic_pool::timer_type`: what waits in real time, as an `asio::steady_timer` or a socket does, would
+/// never end here, and makes `step()` throw a std::logic_error that says so. Sockets are for peers within the test that answer at once, as
+/// `fake_postgres` does; see `allow_io()`.
+///
+/// Made, used and destroyed on one thread; several threads may have one each. While it lives `virtual_clock` on its thread shows its time.
+/// Destroying it destroys all pending handlers and coroutines without running them.
+class simulation : public asio::io_context {
  public:
   using duration = virtual_clock::duration;
   using time_point = virtual_clock::time_point;
@@ -92,11 +105,11 @@ class simulation : public asio::execution_context {
 
   /// Decides by `choice_source::random(seed)`.
   explicit simulation(std::uint64_t seed = 1, time_point start = default_start)
-      : owned_(choice_source::random(seed)), choices_(&*owned_), now_(start) {
+      : asio::io_context(1), owned_(choice_source::random(seed)), choices_(&*owned_), now_(start) {
     asio::use_service<detail::simulation_marker>(*this);
   }
   /// Decides by `choices`, which must outlive it.
-  explicit simulation(choice_source& choices, time_point start = default_start) : choices_(&choices), now_(start) {
+  explicit simulation(choice_source& choices, time_point start = default_start) : asio::io_context(1), choices_(&choices), now_(start) {
     asio::use_service<detail::simulation_marker>(*this);
   }
 
@@ -123,13 +136,13 @@ class simulation : public asio::execution_context {
   // --- running ------------------------------------------------------------------------------------------------------------------------
 
   /// Runs one ready handler, or moves the time to the next deadline. False when there is neither. Throws the exceptions of handlers, and
-  /// `std::logic_error` for the faults that `checked_mutex` found.
+  /// `std::logic_error` for the faults that `checked_mutex` found, and when something waits in real time.
   bool step() { return step(time_point::max()); }
 
   /// As `step()`, but time does not pass `limit`.
   bool step(time_point limit) {
     collect_due();
-    if (ready_count() == 0) {
+    if (ready_count() == 0 && !poll_io()) {
       if (timers_.empty() || timers_.next() > detail::tick_of(limit)) return false;
       now_ = time_point(timers_.next().time_since_epoch());
       note(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
@@ -170,9 +183,19 @@ class simulation : public asio::execution_context {
     note(static_cast<std::uint64_t>(span.count()));
   }
 
+  /// From now on sockets may wait here, because their peers are in the same test and answer at once. Before time passes, all that the
+  /// kernel has for them is taken, and while `under_way()` says that a thread works for them, that thread is waited for, in real time and
+  /// at most two seconds. `forbid_io()` ends one such permission.
+  void allow_io(std::function<bool()> under_way) {
+    ++io_users_;
+    under_way_ = std::move(under_way);
+  }
+  void forbid_io() noexcept { --io_users_; }
+
   /// Whether no handler is ready.
   bool quiet() {
     collect_due();
+    take_foreign();
     return ready_count() == 0;
   }
 
@@ -195,6 +218,9 @@ class simulation : public asio::execution_context {
 
  private:
   friend class virtual_timer;
+  using asio::io_context::poll;
+  using asio::io_context::restart;
+  using asio::io_context::stopped;
   static constexpr std::size_t window = 64;
 
   template <class F>
@@ -213,7 +239,52 @@ class simulation : public asio::execution_context {
   template <class F, class Arg>
   void add(Arg&& f, std::uint32_t lane) {
     checked_mutex::expect_unlocked("a handler is posted");
-    ready_.push_back(new task<F>(std::forward<Arg>(f), lane));
+    auto* const made = new task<F>(std::forward<Arg>(f), lane);
+    if (std::this_thread::get_id() == thread_ || current() == this) {
+      ready_.push_back(made);
+      return;
+    }
+    const std::lock_guard lock(foreign_mutex_);
+    foreign_.push_back(made);
+    any_foreign_.store(true, std::memory_order_release);
+  }
+
+  /// Takes what sockets and threads have brought. False: there is nothing, and nothing to wait for.
+  bool poll_io() {
+    for (int looks = 0;; ++looks) {
+      restart();
+      asio::io_context::poll();
+      take_foreign();
+      if (ready_count() > 0) return true;
+      if (io_users_ == 0 || looks == 2000 || !under_way_ || !under_way_()) break;
+      restart();
+      if (asio::io_context::run_one_for(std::chrono::milliseconds(1)) == 0) std::this_thread::yield();
+    }
+    refuse_real_waits();
+    return false;
+  }
+  void take_foreign() {
+    if (!any_foreign_.load(std::memory_order_acquire)) return;
+    const std::lock_guard lock(foreign_mutex_);
+    ready_.insert(ready_.end(), foreign_.begin(), foreign_.end());
+    foreign_.clear();
+    any_foreign_.store(false, std::memory_order_relaxed);
+  }
+  void refuse_real_waits() {
+    const char* what = nullptr;
+    if (io_users_ == 0) {
+      // poll() has stopped the context unless some operation is pending.
+      if (!stopped()) what = "an operation of an asio::steady_timer, a socket, a resolver or a signal_set";
+    } else if (asio::has_service<detail::real_timer_service<std::chrono::steady_clock>>(*this)) {  // NOLINT(clock): it is refused
+      what = "an asio::steady_timer";
+    } else if (asio::has_service<detail::real_timer_service<std::chrono::system_clock>>(*this)) {  // NOLINT(clock)
+      what = "an asio::system_timer";
+    }
+    if (what == nullptr) return;
+    throw std::logic_error(std::string("simulation: ") + what +
+                           " waits in real time, which does not pass here, so it would never end: use the pool's timer_type "
+                           "(basic_pool::timer_type, here testing::virtual_timer) in place of asio::steady_timer, and "
+                           "testing::fake_connection or testing::fake_postgres in place of sockets");
   }
 
   void collect_due() {
@@ -248,7 +319,7 @@ class simulation : public asio::execution_context {
 
   // The destructor of a handler may post others: go on until nothing is left.
   void drop_all() {
-    while (ready_count() > 0 || !waits_.empty()) {
+    for (take_foreign(); ready_count() > 0 || !waits_.empty(); take_foreign()) {
       while (detail::timer_wait* wait = waits_.front()) end_wait(*wait, {}, false);
       const std::vector<detail::ready_task*> tasks(ready_.begin() + static_cast<std::ptrdiff_t>(head_), ready_.end());
       ready_.clear();
@@ -265,6 +336,12 @@ class simulation : public asio::execution_context {
   std::size_t head_ = 0;
   detail::deadline_heap<detail::timer_wait> timers_;
   detail::intrusive_list<detail::timer_wait> waits_;
+  const std::thread::id thread_ = std::this_thread::get_id();
+  std::mutex foreign_mutex_;
+  std::vector<detail::ready_task*> foreign_;  // posted by other threads
+  std::atomic<bool> any_foreign_{false};
+  int io_users_ = 0;
+  std::function<bool()> under_way_;
   std::uint32_t lanes_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t trace_ = 1469598103934665603u;

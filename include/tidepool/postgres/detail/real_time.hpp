@@ -18,7 +18,9 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using clock = std::chrono::steady_clock;
-using real_timer = asio::steady_timer;  // NOLINT(clock)
+/// Asio's timers of another type share nothing with those of a program: a simulation tells by that which of the two it meets.
+struct wait_traits : asio::wait_traits<clock> {};
+using real_timer = asio::basic_waitable_timer<clock, wait_traits>;  // NOLINT(clock)
 using random_engine = std::minstd_rand;
 inline random_engine seeded_random() { return random_engine(std::random_device{}()); }  // NOLINT(clock)
 

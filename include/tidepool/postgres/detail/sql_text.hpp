@@ -40,6 +40,7 @@ class sql_scanner {
     return true;
   }
   bool at_end() const noexcept { return rest_.empty(); }
+  std::string_view left() const noexcept { return rest_; }
   char front() const noexcept { return rest_.front(); }
 
   /// The word that comes next; empty when something else does.
