@@ -62,6 +62,9 @@ trap 'exit 130' INT TERM
 
 sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$database" "$@"; }
 
+say "examples/testing_without_a_database.cpp: the service's handlers on a server that answers by a script"
+"$bin/testing_without_a_database"
+
 # --- database and service --------------------------------------------------------------------------------------------------------------
 say "starting PostgreSQL in $dir/pg, with 1000 accounts"
 database=$(postgres start)

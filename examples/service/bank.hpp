@@ -12,7 +12,7 @@
 #include <tidepool/postgres.hpp>
 #include <vector>
 
-#include "http_server.hpp"
+#include "http_message.hpp"
 
 /// The pool writes its events to a log.
 struct bank_traits : tidepool::default_traits<tidepool::postgres::connection> {

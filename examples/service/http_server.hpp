@@ -27,15 +27,6 @@ namespace http {
 using tcp = asio::ip::tcp;
 using std::chrono::steady_clock;
 
-struct response {
-  response(int code, std::string text, const char* content_type = "application/json")
-      : status(code), body(std::move(text)), type(content_type) {}
-
-  int status;
-  std::string body;
-  const char* type;
-};
-
 /// Must answer every request: an exception becomes a 500.
 using handler = std::function<asio::awaitable<response>(const message&)>;
 

@@ -17,16 +17,9 @@
 #include <string_view>
 #include <utility>
 
-namespace http {
+#include "http_message.hpp"
 
-/// A request (method, target) or a response (status).
-struct message {
-  std::string method;
-  std::string target;
-  int status = 0;
-  std::string body;
-  bool keep_alive = false;
-};
+namespace http {
 
 /// The other side does not speak HTTP, or says too much.
 class protocol_error : public std::runtime_error {

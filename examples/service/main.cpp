@@ -15,6 +15,7 @@
 #include <ctime>
 
 #include "bank.hpp"
+#include "http_server.hpp"
 
 namespace {
 
