@@ -64,9 +64,10 @@ void run(std::string_view input) {
     return;
   }
   if (!ours) {
-    for (const char* own : {"port", "host", "connect_timeout", "target_session_attrs", "load_balance_hosts"}) {
+    for (const char* own : {"port", "host", "sslmode", "connect_timeout", "target_session_attrs", "load_balance_hosts"}) {
       if (complaint.starts_with(own)) return;
     }
+    if (has(complaint, "has no value, and would take")) return;
     require(false, complaint.c_str(), input);
   }
   for (const auto& [key, value] : *libpq) {

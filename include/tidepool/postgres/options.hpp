@@ -147,7 +147,14 @@ class options {
 
 inline options::options(std::string_view conninfo) : values_(detail::parse_conninfo(conninfo)) {
   detail::add_defaults(values_);
-  (void)endpoints();
+  try {
+    (void)endpoints();
+  } catch (const error& wrong) {
+    const bool uri = conninfo.starts_with("postgresql://") || conninfo.starts_with("postgres://");
+    if (!uri || wrong.explanation().find("URI") != std::string_view::npos) throw;
+    throw error(errc::bad_options,
+                std::string(wrong.explanation()) + "; in a URI, write \":\" \"/\" \"@\" within a password as %3A %2F %40");
+  }
   (void)target();
   address_timeout = address_timeout_of(get("connect_timeout"));
 }
@@ -157,14 +164,16 @@ inline duration options::address_timeout_of(std::string_view seconds) {
   int count = 0;
   const auto [end, failure] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), count);
   if (failure != std::errc() || end != seconds.data() + seconds.size()) {
-    throw error(errc::bad_options, "connect_timeout is not a number of seconds");
+    throw error(errc::bad_options, "connect_timeout is not a number of seconds, which has no unit");
   }
   return count <= 0 ? duration(no_limit) : std::chrono::seconds(count);
 }
 
 inline options& options::set(std::string_view keyword, std::string_view value) {
   if (!detail::is_keyword(keyword)) {
-    throw error(errc::bad_options, "unknown connection option \"" + detail::printable(keyword, 40) + "\"");
+    const auto meant = detail::meant_keyword(keyword);
+    throw error(errc::bad_options, "unknown connection option \"" + detail::printable(keyword, 40) + "\"" +
+                                       (meant.empty() ? std::string() : ": did you mean \"" + std::string(meant) + "\"?"));
   }
   if (value.find('\0') != std::string_view::npos) {
     throw error(errc::bad_options, "connection option \"" + std::string(keyword) + "\" holds a NUL byte");

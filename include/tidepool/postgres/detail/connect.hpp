@@ -55,18 +55,26 @@ class search_report {
     }
     if (failures_.size() == 1 && untried_ == 0) return *best;
     std::string text = "no server of " + std::to_string(servers) + " can be used";
-    for (std::size_t i = 0; i < failures_.size() && i < most_told; ++i) text += "; " + printable(failures_[i].explanation(), 120);
+    for (std::size_t i = 0; i < failures_.size() && i < most_told; ++i) text += "; " + printable(without_advice(failures_[i]), 120);
     if (failures_.size() > most_told) text += "; and " + std::to_string(failures_.size() - most_told) + " more";
     if (untried_ > 0) text += "; no time was left for " + std::to_string(untried_) + " more";
     diagnosis said;
     said.sqlstate = best->sqlstate();
     said.severity = best->severity();
+    said.advice = best->diagnosis().advice;
     return {best->reason(), text, std::move(said), best->kind()};
   }
 
  private:
   static constexpr std::size_t most_told = 5;  // what() is to stay readable
 
+  /// That of the best one stands at the end.
+  static std::string_view without_advice(const connect_error& failure) {
+    const auto& advice = failure.diagnosis().advice;
+    auto text = failure.explanation();
+    if (!advice.empty()) text.remove_suffix(advice.size() + 2);  // "; "
+    return text;
+  }
   int weight(const connect_error& failure) const {
     switch (failure.kind()) {
       case failure_kind::permanent: {

@@ -78,7 +78,19 @@ class login_parameters {
   /// What to do about a refusal of TLS that the options did not ask for by name.
   std::string tls_advice(const std::string& address) const {
     if (!asks_for_tls(address)) return {};
-    return " (for a server on another machine TLS is required unless sslmode says otherwise by name, e.g. sslmode=disable)";
+    return "no sslmode was given, and tidepool then requires TLS of a server on another machine: set up TLS there, or say sslmode=disable";
+  }
+  /// What to do about a refusal of the login: what was not given has a default that may be a surprise.
+  std::string login_advice(std::string_view state) const {
+    if (state == "3D000" && !values_.contains("dbname")) return "no dbname was given, so it is the user's name: say dbname=";
+    if (state == "28000" && !values_.contains("user")) return "no user was given, so it is the one of the operating system: say user=";
+    if (state == "28P01" && !values_.contains("password")) return "the password is that of the password file";
+    return {};
+  }
+  /// The same where nothing answers.
+  std::string address_advice() const {
+    if (values_.contains("host") || values_.contains("hostaddr")) return "is the server running, and are host and port right?";
+    return "no host was given, so it is the local socket: say host=, or set PGHOST";
   }
   /// libpq's text without secrets.
   std::string clean(std::string text) const {
@@ -172,14 +184,23 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     }
     if (said.sqlstate.empty() && !s->fatal.sqlstate.empty()) said = s->fatal;
     if (said.sqlstate.empty() && tls.refused(*s, where.host.host, said.message)) {
-      return connect_error(errc::tls_refused, s->peer + login.tls_advice(where.address), std::move(said));
+      said.advice = login.tls_advice(where.address);
+      return connect_error(errc::tls_refused, s->peer, std::move(said));
     }
     if (said.sqlstate.empty()) {
       if (const auto kind = refusal.kind(where.host.local(), said.message)) {
+        if (*kind == failure_kind::refused) said.advice = login.address_advice();
         return connect_error(errc::connect_failed, s->peer, std::move(said), *kind);
       }
     }
-    return connect_error(errc::connect_failed, s->peer, std::move(said), PQconnectionNeedsPassword(started) == 1);
+    const bool needs_password = PQconnectionNeedsPassword(started) == 1;
+    if (needs_password) {
+      said.message = "the server asks for a password, and none was given";
+      said.advice = "say password=, set PGPASSWORD, or add a line to the password file (~/.pgpass)";
+    } else {
+      said.advice = login.login_advice(said.sqlstate);
+    }
+    return connect_error(errc::connect_failed, s->peer, std::move(said), needs_password);
   };
   const auto login_failed = [&] {
     auto said = diagnose_connect(login.clean(PQerrorMessage(started)));

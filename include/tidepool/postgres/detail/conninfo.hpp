@@ -12,6 +12,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../../version.hpp"
@@ -66,8 +67,61 @@ inline void check_value(std::string_view keyword, std::string_view value) {
     throw error(errc::bad_options, std::string(keyword) + " is none of " + all);
   };
   if (value.empty()) return;
+  if (keyword == "sslmode") one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full");
   if (keyword == "load_balance_hosts") one_of("disable", "random");
   if (keyword == "target_session_attrs") one_of("any", "read-write", "read-only", "primary", "standby", "prefer-standby");
+}
+
+/// How many letters differ, are missing, too many, or changed places; for short words.
+inline std::size_t spelling_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  }
+  return d[a.size()][b.size()];
+}
+/// The option that was meant, where its name is nearly the same; else empty.
+inline std::string_view meant_keyword(std::string_view written) {
+  constexpr std::pair<std::string_view, std::string_view> others[] = {{"database", "dbname"}, {"db", "dbname"},   {"username", "user"},
+                                                                      {"pass", "password"},   {"server", "host"}, {"ssl", "sslmode"}};
+  for (const auto& [other, ours] : others) {
+    if (written == other) return ours;
+  }
+  std::string_view best;
+  std::size_t least = std::min<std::size_t>(3, written.size() / 2 + 1);
+  if (written.size() > 40) return best;
+  for (const auto& [keyword, variable] : keywords()) {
+    const auto distance = spelling_distance(written, keyword);
+    if (distance < least) {
+      least = distance;
+      best = keyword;
+    }
+  }
+  return best;
+}
+[[noreturn]] inline void refuse_keyword(const conninfo_item& item) {
+  std::string text = "connection string: unknown option " + conninfo_parser::name_of(item) + " (libpq " +
+                     std::to_string(PQlibVersion() / 10000) + " knows no such one)";
+  const auto meant = item.may_quote ? meant_keyword(item.key) : std::string_view();
+  if (!meant.empty()) text += ": did you mean \"" + std::string(meant) + "\"?";
+  throw error(errc::bad_options, text);
+}
+/// `host= dbname=shop` gives the host "dbname=shop", by libpq's rules. That is what an empty variable makes of a string, and never meant.
+inline void refuse_swallowed(const conninfo_item& item) {
+  const auto equals = item.value.find('=');
+  if (!item.after_blank || equals == std::string::npos) return;
+  const std::string next = item.value.substr(0, equals);
+  if (!is_keyword(next)) return;
+  throw error(errc::bad_options, "connection string: " + conninfo_parser::name_of(item) + " has no value, and would take \"" + next +
+                                     "=...\" for it: leave it out, or write '' for an empty value");
 }
 
 inline option_map parse_conninfo(std::string_view given) {
@@ -80,9 +134,9 @@ inline option_map parse_conninfo(std::string_view given) {
     }
     if (!is_keyword(item.key)) {
       wipe(item.value);
-      throw error(errc::bad_options, "connection string: unknown option " + conninfo_parser::name_of(item) + " (libpq " +
-                                         std::to_string(PQlibVersion() / 10000) + " knows no such one)");
+      refuse_keyword(item);
     }
+    refuse_swallowed(item);
     check_value(item.key, item.value);
     values.insert_or_assign(std::move(item.key), std::move(item.value));
   }
@@ -156,11 +210,14 @@ inline std::vector<endpoint> endpoints_of(const option_map& values) {
   if (!hosts.empty() && !addresses.empty() && hosts.size() != addresses.size()) {
     throw error(errc::bad_options, "host and hostaddr name different numbers of servers");
   }
-  if (ports.size() > 1 && ports.size() != count) throw error(errc::bad_options, "port names another number of servers than host");
+  if (ports.size() > 1 && ports.size() != count) throw error(errc::bad_options, "port names another number of servers than host: give one port, or one for each host");
   std::vector<endpoint> out(count);
   for (std::size_t i = 0; i < count; ++i) {
     if (!hosts.empty()) out[i].host = hosts[i];
     if (!addresses.empty()) out[i].hostaddr = addresses[i];
+    if (!out[i].local() && out[i].host.find('@') != std::string::npos) {
+      throw error(errc::bad_options, "host holds \"@\", which no name does: in a URI, a \"@\" within user or password is written %40");
+    }
     if (!ports.empty()) out[i].port = ports.size() == 1 ? ports[0] : ports[i];
     const auto& port = out[i].port;
     const bool digits = std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -27,8 +27,9 @@ inline bool is_secret(std::string_view name) {
 /// One key and value of a connection string. They are kept in order; of two with the same key the later one counts.
 struct conninfo_item {
   std::string key, value;
-  std::size_t at = 0;     ///< where the key stands, from 1
-  bool may_quote = true;  ///< whether an error may quote the key: it cannot be part of a password by mistake
+  std::size_t at = 0;        ///< where the key stands, from 1
+  bool after_blank = false;  ///< the value follows a blank, without a quote
+  bool may_quote = true;     ///< whether an error may quote the key: it cannot be part of a password by mistake
 };
 using conninfo_items = std::vector<conninfo_item>;
 
@@ -80,11 +81,14 @@ class conninfo_parser {
       skip_blanks();
       if (!more() || text_[at_] != '=') {
         std::string hint = after_secret ? "; put a password that holds blanks between single quotes" : "";
+        if (items_.empty()) hint = "; options are written like host=db dbname=shop, or as a URI like postgresql://app@db/shop";
         if (items_.empty() && item.key.find("://") != std::string::npos) hint = "; a URI has to begin with postgresql://";
         fail("\"=\" is missing after " + (item.may_quote ? "" : std::string("the word ")) + name_of(item) + hint);
       }
       ++at_;
+      item.after_blank = more() && is_blank(text_[at_]);
       skip_blanks();
+      item.after_blank = item.after_blank && more() && text_[at_] != '\'';
       item.value = value(item);
       after_secret = after_secret || is_secret(item.key);
       items_.push_back(std::move(item));
