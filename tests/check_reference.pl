@@ -119,7 +119,7 @@ text_of('README.md') =~ /^## All members on one screen\n\n```cpp\n(.*?)^```/ms o
 my $screen = $1;
 for my $header ("$include/basic_pool.hpp", "$include/lease.hpp") {
   my ($public) = text_of($header) =~ /^ public:\n(.*?)^ private:/ms or die "$header: no public part\n";
-  my @names = grep { $_ ne 'bool' } $public =~ /^  (?:\w[\w:<>&]* )+(\w+)\(/gm;
+  my @names = grep { !/^(bool|basic_pool)$/ } $public =~ /^  (?:\w[\w:<>&]* )+(\w+)\(/gm;
   push @wrong, "$header: only " . scalar(@names) . " members found" if @names < 5;
   for my $name (@names) {
     ++$looked;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "connect_context.hpp"
+#include "detail/shell/arguments_fit.hpp"
 #include "detail/shell/async_acquire.hpp"
 #include "detail/shell/checkout.hpp"
 #include "detail/shell/coroutine_wait.hpp"
@@ -20,11 +21,6 @@
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-
-namespace detail {
-template <class C>
-concept execution_context = std::convertible_to<C&, asio::execution_context&>;
-}  // namespace detail
 
 /// A pool of connections. Every member may be called from several threads at once, unless `Traits::mutex_type` is `null_mutex`.
 /// Awaitables must be awaited by coroutines whose executor type is `Traits::executor_type`; each completes on its own coroutine's executor.
@@ -35,7 +31,6 @@ concept execution_context = std::convertible_to<C&, asio::execution_context&>;
 /// An awaitable of the pool that was not awaited before that must not be awaited afterwards.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
-  static_assert(sizeof(detail::members_fit<Connection, Traits>) > 0);
   using impl = detail::pool_impl<Connection, Traits>;
 
  public:
@@ -58,12 +53,34 @@ class basic_pool {
   /// copyable; calls may overlap, also on different threads. Nothing is opened yet.
   /// Throws std::invalid_argument that names every fault of `config`.
   template <connector_for<Connection, Traits> Connect>
-  basic_pool(executor_type executor, Connect connect, const pool_config& config = {}, observer watcher = {})
+  basic_pool(executor_type executor, Connect connect, const pool_config& config = {},
+             observer watcher = detail::default_observer<observer>())
       : impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
   /// The same with an execution context, for example an `asio::io_context`.
   template <detail::execution_context Context, connector_for<Connection, Traits> Connect>
-  basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = {})
+  basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = detail::default_observer<observer>())
       : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher)) {}
+  // Other arguments do not compile: these say why.
+  template <class Place, class Connect>
+  requires(!detail::is_place_for<Place, executor_type> || !connector_for<std::decay_t<Connect>, Connection, Traits>)
+      basic_pool(Place&&, Connect&&, const pool_config& = {}, observer = detail::default_observer<observer>()) {
+    constexpr bool runs = detail::is_place_for<Place, executor_type>;
+    static_assert(runs,
+                  "the first argument is an execution context or its executor, which must convert to the executor_type of the Traits; the "
+                  "arguments are executor, connector, configuration, observer");
+    if constexpr (runs) detail::explain_connector<std::decay_t<Connect>, Connection, Traits>();
+  }
+  template <class Place, class Connect, class Observer>
+  requires(!std::is_convertible_v<Observer, observer>) basic_pool(Place&&, Connect&&, const pool_config&, Observer&&) {
+    static_assert(std::is_convertible_v<Observer, observer>,
+                  "the fourth argument is no Traits::observer: name its type in the Traits of the pool, `using observer = ...`");
+  }
+  template <class... Args>
+  requires detail::no_pool_arguments<basic_pool, Args...>
+  explicit basic_pool(Args&&...) {
+    static_assert(sizeof...(Args) != 1, "the connector is missing: the arguments are executor, connector, configuration, observer");
+    static_assert(sizeof...(Args) == 1, "the arguments are executor, connector, configuration, observer, in this order");
+  }
   basic_pool(const basic_pool&) = delete;
   basic_pool& operator=(const basic_pool&) = delete;
   ~basic_pool() {
@@ -198,5 +215,7 @@ class basic_pool {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#include "detail/shell/misfit.hpp"
 
 #endif

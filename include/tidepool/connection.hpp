@@ -201,6 +201,26 @@ template <class C>
 inline constexpr bool why_broken_fits = has_why_broken<C> || !requires(C & c) {
   c.why_broken();
 };
+/// The time of any clock will do: a pool whose clock is another does not ask for it.
+template <class T>
+inline constexpr bool is_time_point = requires {
+  typename T::clock;
+  typename T::duration;
+};
+template <class C>
+inline constexpr bool last_round_trip_fits = requires(const C& c) {
+  { c.last_round_trip() }
+  noexcept;
+  requires is_time_point<std::remove_cvref_t<decltype(c.last_round_trip())>>;
+}
+|| !requires(C & c) { c.last_round_trip(); };
+template <class C>
+inline constexpr bool waiting_since_fits = requires(const C& c) {
+  { c.waiting_since() }
+  noexcept;
+  requires is_time_point<std::remove_cvref_t<decltype(c.waiting_since())>>;
+}
+|| !requires(C & c) { c.waiting_since(); };
 template <class C>
 inline constexpr bool ping_fits = !requires(C & c) {
   requires other_awaitable<decltype(c.ping())>;
@@ -208,6 +228,11 @@ inline constexpr bool ping_fits = !requires(C & c) {
 template <class C>
 inline constexpr bool ping_query_fits = !requires(C & c, std::string_view q) {
   requires other_awaitable<decltype(c.ping(q))>;
+};
+/// A query that is taken as a `std::string` or `const char*` would never be given.
+template <class C>
+inline constexpr bool ping_text_fits = has_ping_query<C> || !requires(C & c, std::string s, const char* p) {
+  requires awaitable_void<decltype(c.ping(std::move(s)))> || awaitable_void<decltype(c.ping(p))>;
 };
 template <class C>
 inline constexpr bool reset_fits = !requires(C & c) {
@@ -237,7 +262,23 @@ concept closes_elsewhere = requires(C& c) {
 template <class C, class Executor>
 inline constexpr bool executors_fit = !pings_elsewhere<C, Executor> && !resets_elsewhere<C, Executor> && !closes_elsewhere<C, Executor>;
 
+template <class C>
+inline constexpr bool is_complete = requires {
+  sizeof(C);
+};
+template <class C>
+inline constexpr bool members_fit = usable_fits<C>&& after_lease_fits<C>&& abort_fits<C>&& rejected_fits<C>&& context_gone_fits<C>&&
+    why_broken_fits<C>&& last_round_trip_fits<C>&& waiting_since_fits<C>&& ping_fits<C>&& ping_query_fits<C>&& ping_text_fits<C>&&
+        reset_fits<C>&& close_fits<C>;
+
 }  // namespace detail
+
+/// What a connection needs: it is a complete object type, not const, can be moved, and its destructor does not throw; and its members of
+/// the names above have the forms above.
+template <class C>
+concept poolable = std::is_object_v<C> && !std::is_const_v<C> && detail::is_complete<C> && std::is_move_constructible_v<C> &&
+                   std::is_nothrow_destructible_v<C> && detail::members_fit<detail::reached_t<C>>;
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

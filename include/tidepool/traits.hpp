@@ -4,6 +4,7 @@
 #define TIDEPOOL_TRAITS_HPP
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <mutex>
 #include <random>
@@ -38,6 +39,7 @@ struct null_mutex {
 ///     };
 template <class Connection>
 struct default_traits {
+  using connection_type = Connection;
   /// The executor of the pool's timer and operations, and of the coroutines that call `acquire()`. A concrete executor type saves about 40
   /// ns for each hand-off. A pool releases an `any_io_executor` when its context is destroyed; with another type that holds a strand no
   /// lease may outlive the context.
@@ -119,6 +121,29 @@ struct timer_of<Traits> {
 };
 
 }  // namespace detail
+
+/// An executor of Asio: the type of an executor, not of a context.
+template <class E>
+concept executor_form = asio::execution::is_executor<E>::value;
+/// A clock: `now()`, which is static, returns its `time_point`.
+template <class C>
+concept clock_form = requires {
+  typename C::duration;
+  { C::now() } -> std::same_as<typename C::time_point>;
+};
+/// What `std::unique_lock` can lock.
+template <class M>
+concept mutex_form = std::default_initializable<M> && requires(M& m) {
+  m.lock();
+  m.unlock();
+};
+/// A timer in the form of Asio's.
+template <class T, class Executor, class Clock>
+concept timer_form = std::constructible_from<T, const Executor&> &&
+    requires(T& t, typename Clock::time_point at, void (*done)(error_code)) {
+  t.expires_at(at);
+  t.async_wait(done);
+};
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

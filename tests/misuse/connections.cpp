@@ -14,6 +14,50 @@ asio::awaitable<void> work(asio::io_context& io) {
   co_await pool.close();
 }
 
+// misuse: the connection cannot be moved
+// says: the connection type cannot be moved: give it a move constructor, or pool a std::unique_ptr to it
+struct conn {
+  conn() = default;
+  conn(const conn&) = delete;
+};
+asio::awaitable<void> use(tidepool::basic_pool<conn>& pool) {
+  auto lease = co_await pool.acquire();
+  lease.release();
+}
+
+// misuse: the connection is a reference
+// says: the connection type is a reference
+struct conn {};
+asio::awaitable<void> use(tidepool::basic_pool<conn&>& pool) {
+  auto lease = co_await pool.acquire();
+  lease.release();
+}
+
+// misuse: the connection is const
+// says: the connection type is const
+struct conn {};
+asio::awaitable<void> use(tidepool::basic_pool<const conn>& pool) {
+  auto lease = co_await pool.acquire();
+  lease.release();
+}
+
+// misuse: the connection is only declared
+// says: the connection type is only declared here: include the header that defines it
+struct conn;
+asio::awaitable<void> use(tidepool::basic_pool<conn>& pool) {
+  auto lease = co_await pool.acquire();
+  lease.release();
+}
+
+// misuse: the connection may throw when it is destroyed
+// says: the destructor of the connection may throw
+struct conn {
+  conn() = default;
+  conn(conn&&) noexcept = default;
+  ~conn() noexcept(false) {}
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
 // misuse: ping() returns whether it went well
 // says: write `asio::awaitable<void> ping()`
 struct conn {
@@ -38,6 +82,20 @@ struct conn {
 };
 template asio::awaitable<void> work<conn>(asio::io_context&);
 
+// misuse: ping() runs on another executor
+// says: runs on another executor: write `asio::awaitable<void, E>`
+struct conn {
+  asio::awaitable<void, asio::io_context::executor_type> ping();
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: ping() takes its query as a string
+// says: write `asio::awaitable<void> ping(std::string_view query)`
+struct conn {
+  asio::awaitable<void> ping(const std::string& query);
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
 // misuse: usable() is not const
 // says: write `bool usable() const noexcept`
 struct conn {
@@ -56,6 +114,13 @@ template asio::awaitable<void> work<conn>(asio::io_context&);
 // says: write `tidepool::lease_end after_lease() const noexcept`
 struct conn {
   bool after_lease() const noexcept;
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: last_round_trip() returns a number
+// says: last_round_trip() of the connection has another form
+struct conn {
+  int last_round_trip() const noexcept;
 };
 template asio::awaitable<void> work<conn>(asio::io_context&);
 

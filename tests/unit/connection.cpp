@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
 
 #include "support/catch.hpp"
 
@@ -131,14 +133,65 @@ static_assert(detail::validate_fits<any_judge, bare> && detail::validate_fits<ju
 static_assert(detail::validate_fits<health_check, bare> && detail::validate_fits<no_health_check, bare>);
 
 struct nothing {};
-static_assert(detail::health_policy_form<health_check> && detail::health_policy_form<no_health_check>);
-static_assert(detail::leak_policy_form<leak_detection> && detail::leak_policy_form<no_leak_detection>);
-static_assert(detail::scaling_policy_form<utilization_scaling> && detail::scaling_policy_form<no_scaling>);
-static_assert(detail::lifetime_policy_form<lifetime_recycling> && detail::lifetime_policy_form<no_lifetime>);
-static_assert(detail::breaker_policy_form<circuit_breaker> && detail::breaker_policy_form<no_breaker>);
-static_assert(detail::queue_policy_form<fifo_queue> && detail::queue_policy_form<fifo_queue_oldest_idle>);
-static_assert(!detail::health_policy_form<nothing> && !detail::leak_policy_form<nothing> && !detail::scaling_policy_form<nothing> &&
-              !detail::lifetime_policy_form<nothing> && !detail::breaker_policy_form<nothing> && !detail::queue_policy_form<nothing>);
+static_assert(health_policy_form<health_check> && health_policy_form<no_health_check>);
+static_assert(leak_policy_form<leak_detection> && leak_policy_form<no_leak_detection>);
+static_assert(scaling_policy_form<utilization_scaling> && scaling_policy_form<no_scaling>);
+static_assert(lifetime_policy_form<lifetime_recycling> && lifetime_policy_form<no_lifetime>);
+static_assert(breaker_policy_form<circuit_breaker> && breaker_policy_form<no_breaker>);
+static_assert(queue_policy_form<fifo_queue> && queue_policy_form<fifo_queue_oldest_idle>);
+static_assert(!health_policy_form<nothing> && !leak_policy_form<nothing> && !scaling_policy_form<nothing> &&
+              !lifetime_policy_form<nothing> && !breaker_policy_form<nothing> && !queue_policy_form<nothing>);
+
+// What a pool is made of, as concepts.
+struct throws_at_its_end {
+  throws_at_its_end(throws_at_its_end&&) = default;
+  ~throws_at_its_end() noexcept(false);
+};
+struct pinned {
+  pinned(pinned&&) = delete;
+};
+struct asks_by_string {
+  asio::awaitable<void> ping(std::string query);
+};
+struct asks_by_both {
+  asio::awaitable<void> ping(std::string_view query);
+  asio::awaitable<void> ping(std::string query);
+};
+static_assert(poolable<bare> && poolable<full> && poolable<namesake> && poolable<std::unique_ptr<unknown>> && poolable<int>);
+static_assert(!poolable<bare&> && !poolable<const bare> && !poolable<void> && !poolable<unknown> && !poolable<void()>);
+static_assert(!poolable<almost> && !poolable<answering> && !poolable<throws_at_its_end> && !poolable<pinned>);
+static_assert(poolable<std::unique_ptr<pinned>> && !poolable<std::unique_ptr<almost>>);
+static_assert(!poolable<asks_by_string> && poolable<asks_by_both>, "a query would never be given to the first");
+static_assert(executor_form<asio::any_io_executor> && executor_form<other_executor> && !executor_form<asio::io_context>);
+static_assert(clock_form<clock_type> && !clock_form<std::chrono::seconds> && mutex_form<null_mutex> && !mutex_form<int>);
+static_assert(timer_form<asio::steady_timer, asio::any_io_executor, clock_type> && !timer_form<int, asio::any_io_executor, clock_type>);
+static_assert(observer_form<null_observer> && observer_form<log_observer> && !observer_form<nothing> && !observer_form<log_observer*>);
+
+/// With a switch that is no constant.
+struct switched_at_run_time : leak_detection {
+  using leak_detection::leak_detection;
+  static inline bool enabled = true;
+};
+struct takes_no_config : leak_detection {
+  takes_no_config() : leak_detection(pool_config()) {}
+};
+static_assert(!leak_policy_form<switched_at_run_time> && !leak_policy_form<takes_no_config> && policy_off<no_breaker>);
+
+template <class T>
+constexpr auto found = detail::misfit_of<bare, T>;
+struct without_seed : default_traits<bare> {
+  int random_seed;
+};
+struct on_a_context : default_traits<bare> {
+  using executor_type = asio::io_context;
+};
+struct from_any : default_traits<bare> {
+  using operation_executor = other_executor;
+};
+static_assert(traits_for<default_traits<bare>, bare> && !traits_for<default_traits<full>, bare> && !traits_for<nothing, bare>);
+static_assert(found<default_traits<bare>> == detail::misfit::none && found<nothing> == detail::misfit::no_executor_type);
+static_assert(found<default_traits<full>> == detail::misfit::traits_of_another && found<without_seed> == detail::misfit::random_seed);
+static_assert(found<on_a_context> == detail::misfit::executor && found<from_any> == detail::misfit::operation_executor_conversion);
 
 using with_context = asio::awaitable<full> (*)(connect_context_of<default_traits<full>>);
 using without_context = asio::awaitable<full> (*)();

@@ -3,11 +3,13 @@
 #ifndef TIDEPOOL_POLICY_BREAKER_HPP
 #define TIDEPOOL_POLICY_BREAKER_HPP
 
+#include <concepts>
 #include <cstddef>
 
 #include "../config.hpp"
 #include "../states.hpp"
 #include "../version.hpp"
+#include "form.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
@@ -62,6 +64,43 @@ class no_breaker {
   static constexpr bool enabled = false;
   explicit no_breaker(const pool_config&) {}
 };
+
+namespace detail {
+template <class P>
+inline constexpr bool has_state = requires(const P& p) {
+  { p.state() } -> std::same_as<breaker_state>;
+};
+template <class P>
+inline constexpr bool has_retry_at = requires(const P& p) {
+  { p.retry_at() } -> std::same_as<tick>;
+};
+template <class P>
+inline constexpr bool has_allows = requires(const P& p, tick t) {
+  { p.allows(t, std::size_t{0}) } -> std::convertible_to<bool>;
+};
+template <class P>
+inline constexpr bool has_started = requires(P& p) {
+  p.started();
+};
+template <class P>
+inline constexpr bool has_succeeded = requires(P& p) {
+  p.succeeded();
+};
+template <class P>
+inline constexpr bool has_failed = requires(P& p, tick t) {
+  p.failed(t);
+};
+template <class P>
+inline constexpr bool has_undecided = requires(P& p, tick t) {
+  p.undecided(t);
+};
+}  // namespace detail
+
+/// What a breaker needs.
+template <class P>
+concept breaker_policy_form = policy_off<P> ||
+    (switched_policy<P>&& detail::has_state<P>&& detail::has_retry_at<P>&& detail::has_allows<P>&& detail::has_started<P>&&
+         detail::has_succeeded<P>&& detail::has_failed<P>&& detail::has_undecided<P>);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -4,10 +4,12 @@
 #define TIDEPOOL_POLICY_HEALTH_HPP
 
 #include <algorithm>
+#include <concepts>
 
 #include "../config.hpp"
 #include "../connection.hpp"
 #include "../version.hpp"
+#include "form.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
@@ -46,6 +48,21 @@ class no_health_check {
   static constexpr bool enabled = false;
   explicit no_health_check(const pool_config&) {}
 };
+
+namespace detail {
+template <class P>
+inline constexpr bool has_fresh_until = requires(const P& p, tick t) {
+  { p.fresh_until(t) } -> std::convertible_to<tick>;
+};
+template <class P>
+inline constexpr bool has_interval = requires(const P& p) {
+  { p.interval() } -> std::convertible_to<duration>;
+};
+}  // namespace detail
+
+/// What a health policy needs; its `validate()` is optional.
+template <class P>
+concept health_policy_form = policy_off<P> ||(switched_policy<P>&& detail::has_fresh_until<P>&& detail::has_interval<P>);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

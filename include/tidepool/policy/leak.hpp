@@ -3,8 +3,11 @@
 #ifndef TIDEPOOL_POLICY_LEAK_HPP
 #define TIDEPOOL_POLICY_LEAK_HPP
 
+#include <concepts>
+
 #include "../config.hpp"
 #include "../version.hpp"
+#include "form.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
@@ -31,6 +34,21 @@ class no_leak_detection {
   static constexpr bool enabled = false;
   explicit no_leak_detection(const pool_config&) {}
 };
+
+namespace detail {
+template <class P>
+inline constexpr bool has_report_after = requires(const P& p) {
+  { p.report_after() } -> std::convertible_to<duration>;
+};
+template <class P>
+inline constexpr bool has_reclaim_after = requires(const P& p) {
+  { p.reclaim_after() } -> std::convertible_to<duration>;
+};
+}  // namespace detail
+
+/// What a leak policy needs.
+template <class P>
+concept leak_policy_form = policy_off<P> ||(switched_policy<P>&& detail::has_report_after<P>&& detail::has_reclaim_after<P>);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -4,10 +4,12 @@
 #define TIDEPOOL_POLICY_LIFETIME_HPP
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 
 #include "../config.hpp"
 #include "../version.hpp"
+#include "form.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
@@ -49,6 +51,30 @@ class no_lifetime {
   static constexpr bool enabled = false;
   explicit no_lifetime(const pool_config&) {}
 };
+
+namespace detail {
+template <class P>
+inline constexpr bool has_hard_limit = requires(const P& p, tick t) {
+  { p.hard_limit(t) } -> std::convertible_to<tick>;
+};
+template <class P>
+inline constexpr bool has_soft_limit = requires(const P& p, tick t) {
+  { p.soft_limit(t, 0.5) } -> std::convertible_to<tick>;
+};
+template <class P>
+inline constexpr bool has_gap = requires(const P& p) {
+  { p.gap(std::size_t{1}) } -> std::convertible_to<duration>;
+};
+template <class P>
+inline constexpr bool has_worn_out = requires(const P& p) {
+  { p.worn_out(std::uint64_t{1}) } -> std::convertible_to<bool>;
+};
+}  // namespace detail
+
+/// What a lifetime policy needs.
+template <class P>
+concept lifetime_policy_form = policy_off<P> ||
+    (switched_policy<P>&& detail::has_hard_limit<P>&& detail::has_soft_limit<P>&& detail::has_gap<P>&& detail::has_worn_out<P>);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_POLICY_OBSERVER_HPP
 #define TIDEPOOL_POLICY_OBSERVER_HPP
 
+#include <concepts>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -204,6 +205,9 @@ consteval bool has_validate() {
   return requires { &Class::validate; };
 }
 
+/// Not a pointer to an observer, nor a class whose members have other names.
+template <class Observer>
+inline constexpr bool observer_listens = std::is_base_of_v<null_observer, Observer> || has_on_event<Observer>();
 template <class Observer>
 inline constexpr bool observer_sees_something = pool_events::any<Observer> || !has_on_event<Observer>();
 template <class Observer>
@@ -213,6 +217,12 @@ inline constexpr bool observer_hides_nothing =
     !std::is_base_of_v<log_observer, Observer> || pool_events::none_hidden<Observer, log_observer>;
 
 }  // namespace detail
+
+/// What an observer needs: `null_observer` or a class derived from it, or some `on_event` members, all in the form of `observes`.
+template <class Observer>
+concept observer_form = std::move_constructible<Observer> && detail::observer_listens<Observer> &&
+    detail::observer_sees_something<Observer> && detail::observer_is_exact<Observer> && detail::observer_hides_nothing<Observer>;
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif

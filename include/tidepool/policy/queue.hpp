@@ -3,6 +3,8 @@
 #ifndef TIDEPOOL_POLICY_QUEUE_HPP
 #define TIDEPOOL_POLICY_QUEUE_HPP
 
+#include <type_traits>
+
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
@@ -15,6 +17,12 @@ struct fifo_queue {
 /// The connection that is idle longest is handed out first: all are used equally often, and even a light load keeps all of them open.
 struct fifo_queue_oldest_idle {
   static constexpr bool newest_first = false;
+};
+
+/// What a queue policy needs.
+template <class P>
+concept queue_policy_form = requires {
+  typename std::bool_constant<P::newest_first>;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

@@ -4,10 +4,12 @@
 #define TIDEPOOL_POLICY_SCALING_HPP
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 
 #include "../config.hpp"
 #include "../version.hpp"
+#include "form.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
@@ -51,6 +53,21 @@ class no_scaling {
   static constexpr bool enabled = false;
   explicit no_scaling(const pool_config&) {}
 };
+
+namespace detail {
+template <class P>
+inline constexpr bool has_target = requires(const P& p, const scaling_sample& s) {
+  { p.target(s) } -> std::convertible_to<std::size_t>;
+};
+template <class P>
+inline constexpr bool has_scaling_interval = requires(const P& p) {
+  { p.interval() } -> std::convertible_to<duration>;
+};
+}  // namespace detail
+
+/// What a scaling policy needs.
+template <class P>
+concept scaling_policy_form = policy_off<P> ||(switched_policy<P>&& detail::has_scaling_interval<P>&& detail::has_target<P>);
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
