@@ -70,21 +70,47 @@ struct unwrapped<std::optional<T>> {
   using type = T;
 };
 
+template <class T, class Char>
+inline constexpr bool points_to = std::is_same_v<std::decay_t<T>, const Char*> || std::is_same_v<std::decay_t<T>, Char*>;
+
 /// The codec of a parameter: string literals and all string types are sent as text; a null pointer to char is NULL.
 template <class T>
-using codec_type = std::conditional_t<std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t> ||
-                                          std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
-                                      std::string_view, typename unwrapped<std::remove_cvref_t<T>>::type>;
+using codec_type =
+    std::conditional_t<std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t> || points_to<T, char>, std::string_view,
+                       std::conditional_t<points_to<T, char8_t>, std::u8string_view, typename unwrapped<std::remove_cvref_t<T>>::type>>;
 template <class T>
 using codec_for = codec<codec_type<T>>;
+
+/// A codec may have values that are NULL: `static bool is_null(const T&)`, and one to read NULL as: `static T null()`.
+template <class T>
+concept knows_null = requires(const T& value) {
+  { codec<T>::is_null(value) } -> std::same_as<bool>;
+};
+template <class T>
+concept reads_null = requires {
+  { codec<T>::null() } -> std::same_as<T>;
+};
+template <class T>
+inline constexpr bool may_be_null = is_optional<T>::value || reads_null<T>;
+template <class T>
+T null_value() {
+  if constexpr (is_optional<T>::value) {
+    return std::nullopt;
+  } else {
+    return codec<T>::null();
+  }
+}
 
 template <class T>
 bool is_null(const T& value) {
   if constexpr (is_optional<T>::value) {
+    if constexpr (knows_null<typename T::value_type>) return !value.has_value() || codec<typename T::value_type>::is_null(*value);
     return !value.has_value();
+  } else if constexpr (knows_null<T>) {
+    return codec<T>::is_null(value);
   } else if constexpr (std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>) {
     return true;
-  } else if constexpr (std::is_same_v<T, const char*> || std::is_same_v<T, char*>) {
+  } else if constexpr (std::is_pointer_v<T> && (points_to<T, char> || points_to<T, char8_t>)) {
     return value == nullptr;
   } else {
     return false;
@@ -143,13 +169,15 @@ template <class T>
 concept takes_type = requires(std::string_view text, Oid type) {
   codec<T>::decode(text, type);
 };
-/// `type`: the OID of the server's type, 0 where it is not known.
+/// `type`: the OID of the server's type, 0 where it is not known. What has no codec was refused at compile time, in words.
 template <class T>
 T decode_value(std::string_view text, Oid type) {
   if constexpr (takes_type<T>) {
     return codec<T>::decode(text, type);
-  } else {
+  } else if constexpr (has_decoder<T>) {
     return codec<T>::decode(text);
+  } else {
+    throw conversion_error("a type with a codec");
   }
 }
 
@@ -259,32 +287,6 @@ struct codec<T> {
   }
 };
 
-// --- enumerations --------------------------------------------------------------------------------------------------
-
-/// Base for the codec of an enumeration:
-///
-///     template <> struct tidepool::postgres::codec<mood> : tidepool::postgres::enum_codec<mood> {
-///       static constexpr std::pair<mood, std::string_view> names[] = {{mood::sad, "sad"}, {mood::happy, "happy"}};
-///     };
-template <class E>
-struct enum_codec {
-  static void encode(std::string& out, E value) {
-    for (const auto& [entry, name] : codec<E>::names) {
-      if (entry == value) {
-        out += name;
-        return;
-      }
-    }
-    throw error(errc::bad_parameter, "an enumeration value without a name");
-  }
-  static E decode(std::string_view text) {
-    for (const auto& [entry, name] : codec<E>::names) {
-      if (name == text) return entry;
-    }
-    throw conversion_error("a known name of the enumeration");
-  }
-};
-
 // --- json ----------------------------------------------------------------------------------------------------------
 
 /// JSON as text, for json and jsonb alike; parse it with the library of your choice.
@@ -302,7 +304,10 @@ struct codec<json> {
 
 #include "codec_array.hpp"
 #include "codec_binary.hpp"
+#include "codec_enum.hpp"
 #include "codec_interval.hpp"
 #include "codec_time.hpp"
+#include "codec_wide.hpp"
+#include "detail/require_codec.hpp"
 
 #endif

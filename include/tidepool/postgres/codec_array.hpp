@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - PostgreSQL arrays as std::vector; nested vectors are dimensions.
+// tidepool - PostgreSQL arrays as std::vector, std::array and, sent only, std::span; nested ones are dimensions.
 #ifndef TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 
+#include <array>
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../version.hpp"
@@ -53,7 +57,7 @@ struct array_parameter<T> {
 
 }  // namespace detail
 
-/// An array; `std::optional` elements may be NULL. Nested vectors are dimensions and must be of equal lengths. Lower bounds other
+/// An array; `std::optional` elements may be NULL. Nested sequences are dimensions and must be of equal lengths. Lower bounds other
 /// than 1 are dropped: see `bounded_array`. `where id = any($1)` takes one.
 /// Elements of a type the driver does not know, of an extension or your own, cannot be read as `std::string`, because their delimiter need
 /// not be a comma: select them `::text[]`, read them into a C++ type with a codec, or name the delimiter, as in
@@ -64,7 +68,26 @@ requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<std::vecto
     detail::append_array(out, values, detail::sent_delimiter<T>('\0'));
   }
   static std::vector<T> decode(std::string_view text, Oid type = 0) requires detail::readable_element<T> {
-    return detail::read_array<T>(text, type, '\0').values;
+    return detail::read_array<std::vector<T>>(text, type, '\0').values;
+  }
+};
+/// An array of exactly N elements; another number is a conversion error.
+template <class T, std::size_t N>
+requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<std::array<T, N>> : detail::array_parameter<T> {
+  static void encode(std::string& out, const std::array<T, N>& values) requires detail::sendable_element<T> {
+    detail::append_array(out, values, detail::sent_delimiter<T>('\0'));
+  }
+  static std::array<T, N> decode(std::string_view text, Oid type = 0) requires detail::readable_element<T> {
+    return detail::read_array<std::array<T, N>>(text, type, '\0').values;
+  }
+};
+/// An array, as a parameter only.
+template <class T, std::size_t N>
+requires(!detail::byte<std::remove_const_t<T>> && !detail::ambiguous_byte<std::remove_const_t<T>>) struct codec<std::span<T, N>>
+    : detail::array_parameter<std::remove_const_t<T>> {
+  using element = std::remove_const_t<T>;
+  static void encode(std::string& out, std::span<T, N> values) requires detail::sendable_element<element> {
+    detail::append_array(out, values, detail::sent_delimiter<element>('\0'));
   }
 };
 template <class T, char Delimiter>
@@ -75,7 +98,7 @@ requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<bounded_ar
     detail::append_array(out, value.values, detail::sent_delimiter<T>(Delimiter));
   }
   static type decode(std::string_view text, Oid oid = 0) requires detail::readable_element<T> {
-    auto read = detail::read_array<T>(text, oid, Delimiter);
+    auto read = detail::read_array<std::vector<T>>(text, oid, Delimiter);
     return {std::move(read.values), std::move(read.lower_bounds)};
   }
 };

@@ -92,14 +92,6 @@ struct bytea_parameter {
   }
 };
 
-/// `char` may be text, a number or a byte, `signed char` a number or a byte.
-template <class T>
-struct ambiguous_bytes {
-  static_assert(sizeof(T) == 0,
-                "a sequence of char or signed char is text, numbers or bytes, and only you know which: use std::string for text, "
-                "std::byte or unsigned char for bytea, std::int16_t for an array of small numbers");
-};
-
 }  // namespace detail
 
 /// bytea; an array of bytes is one of exactly that length.
@@ -121,15 +113,6 @@ struct codec<std::array<B, N>> : detail::bytea_parameter {
 template <class B, std::size_t N>
 requires detail::byte<std::remove_const_t<B>>
 struct codec<std::span<B, N>> : detail::bytea_parameter {
-};
-
-template <detail::ambiguous_byte T>
-struct codec<std::vector<T>> : detail::ambiguous_bytes<T> {};
-template <detail::ambiguous_byte T, std::size_t N>
-struct codec<std::array<T, N>> : detail::ambiguous_bytes<T> {};
-template <class T, std::size_t N>
-requires detail::ambiguous_byte<std::remove_const_t<T>>
-struct codec<std::span<T, N>> : detail::ambiguous_bytes<T> {
 };
 
 /// uuid. Names its type, because sent as text a bytea column would take its digits.

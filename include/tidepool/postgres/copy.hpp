@@ -37,8 +37,9 @@ class copy_writer {
 
   /// One row in text format; NULL, tabs, line ends and bytes are encoded. `bad_usage` where the statement asks for CSV, binary, or options
   /// that change the text format.
-  template <encodable... Columns>
+  template <class... Columns>
   asio::awaitable<void> row(const Columns&... columns) {
+    (void)(detail::require_encoder<Columns>() && ...);
     if (!plain_) throw error(errc::bad_usage, "row() writes COPY's text format without options of its own: use write()");
     const auto before = buffer_.size();
     try {
@@ -189,6 +190,7 @@ class copy_reader {
   /// change the text format.
   template <class T>
   asio::awaitable<std::optional<T>> row() {
+    (void)detail::require_row<T>();
     static_assert(detail::owns_data<T>, "a string_view would point into a row that is gone: use std::string");
     if (!plain_) throw error(errc::bad_usage, "row() reads COPY's text format without options of its own: use next()");
     const std::optional<std::string_view> line = co_await next();

@@ -78,8 +78,9 @@ class pipeline {
   pipeline(pipeline&&) noexcept = default;
   pipeline& operator=(pipeline&&) noexcept = default;
 
-  template <encodable... Args>
+  template <class... Args>
   pipeline_result exec(query_text sql, const Args&... args) {
+    (void)(detail::require_encoder<Args>() && ...);
     entries_.push_back(std::make_shared<detail::pipeline_entry>(detail::request::parameters(sql, args...)));
     return pipeline_result(entries_.back());
   }

@@ -38,15 +38,13 @@ inline std::uint64_t affected_rows(const PGresult* of) noexcept {
 /// `number`: of the row, for errors; counts from 1.
 template <class T>
 [[gnu::always_inline]] inline T read_field(const PGresult* from, int row, int column, std::uint64_t number) {
-  static_assert(
-      decodable<T>,
-      "there is no codec that reads this type: specialise tidepool::postgres::codec<T> with `static T decode(std::string_view text)`");
+  (void)require_decoder<T>();
   using type = typename unwrapped<T>::type;
   const std::string_view value(PQgetvalue(from, row, column), static_cast<std::size_t>(PQgetlength(from, row, column)));
   // NULL has an empty text, so most values need no further check.
   if (value.empty() && PQgetisnull(from, row, column) == 1) {
-    if constexpr (is_optional<T>::value) {
-      return std::nullopt;
+    if constexpr (may_be_null<T>) {
+      return null_value<T>();
     } else {
       throw_null(from, number, column, &type_words<type>);
     }
@@ -118,6 +116,7 @@ class row {
   /// The whole row as one T: a scalar, a tuple or pair, or a plain struct, member by member in column order.
   template <class T>
   T as() const {
+    (void)detail::require_row<T>();
     detail::check_result_columns<T>(from_);
     return detail::read_row<T>(*this);
   }
@@ -199,6 +198,7 @@ class result {
   template <class T, class... Ts>
   auto rows() const& {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
+    (void)detail::require_row<element>();
     if (handle_) detail::check_result_columns<element>(handle_.get());
     return row_range<element>(handle_.get());
   }
@@ -208,6 +208,7 @@ class result {
   /// All rows.
   template <class T>
   std::vector<T> all() const {
+    (void)detail::require_row<T>();
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     std::vector<T> out;
     out.reserve(size());
@@ -217,6 +218,7 @@ class result {
   /// Exactly one row; else `errc::rows`.
   template <class T>
   T one() const {
+    (void)detail::require_row<T>();
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (size() != 1) detail::throw_rows(handle_.get(), size(), false);
     return (*this)[0].template as<T>();
@@ -224,6 +226,7 @@ class result {
   /// No row or one; else `errc::rows`.
   template <class T>
   std::optional<T> opt() const {
+    (void)detail::require_row<T>();
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (empty()) {
       detail::check_result_columns<T>(handle_.get());

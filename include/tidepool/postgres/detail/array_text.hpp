@@ -11,9 +11,11 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,11 +23,28 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// True for a vector, which is a further dimension, but not for a vector of bytes, which is a value.
+/// The elements of a sequence that is an array to the server. A sequence of bytes is a value.
 template <class T>
-struct is_nested : std::false_type {};
+struct sequence {
+  static constexpr bool is_array = false;
+};
 template <class T>
-struct is_nested<std::vector<T>> : std::bool_constant<!byte<T> && !ambiguous_byte<T>> {};
+struct array_of {
+  static constexpr bool is_array = !byte<T> && !ambiguous_byte<T>;
+  using element = T;
+};
+template <class T>
+struct sequence<std::vector<T>> : array_of<T> {};
+template <class T, std::size_t N>
+struct sequence<std::array<T, N>> : array_of<T> {};
+template <class T, std::size_t N>
+struct sequence<std::span<T, N>> : array_of<std::remove_const_t<T>> {};
+template <class T>
+using element_of = typename sequence<T>::element;
+
+/// True for a sequence in a sequence, which is a further dimension.
+template <class T>
+using is_nested = std::bool_constant<sequence<T>::is_array>;
 
 /// The number of dimensions, and the innermost type, of an array whose elements are T.
 template <class T>
@@ -35,8 +54,8 @@ struct dimension {
 };
 template <class T>
 requires(is_nested<T>::value) struct dimension<T> {
-  static constexpr std::size_t depth = 1 + dimension<typename T::value_type>::depth;
-  using scalar = typename dimension<typename T::value_type>::scalar;
+  static constexpr std::size_t depth = 1 + dimension<element_of<T>>::depth;
+  using scalar = typename dimension<element_of<T>>::scalar;
 };
 
 /// Reads `{1,2,NULL,"a,b"}`, `{{1,2},{3,4}}`, `[0:1]={7,8}`: what `array_out` of the server prints, and nothing else.
@@ -44,8 +63,8 @@ class array_reader {
  public:
   array_reader(std::string_view text, char delimiter, Oid element) : text_(text), delimiter_(delimiter), element_(element) {}
 
-  template <class T>
-  void read(std::vector<T>& out, std::vector<int>& lower_bounds) {
+  template <class Array>
+  void read(Array& out, std::vector<int>& lower_bounds) {
     std::vector<std::size_t> lengths;
     if (accept('[')) {
       // Bounds are printed where one does not start at 1: then those of all dimensions, in front.
@@ -99,6 +118,28 @@ class array_reader {
     } while (accept(delimiter_));
     expect('}');
   }
+  /// As many as it holds, and no other number.
+  template <class T, std::size_t N>
+  void values(std::array<T, N>& out) {
+    expect('{');
+    std::size_t read = 0;
+    if (!accept('}')) {
+      do {
+        if (read == N) wrong_length(N);
+        if constexpr (is_nested<T>::value) {
+          values(out[read]);
+        } else {
+          out[read] = element<T>();
+        }
+        ++read;
+      } while (accept(delimiter_));
+      expect('}');
+    }
+    if (read != N) wrong_length(N);
+  }
+  [[noreturn]] static void wrong_length(std::size_t wanted) {
+    throw conversion_error("an array of exactly " + std::to_string(wanted) + " elements");
+  }
   template <class T>
   T element() {
     word_.clear();
@@ -117,8 +158,8 @@ class array_reader {
     } else if (word_.empty()) {
       fail();
     } else if (word_ == "NULL") {
-      if constexpr (is_optional<T>::value) {
-        return T();
+      if constexpr (may_be_null<T>) {
+        return null_value<T>();
       } else {
         throw error(errc::null_value, "NULL in an array");
       }
@@ -126,14 +167,14 @@ class array_reader {
     return decode_value<typename unwrapped<T>::type>(word_, element_);
   }
   /// The lengths of all dimensions. The server's inner arrays are of equal lengths.
-  template <class T>
-  static void measure(const std::vector<T>& of, std::vector<std::size_t>& lengths, std::size_t level) {
+  template <class Array>
+  static void measure(const Array& of, std::vector<std::size_t>& lengths, std::size_t level) {
     if (lengths.size() == level) {
       lengths.push_back(of.size());
     } else if (lengths[level] != of.size()) {
       fail();
     }
-    if constexpr (is_nested<T>::value) {
+    if constexpr (is_nested<element_of<Array>>::value) {
       for (const auto& inner : of) measure(inner, lengths, level + 1);
     }
   }
@@ -193,20 +234,21 @@ char sent_delimiter(char stated) {
   }
 }
 
-template <class T>
+template <class Array>
 struct array_contents {
-  std::vector<T> values;
+  Array values{};
   std::vector<int> lower_bounds;
 };
-template <class T>
-array_contents<T> read_array(std::string_view text, Oid type, char stated) {
-  array_contents<T> out;
-  array_reader(text, read_delimiter<T>(text, type, stated), element_type(type)).read(out.values, out.lower_bounds);
+template <class Array>
+array_contents<Array> read_array(std::string_view text, Oid type, char stated) {
+  array_contents<Array> out;
+  array_reader(text, read_delimiter<element_of<Array>>(text, type, stated), element_type(type)).read(out.values, out.lower_bounds);
   return out;
 }
 
-template <class T>
-void append_array(std::string& out, const std::vector<T>& values, char delimiter) {
+template <class Array>
+void append_array(std::string& out, const Array& values, char delimiter) {
+  using T = element_of<Array>;
   out += '{';
   bool first = true;
   std::string word;
@@ -247,7 +289,7 @@ void append_bounds(std::string& out, const std::vector<T>& values, const std::ve
   const auto each = [&](const auto& self, const auto& of, std::size_t level) -> void {
     if (of.empty()) throw error(errc::bad_parameter, "an inner array that is empty");
     one(lower_bounds[level], of.size());
-    if constexpr (is_nested<typename std::remove_cvref_t<decltype(of)>::value_type>::value) {
+    if constexpr (is_nested<element_of<std::remove_cvref_t<decltype(of)>>>::value) {
       self(self, of.front(), level + 1);
     }
   };

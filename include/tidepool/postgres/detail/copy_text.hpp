@@ -26,7 +26,7 @@ inline void append_copy_escaped(std::string& out, std::string_view text) {
       case '\n': out += "\\n"; break;
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
-      case '\0': throw error(errc::bad_parameter, "a column holds a NUL byte");
+      case '\0': throw error(errc::bad_parameter, "it holds a NUL byte");
       default: out += c;
     }
   }
@@ -54,13 +54,16 @@ void append_copy_column(std::string& out, const T& value) {
 
 template <class... Columns>
 void append_copy_row(std::string& out, const Columns&... columns) {
-  bool first = true;
-  const auto one = [&](const auto& column) {
-    if (!first) out += '\t';
-    first = false;
-    append_copy_column(out, column);
+  std::size_t column = 0;
+  const auto one = [&](const auto& value) {
+    if (column++ > 0) out += '\t';
+    if constexpr (encodable<std::remove_cvref_t<decltype(value)>>) append_copy_column(out, value);
   };
-  (one(columns), ...);
+  try {
+    (one(columns), ...);
+  } catch (const error& failure) {
+    throw error(failure.reason(), "column " + std::to_string(column) + ": " + std::string(failure.explanation()));
+  }
   out += '\n';
 }
 
@@ -75,8 +78,8 @@ class copy_row {
       using type = typename unwrapped<T>::type;
       const auto& text = of_.columns_[column_];
       if (!text) {
-        if constexpr (is_optional<T>::value) {
-          return std::nullopt;
+        if constexpr (may_be_null<T>) {
+          return null_value<T>();
         } else {
           throw error(errc::null_value,
                       name() + " is NULL, and " + type_words<type>() + " takes none; read it as std::optional<" + type_words<type>() + ">");

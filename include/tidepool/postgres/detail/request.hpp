@@ -174,8 +174,18 @@ class request {
     static_assert(sizeof...(Args) <= 65535, "PostgreSQL takes at most 65535 parameters");
     if constexpr (sizeof...(Args) > 0) {
       values_.reserve(sizeof...(Args));
-      (add(args), ...);
+      try {
+        (add(args), ...);
+      } catch (const error& failure) {
+        refuse_value(failure);
+      }
     }
+  }
+  /// Says which parameter it is that a codec refuses.
+  [[noreturn]] void refuse_value(const error& failure) const {
+    std::string said(failure.explanation());
+    if (!said.starts_with("parameter $")) said.insert(0, "parameter $" + std::to_string(values_.size() + 1) + ": ");
+    throw error(failure.reason(), said);
   }
 
   /// The size of a value that is sent as it is: one that is too large is refused before it is copied. Zero where the codec decides.
@@ -195,12 +205,18 @@ class request {
   }
 
   template <class T>
+  void add(const T&) {}  // refused at compile time, in words
+  template <encodable T>
   void add(const T& given) {
     value made;
     made.at = arena_.size();
     if (!is_null(given)) {
       using C = codec_for<T>;
-      made.type = codec_oid<C>();
+      if constexpr (requires { C::oid_of(strip_optional(given)); }) {
+        made.type = C::oid_of(strip_optional(given));
+      } else {
+        made.type = codec_oid<C>();
+      }
       made.binary = codec_binary<C>();
       refuse_above_limit(size_as_is<C>(strip_optional(given)));
       C::encode(arena_, strip_optional(given));

@@ -24,6 +24,41 @@ struct is_tuple<std::tuple<Ts...>> : std::true_type {};
 template <class A, class B>
 struct is_tuple<std::pair<A, B>> : std::true_type {};
 
+/// What is read member by member: a struct without constructors.
+template <class T>
+inline constexpr bool is_plain_struct = std::is_class_v<T>&& std::is_aggregate_v<T> && !is_nested<T>::value;
+template <class T>
+concept row_struct = is_plain_struct<T> &&(member_count<T>() > 0 && member_count<T>() <= most_members);
+
+/// A row, member by member.
+template <class T>
+struct columns_of {};
+template <class... Ts>
+struct columns_of<std::tuple<Ts...>> {
+  static consteval bool require() { return (require_decoder<std::remove_cvref_t<Ts>>() && ...); }
+};
+template <class A, class B>
+struct columns_of<std::pair<A, B>> : columns_of<std::tuple<A, B>> {};
+
+/// False, with an error in words, where a row cannot be read into T because it, or a member of it, has no codec.
+template <class T>
+consteval bool require_row() {
+  if constexpr (decodable<T>) {
+    return true;
+  } else if constexpr (is_tuple<T>::value) {
+    return columns_of<T>::require();
+  } else if constexpr (is_plain_struct<T>) {
+    static_assert(row_struct<T>, "a struct that rows are read into must have 1 to 16 members: use std::tuple for more");
+    if constexpr (row_struct<T>) {
+      return columns_of<decltype(tie_members(std::declval<T&>()))>::require();
+    } else {
+      return false;
+    }
+  } else {
+    return require_decoder<T>();
+  }
+}
+
 /// A type with a codec is read from one column, also where it is a struct or a tuple.
 template <class T>
 constexpr std::size_t row_width() {
@@ -31,11 +66,10 @@ constexpr std::size_t row_width() {
     return 1;
   } else if constexpr (is_tuple<T>::value) {
     return std::tuple_size_v<T>;
-  } else {
-    static_assert(std::is_aggregate_v<T>,
-                  "a row cannot be read into this type: use a type with a tidepool::postgres::codec, a std::tuple, a std::pair, or a "
-                  "struct without constructors whose members are the columns in order");
+  } else if constexpr (require_row<T>()) {
     return member_count<T>();
+  } else {
+    return 1;
   }
 }
 
@@ -47,7 +81,7 @@ consteval bool owns() {
   } else if constexpr (is_tuple<T>::value) {
     return []<std::size_t... I>(std::index_sequence<I...>) { return (owns<std::tuple_element_t<I, T>>() && ...); }
     (std::make_index_sequence<std::tuple_size_v<T>>());
-  } else if constexpr (std::is_aggregate_v<T>) {
+  } else if constexpr (row_struct<T>) {
     using members = decltype(tie_members(std::declval<T&>()));
     return []<std::size_t... I>(std::index_sequence<I...>) {
       return (owns<std::remove_cvref_t<std::tuple_element_t<I, members>>>() && ...);
@@ -75,7 +109,7 @@ T read_row(const Row& row) {
   } else if constexpr (is_tuple<T>::value) {
     return [&row]<std::size_t... I>(std::index_sequence<I...>) { return T{row[I].template as<std::tuple_element_t<I, T>>()...}; }
     (std::make_index_sequence<std::tuple_size_v<T>>());
-  } else {
+  } else if constexpr (row_struct<T>) {
     T out{};
     auto members = tie_members(out);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -83,6 +117,8 @@ T read_row(const Row& row) {
     }
     (std::make_index_sequence<std::tuple_size_v<decltype(members)>>());
     return out;
+  } else {
+    return row[0].template as<T>();  // refused at compile time
   }
 }
 
