@@ -89,9 +89,23 @@ class checker {
   pairs seen;
   std::string wrong;
 
-  /// Sends `value` as each of the types, alone, as an optional, NULL, and in arrays, and reads it as `Read`.
+  /// Plans to send `value` as each of the types, alone, as an optional, NULL, and in arrays, and to read it as `Read`. No coroutine, so
+  /// that the values may be temporaries: GCC 12 destroys some of those in an expression that awaits twice.
   template <class Read, class T>
-  asio::awaitable<void> both(std::string cpp, std::vector<std::string> types, T value, bool arrays = true) {
+  void both(std::string cpp, std::vector<std::string> types, T value, bool arrays = true) {
+    planned_.push_back(check<Read, T>(std::move(cpp), std::move(types), std::move(value), arrays));
+  }
+  template <class T>
+  void same(std::string cpp, std::vector<std::string> types, T value, bool arrays = true) {
+    both<T>(std::move(cpp), std::move(types), std::move(value), arrays);
+  }
+  asio::awaitable<void> run() {
+    for (auto& one : planned_) co_await std::move(one);
+  }
+
+ private:
+  template <class Read, class T>
+  asio::awaitable<void> check(std::string cpp, std::vector<std::string> types, T value, bool arrays) {
     for (const auto& name : types) {
       seen.emplace(cpp, name);
       const std::string type = real(name), what = cpp + " as " + name;
@@ -120,12 +134,6 @@ class checker {
       }
     }
   }
-  template <class T>
-  asio::awaitable<void> same(std::string cpp, std::vector<std::string> types, T value, bool arrays = true) {
-    return both<T>(std::move(cpp), std::move(types), std::move(value), arrays);
-  }
-
- private:
   static std::string real(const std::string& name) {
     if (name == "enum") return "pg_temp.tone";
     if (name == "composite") return "pg_temp.place";
@@ -134,82 +142,83 @@ class checker {
   }
 
   pg::connection& db_;
+  std::vector<asio::awaitable<void>> planned_;
 };
 
-asio::awaitable<void> check_all(checker& c) {
+void plan_all(checker& c) {
   using namespace std::chrono;
   using strings = std::vector<std::string>;
   const strings integers{"int2", "int4", "int8", "numeric"}, texts{"text", "varchar"};
-  co_await c.same("bool", {"bool"}, true);
-  co_await c.same("std::int16_t", integers, std::int16_t{-32768});
-  co_await c.same("std::int32_t", integers, std::int32_t{-32768});
-  co_await c.same("std::int64_t", integers, std::int64_t{32767});
-  co_await c.same("std::uint32_t", integers, std::uint32_t{32767});
-  co_await c.same("std::uint32_t", {"oid"}, std::uint32_t{4294967295});
+  c.same("bool", {"bool"}, true);
+  c.same("std::int16_t", integers, std::int16_t{-32768});
+  c.same("std::int32_t", integers, std::int32_t{-32768});
+  c.same("std::int64_t", integers, std::int64_t{32767});
+  c.same("std::uint32_t", integers, std::uint32_t{32767});
+  c.same("std::uint32_t", {"oid"}, std::uint32_t{4294967295});
 #if defined(__SIZEOF_INT128__)
   using wide = pg::detail::int128;
-  co_await c.same("__int128", {"int8", "numeric"}, wide{-9'223'372'036'854'775'807});
+  c.same("__int128", {"int8", "numeric"}, wide{-9'223'372'036'854'775'807});
 #endif
-  co_await c.same("float", {"float4", "float8"}, 0.1F);
-  co_await c.same("double", {"float8", "numeric"}, 0.1);
-  co_await c.same("postgres::numeric", {"numeric", "int4", "float8"}, pg::numeric(-12));
-  co_await c.same("std::string", texts, std::string("a,\"b\"\\ {}"));
-  co_await c.same("std::u8string", texts, std::u8string(u8"\u00e9\u00df"));
-  co_await c.same("std::filesystem::path", texts, std::filesystem::path("/tmp/a b"));
-  co_await c.both<std::string>("std::string_view", texts, std::string_view("view"));
-  co_await c.both<std::string>("const char*", texts, static_cast<const char*>("pointer"));
-  co_await c.both<std::u8string>("std::u8string_view", texts, std::u8string_view(u8"\u00e9"));
-  co_await c.same("char", {"\"char\"", "text"}, 'x');
+  c.same("float", {"float4", "float8"}, 0.1F);
+  c.same("double", {"float8", "numeric"}, 0.1);
+  c.same("postgres::numeric", {"numeric", "int4", "float8"}, pg::numeric(-12));
+  c.same("std::string", texts, std::string("a,\"b\"\\ {}"));
+  c.same("std::u8string", texts, std::u8string(u8"\u00e9\u00df"));
+  c.same("std::filesystem::path", texts, std::filesystem::path("/tmp/a b"));
+  c.both<std::string>("std::string_view", texts, std::string_view("view"));
+  c.both<std::string>("const char*", texts, static_cast<const char*>("pointer"));
+  c.both<std::u8string>("std::u8string_view", texts, std::u8string_view(u8"\u00e9"));
+  c.same("char", {"\"char\"", "text"}, 'x');
   const std::vector<std::byte> bytes{std::byte{0}, std::byte{0x5c}, std::byte{0xff}};
   const std::vector<unsigned char> octets{0, 0x5c, 0xff};
-  co_await c.same("std::vector<std::byte>", {"bytea"}, bytes);
-  co_await c.same("std::vector<unsigned char>", {"bytea"}, octets);
-  co_await c.same("std::array<std::byte, N>", {"bytea"}, std::array<std::byte, 2>{std::byte{1}, std::byte{2}});
-  co_await c.both<std::vector<std::byte>>("std::span<const std::byte>", {"bytea"}, std::span<const std::byte>(bytes));
-  co_await c.both<std::vector<unsigned char>>("std::span<const unsigned char>", {"bytea"}, std::span<const unsigned char>(octets));
-  co_await c.same("postgres::uuid", {"uuid"}, pg::codec<pg::uuid>::decode("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"));
-  co_await c.same("postgres::json", {"json", "jsonb"}, pg::json{"{\"a\": [1, \"x\"]}"});
+  c.same("std::vector<std::byte>", {"bytea"}, bytes);
+  c.same("std::vector<unsigned char>", {"bytea"}, octets);
+  c.same("std::array<std::byte, N>", {"bytea"}, std::array<std::byte, 2>{std::byte{1}, std::byte{2}});
+  c.both<std::vector<std::byte>>("std::span<const std::byte>", {"bytea"}, std::span<const std::byte>(bytes));
+  c.both<std::vector<unsigned char>>("std::span<const unsigned char>", {"bytea"}, std::span<const unsigned char>(octets));
+  c.same("postgres::uuid", {"uuid"}, pg::codec<pg::uuid>::decode("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"));
+  c.same("postgres::json", {"json", "jsonb"}, pg::json{"{\"a\": [1, \"x\"]}"});
   const auto day = sys_days(year(2024) / 2 / 29);
-  co_await c.same("std::chrono::sys_time<D>", {"timestamptz"}, sys_time<milliseconds>(day + 1500ms));
-  co_await c.same("std::chrono::system_clock::time_point", {"timestamptz"}, system_clock::time_point(day + 1us));
-  co_await c.same("std::chrono::local_time<D>", {"timestamp"}, local_seconds(1s));
-  co_await c.same("std::chrono::sys_days", {"date"}, day);
-  co_await c.same("std::chrono::local_days", {"date"}, local_days(days(-1)));
-  co_await c.same("std::chrono::year_month_day", {"date"}, year_month_day(day));
-  co_await c.same("std::chrono::duration<R, P>", {"interval"}, -90min);
-  co_await c.same("postgres::interval", {"interval"}, pg::interval{14, -3, 1us});
-  co_await c.same("std::chrono::hh_mm_ss<D>", {"time"}, hh_mm_ss<milliseconds>(4h + 1ms));
-  co_await c.same("postgres::time_of_day", {"time"}, pg::time_of_day{24h});
-  co_await c.same("postgres::time_of_day_at_offset", {"timetz"}, pg::time_of_day_at_offset{1h, -(5h + 30min)});
+  c.same("std::chrono::sys_time<D>", {"timestamptz"}, sys_time<milliseconds>(day + 1500ms));
+  c.same("std::chrono::system_clock::time_point", {"timestamptz"}, system_clock::time_point(day + 1us));
+  c.same("std::chrono::local_time<D>", {"timestamp"}, local_seconds(1s));
+  c.same("std::chrono::sys_days", {"date"}, day);
+  c.same("std::chrono::local_days", {"date"}, local_days(days(-1)));
+  c.same("std::chrono::year_month_day", {"date"}, year_month_day(day));
+  c.same("std::chrono::duration<R, P>", {"interval"}, -90min);
+  c.same("postgres::interval", {"interval"}, pg::interval{14, -3, 1us});
+  c.same("std::chrono::hh_mm_ss<D>", {"time"}, hh_mm_ss<milliseconds>(4h + 1ms));
+  c.same("postgres::time_of_day", {"time"}, pg::time_of_day{24h});
+  c.same("postgres::time_of_day_at_offset", {"timetz"}, pg::time_of_day_at_offset{1h, -(5h + 30min)});
   const std::vector<int> numbers{1, 2, 3};
-  co_await c.same("std::vector<T>", {"T[]"}, numbers, false);
-  co_await c.same("std::array<T, N>", {"T[]"}, std::array<int, 3>{1, 2, 3}, false);
-  co_await c.same("postgres::bounded_array<T>", {"T[]"}, pg::bounded_array<int>{{7, 8}, {0}}, false);
-  co_await c.both<std::vector<int>>("std::span<const T>", {"T[]"}, std::span<const int>(numbers), false);
-  co_await c.same("enum_codec<E>", {"enum", "text"}, tone::happy);
-  co_await c.same("enum_number_codec<E>", {"int2", "int4"}, level::high);
-  co_await c.same("composite_codec<T>", {"composite"}, place{7, "a, \"b\" (c)\\"});
-  co_await c.same("postgres::range<T>", {"int4range", "int8range"}, pg::range<int>{1, 10});
-  co_await c.same("postgres::range<T>", {"numrange"}, pg::range<pg::numeric>{pg::numeric("1.50"), std::nullopt, false});
-  co_await c.same("postgres::range<T>", {"daterange"}, pg::range<sys_days>{day, day + days(1)});
-  co_await c.same("postgres::range<T>", {"tsrange"}, pg::range<local_seconds>{local_seconds(0s), local_seconds(1s), false, true});
-  co_await c.same("postgres::range<T>", {"tstzrange"}, pg::range<sys_seconds>{std::nullopt, sys_seconds(1s)});
-  co_await c.same("postgres::multirange<T>", {"int4multirange"}, pg::multirange<int>{{{1, 3}, {5, std::nullopt}}});
-  co_await c.same("postgres::multirange<T>", {"nummultirange"}, pg::multirange<pg::numeric>{});
-  co_await c.same("postgres::multirange<T>", {"datemultirange"}, pg::multirange<sys_days>{{{day, day + days(1)}}});
-  co_await c.same("postgres::multirange<T>", {"tstzmultirange"}, pg::multirange<sys_seconds>{{{std::nullopt, sys_seconds(1s)}}});
+  c.same("std::vector<T>", {"T[]"}, numbers, false);
+  c.same("std::array<T, N>", {"T[]"}, std::array<int, 3>{1, 2, 3}, false);
+  c.same("postgres::bounded_array<T>", {"T[]"}, pg::bounded_array<int>{{7, 8}, {0}}, false);
+  c.both<std::vector<int>>("std::span<const T>", {"T[]"}, std::span<const int>(numbers), false);
+  c.same("enum_codec<E>", {"enum", "text"}, tone::happy);
+  c.same("enum_number_codec<E>", {"int2", "int4"}, level::high);
+  c.same("composite_codec<T>", {"composite"}, place{7, "a, \"b\" (c)\\"});
+  c.same("postgres::range<T>", {"int4range", "int8range"}, pg::range<int>{1, 10});
+  c.same("postgres::range<T>", {"numrange"}, pg::range<pg::numeric>{pg::numeric("1.50"), std::nullopt, false});
+  c.same("postgres::range<T>", {"daterange"}, pg::range<sys_days>{day, day + days(1)});
+  c.same("postgres::range<T>", {"tsrange"}, pg::range<local_seconds>{local_seconds(0s), local_seconds(1s), false, true});
+  c.same("postgres::range<T>", {"tstzrange"}, pg::range<sys_seconds>{std::nullopt, sys_seconds(1s)});
+  c.same("postgres::multirange<T>", {"int4multirange"}, pg::multirange<int>{{{1, 3}, {5, std::nullopt}}});
+  c.same("postgres::multirange<T>", {"nummultirange"}, pg::multirange<pg::numeric>{});
+  c.same("postgres::multirange<T>", {"datemultirange"}, pg::multirange<sys_days>{{{day, day + days(1)}}});
+  c.same("postgres::multirange<T>", {"tstzmultirange"}, pg::multirange<sys_seconds>{{{std::nullopt, sys_seconds(1s)}}});
   using asio::ip::make_address;
-  co_await c.same("asio::ip::address", {"inet"}, make_address("2001:db8::1"));
-  co_await c.same("asio::ip::address_v4", {"inet"}, asio::ip::address_v4({10, 0, 0, 1}));
-  co_await c.same("asio::ip::address_v6", {"inet"}, asio::ip::address_v6::loopback());
-  co_await c.same("postgres::inet", {"inet"}, pg::inet(make_address("192.168.0.1"), 24));
-  co_await c.same("postgres::inet", {"cidr"}, pg::inet(make_address("192.168.0.0"), 24));
-  co_await c.same("asio::ip::network_v4", {"inet", "cidr"}, asio::ip::network_v4(asio::ip::address_v4({10, 0, 0, 0}), 8));
-  co_await c.same("asio::ip::network_v6", {"inet", "cidr"}, asio::ip::network_v6(make_address("2001:db8::").to_v6(), 32));
+  c.same("asio::ip::address", {"inet"}, make_address("2001:db8::1"));
+  c.same("asio::ip::address_v4", {"inet"}, asio::ip::address_v4({10, 0, 0, 1}));
+  c.same("asio::ip::address_v6", {"inet"}, asio::ip::address_v6::loopback());
+  c.same("postgres::inet", {"inet"}, pg::inet(make_address("192.168.0.1"), 24));
+  c.same("postgres::inet", {"cidr"}, pg::inet(make_address("192.168.0.0"), 24));
+  c.same("asio::ip::network_v4", {"inet", "cidr"}, asio::ip::network_v4(asio::ip::address_v4({10, 0, 0, 0}), 8));
+  c.same("asio::ip::network_v6", {"inet", "cidr"}, asio::ip::network_v6(make_address("2001:db8::").to_v6(), 32));
   using any = std::variant<std::monostate, int, double, sys_seconds, std::string>;
-  co_await c.same("std::variant<Ts...>", {"int4"}, any(7));
-  co_await c.same("std::variant<Ts...>", {"float8"}, any(0.5));
-  co_await c.same("std::variant<Ts...>", {"text"}, any("seven"));
+  c.same("std::variant<Ts...>", {"int4"}, any(7));
+  c.same("std::variant<Ts...>", {"float8"}, any(0.5));
+  c.same("std::variant<Ts...>", {"text"}, any("seven"));
 }
 
 }  // namespace
@@ -225,22 +234,23 @@ struct tidepool::postgres::codec<level> : tidepool::postgres::enum_number_codec<
 template <>
 struct tidepool::postgres::codec<place> : tidepool::postgres::composite_codec<place> {};
 
-TEST_CASE("given the table of types in the reference, when each pair is sent and read, then it is the same value", "[postgres][field-U6]") {
+TEST_CASE("given the table of types in the reference, when each pair is sent, then it comes back the same", "[postgres][field-U6]") {
   NEEDS_SERVER();
-  checker found = run([]() -> asio::awaitable<checker> {
+  const auto [seen, wrong] = run([]() -> asio::awaitable<std::pair<pairs, std::string>> {
     auto db = co_await connect("options='-c client_min_messages=error'");
     co_await db.script("create type pg_temp.tone as enum ('sad', 'happy'); create type pg_temp.place as (number int4, street text)");
     checker c(db);
-    co_await check_all(c);
-    co_return c;
+    plan_all(c);
+    co_await c.run();
+    co_return std::pair(c.seen, c.wrong);
   }());
-  CHECK(found.wrong == "");
+  CHECK(wrong == "");
   const pairs told = in_the_reference();
   pairs untold, unchecked;
-  for (const auto& pair : found.seen)
+  for (const auto& pair : seen)
     if (!told.contains(pair)) untold.insert(pair);
   for (const auto& pair : told)
-    if (!found.seen.contains(pair)) unchecked.insert(pair);
+    if (!seen.contains(pair)) unchecked.insert(pair);
   CHECK(listed(untold) == "");
   CHECK(listed(unchecked) == "");
   CHECK(told.size() > 60);

@@ -43,8 +43,9 @@ std::string number_of(E value) {
 /// Two equal names or values, or an empty name, do not compile. A value without a name is `bad_parameter`, another name a conversion error.
 template <class E>
 struct enum_codec {
+  static consteval void check() { static_assert(detail::names_are_distinct<E>(), "`names` has a name or a value twice, or an empty name"); }
   static void encode(std::string& out, E value) {
-    static_assert(detail::names_are_distinct<E>(), "`names` has a name or a value twice, or an empty name");
+    check();
     for (const auto& [entry, name] : codec<E>::names) {
       if (entry == value) {
         out += name;
@@ -54,7 +55,7 @@ struct enum_codec {
     throw error(errc::bad_parameter, "an enumeration's value " + detail::number_of(value) + " has no name in its codec");
   }
   static E decode(std::string_view text) {
-    static_assert(detail::names_are_distinct<E>(), "`names` has a name or a value twice, or an empty name");
+    check();
     for (const auto& [entry, name] : codec<E>::names) {
       if (name == text) return entry;
     }

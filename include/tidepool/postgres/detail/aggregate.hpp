@@ -18,17 +18,19 @@ struct any_member {
   operator T() const noexcept;
 };
 
-/// How many members an aggregate has: as many as its braces take.
-template <class T, class... Members>
+inline constexpr std::size_t most_members = 16;
+
+/// How many members an aggregate has: as many as its braces take. Fewer are not taken where a member has no default constructor.
+template <class T, bool Taken = false, class... Members>
 consteval std::size_t member_count() {
   if constexpr (requires { T{Members{}..., any_member{}}; }) {
-    return member_count<T, Members..., any_member>();
+    return member_count<T, true, Members..., any_member>();
+  } else if constexpr (!Taken && sizeof...(Members) < most_members) {
+    return member_count<T, false, Members..., any_member>();
   } else {
-    return sizeof...(Members);
+    return Taken ? sizeof...(Members) : 0;
   }
 }
-
-inline constexpr std::size_t most_members = 16;
 
 /// References to all members.
 template <class T>

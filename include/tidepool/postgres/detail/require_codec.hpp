@@ -37,6 +37,7 @@ consteval bool require_clear_type() {
 }
 template <class T>
 consteval bool require_encoder() {
+  if constexpr (requires { codec_for<T>::check(); }) codec_for<T>::check();  // what a codec says of itself
   if constexpr (!encodable<T> && require_clear_type<codec_type<T>>()) {
     static_assert(has_codec_to_send<T>, R"(this type cannot be a parameter, because it has no codec. Write one:
     template <> struct tidepool::postgres::codec<T> {

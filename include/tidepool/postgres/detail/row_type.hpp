@@ -110,13 +110,11 @@ T read_row(const Row& row) {
     return [&row]<std::size_t... I>(std::index_sequence<I...>) { return T{row[I].template as<std::tuple_element_t<I, T>>()...}; }
     (std::make_index_sequence<std::tuple_size_v<T>>());
   } else if constexpr (row_struct<T>) {
-    T out{};
-    auto members = tie_members(out);
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((std::get<I>(members) = row[I].template as<std::remove_cvref_t<std::tuple_element_t<I, decltype(members)>>>()), ...);
+    using members = decltype(tie_members(std::declval<T&>()));
+    return [&row]<std::size_t... I>(std::index_sequence<I...>) {
+      return T{row[I].template as<std::remove_cvref_t<std::tuple_element_t<I, members>>>()...};
     }
-    (std::make_index_sequence<std::tuple_size_v<decltype(members)>>());
-    return out;
+    (std::make_index_sequence<std::tuple_size_v<members>>());
   } else {
     return row[0].template as<T>();  // refused at compile time
   }

@@ -45,22 +45,25 @@ struct composite_codec {
   }
 
   static T decode(std::string_view text) {
-    T out{};
-    auto members = detail::tie_members(out);
-    constexpr std::size_t count = std::tuple_size_v<decltype(members)>;
+    using members = decltype(detail::tie_members(std::declval<T&>()));
+    constexpr std::size_t count = std::tuple_size_v<members>;
     detail::quoted_reader in(text);
-    std::string word;
-    const auto one = [&]<class M>(std::size_t place, M& member) {
+    const auto one = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      using M = std::remove_cvref_t<std::tuple_element_t<I, members>>;
       static_assert(!std::is_same_v<typename detail::unwrapped<M>::type, std::string_view>,
                     "a string_view in a composite would point to a text that is gone: use std::string");
+      std::string word;
       bool present = false;
-      if (!in.accept(place == 0 ? '(' : ',') || !in.word(word, present, ",)")) refuse(count);
-      if constexpr (detail::require_decoder<M>()) member = field<M>(word, present, place);
+      if (!in.accept(I == 0 ? '(' : ',') || !in.word(word, present, ",)")) refuse(count);
+      (void)detail::require_decoder<M>();
+      return field<M>(word, present, I);
     };
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (one(I, std::get<I>(members)), ...); }
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      T out{one(std::integral_constant<std::size_t, I>())...};
+      if (!in.accept(')') || !in.at_end()) refuse(count);
+      return out;
+    }
     (std::make_index_sequence<count>());
-    if (!in.accept(')') || !in.at_end()) refuse(count);
-    return out;
   }
 
  private:
