@@ -186,9 +186,14 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
     entry& e = static_cast<entry&>(*w.slot);
     const duration waited = w.direct ? duration::zero() : e.listed - w.since;
     checked_out(e, waited);
-    if (waited >= config_.slow_acquire) tell([&] { return slow_acquire_event{waited, w.where}; });
+    if (waited >= config_.slow_acquire) tell_slow_acquire(w, waited);
   }
   w.complete(&w);
+}
+
+template <class Connection, class Traits>
+[[gnu::noinline]] void pool_impl<Connection, Traits>::tell_slow_acquire(const core_waiter& w, duration waited) noexcept {
+  tell([&] { return slow_acquire_event{waited, w.where}; });
 }
 
 /// What happens to a connection between the grant and its holder.

@@ -223,6 +223,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept;
   void complete(core_waiter& w, pool_actions& a) noexcept;
   void deliver(core_waiter& w) noexcept;
+  void tell_slow_acquire(const core_waiter& w, duration waited) noexcept;
   void checked_out(entry& e, duration waited) noexcept;
   bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept;
   void take_back(entry& e) noexcept;
