@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a pool reports: a log of events, leases that are held too long, a snapshot of numbers; and an observer of your own.
+// tidepool - what a pool reports: a log of events, leases that are held too long, itself in words and in numbers; and an observer.
 #include <tidepool/pool.hpp>
 
 #include <asio/steady_timer.hpp>
@@ -11,14 +11,10 @@ using namespace std::chrono_literals;
 /// A connection that connects to nothing.
 struct session {};
 
-/// Any class with some of the `on_event` members is an observer. This one counts checkouts, besides writing a log.
-class watcher : public tidepool::log_observer {
+/// Any class with some of the `on_event` members is an observer: it gets events as data. This one counts checkouts.
+class watcher {
  public:
-  explicit watcher(std::atomic<int>& checkouts)
-      : log_observer([](level how, const std::string& text) { std::printf("[%s] %s\n", how >= level::warning ? "!" : " ", text.c_str()); }),
-        checkouts_(&checkouts) {}
-
-  using log_observer::on_event;
+  explicit watcher(std::atomic<int>& checkouts) : checkouts_(&checkouts) {}
   void on_event(std::string_view, const tidepool::checkout_event&) { ++*checkouts_; }
 
  private:
@@ -40,6 +36,7 @@ asio::awaitable<void> forgetful(session_pool& pool) {
 asio::awaitable<void> work(session_pool& pool) {
   co_await forgetful(pool);
 
+  std::printf("%s\n", pool.describe().c_str());  // the pool at this moment, for people
   const tidepool::pool_stats stats = pool.stats();
   std::printf("%llu checkouts, %llu leaks reported, %llu of them came back\n", static_cast<unsigned long long>(stats.total_checkouts),
               static_cast<unsigned long long>(stats.leaks_detected), static_cast<unsigned long long>(stats.leaks_returned));
@@ -56,6 +53,8 @@ int main() {
   std::atomic<int> checkouts = 0;
   session_pool pool(
       io, []() -> asio::awaitable<session> { co_return session(); }, config, watcher(checkouts));
+  // A log needs no type of one's own. The sink is any logger; it can be changed while the pool runs.
+  pool.log_to([](tidepool::log_level level, const std::string& line) { std::printf("[%s] %s\n", to_string(level), line.c_str()); });
   tidepool::run(io, pool, work);
   std::printf("the observer counted %d\n", checkouts.load());
 }

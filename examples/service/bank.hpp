@@ -14,19 +14,13 @@
 
 #include "http_message.hpp"
 
-/// The pool writes its events to a log.
-struct bank_traits : tidepool::default_traits<tidepool::postgres::connection> {
-  using observer = tidepool::log_observer;
-};
-using bank_pool = tidepool::basic_pool<tidepool::postgres::connection, bank_traits>;
-
 ///     GET /accounts/7                  one row
 ///     PUT /transfers/KEY/7/8/100       moves money in a transaction; the same KEY again changes nothing
 ///     GET /slow/250                    a query of so many milliseconds
 ///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus
 class bank {
  public:
-  explicit bank(bank_pool& pool) : pool_(pool) {}
+  explicit bank(tidepool::postgres::pool& pool) : pool_(pool) {}
 
   /// Answers one request. Any number at once, on any thread.
   asio::awaitable<http::response> answer(const http::message& request);
@@ -40,7 +34,7 @@ class bank {
   asio::awaitable<http::response> slow(std::chrono::milliseconds time);
   http::response health();
 
-  bank_pool& pool_;
+  tidepool::postgres::pool& pool_;
   std::mutex mutex_;
   tidepool::pool_stats recent_;  // what "lately" in health() begins with
   std::chrono::steady_clock::time_point recent_since_;

@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void write_log(tidepool::log_observer::level how, const std::string& text) {
+void write_log(tidepool::log_level how, const std::string& text) {
   constexpr const char* names[] = {"debug", "info ", "warn ", "error"};
   std::timespec now{};
   std::timespec_get(&now, TIME_UTC);
@@ -103,8 +103,8 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
 
   asio::io_context io(static_cast<int>(threads));
-  bank_pool pool(io, tidepool::postgres::connector(std::getenv("DATABASE_URL")), configuration(connections),
-                 tidepool::log_observer(write_log));
+  tidepool::postgres::pool pool(io, tidepool::postgres::connector(std::getenv("DATABASE_URL")), configuration(connections));
+  pool.log_to(write_log);
   bank our_bank(pool);
   http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), port},
                       [&](const http::message& request) { return our_bank.answer(request); });

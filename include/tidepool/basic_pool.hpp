@@ -93,8 +93,8 @@ class basic_pool {
   /// themselves (the server is full or starting up, no server has the wanted role) are retried for `patience` from now; by default for
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
-  [[nodiscard]] awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
-  [[nodiscard]] awaitable<void> open(duration patience) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience) {
     return wait(impl_, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
   }
 
@@ -102,12 +102,12 @@ class basic_pool {
   /// `timeout`, `closed`, `queue_full`, `circuit_open`, `connect_failed` or `cancelled`.
   /// Cancellation (any type) ends the wait; no connection is lost. Cost with an idle connection: one small coroutine frame, which
   /// Asio recycles, and at most one lock; no other allocation, no system call.
-  [[nodiscard]] awaitable<lease> acquire(source_location where = source_location::current()) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting. Zero or less: it never waits, takes a connection
   /// that is due for validation without one, and opens none for this caller.
-  [[nodiscard]] awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
   }
   /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
@@ -131,10 +131,10 @@ class basic_pool {
   /// Closes the pool: refuses new acquires, fails waiting callers with `errc::closed`, closes idle connections gracefully, waits up to
   /// `grace` for leases (default `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. A further
   /// call joins the close under way; the shortest grace counts. Cancellation (any type) ends the wait only.
-  [[nodiscard]] awaitable<void> close(time_limit grace) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(time_limit grace) {
     return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
   }
-  [[nodiscard]] awaitable<void> close() { return close(impl_->config().close_grace); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close() { return close(impl_->config().close_grace); }
 
   /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened. Leases stay as they are.
   void suspend() noexcept { impl_->suspend(); }
@@ -158,8 +158,8 @@ class basic_pool {
   /// replaced may still be in a call when this returns, and is destroyed after that. Costs callers that are served nothing. Throws
   /// std::bad_alloc.
   void log_to(log_sink out, log_level least = log_level::info) {
-    std::shared_ptr<log_observer> log;
-    if (out) log = std::make_shared<log_observer>(std::move(out), least);
+    std::shared_ptr<detail::event_log> log;
+    if (out) log = std::make_shared<detail::event_log_in_words>(std::move(out), least);
     impl_->log_to(std::move(log));
   }
 

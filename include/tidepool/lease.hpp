@@ -31,10 +31,10 @@ namespace detail {
 /// Giving back never blocks, never throws and never waits for the server: a waiting caller gets the connection by a post to its own
 /// executor, and a reset, where needed, runs in the background.
 template <class Connection, class Traits>
-class [[nodiscard]] basic_lease {
+class [[nodiscard("a lease without a name is given back at once")]] basic_lease {
  public:
   basic_lease() noexcept = default;
-  basic_lease(basic_lease&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
+  basic_lease(basic_lease && other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
   basic_lease& operator=(basic_lease&& other) noexcept {
     if (this != &other) {
       release();
@@ -65,7 +65,7 @@ class [[nodiscard]] basic_lease {
   /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
   /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak that was
   /// reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
-  [[nodiscard]] Connection detach() {
+  [[nodiscard("it is yours now; to get rid of a connection, discard() the lease")]] Connection detach() {
     if (!entry_) detail::throw_empty_lease("detach()");
     return entry_->pool->detach(*std::exchange(entry_, nullptr));
   }
@@ -83,7 +83,7 @@ class [[nodiscard]] basic_lease {
   friend struct detail::make_lease;
   using entry = detail::pool_entry<Connection, Traits>;
 
-  explicit basic_lease(entry* held) noexcept : entry_(held) {}
+  explicit basic_lease(entry * held) noexcept : entry_(held) {}
 
   entry* entry_ = nullptr;
 };

@@ -71,10 +71,12 @@ inline constexpr rethrow_t rethrow{};
 /// that never ends keeps `run()` from returning, as it does with `io.run()`; the pool is closed by then.
 template <class Connection, class Traits, class Work>
 auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work) {
-  using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
-  const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1);
-  job->run({});
-  return job->result();
+  if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
+    using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
+    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1);
+    job->run({});
+    return job->result();
+  }
 }
 
 /// The same with signals, a grace, and more than one thread. The first of `signals` cancels the work (terminal). From then on work, leases
@@ -87,16 +89,18 @@ auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work
 /// than one with an executor type that can hold no strand; std::system_error for a number that is no signal to be caught.
 template <class Connection, class Traits, class Work>
 auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, run_options options) {
-  using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
-  if (options.threads == 0) throw std::invalid_argument("run_options: threads is 0: one thread or more has to run the io_context");
-  const duration grace = options.grace ? *options.grace : time_limit(pool.config().close_grace);
-  const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads);
-  job->run(options.signals);
-  run_result<typename job_type::value_type> out;
-  out.signal = job->signal();
-  out.cut_short = job->cut_short();
-  if constexpr (!std::is_void_v<typename job_type::value_type>) out.value = job->take_value();
-  return out;
+  if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
+    using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
+    if (options.threads == 0) throw std::invalid_argument("run_options: threads is 0: one thread or more has to run the io_context");
+    const duration grace = options.grace ? *options.grace : time_limit(pool.config().close_grace);
+    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads);
+    job->run(options.signals);
+    run_result<typename job_type::value_type> out;
+    out.signal = job->signal();
+    out.cut_short = job->cut_short();
+    if constexpr (!std::is_void_v<typename job_type::value_type>) out.value = job->take_value();
+    return out;
+  }
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

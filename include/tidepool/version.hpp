@@ -23,6 +23,9 @@
 /// The inline namespace of all declarations, `v0_1`: two versions in one program do not collide. Patch versions share it.
 #define TIDEPOOL_VERSION_NAMESPACE TIDEPOOL_DETAIL_NAMESPACE(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR)
 
+/// What the compiler says of an awaitable that is dropped.
+#define TIDEPOOL_DETAIL_AWAIT "co_await it: until then nothing happens"
+
 /// Marks what a later version will not have; `advice` says what to use instead. Define it as empty to switch the warnings off.
 #ifndef TIDEPOOL_DEPRECATED
 #define TIDEPOOL_DEPRECATED(advice) [[deprecated(advice)]]

@@ -76,7 +76,7 @@ inline std::string holders_in_words(const pool_picture& of) {
 }
 inline std::string breaker_in_words(const pool_picture& of) {
   std::string out = to_string(of.stats.breaker);
-  if (of.outlook.failures_in_a_row == 0) return out + ", the latest connect succeeded or none was made";
+  if (of.outlook.failures_in_a_row == 0) return out;
   out += ", " + counted(of.outlook.failures_in_a_row, "failed connect", "failed connects") + " in a row in " +
          in_words(of.outlook.failing_for);
   return of.outlook.next_look == no_limit ? out : out + ", next connect in " + in_words(of.outlook.next_look);

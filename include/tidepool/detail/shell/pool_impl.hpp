@@ -138,7 +138,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
   /// Null: no log.
-  void log_to(std::shared_ptr<log_observer> log) noexcept { log_.set(std::move(log)); }
+  void log_to(std::shared_ptr<event_log> log) noexcept { log_.set(std::move(log)); }
   pool_stats stats();
   std::string describe();
   pool_state state() const noexcept;

@@ -23,13 +23,51 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 template <class Event>
 inline constexpr bool is_logged = !std::is_same_v<Event, checkout_event> && !std::is_same_v<Event, checkin_event>;
 
+/// What a pool knows of its log: the words are compiled where `log_to()` is called.
+class event_log {
+ public:
+  event_log() = default;
+  event_log(const event_log&) = delete;
+  event_log& operator=(const event_log&) = delete;
+  virtual ~event_log() = default;
+  virtual void on_event(std::string_view pool, const created_event& e) = 0;
+  virtual void on_event(std::string_view pool, const destroyed_event& e) = 0;
+  virtual void on_event(std::string_view pool, const connect_failed_event& e) = 0;
+  virtual void on_event(std::string_view pool, const health_failed_event& e) = 0;
+  virtual void on_event(std::string_view pool, const leak_event& e) = 0;
+  virtual void on_event(std::string_view pool, const scaled_event& e) = 0;
+  virtual void on_event(std::string_view pool, const breaker_event& e) = 0;
+  virtual void on_event(std::string_view pool, const state_event& e) = 0;
+  virtual void on_event(std::string_view pool, const slow_acquire_event& e) = 0;
+  virtual void on_event(std::string_view pool, const acquire_failed_event& e) = 0;
+  virtual void on_event(std::string_view pool, const unused_event& e) = 0;
+};
+class event_log_in_words final : public event_log {
+ public:
+  event_log_in_words(log_sink out, log_level least) : words_(std::move(out), least) {}
+  void on_event(std::string_view pool, const created_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const destroyed_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const connect_failed_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const health_failed_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const leak_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const scaled_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const breaker_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const state_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const slow_acquire_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const acquire_failed_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const unused_event& e) override { words_.on_event(pool, e); }
+
+ private:
+  log_observer words_;
+};
+
 /// Has a lock of its own, under which nothing of the user's runs. Whoever writes a line holds the sink: one that is replaced meanwhile is
 /// destroyed when the last of them is through.
 template <class Mutex>
 class pool_log {
  public:
   bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
-  void set(std::shared_ptr<log_observer> to) noexcept {
+  void set(std::shared_ptr<event_log> to) noexcept {
     const std::lock_guard lock(mutex_);
     log_.swap(to);  // the old one is destroyed without the lock, as `to` is
     on_.store(log_ != nullptr, std::memory_order_relaxed);
@@ -40,13 +78,13 @@ class pool_log {
   }
 
  private:
-  std::shared_ptr<log_observer> get() const noexcept {
+  std::shared_ptr<event_log> get() const noexcept {
     const std::lock_guard lock(mutex_);
     return log_;
   }
 
   mutable Mutex mutex_;
-  std::shared_ptr<log_observer> log_;
+  std::shared_ptr<event_log> log_;
   std::atomic<bool> on_{false};
 };
 

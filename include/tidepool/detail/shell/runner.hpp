@@ -51,6 +51,27 @@ constexpr auto kind_of_work() {
   }
 }
 
+/// Says in words why a work does not fit; `Given` is what `run()` was called with.
+template <class Pool, class Given>
+constexpr bool work_fits() {
+  using work = std::decay_t<Given>;
+  using parts = awaitable_parts<typename decltype(kind_of_work<Pool, work>())::type>;
+  constexpr bool kept = std::is_constructible_v<work, Given>;
+  if constexpr (!parts::is_awaitable) {
+    static_assert(
+        parts::is_awaitable,
+        "tidepool::run(io, pool, work): work has to be a callable that returns an asio::awaitable, with the pool or nothing as its "
+        "argument, or such an awaitable");
+  } else if constexpr (!std::is_same_v<typename parts::executor_type, typename Pool::executor_type>) {
+    static_assert(std::is_same_v<typename parts::executor_type, typename Pool::executor_type>,
+                  "tidepool::run(io, pool, work): the awaitable of the work has to be of the pool's executor type: Pool::awaitable<T>");
+  } else {
+    static_assert(kept, "tidepool::run(io, pool, work): an awaitable, or a callable that cannot be copied, has to be given by std::move()");
+    return kept;
+  }
+  return false;
+}
+
 /// Whether an exception says no more than that what was cancelled has ended. `closed`: and that the pool was closed under it.
 inline bool says_cancelled(const std::exception_ptr& failed, bool closed) noexcept {
   try {
@@ -70,11 +91,6 @@ template <class Pool, class Work>
 class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   using awaited = typename decltype(kind_of_work<Pool, Work>())::type;
   using parts = awaitable_parts<awaited>;
-  static_assert(parts::is_awaitable,
-                "tidepool::run(io, pool, work): work has to be a callable that returns an asio::awaitable, with the pool or nothing as its "
-                "argument, or such an awaitable");
-  static_assert(std::is_same_v<typename parts::executor_type, typename Pool::executor_type>,
-                "tidepool::run(io, pool, work): the awaitable of the work has to be of the pool's executor type: Pool::awaitable<T>");
 
  public:
   using value_type = typename parts::value_type;
