@@ -75,6 +75,14 @@ concept has_abort = requires(C& c) {
   { c.abort() }
   noexcept;
 };
+/// `void abort(std::string_view why) noexcept`: the same with the pool's reason, which the operations that fail because of it should tell:
+/// their caller cannot know it. One line such as "the pool took this connection back: held for 61 s, abandon_timeout is 60 s; acquired at
+/// orders.cpp:42"; valid during the call. A type that has both forms gets this one.
+template <class C>
+concept has_abort_with_reason = requires(C& c, std::string_view why) {
+  { c.abort(why) }
+  noexcept;
+};
 /// `time_point last_round_trip() const noexcept`: when the server last answered; makes `alive_bypass` exact.
 template <class C, class TimePoint>
 concept has_last_round_trip = requires(const C& c) {
@@ -186,9 +194,8 @@ inline constexpr bool after_lease_fits = has_after_lease<C> || !requires(C & c) 
   c.after_lease();
 };
 template <class C>
-inline constexpr bool abort_fits = has_abort<C> || !requires(C & c) {
-  c.abort();
-};
+inline constexpr bool abort_fits = (has_abort<C> || !requires(C & c) { c.abort(); }) &&
+                                   (has_abort_with_reason<C> || !requires(C & c, std::string_view why) { c.abort(why); });
 template <class C>
 inline constexpr bool context_gone_fits = has_context_gone<C> || !requires(C & c) {
   c.context_gone();

@@ -25,7 +25,8 @@ enum class errc {
   circuit_open,    ///< the breaker is open and no connection is alive
   connect_failed,  ///< connecting failed for good, or more than `max_retries` times in a row, with no connection alive; `open()`: see there
   cancelled,       ///< the caller cancelled the wait
-  empty_lease      ///< `*`, `->` or `detach()` of a lease that holds no connection
+  empty_lease,     ///< `*`, `->` or `detach()` of a lease that holds no connection
+  not_in_time      ///< `complete_within()`: the work was not done in time, and cancelled
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
@@ -66,12 +67,14 @@ class TIDEPOOL_EXPORT pool_category final : public shared_category {
       case errc::connect_failed: return "connecting failed";
       case errc::cancelled: return "the acquire was cancelled";
       case errc::empty_lease: return "the lease holds no connection";
+      case errc::not_in_time: return "the time limit has passed";
     }
     return "unknown pool error";
   }
   std::error_condition default_error_condition(int value) const noexcept override {
     switch (static_cast<errc>(value)) {
-      case errc::timeout: return std::errc::timed_out;
+      case errc::timeout:
+      case errc::not_in_time: return std::errc::timed_out;
       case errc::cancelled: return std::errc::operation_canceled;
       case errc::queue_full: return std::errc::resource_unavailable_try_again;
       case errc::connect_failed:

@@ -4,6 +4,7 @@
 #define TIDEPOOL_POOL_HPP
 
 #include "basic_pool.hpp"
+#include "complete_within.hpp"
 #include "config.hpp"
 #include "connect_context.hpp"
 #include "connection.hpp"

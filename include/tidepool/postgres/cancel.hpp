@@ -36,6 +36,7 @@ namespace detail {
 struct cancel_record {
   std::atomic<std::uint64_t> activity{0};  ///< odd while an operation runs
   std::atomic<int> in_flight{0};           ///< requests that may still reach the server
+  std::atomic<int> bodies{0};              ///< transactions and savepoints whose body runs
 };
 
 /// One request counted in `in_flight`: from before it is sent until the server has received it, or never will.

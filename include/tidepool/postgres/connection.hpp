@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_POSTGRES_CONNECTION_HPP
 #define TIDEPOOL_POSTGRES_CONNECTION_HPP
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "cancel.hpp"
 #include "detail/connect.hpp"
 #include "detail/graceful_close.hpp"
+#include "detail/limited.hpp"
 #include "queries.hpp"
 #include "transaction.hpp"
 
@@ -71,10 +73,21 @@ class connection : public queries<connection> {
   ///
   /// With `retries` the whole body runs again after an error that is `retryable()`: serialisation failure, deadlock, a stale cached
   /// statement. What the body does outside the database is then done again too.
+  ///
+  /// With `within`, as first argument or in the options, the whole has a time limit, from BEGIN to COMMIT, repetitions included. When it is
+  /// over, what the body awaits is cancelled, whatever it is; the transaction is rolled back, and the call throws `response_timeout`, also
+  /// where the body has swallowed the cancellation. COMMIT is not begun after the limit. A COMMIT that the limit meets is cancelled on the
+  /// server, and the server's answer counts. Errors of the body that tell more than that it was cancelled are thrown on. The rollback takes
+  /// `cancel_timeout` at most. With such a limit the body runs on a strand of its own.
   template <class Body>
   auto transaction(Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
     detail::check_body<Body>();
     return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
+  }
+  template <class Body>
+  auto transaction(within limit, Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
+    wanted.within = std::min(wanted.within, limit.limit());
+    return transaction(std::forward<Body>(body), wanted);
   }
 
   /// One round trip with an empty statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
@@ -83,6 +96,10 @@ class connection : public queries<connection> {
   /// for its kind (the first by a query instead of the empty statement, the second by one more round trip): afterwards `usable()` is false
   /// where the kind has changed.
   asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), std::string(query)); }
+  asio::awaitable<void> ping(within limit) { return ping(limit, std::string_view()); }
+  asio::awaitable<void> ping(within limit, std::string_view query) {
+    return detail::limited(session(), "ping()", limit.limit(), ping_session(session(), std::string(query)));
+  }
 
   /// Whether it may be handed out: no operation runs, no transaction is open, and no error has arrived on its socket. No round trip; one
   /// `poll`, and a read where something has arrived. Does not see a server that vanished without closing the socket.
@@ -129,14 +146,23 @@ class connection : public queries<connection> {
   /// LISTENs, WITH HOLD cursors, prepared statements. `light`: prepared statements, `currval`'s sequences excepted.
   /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it fails; the connection is then not usable.
   asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
+  /// With a time limit for all of it, `on_connect` and `on_reset` included. A connection whose reset was not done refuses statements
+  /// (`needs_reset`) until another one is.
+  asio::awaitable<void> reset(within limit) { return reset(limit, session()->settings().reset); }
+  asio::awaitable<void> reset(within limit, reset_level level) {
+    return detail::limited(session(), "reset()", limit.limit(), reset_marked(session(), level));
+  }
 
   /// Closes gracefully: ends the session and waits, at most `close_timeout`, until the server has ended it too, so that it no longer counts
   /// against the server's `max_connections`. A statement that still runs is cancelled. Throws only when the caller is cancelled.
   asio::awaitable<void> close() { return detail::close_gracefully(session_); }
 
   /// Shuts the socket: the operation that runs, and all that are started later, fail soon. Callable from any thread.
-  void abort() noexcept {
-    if (session_) session_->shutdown->request(detail::shutdown_reason::aborted);
+  void abort() noexcept { abort(std::string_view()); }
+  /// The same with the reason, which the errors of those operations begin with; cut to 200 bytes. A pool says so why it takes a
+  /// connection from its holder.
+  void abort(std::string_view why) noexcept {
+    if (session_) session_->shutdown->request(detail::shutdown_reason::aborted, why);
   }
 
   /// Calls `gone` once when the server closes the connection while nothing reads from it, on the executor the connection was made on; an
@@ -231,10 +257,18 @@ class connection : public queries<connection> {
   static asio::awaitable<void> ping_session(detail::session_ptr s, std::string query) {
     const auto wanted = s->settings().target();
     const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
-    if (any || !query.empty()) co_await detail::perform(s, detail::request::simple(query), detail::operation::allow::always);
+    if (any || !query.empty()) co_await detail::perform(s, detail::request::simple(query, "ping()"), detail::operation::allow::always);
     if (!any) co_await detail::ask_role(s);
   }
 
+  static asio::awaitable<void> reset_marked(detail::session_ptr s, reset_level level) {
+    try {
+      co_await reset_session(s, level);
+    } catch (...) {
+      s->needs_reset = true;
+      throw;
+    }
+  }
   static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
     const bool wiped = co_await detail::wipe_session(s, level);
     const bool silent = s->limits.take_long_silence();
@@ -248,7 +282,10 @@ class connection : public queries<connection> {
 
   void let_go() noexcept {
     // An operation that still runs holds the session, and nothing will read its answer: its socket is shut.
-    if (session_ && session_->busy) session_->shutdown->request(detail::shutdown_reason::aborted);
+    if (session_ && session_->busy) {
+      session_->shutdown->request(detail::shutdown_reason::aborted,
+                                  "the connection was destroyed, or its lease given back, while an operation was running");
+    }
     session_.reset();
   }
 

@@ -41,6 +41,7 @@ class copy_writer {
   asio::awaitable<void> row(const Columns&... columns) {
     (void)(detail::require_encoder<Columns>() && ...);
     if (!plain_) throw error(errc::bad_usage, "row() writes COPY's text format without options of its own: use write()");
+    refuse_beside_another();
     const auto before = buffer_.size();
     try {
       detail::append_copy_row(buffer_, columns...);
@@ -48,18 +49,23 @@ class copy_writer {
       buffer_.resize(before);
       throw;
     }
-    return pass_on(detail::copy_block);
+    return send_block();
   }
   /// Sends data as it is, in the format that the statement names; pieces need not end at the end of a row.
   asio::awaitable<void> write(std::string_view data) {
+    refuse_beside_another();
     buffer_.append(data);
-    return pass_on(detail::copy_block);
+    return send_block();
   }
   /// Ends the data; returns how many rows the server took. Throws its error, for example for a malformed or duplicate row:
   /// then none was taken, and the connection is ready for the next statement.
-  asio::awaitable<std::uint64_t> finish() { return end(nullptr); }
+  asio::awaitable<std::uint64_t> finish() {
+    const detail::one_call only(in_call_, "a copy_in()");
+    co_return co_await end(nullptr);
+  }
   /// Ends the COPY without its data: no row is taken, and the connection is ready for the next statement.
   asio::awaitable<void> abort() {
+    const detail::one_call only(in_call_, "a copy_in()");
     bool refused = false;
     buffer_.clear();
     try {
@@ -75,6 +81,13 @@ class copy_writer {
   /// How much is sent at once: with its header, one piece of libpq's.
   static constexpr std::size_t piece_size = 8192 - 5;
 
+  /// What is being sent must not be appended to.
+  void refuse_beside_another() { const detail::one_call only(in_call_, "a copy_in()"); }
+  asio::awaitable<void> send_block() {
+    if (running_ && buffer_.size() < detail::copy_block && !in_call_) co_return;
+    const detail::one_call only(in_call_, "a copy_in()");
+    co_await pass_on(detail::copy_block);
+  }
   asio::awaitable<void> pass_on(std::size_t limit) {
     if (!running_) throw error(errc::bad_usage, "the COPY has ended: begin another one with copy_in()");
     if (buffer_.size() < limit) co_return;
@@ -154,6 +167,7 @@ class copy_writer {
   detail::session_ptr session_;
   std::unique_ptr<detail::statement_run> running_;
   bool plain_;
+  bool in_call_ = false;
   std::string buffer_;
   detail::copy_watch watch_;
 };
@@ -170,6 +184,7 @@ class copy_reader {
   /// The next piece as the server sent it: in text format one row with its line end. Valid until the next call; empty after
   /// the last.
   asio::awaitable<std::optional<std::string_view>> next() {
+    const detail::one_call only(in_call_, "a copy_out()");
     data_.reset();
     while (running_) {
       char* raw = nullptr;
@@ -204,6 +219,7 @@ class copy_reader {
   }
   /// Ends it early: cancels on the server and discards the rest. It does not tell whether a query that writes was done.
   asio::awaitable<void> close() {
+    const detail::one_call only(in_call_, "a copy_out()");
     data_.reset();
     if (!running_) co_return;
     co_await detail::cancel_and_drain(session_, *running_);
@@ -238,6 +254,7 @@ class copy_reader {
   std::unique_ptr<detail::statement_run> running_;
   bool plain_;
   std::uint64_t rows_ = 0;  ///< read by `row()`
+  bool in_call_ = false;
   std::unique_ptr<char, free_data> data_;
 };
 
@@ -259,8 +276,10 @@ inline void require_copy_text(const session& s, const request& what, ExecStatusT
 template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
   require_copy_text(*s, what, wanted);
+  const char* const verb = wanted == PGRES_COPY_IN ? "copy_in()" : "copy_out()";
+  if (s->busy) co_await refuse_second(s, verb, what.limit);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
-  auto running = std::make_unique<statement_run>(*s, std::move(what));
+  auto running = std::make_unique<statement_run>(*s, verb, std::move(what));
   put_request(*s, *running, running->what);
   const int unsent = PQflush(s->pg());
   if (unsent != 0) co_await flush(s);
@@ -270,6 +289,7 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
     result_handle got = co_await next_result(s);
     if (!got) break;
     if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) {
+      running->hold();
       const bool plain = copies_plain_text(running->what.sql());
       co_return End(std::move(s), std::move(running), plain);
     }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <random>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "../detail/shell/timed_work.hpp"
 #include "../version.hpp"
 #include "connection.hpp"
 #include "connector.hpp"
@@ -35,7 +37,35 @@ class listener {
   /// Connects when needed, again and again with pauses from 50 ms to 5 s. Throws `connect_error` only for failures that would repeat
   /// (`permanent`); `errc::bad_usage` behind a pooler, where notifications may reach another client, unless `options::session_pooler` is
   /// set; and the server's error for a channel it refuses. Cancellation: notifications that have arrived are not lost.
-  asio::awaitable<std::optional<notification>> next() {
+  asio::awaitable<std::optional<notification>> next() { return next_one(); }
+  /// The same with a time limit, connecting included: `errc::response_timeout` when nothing has come by then. Nothing is lost by that. A
+  /// limit that is shorter than a connect takes never gets one.
+  asio::awaitable<std::optional<notification>> next(within limit) { return next_within(limit.limit()); }
+
+  /// Ends the connection; `next()` makes a new one.
+  asio::awaitable<void> close() {
+    auto old = std::exchange(connection_, postgres::connection());
+    co_await old.close();
+  }
+  /// 0 while there is no connection.
+  int backend_pid() const noexcept { return connection_.backend_pid(); }
+
+ private:
+  struct context {
+    asio::any_io_executor where;
+    const asio::any_io_executor& executor() const noexcept { return where; }
+  };
+
+  asio::awaitable<std::optional<notification>> next_within(duration limit) {
+    const auto end = co_await tidepool::detail::run_timed<detail::real_timer>(limit, next_one());
+    if (end->timed_out()) {
+      throw error(errc::response_timeout, "no notification within " + detail::in_words(limit) + "; the listener goes on as before");
+    }
+    if (end->failure) std::rethrow_exception(end->failure);
+    co_return std::move(*end->value);
+  }
+  asio::awaitable<std::optional<notification>> next_one() {
+    const detail::one_call only(in_call_, "a listener");
     const bool fresh = !connection_;
     if (fresh) co_await connect();
     if (fresh) co_return std::nullopt;
@@ -67,20 +97,6 @@ class listener {
       }
     }
   }
-
-  /// Ends the connection; `next()` makes a new one.
-  asio::awaitable<void> close() {
-    auto old = std::exchange(connection_, postgres::connection());
-    co_await old.close();
-  }
-  /// 0 while there is no connection.
-  int backend_pid() const noexcept { return connection_.backend_pid(); }
-
- private:
-  struct context {
-    asio::any_io_executor where;
-    const asio::any_io_executor& executor() const noexcept { return where; }
-  };
 
   asio::awaitable<void> connect() {
     const context here{co_await asio::this_coro::executor};
@@ -130,6 +146,7 @@ class listener {
   std::vector<std::string> channels_;
   postgres::connection connection_;
   int in_a_row_ = 0;
+  bool in_call_ = false;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_POSTGRES_PIPELINE_HPP
 #define TIDEPOOL_POSTGRES_PIPELINE_HPP
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -74,7 +75,7 @@ class pipeline_result {
 /// are not possible. A pipeline runs once.
 class pipeline {
  public:
-  pipeline(detail::session_ptr s, pipeline_mode mode) : session_(std::move(s)), mode_(mode) {}
+  pipeline(detail::session_ptr s, pipeline_mode mode, duration limit = no_limit) : session_(std::move(s)), mode_(mode), limit_(limit) {}
   pipeline(pipeline&&) noexcept = default;
   pipeline& operator=(pipeline&&) noexcept = default;
 
@@ -92,25 +93,27 @@ class pipeline {
   /// does so here too; its CALL does not show that. An error of the commit at the end (deferred constraints, serialisation) is the error of
   /// its statement with `independent`, and of all statements with `atomic`. `outcome_unknown` when the connection was lost while such a
   /// commit may have been under way; within an open transaction, which is then gone, `connection_lost`. Cancellation: as for a statement.
-  asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), no_limit); }
+  asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), limit_); }
   /// The same with a time limit for each answer; each statement that was cancelled because of it has `errc::response_timeout`.
-  asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), limit.limit()); }
+  asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), std::min(limit_, limit.limit())); }
 
  private:
   friend asio::awaitable<statement> detail::prepare(detail::session_ptr s, std::string sql, source_location from, duration limit);
   using entries = std::vector<detail::pipeline_entry_ptr>;
 
-  static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit) {
+  static asio::awaitable<void> run(detail::session_ptr s, pipeline_mode mode, entries all, duration limit,
+                                   const char* verb = "pipeline()") {
     if (all.empty()) co_return;
     for (const auto& entry : all) detail::refuse_copy_text(*s, entry->what);
     if (mode == pipeline_mode::atomic) refuse_early_end(all);
+    if (s->busy) co_await detail::refuse_second(s, verb, limit);
     if (detail::is_to_be_asked(*s)) co_await detail::ask_after_silence(s);
     std::exception_ptr first;
     std::exception_ptr aborted;
     std::optional<error> lost;
     progress how;
     {
-      detail::operation running(*s);
+      detail::named_operation running(*s, verb);
       if (limit != no_limit) s->limits.each_within(limit);
       how.commits = PQtransactionStatus(s->pg()) == PQTRANS_IDLE;
       try {
@@ -301,6 +304,7 @@ class pipeline {
 
   detail::session_ptr session_;
   pipeline_mode mode_;
+  duration limit_;
   entries entries_;
 };
 

@@ -174,6 +174,7 @@ class queries {
   }
   /// Several statements in one round trip; see `pipeline`.
   postgres::pipeline pipeline(pipeline_mode mode) { return {self().session(), mode}; }
+  postgres::pipeline pipeline(within limit, pipeline_mode mode) { return {self().session(), mode, limit.limit()}; }
 
   /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
   /// says otherwise; the first error ends it. Never build the text from user input.

@@ -67,7 +67,8 @@ inline asio::awaitable<void> learn_settings(session_ptr s, duration limit) {
       "pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('backslash_quote', true), "
       "pg_catalog.current_setting('transform_null_equals', true), pg_catalog.current_setting('array_nulls', true), "
       "pg_catalog.current_setting('xmloption', true), pg_catalog.current_setting('lc_monetary', true), "
-      "pg_catalog.current_setting('client_encoding'))");
+      "pg_catalog.current_setting('client_encoding'))",
+      "exec()");
   question.limit = limit;
   try {
     const auto answer = co_await perform(s, std::move(question));
@@ -257,7 +258,7 @@ inline asio::awaitable<statement> prepare(session_ptr s, std::string sql, source
   both.push_back(std::make_shared<pipeline_entry>(request::prepare(name, query_text(sql, from))));
   both.push_back(std::make_shared<pipeline_entry>(request::describe(name)));
   const auto told = both.back();
-  co_await pipeline::run(s, pipeline_mode::atomic, std::move(both), limit);
+  co_await pipeline::run(s, pipeline_mode::atomic, std::move(both), limit, "prepare()");
   const PGresult* const parameters = told->got->native();
   std::vector<Oid> types(static_cast<std::size_t>(PQnparams(parameters)));
   for (std::size_t i = 0; i < types.size(); ++i) types[i] = PQparamtype(parameters, static_cast<int>(i));

@@ -77,6 +77,7 @@ class row_stream {
   /// does not tell whether a statement that writes was done: read to the end to know. Does nothing after the last row. When the server
   /// sends nothing for 5 s (for the time limit, where there is one), the connection is shut: `errc::server_silent`. Cannot be cancelled.
   asio::awaitable<void> close() {
+    const detail::one_call only(in_call_, "a stream()");
     rows_ = result();
     at_ = 0;
     if (!running_) co_return;
@@ -86,6 +87,7 @@ class row_stream {
 
  private:
   asio::awaitable<void> fetch() {
+    const detail::one_call only(in_call_, "a stream()");
     rows_ = result();
     at_ = 0;
     for (;;) {
@@ -125,6 +127,7 @@ class row_stream {
   result rows_;
   std::size_t at_ = 0;
   std::uint64_t count_ = 0;  // rows returned, for errors
+  bool in_call_ = false;
 };
 
 namespace detail {
@@ -135,8 +138,9 @@ inline constexpr int stream_chunk = 128;
 template <class T>
 asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
   refuse_copy_text(*s, what);
+  if (s->busy) co_await refuse_second(s, "stream()", what.limit);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
-  auto running = std::make_unique<statement_run>(*s, std::move(what));
+  auto running = std::make_unique<statement_run>(*s, "stream()", std::move(what));
   put_request(*s, *running, running->what);
 #ifdef LIBPQ_HAS_CHUNK_MODE
   const bool set = PQsetChunkedRowsMode(s->pg(), stream_chunk) == 1;
@@ -150,6 +154,7 @@ asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
     co_await drain_stopped(s, *running);
     throw_stopped(*s, *s->limits.stop(), {});
   }
+  running->hold();
   co_return row_stream<T>(std::move(s), std::move(running));
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <variant>
 
+#include "../detail/shell/timed_work.hpp"
 #include "../version.hpp"
 #include "queries.hpp"
 
@@ -31,7 +32,8 @@ struct transaction_options {
   unsigned retries = 0;                                  ///< how often the body runs again after a `retryable()` error
   duration retry_delay = std::chrono::milliseconds(10);  ///< bound of the first pause, doubled each time; the pause is random below it
   duration max_retry_delay = std::chrono::milliseconds(500);
-  duration answer_within = no_limit;  ///< BEGIN, COMMIT and ROLLBACK each, as by `within`
+  duration answer_within = no_limit;  ///< BEGIN, COMMIT and ROLLBACK each, as by `within`; savepoints of `nested()` too
+  duration within = no_limit;         ///< the whole of it, from BEGIN to COMMIT, repetitions included: see `connection::transaction()`
 };
 
 class transaction;
@@ -93,10 +95,11 @@ using body_result = typename awaited<std::invoke_result_t<std::decay_t<Body>&, t
 /// any more, and needs a reset.
 class transaction_mark {
  public:
-  explicit transaction_mark(session& on) : on_(on) {}
+  explicit transaction_mark(session& on) : on_(on) { on.cancels->bodies.fetch_add(1); }
   transaction_mark(const transaction_mark&) = delete;
   transaction_mark& operator=(const transaction_mark&) = delete;
   ~transaction_mark() {
+    on_.cancels->bodies.fetch_sub(1);
     if (!ended_) on_.needs_reset = true;
   }
   void ended() noexcept { ended_ = true; }
@@ -116,10 +119,9 @@ inline error commit_failure(const session& s, const error& failure, bool sent) {
     return {errc::outcome_unknown, "COMMIT was sent and its answer is missing: it may be committed or not, so ask the database",
             std::move(said)};
   const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
-  return {errc::connection_lost,
-          aborted ? "the connection was aborted before COMMIT was sent: nothing is committed"
-                  : "the connection was lost before COMMIT was sent: nothing is committed",
-          std::move(said)};
+  std::string text(s.shutdown->words());
+  text += !text.empty() ? "; before" : aborted ? "the connection was aborted before" : "the connection was lost before";
+  return {errc::connection_lost, text + " COMMIT was sent: nothing is committed", std::move(said)};
 }
 
 inline request bounded(request what, duration limit) {
@@ -153,7 +155,7 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
     if (s->limits.was_silent() && PQtransactionStatus(s->pg()) == PQTRANS_INTRANS && !s->busy) co_await ask_after_silence(s);
     before = s->requests_sent;
     const shorter_cancel now(*s);
-    answer = co_await perform(s, bounded(request::simple("commit"), limit));
+    answer = co_await perform(s, bounded(request::simple("commit", "transaction()"), limit));
   } catch (const error& failure) {
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
   } catch (const std::system_error&) {
@@ -173,7 +175,8 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
 inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration limit) {
   if (s->broken || PQtransactionStatus(s->pg()) == PQTRANS_IDLE || PQtransactionStatus(s->pg()) == PQTRANS_UNKNOWN) co_return;
   try {
-    co_await perform(s, bounded(request::simple(sql), limit), operation::allow::always);
+    co_await perform(s, bounded(request::simple(sql, "transaction()"), limit), operation::allow::always);
+    s->needs_reset = false;  // savepoints within that were cancelled are gone with it
   } catch (const error&) {
     s->broken = true;
   }
@@ -184,7 +187,8 @@ inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration 
 /// The connection within a transaction. Given to the body of `transaction()`, and valid until the body returns.
 class transaction : public queries<transaction> {
  public:
-  transaction(detail::session_ptr s, unsigned depth) : session_(std::move(s)), depth_(depth) {}
+  transaction(detail::session_ptr s, unsigned depth, duration answer_within = no_limit)
+      : session_(std::move(s)), depth_(depth), answer_within_(answer_within) {}
   transaction(const transaction&) = delete;
   transaction& operator=(const transaction&) = delete;
 
@@ -192,6 +196,10 @@ class transaction : public queries<transaction> {
   /// captures have destructors needs a name, as for `connection::transaction()`.
   template <class Body>
   auto nested(Body&& body) -> asio::awaitable<detail::body_result<Body>>;
+  /// The same with a time limit for the whole savepoint. When it is over, the body is cancelled, the savepoint is rolled back to, and the
+  /// call throws `errc::response_timeout`; the transaction can go on.
+  template <class Body>
+  auto nested(within limit, Body&& body) -> asio::awaitable<detail::body_result<Body>>;
 
   const detail::session_ptr& session() const {
     if (ended_) throw error(errc::bad_usage, "the transaction has ended");
@@ -202,6 +210,7 @@ class transaction : public queries<transaction> {
  private:
   detail::session_ptr session_;
   unsigned depth_;
+  duration answer_within_;
   bool ended_ = false;
 };
 
@@ -216,8 +225,8 @@ struct attempt {
 };
 
 template <class T, class Body>
-asio::awaitable<void> run_body(session_ptr s, unsigned depth, Body& body, attempt<T>& out) {
-  transaction scope(std::move(s), depth);
+asio::awaitable<void> run_body(session_ptr s, unsigned depth, duration answer_within, Body& body, attempt<T>& out) {
+  transaction scope(std::move(s), depth, answer_within);
   try {
     if constexpr (std::is_void_v<T>) {
       co_await body(scope);
@@ -233,38 +242,98 @@ asio::awaitable<void> run_body(session_ptr s, unsigned depth, Body& body, attemp
   scope.end();
 }
 
+/// One that may outlive its caller by a moment, when the context is destroyed: it owns what it uses.
+template <class T, class Body>
+asio::awaitable<void> run_shared_body(session_ptr s, unsigned depth, duration answer_within, std::shared_ptr<Body> body,
+                                      std::shared_ptr<attempt<T>> out) {
+  co_await run_body<T>(std::move(s), depth, answer_within, *body, *out);
+}
+
+/// The limit of a transaction or savepoint as a whole.
+class whole_limit {
+ public:
+  whole_limit(const char* what, duration span) : what_(what), span_(span), due_(later(clock::now(), span)) {}
+
+  bool is_set() const noexcept { return span_ != no_limit; }
+  bool is_over() const noexcept { return is_set() && clock::now() >= due_; }
+  bool is_over_at(clock::time_point at) const noexcept { return at >= due_; }
+  /// For one answer of the server, `each` at most. Above zero, because it bounds what has to be sent in any case.
+  duration left(duration each) const noexcept {
+    return is_set() ? std::min(each, std::max<duration>(due_ - clock::now(), std::chrono::milliseconds(1))) : each;
+  }
+  /// For the rollback, which comes after the limit.
+  duration for_rollback(const session& s, duration each) const noexcept {
+    return is_set() ? std::min(each, std::max(left(each), s.settings().cancel_timeout)) : each;
+  }
+  error passed(const session& s, diagnosis said = {}) const {
+    return {s.broken ? errc::server_silent : errc::response_timeout,
+            std::string("the ") + what_ + " was not done within " + in_words(span_) + ": cancelled, " +
+                (s.broken ? "and the connection was shut, because the server did not answer" : "and rolled back; the connection is kept"),
+            std::move(said)};
+  }
+
+ private:
+  const char* what_;
+  duration span_;
+  clock::time_point due_;
+};
+
+/// Runs the body once, within the limit where there is one. True: its time was over, and what it threw or returned no longer matters.
+template <class T, class Body>
+asio::awaitable<bool> run_limited_body(session_ptr s, unsigned depth, duration answer_within, std::shared_ptr<Body> body,
+                                       const whole_limit& limit, attempt<T>& out) {
+  const auto tried = std::make_shared<attempt<T>>();
+  auto work = run_shared_body<T>(std::move(s), depth, answer_within, std::move(body), tried);
+  const auto end = co_await tidepool::detail::run_timed<real_timer>(limit.left(no_limit), std::move(work));
+  if (end->failure) std::rethrow_exception(end->failure);
+  out = std::move(*tried);
+  const bool told = out.failure && !tidepool::detail::is_cancellation(out.failure);
+  co_return limit.is_over() && !told;
+}
+
 template <class T, class Body>
 asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options wanted) {
+  if (wanted.within <= duration::zero()) throw error(errc::bad_parameter, "transaction_options::within must be above zero");
+  const whole_limit limit("transaction", wanted.within);
+  std::shared_ptr<Body> shared;
+  if (limit.is_set()) shared = std::make_shared<Body>(std::move(body));
   for (unsigned number = 0;; ++number) {
     if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
       throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
     }
-    if (s->prepared.capacity() != 0 && !s->parsing.known()) co_await ready_cache(s, wanted.answer_within);
-    co_await perform(s, bounded(request::simple(begin_statement(wanted)), wanted.answer_within));
+    if (s->prepared.capacity() != 0 && !s->parsing.known()) co_await ready_cache(s, limit.left(wanted.answer_within));
+    co_await perform(s, bounded(request::simple(begin_statement(wanted), "transaction()"), limit.left(wanted.answer_within)));
     transaction_mark mark(*s);
     attempt<T> tried;
+    bool late = false;
     s->reads_only = wanted.read_only;  // until COMMIT was answered, because deferred triggers run there
-    co_await run_body<T>(s, 0, body, tried);
-    if (!tried.failure) {
+    if (shared) {
+      late = co_await run_limited_body<T>(s, 0, wanted.answer_within, shared, limit, tried);
+    } else {
+      co_await run_body<T>(s, 0, wanted.answer_within, body, tried);
+    }
+    if (!tried.failure && !late) {
       try {
-        co_await commit(s, wanted.answer_within);
+        co_await commit(s, limit.left(wanted.answer_within));
       } catch (const error& failure) {
         tried.failure = std::current_exception();
         tried.retryable = failure.retryable();
+        late = failure.reason() == errc::response_timeout && limit.is_over();
       }
     }
-    if (tried.failure) {
+    if (tried.failure || late) {
       // A cancelled coroutine cannot await any more: reset() rolls back, which a pool calls.
       const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-      co_await roll_back(s, "rollback", wanted.answer_within);
+      if (tried.failure && state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
+      co_await roll_back(s, "rollback", limit.for_rollback(*s, wanted.answer_within));
     }
     mark.ended();
     s->reads_only = false;
+    if (late) throw limit.passed(*s);
     // Committed while the coroutine was cancelled: the result is returned without awaiting anything more.
     const auto end = co_await asio::this_coro::cancellation_state;
     const bool goes_on = end.cancelled() == asio::cancellation_type::none;
-    if (goes_on && s->prepared.has_closing()) co_await close_dropped(s, wanted.answer_within);
+    if (goes_on && s->prepared.has_closing()) co_await close_dropped(s, limit.left(wanted.answer_within));
     if (!tried.failure) {
       if constexpr (std::is_void_v<T>) {
         co_return;
@@ -272,33 +341,44 @@ asio::awaitable<T> run_transaction(session_ptr s, Body body, transaction_options
         co_return std::move(*tried.value);
       }
     }
-    if (!tried.retryable || number >= wanted.retries) std::rethrow_exception(tried.failure);
+    const auto delay = retry_pause(wanted, number);
+    if (!tried.retryable || number >= wanted.retries || limit.is_over_at(clock::now() + delay)) std::rethrow_exception(tried.failure);
     real_timer pause(co_await asio::this_coro::executor);
-    pause.expires_after(retry_pause(wanted, number));
+    pause.expires_after(delay);
     co_await pause.async_wait(asio::use_awaitable);
   }
 }
 
 template <class T, class Body>
-asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth) {
+asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth, duration answer_within, duration within) {
+  const whole_limit limit("savepoint", within);
+  std::shared_ptr<Body> shared;
+  if (limit.is_set()) shared = std::make_shared<Body>(std::move(body));
   const std::string name = "tidepool_" + std::to_string(depth);
-  co_await perform(s, request::simple("savepoint " + name));
+  co_await perform(s, bounded(request::simple("savepoint " + name, "nested()"), limit.left(answer_within)));
   transaction_mark mark(*s);
   attempt<T> tried;
-  co_await run_body<T>(s, depth, body, tried);
-  if (!tried.failure) {
+  bool late = false;
+  if (shared) {
+    late = co_await run_limited_body<T>(s, depth, answer_within, shared, limit, tried);
+  } else {
+    co_await run_body<T>(s, depth, answer_within, body, tried);
+  }
+  if (!tried.failure && !late) {
     try {
-      co_await perform(s, request::simple("release savepoint " + name));
-    } catch (const error&) {
+      co_await perform(s, bounded(request::simple("release savepoint " + name, "nested()"), limit.left(answer_within)));
+    } catch (const error& failure) {
       tried.failure = std::current_exception();
+      late = failure.reason() == errc::response_timeout && limit.is_over();
     }
   }
-  if (tried.failure) {
+  if (tried.failure || late) {
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name, no_limit);
+    if (tried.failure && state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
+    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name, limit.for_rollback(*s, answer_within));
   }
   mark.ended();
+  if (late) throw limit.passed(*s);
   if (tried.failure) std::rethrow_exception(tried.failure);
   if constexpr (!std::is_void_v<T>) co_return std::move(*tried.value);
 }
@@ -308,7 +388,14 @@ asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth) {
 template <class Body>
 auto transaction::nested(Body&& body) -> asio::awaitable<detail::body_result<Body>> {
   detail::check_body<Body>();
-  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1);
+  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
+                                                                              answer_within_, no_limit);
+}
+template <class Body>
+auto transaction::nested(within limit, Body&& body) -> asio::awaitable<detail::body_result<Body>> {
+  detail::check_body<Body>();
+  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
+                                                                              answer_within_, limit.limit());
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -36,6 +36,14 @@ void begin_close(core_state<Rules>& c, tick now, core_actions& a) noexcept {
     if (!ends) give_up_operation(c, *slot, close_reason::shutdown, now);
   }
 }
+/// How long leases are waited for from now on. The shortest time counts.
+template <class Rules>
+void limit_close(core_state<Rules>& c, duration grace, tick now) noexcept {
+  const tick until = later(now, grace);
+  if (until >= c.due.close_deadline) return;
+  c.due.close_deadline = until;
+  c.due.close_grace = grace;
+}
 /// The pool object goes away: what runs is given up, what has not begun becomes a plain end, and only holders of leases keep anything.
 template <class Rules>
 void abandon(core_state<Rules>& c, tick now, core_actions& a) noexcept {

@@ -53,6 +53,13 @@ struct caller_report {
   duration waited{};
 };
 
+/// A lease whose connection is taken from its holder.
+struct taken_lease {
+  lease_report lease;
+  bool leaked = false;  ///< by `abandon_timeout`; false: at the end of a close's grace
+  duration limit{};     ///< that timeout, or that grace
+};
+
 /// How many connections are in which state, for the explanation of a failure.
 struct pool_gauges {
   pool_state state{};

@@ -234,6 +234,11 @@ class pool_core {
     if (slot.linked()) c.revoked.erase(slot);  // gone, it is in no other list
     return slot.operation.let_go();
   }
+  /// For the holder of a lease that is being taken back.
+  taken_lease taken_from(const core_slot& slot, tick now) const noexcept {
+    const bool leaked = slot.reason == close_reason::abandoned;
+    return {report_of(slot, now), leaked, leaked ? c.config.abandon_timeout : c.due.close_grace};
+  }
   /// The socket is shut down. True: the caller frees the slot.
   bool aborted(core_slot& slot) noexcept { return slot.operation.aborted(); }
 
@@ -258,7 +263,7 @@ class pool_core {
   }
   void close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept {
     if (!c.life.stopped()) begin_close(c, now, a);
-    c.due.close_deadline = std::min(c.due.close_deadline, later(now, grace));
+    limit_close(c, grace, now);
     if (w) {
       w->in = core_waiter::queue::close;
       w->since = now;

@@ -55,6 +55,7 @@ class schedule {
   tick next_scaling = never;
   tick last_retirement{};
   tick close_deadline = never;
+  duration close_grace = no_limit;  ///< that led to it
 
  private:
   tick armed_at_ = never;

@@ -50,7 +50,7 @@ void answer_openers(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   }
   if (c.waiters.opener()) return;
   begin_close(c, now, a);
-  c.due.close_deadline = later(now, c.config.close_grace);
+  limit_close(c, c.config.close_grace, now);
 }
 
 /// With no connection alive and none on its way, a wait that only a connect can end may be pointless.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "../../connection.hpp"
@@ -65,6 +66,15 @@ void tell_rejected(Connection& connection) noexcept {
   if constexpr (has_rejected<reached_t<Connection>>) {
     if (!usable(connection)) return;
     if (auto* target = reach(connection)) target->rejected();
+  }
+}
+/// From any thread, beside whoever uses the connection. `why` is for the operations that fail because of it.
+template <class Target>
+void abort_connection(Target& target, [[maybe_unused]] std::string_view why) noexcept {
+  if constexpr (has_abort_with_reason<Target>) {
+    target.abort(why);
+  } else if constexpr (has_abort<Target>) {
+    target.abort();
   }
 }
 /// Empty where it does not say.

@@ -39,7 +39,8 @@ struct connection_words {
   static_assert(found != misfit::usable, "usable() of the connection has another form: write `bool usable() const noexcept`");
   static_assert(found != misfit::after_lease,
                 "after_lease() of the connection has another form: write `tidepool::lease_end after_lease() const noexcept`");
-  static_assert(found != misfit::abort, "abort() of the connection may throw: write `void abort() noexcept`");
+  static_assert(found != misfit::abort,
+                "abort() of the connection may throw: write `void abort() noexcept`, or `void abort(std::string_view why) noexcept`");
   static_assert(found != misfit::rejected, "rejected() of the connection may throw: write `void rejected() noexcept`");
   static_assert(found != misfit::context_gone, "context_gone() of the connection may throw: write `void context_gone() noexcept`");
   static_assert(found != misfit::why_broken,

@@ -4,9 +4,13 @@
 #define TIDEPOOL_DETAIL_SHELL_PERFORM_HPP
 
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "../../version.hpp"
+#include "../util/words.hpp"
+#include "connection_calls.hpp"
 #include "pool_impl.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -63,8 +67,8 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::pending_action
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
       if (e.ready && e.operation.overran()) report_overrun(e);
-      return abort(e, op);
-    case slot_action::abort_lease: return abort(e, op);
+      return abort(e, op, e.operation.overran() ? cause_of(e) : std::string_view("the pool was closed"));
+    case slot_action::abort_lease: return take_from_holder(e);
     case slot_action::discard: return free_entry(&e);
     case slot_action::none: return;
   }
@@ -90,14 +94,41 @@ void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept 
   if (free) free_entry(&e);
 }
 
+inline std::string text_of(const taken_lease& taken) {
+  std::string out = "the pool took this connection back: held for " + in_words(taken.lease.held);
+  if (taken.leaked) {
+    out += ", abandon_timeout is " + in_words(taken.limit);
+  } else {
+    out += ", closed by pool.close() after its grace of " + in_words(taken.limit);
+  }
+  const std::string where = place(taken.lease.acquired_at);
+  return where.empty() ? out : out + "; acquired at " + where;
+}
+
+/// Shuts the socket under a lease that took too long. Its holder is told by whom, and why.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::take_from_holder(entry& e) noexcept {
+  std::string why;
+  if constexpr (has_abort_with_reason<target_type>) {
+    taken_lease taken;
+    {
+      const lock_type lock(mutex_);
+      taken = core_.taken_from(e, precise_now<Traits>());
+    }
+    try {
+      why = text_of(taken);
+    } catch (...) {  // out of memory: without a reason
+    }
+  }
+  abort(e, nullptr, why);
+}
+
 /// Shuts the socket under an operation or a lease that overran, and cancels the operation. Whoever uses the entry finds out, and goes on to
 /// use it meanwhile: whichever of the two is through last frees it.
 template <class Connection, class Traits>
-void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept {
-  if constexpr (has_abort<target_type>) {
-    target_type* const target = e.ready ? e.target() : nullptr;
-    if (target) target->abort();
-  }
+void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_state<Traits>>& op, std::string_view why) noexcept {
+  target_type* const target = e.ready ? e.target() : nullptr;
+  if (target) abort_connection(*target, why);
   bool post_cancel = op != nullptr;
   {
     const lock_type lock(mutex_);

@@ -236,7 +236,8 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void perform(pool_actions& a) noexcept;
   void carry_out(typename core_type::pending_action todo, std::shared_ptr<op_state<Traits>> op, pool_actions& a) noexcept;
   void destroy(entry& e, pool_actions& a) noexcept;
-  void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op) noexcept;
+  void take_from_holder(entry& e) noexcept;
+  void abort(entry& e, const std::shared_ptr<op_state<Traits>>& op, std::string_view why) noexcept;
   void free_entry(entry* e) noexcept;
   void arm(tick at) noexcept;
 

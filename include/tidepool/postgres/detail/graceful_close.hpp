@@ -21,7 +21,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   const auto state = PQtransactionStatus(s->pg());
   // A ROLLBACK outside of a transaction would cost a round trip and a warning.
   if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
-    co_await perform(s, request::simple("rollback"), operation::allow::always);
+    co_await perform(s, request::simple("rollback", "reset()"), operation::allow::always);
   }
   s->needs_reset = s->reads_only = false;
   if (level == reset_level::rollback) co_return false;
@@ -32,10 +32,10 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
                          : "close all; set session authorization default; reset role; reset all; unlisten *; "
                            "select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; ";
   if (!full) sql += again;
-  co_await perform(s, request::simple(sql));
+  co_await perform(s, request::simple(sql, "reset()"));
   if (full) s->prepared.clear();
-  if (full && !again.empty()) co_await perform(s, request::simple(again));
-  if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso"));
+  if (full && !again.empty()) co_await perform(s, request::simple(again, "reset()"));
+  if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso", "reset()"));
   s->parsing.as_at_start();
   s->inbox.clear();
   s->touched = false;
@@ -54,6 +54,12 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
   const bool active = runs_on(*s);
   const bool idle = !s->busy && !s->broken && PQstatus(s->pg()) == CONNECTION_OK && PQtransactionStatus(s->pg()) != PQTRANS_ACTIVE;
+  if (s->busy && !s->held) {
+    // Its coroutine uses socket and libpq's object until it has failed.
+    s->shutdown->request(shutdown_reason::aborted, "the connection was closed by close() while an operation was running");
+    co_await wait_until_free(s, s->settings().close_timeout);
+    if (s->busy) co_return;
+  }
   if ((!idle && !active) || !s->has_socket()) {
     s->finish();
     co_return;

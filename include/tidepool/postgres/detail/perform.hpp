@@ -11,6 +11,7 @@
 
 #include "../../version.hpp"
 #include "request.hpp"
+#include "second.hpp"
 #include "session.hpp"
 #include "sql_text.hpp"
 #include "waiting.hpp"
@@ -237,9 +238,7 @@ inline void put_request(session& s, operation& running, const request& what) {
 inline asio::awaitable<void> ask_role(session_ptr s);
 
 /// A server that was silent for long may have been replaced meanwhile: before the next operation of a caller it is asked for its kind.
-inline bool is_to_be_asked(const session& s) noexcept {
-  return s.limits.was_silent() && !s.busy && PQtransactionStatus(s.pg()) != PQTRANS_INERROR;
-}
+inline bool is_to_be_asked(const session& s) noexcept { return s.limits.was_silent() && PQtransactionStatus(s.pg()) != PQTRANS_INERROR; }
 inline asio::awaitable<void> ask_after_silence(session_ptr s) {
   if (!s->limits.take_long_silence()) co_return;
   co_await ask_role(s);
@@ -251,6 +250,7 @@ inline asio::awaitable<void> ask_after_silence(session_ptr s) {
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(*s, what);
+  if (s->busy) co_await refuse_second(s, what.called(), what.limit);
   if (is_to_be_asked(*s)) co_await ask_after_silence(s);
   operation running(*s, when);
   if (what.limit != no_limit) s->limits.all_within(what.limit);

@@ -27,8 +27,8 @@ class request {
  public:
   enum class verb { simple, parameters, prepare, describe, prepared, close };
 
-  /// Many statements in one text, without parameters.
-  static request simple(query_text sql) { return request(verb::simple, sql, {}, sql.from()); }
+  /// Many statements in one text, without parameters. `of`: the verb that sends it, for error texts; empty: script().
+  static request simple(query_text sql, std::string_view of = {}) { return request(verb::simple, sql, of, sql.from()); }
   template <class... Args>
   static request parameters(query_text sql, const Args&... args) {
     request made(verb::parameters, sql, {}, sql.from());
@@ -56,7 +56,7 @@ class request {
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
     return request(verb::close, {}, name, {});
 #else
-    return simple("deallocate " + std::string(name));
+    return simple("deallocate " + std::string(name), "exec()");
 #endif
   }
   /// Refers to another request without a copy. That one has to live until this was sent.
@@ -95,6 +95,12 @@ class request {
   /// About how many bytes are sent.
   std::size_t size() const { return other_ != nullptr ? other_->size() : arena_.size(); }
   verb kind() const { return other_ != nullptr ? other_->kind() : verb_; }
+  /// Which function of a connection sends it, for error texts.
+  std::string_view called() const {
+    if (other_ != nullptr) return other_->called();
+    if (verb_ != verb::simple) return "exec()";
+    return name().empty() ? std::string_view("script()") : name();
+  }
 
   /// See `within`.
   duration limit = no_limit;

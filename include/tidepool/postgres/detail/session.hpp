@@ -6,6 +6,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <cassert>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -46,6 +47,7 @@ struct notification {
 namespace detail {
 
 class address_memory;
+class request;
 
 /// The state of one connection. Never moves, because libpq holds its address for notices. One operation at a time uses it; only `shutdown`,
 /// `cancels` and `limits.waiting_since()` may be used from other threads.
@@ -224,10 +226,17 @@ class session {
   error lost(std::string_view doing) {
     broken = true;
     auto said = fatal;  // copied: later operations fail for the same reason
-    std::string text = "the connection was lost";
-    if (shutdown->reason() == shutdown_reason::aborted) text = "the connection was aborted";
-    if (!doing.empty()) text += " " + std::string(doing);
-    if (said.message.empty() && pg_ != nullptr && shutdown->reason() == shutdown_reason::none) said.message = news(PQerrorMessage(pg_));
+    const bool shut = shutdown->reason() != shutdown_reason::none;
+    if (shut && said.sqlstate.empty()) said.message.clear();  // libpq's words for what was done here
+    std::string text(shutdown->words());
+    if (text.empty() && !shut && left != nullptr && ended.empty() && said.message.empty()) {
+      text = "the connection cannot be used any more: its " + std::string(left) + " was destroyed before its end";
+    }
+    if (text.empty()) {
+      text = shutdown->reason() == shutdown_reason::aborted ? "the connection was aborted" : "the connection was lost";
+      if (!doing.empty()) text += " " + std::string(doing);
+    }
+    if (said.message.empty() && pg_ != nullptr && !shut) said.message = news(PQerrorMessage(pg_));
     if (ended.empty()) ended = error_text(text, said);
     note_statement(said);
     return {errc::connection_lost, text, std::move(said)};
@@ -258,6 +267,7 @@ class session {
   std::string why_broken() const {
     if (!ended.empty()) return ended;
     if (!fatal.message.empty()) return printable(fatal.message, 200) + (fatal.sqlstate.empty() ? "" : " (" + fatal.sqlstate + ")");
+    if (!shutdown->words().empty()) return std::string(shutdown->words());
     if (shutdown->reason() != shutdown_reason::none) return "the connection was aborted";
     if (wrong_role || role_unconfirmed) return "the server is not, or no longer, what target_session_attrs asks for";
     if (busy) return "an operation was not finished";
@@ -332,10 +342,10 @@ class session {
   clock::time_point last_answer{};   ///< when the server last answered
   const request* current = nullptr;  ///< the statement that runs, for errors; set by `put_request`
   bool broken = false;               ///< never to be used again
+  bool touched = false;              ///< something ran since the last reset
   bool busy = false;                 ///< an operation is running
   bool unread = false;               ///< an operation has ended, and may have brought more than its answer
   bool needs_reset = false;          ///< a cancelled transaction is open
-  bool touched = false;              ///< something ran since the last reset
   bool retire = false;               ///< a large message has grown libpq's buffers for good
   bool outdated = false;             ///< its server has become the wrong kind, or is down: so are all connections made before
   bool wrong_role = false;           ///< its server is not, or no longer, what target_session_attrs asks for
@@ -356,18 +366,24 @@ class session {
   std::uint64_t requests_sent = 0;        ///< put on the wire so far
   std::deque<notification> inbox = {};
   std::map<std::string, std::string> prepared_texts = {};  ///< of `prepare()`, by name; only with `options::statement_in_errors`
+  // For error texts alone.
+  const char* named = nullptr;       ///< the verb whose operation is longer than one function; else `current` tells
+  bool held = false;                 ///< and which an object keeps open, so that it need not end by itself
+  const char* left = nullptr;        ///< an operation that was destroyed before its end
+  std::string refused = {};          ///< the error of the latest second operation
+  std::uint64_t refused_beside = 0;  ///< the `activity` of that time
 };
 
 using session_ptr = std::shared_ptr<session>;
 
-/// Marks a session busy for one operation. One that is destroyed before `finished()` (cancelled, context gone) leaves the protocol in the
-/// middle of an answer: the connection cannot be used any more.
+/// Marks a session busy for one operation; it must not be busy (see `refuse_second()`). One that is destroyed before `finished()`
+/// (cancelled, context gone) leaves the protocol in the middle of an answer: the connection cannot be used any more.
 class operation {
  public:
   enum class allow { always, clean };
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
-    if (on.busy) throw error(errc::busy, "another operation of this connection is in progress");
+    assert(!on.busy);
     // What is still unread would be taken for the answer of this one.
     if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
     if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() ||
@@ -375,8 +391,8 @@ class operation {
       throw on.lost("before this operation");
     }
     if (when == allow::clean && on.needs_reset) throw error(errc::needs_reset, "a cancelled transaction is still open: reset() first");
-    on.busy = true;
     on.touched = true;
+    on.busy = true;
     on.cancels->activity.fetch_add(1);
     on.limits.begin();
   }
@@ -387,19 +403,45 @@ class operation {
     on_.current = nullptr;
     on_.unread = true;
     on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
-    if (!finished_) on_.broken = true;
+    if (!finished_) leave(nullptr);
   }
   void finished() noexcept { finished_ = true; }
+
+ protected:
+  session& on() const noexcept { return on_; }
+  bool is_finished() const noexcept { return finished_; }
+  void leave(const char* verb) noexcept {
+    on_.broken = true;
+    if (on_.left == nullptr) on_.left = verb == nullptr ? "statement" : verb;
+  }
 
  private:
   session& on_;
   bool finished_ = false;
 };
 
-/// An operation that lasts longer than the function that starts it, with its statement.
-class statement_run : public operation {
+/// One that lasts longer than a statement, and has a name in error texts.
+class named_operation : public operation {
  public:
-  statement_run(session& on, request asked) : operation(on), what(std::move(asked)) {}
+  named_operation(session& on, const char* verb) : operation(on), verb_(verb) { on.named = verb; }
+  named_operation(const named_operation&) = delete;
+  named_operation& operator=(const named_operation&) = delete;
+  ~named_operation() {
+    on().named = nullptr;
+    on().held = false;
+    if (!is_finished()) leave(verb_);
+  }
+  /// From here on an object keeps it open.
+  void hold() noexcept { on().held = true; }
+
+ private:
+  const char* verb_;
+};
+
+/// One that lasts longer than the function that starts it, with its statement.
+class statement_run : public named_operation {
+ public:
+  statement_run(session& on, const char* verb, request asked) : named_operation(on, verb), what(std::move(asked)) {}
   const request what;
 };
 

@@ -127,7 +127,7 @@ inline void refuse_rounded_doubles(const session& s, std::string_view digits) {
 /// demoted: all connections made before lead there too. A setting of the session can make it read-only as well: that is about this
 /// connection alone.
 inline asio::awaitable<void> ask_role(session_ptr s) {
-  const result answer = co_await perform(s, request::simple(role_query), operation::allow::always);
+  const result answer = co_await perform(s, request::simple(role_query, "ping()"), operation::allow::always);
   const auto role = role_of(answer);
   const auto wanted = s->settings().target();
   s->role_unconfirmed = false;

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
+#include "../../bounded_string.hpp"
 #include "../../detail/driver/asio_io.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
@@ -19,6 +21,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Why a socket was shut down from outside.
 enum class shutdown_reason { none, aborted, deadline };
+
+/// For the error of an operation that fails because of it: who did it, and why. Kept in place, because nothing may be allocated there.
+using shutdown_words = bounded_string<200>;
 
 /// Asio's I/O objects may not be used from two threads, a file descriptor may: `::shutdown()` ends every wait on it, also while it is still
 /// connecting. The mutex keeps the descriptor from being closed, and its number from being used again, meanwhile.
@@ -30,16 +35,22 @@ class socket_shutdown {
     descriptor_ = descriptor;
     if (descriptor >= 0 && reason() != shutdown_reason::none) ::shutdown(descriptor, SHUT_RDWR);
   }
-  /// Shuts the socket down. The first reason is kept.
-  void request(shutdown_reason why) noexcept {
+  /// Shuts the socket down. The first reason is kept, with its words.
+  void request(shutdown_reason why, std::string_view words = {}) noexcept {
     const std::lock_guard lock(mutex_);
-    if (reason() == shutdown_reason::none) reason_.store(why, std::memory_order_release);
+    if (reason() == shutdown_reason::none) {
+      words_.assign(words);
+      reason_.store(why, std::memory_order_release);
+    }
     if (descriptor_ >= 0) ::shutdown(descriptor_, SHUT_RDWR);
   }
   shutdown_reason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
+  /// Written before the reason, and never again.
+  std::string_view words() const noexcept { return reason() == shutdown_reason::none ? std::string_view() : words_.view(); }
 
  private:
   std::mutex mutex_;
+  shutdown_words words_;
   int descriptor_ = -1;
   std::atomic<shutdown_reason> reason_{shutdown_reason::none};
 };

@@ -9,29 +9,23 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "../../detail/util/words.hpp"
 #include "../../version.hpp"
 #include "session.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
+using tidepool::detail::in_words;
 using wait_type = asio::posix::stream_descriptor::wait_type;
 
 inline void throw_if_failed(session& s, error_code failure) {
   if (!failure) return;
   if (failure == asio::error::operation_aborted) throw std::system_error(failure);
   throw s.lost("while waiting: " + failure.message());
-}
-
-inline std::string in_words(duration span) {
-  const double ms = std::chrono::duration<double, std::milli>(span).count();
-  char text[32];
-  std::snprintf(text, sizeof text, ms < 10'000 ? "%.0f ms" : "%.0f s", ms < 10'000 ? ms : ms / 1000);
-  return text;
 }
 
 // --- stopping ---------------------------------------------------------------------------------------------------------
@@ -93,8 +87,10 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
 /// What a statement that ended by being stopped throws: `said` is the server's 57014.
 [[noreturn]] inline void throw_stopped(const session& s, const stopping& stop, diagnosis said) {
   if (stop.why == stopping::cause::cancelled) {
+    // Its own `&&` may have cancelled it, because of a second operation.
+    const bool beside = !s.refused.empty() && s.refused_beside == s.cancels->activity.load();
     throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
-                            "cancelled, on the server too; the connection is kept");
+                            "cancelled, on the server too; the connection is kept" + (beside ? "; meanwhile " + s.refused : std::string()));
   }
   s.note_statement(said);
   throw error(errc::response_timeout,
