@@ -109,7 +109,7 @@ expect("$include/README.md", 'Figures', 'pool_stats', grep { $_ ne 'closed_by_re
 expect("$include/README.md", 'Events', 'events', map { text_of($_) =~ /^struct (\w+_event)\b/gm } headers_of($include));
 expect("$include/README.md", 'Events', 'close_reason', values_of($include, 'enum class close_reason'));
 expect("$include/README.md", 'A connection type of your own', 'lease_end', values_of($include, 'enum class lease_end'));
-my %may_have = map { s/^ping_query$/ping/r => 1 } text_of("$include/connection.hpp") =~ /^concept has_(\w+) /gm;
+my %may_have = map { s/^ping_query$/ping/r =~ s/^abort_with_reason$/abort/r => 1 } text_of("$include/connection.hpp") =~ /^concept has_(\w+) /gm;
 expect("$include/README.md", 'A connection type of your own', 'connection', grep { $_ ne 'co_await' } sort keys %may_have);
 expect_defaults("$driver/README.md", 'Options', 'options', members_of($driver, 'class options'));
 expect("$driver/README.md", 'Errors', 'postgres::errc', values_of($driver, 'enum class errc'));

@@ -254,8 +254,7 @@ TEST_CASE("given two calls at once on a stream or COPY, then the second is refus
   CHECK(said[2] == "postgres: a copy_out() is used by two calls at once: co_await the first before the second");
 }
 
-TEST_CASE("given a cached statement's first use, when a second one starts, then both steps of the first are done",
-          "[postgres][server][field-U7]") {
+TEST_CASE("given a cached statement's first use, when a second starts, then both steps of the first run", "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
     pg::options settings(server());

@@ -52,7 +52,7 @@ asio::awaitable<void> swallowing(pg::transaction& t) {
 
 }  // namespace
 
-TEST_CASE("given a limit of a whole transaction, when it passes anywhere, then it is rolled back, the connection kept",
+TEST_CASE("given a transaction's limit, when it passes anywhere, then it is rolled back, the connection kept",
           "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   const std::vector<std::pair<const char*, body>> bodies = {{"statement", in_a_statement}, {"elsewhere", elsewhere},
@@ -82,8 +82,7 @@ TEST_CASE("given a limit of a whole transaction, when it passes anywhere, then i
   }
 }
 
-TEST_CASE("given a limit of a whole transaction, when it is done in time, then it commits, its value is returned",
-          "[postgres][server][field-U7]") {
+TEST_CASE("given a transaction's limit, when it is done in time, then it commits, its value is returned", "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
     auto c = co_await connect();
@@ -269,7 +268,7 @@ TEST_CASE("given answer_within, when a savepoint's statement is not answered in 
   CHECK(run(task()).reason() == pg::errc::response_timeout);
 }
 
-TEST_CASE("given limits of reset() and ping(), when they pass, then they are cancelled in words, the connection kept",
+TEST_CASE("given limits of reset() and ping(), when they pass, then the words say so, the connection is kept",
           "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::vector<std::string>> {
@@ -338,7 +337,7 @@ TEST_CASE("given a listener with a limit, when nothing comes, then it says so an
   CHECK(run(task()) == "postgres: no notification within 30 ms; the listener goes on as before");
 }
 
-TEST_CASE("given a request with a limit, when it passes in any of its parts, then the connection stays in the pool",
+TEST_CASE("given a request with a limit, when it passes in any part, then the connection stays in the pool",
           "[postgres][pool][server][field-U7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

@@ -69,6 +69,8 @@ asio::awaitable<void, Executor> keep_outcome(asio::awaitable<T, Executor> work, 
   } catch (...) {
     out->failure = std::current_exception();
   }
+  // Cancelled before it ever waited: Asio's code around this coroutine would throw where nothing catches.
+  co_await asio::this_coro::throw_if_cancelled(false);
 }
 
 /// Signals must be emitted where their slots are used. So on several threads the work runs on a strand of its caller's executor.
