@@ -12,6 +12,9 @@
 #define LLVMFuzzerTestOneInput tidepool_fuzz_conninfo
 #include "../fuzz/conninfo.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput tidepool_fuzz_value_text
+#include "../fuzz/value_text.cpp"
+#undef LLVMFuzzerTestOneInput
 
 #include "../fuzz/corpus.hpp"
 #include "kit.hpp"
@@ -20,6 +23,7 @@ TEST_CASE("given texts that a fuzzer found, when the driver's parsers read them,
   std::string current;
   CHECK(tidepool_tests::replay_corpus("array_text", current, tidepool_fuzz_array_text) > 5);
   CHECK(tidepool_tests::replay_corpus("time_text", current, tidepool_fuzz_time_text) > 5);
+  CHECK(tidepool_tests::replay_corpus("value_text", current, tidepool_fuzz_value_text) > 5);
   CHECK(tidepool_tests::replay_corpus("copy_text", current, tidepool_fuzz_copy_text) > 3);
   CHECK(tidepool_tests::replay_corpus("conninfo", current, tidepool_fuzz_conninfo) > 5);
 }

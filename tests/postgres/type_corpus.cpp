@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/postgres/types.hpp>
+
 #include "kit.hpp"
 #include "type_corpus.hpp"
 
@@ -17,6 +19,32 @@ using namespace tidepool_tests;
 namespace {
 
 enum class tide { low, space, quote, comma, backslash, null, braces };
+struct pair {
+  std::optional<int> number;
+  std::optional<std::string> words;
+  std::optional<pg::bounded_array<std::optional<int>>> many;
+};
+struct nested {
+  std::optional<pair> inside;
+  std::optional<std::chrono::sys_time<std::chrono::microseconds>> at;
+  std::optional<std::vector<std::byte>> raw;
+};
+
+}  // namespace
+
+template <>
+struct tidepool::postgres::codec<tide> : tidepool::postgres::enum_codec<tide> {
+  static constexpr std::pair<tide, std::string_view> names[] = {
+      {tide::low, "low"},      {tide::space, "with space"},      {tide::quote, "qu'ote\""},
+      {tide::comma, "comma,"}, {tide::backslash, "back\\slash"}, {tide::null, "NULL"},
+      {tide::braces, "{}"}};
+};
+template <>
+struct tidepool::postgres::codec<pair> : tidepool::postgres::composite_codec<pair> {};
+template <>
+struct tidepool::postgres::codec<nested> : tidepool::postgres::composite_codec<nested> {};
+
+namespace {
 
 struct settings {
   const char* dates;
@@ -224,6 +252,18 @@ asio::awaitable<void> check_type(pg::connection& c, const table& t, const settin
   if (name == "timestamp") co_await check_typed<std::chrono::local_time<std::chrono::microseconds>>(c, t, now, notes);
   if (name == "timestamptz") co_await check_typed<std::chrono::sys_time<std::chrono::microseconds>>(c, t, now, notes);
   if (name == "pg_temp.tide") co_await check_typed<tide>(c, t, now, notes);
+  if (name == "pg_temp.pair") co_await check_typed<pair>(c, t, now, notes);
+  if (name == "pg_temp.nested") co_await check_typed<nested>(c, t, now, notes);
+  if (name == "numeric") co_await check_typed<pg::numeric>(c, t, now, notes);
+  if (name == "inet" || name == "cidr") co_await check_typed<pg::inet>(c, t, now, notes);
+  if (name == "int4range") co_await check_typed<pg::range<int>>(c, t, now, notes);
+  if (name == "int8range") co_await check_typed<pg::range<std::int64_t>>(c, t, now, notes);
+  if (name == "numrange") co_await check_typed<pg::range<pg::numeric>>(c, t, now, notes);
+  if (name == "daterange") co_await check_typed<pg::range<std::chrono::sys_days>>(c, t, now, notes);
+  if (name == "tsrange") co_await check_typed<pg::range<std::chrono::local_time<std::chrono::microseconds>>>(c, t, now, notes);
+  if (name == "tstzrange") co_await check_typed<pg::range<std::chrono::sys_time<std::chrono::microseconds>>>(c, t, now, notes);
+  if (name == "int4multirange") co_await check_typed<pg::multirange<int>>(c, t, now, notes);
+  if (name == "tstzmultirange") co_await check_typed<pg::multirange<std::chrono::sys_seconds>>(c, t, now, notes);
 }
 
 asio::awaitable<findings> run_corpus(std::vector<settings> all, bool one_by_one) {
@@ -263,14 +303,6 @@ asio::awaitable<findings> run_corpus(std::vector<settings> all, bool one_by_one)
 }
 
 }  // namespace
-
-template <>
-struct tidepool::postgres::codec<tide> : tidepool::postgres::enum_codec<tide> {
-  static constexpr std::pair<tide, std::string_view> names[] = {
-      {tide::low, "low"},      {tide::space, "with space"},      {tide::quote, "qu'ote\""},
-      {tide::comma, "comma,"}, {tide::backslash, "back\\slash"}, {tide::null, "NULL"},
-      {tide::braces, "{}"}};
-};
 
 TEST_CASE("given values of every type, when read and sent back under some settings, then they are the same",
           "[postgres][codec][corpus][field-F6][field-R14]") {

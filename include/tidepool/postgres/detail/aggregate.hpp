@@ -4,6 +4,7 @@
 #define TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
 
 #include <cstddef>
+#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -12,10 +13,13 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// Stands for any member in unevaluated initialisers.
+/// Stands for any member in unevaluated initialisers. Defined all the same, because `std::optional`'s constructor refers to it, and Clang
+/// wants a definition where T is in an anonymous namespace.
 struct any_member {
   template <class T>
-  operator T() const noexcept;
+  operator T() const noexcept {
+    std::terminate();
+  }
 };
 
 inline constexpr std::size_t most_members = 16;
