@@ -11,6 +11,7 @@
 #endif
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 using namespace std::chrono_literals;
 #if __has_include(<asio/as_tuple.hpp>)
@@ -30,11 +31,11 @@ asio::awaitable<void> in_a_coroutine(telephones& pool) {
   auto phone = co_await pool.acquire(100ms);  // throws tidepool::pool_error
   phone->say("coroutine: I have it");
 
-  // The pool has one connection, so this attempt fails, without an exception.
+  // The pool has one connection, so this attempt fails, without an exception. as_tuple gets the code alone.
   auto result = co_await pool.async_acquire(100ms, as_tuple_awaitable);
   std::printf("as_tuple: %s\n", std::get<0>(result).message().c_str());
 
-  // An exception has more information: what was waited for, and which leases are held.
+  // A pool_error has more information: what was waited for, who holds the leases, and what to do.
   try {
     auto second = co_await pool.acquire(100ms);
   } catch (const tidepool::pool_error& error) {
@@ -53,15 +54,20 @@ int main() try {
 
   // A future is for threads that run no io_context.
   {
-    auto phone = pool.async_acquire(1s, asio::use_future).get();  // throws std::system_error
+    auto phone = pool.async_acquire(1s, asio::use_future).get();  // throws tidepool::pool_error
     phone->say("future: I have it");
   }
-  pool.async_acquire(1s, [](tidepool::error_code error, lease phone) {
+  pool.async_acquire(1s, [](std::optional<tidepool::pool_error> error, lease phone) {
     if (error) {
-      std::printf("callback: %s\n", error.message().c_str());
+      std::printf("callback: %s\n", error->what());
     } else {
       phone->say("callback: I have it");
     }
+  });
+  // A callback that needs no more than the code asks for that.
+  pool.async_acquire(1s, [](tidepool::error_code error, lease phone) {
+    if (error) return;  // error == tidepool::errc::timeout, ...
+    phone->say("callback with a code: I have it");
   });
   asio::co_spawn(context, in_a_coroutine(pool), asio::use_future).get();
 

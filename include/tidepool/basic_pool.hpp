@@ -93,9 +93,11 @@ class basic_pool {
   /// themselves (the server is full or starting up, no server has the wanted role) are retried for `patience` from now; by default for
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open() { return open(std::max(config().acquire_timeout, config().connect_timeout)); }
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience) {
-    return wait(impl_, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(source_location where = source_location::current()) {
+    return open(std::max(config().acquire_timeout, config().connect_timeout), where);
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience, source_location where = source_location::current()) {
+    return wait(impl_, where, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
   }
 
   /// A lease of a connection, first come, first served; waits for `config().acquire_timeout`. Throws pool_error, whose code is
@@ -110,13 +112,18 @@ class basic_pool {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
     return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
   }
-  /// The same for any completion token of signature void(error_code, lease); completes on the token's associated executor, never inside
-  /// this call.
-  template <class Token>
+  /// The same for any completion token, of signature void(Failure, lease); completes on the token's associated executor, never inside this
+  /// call. What a failure is told by depends on the token:
+  /// - `asio::use_future` and `asio::use_awaitable` throw pool_error;
+  /// - a callback that takes `(std::optional<pool_error>, lease)` or `(std::exception_ptr, lease)` gets that, empty where there is a lease;
+  /// - every other callback or token gets `error_code`. That costs nothing; the other two are made only when the acquire fails.
+  /// `async_acquire<Failure>(...)` with one of these three types decides it for any token, `asio::as_tuple` say.
+  template <class Failure = void, class Token>
   auto async_acquire(time_limit timeout, Token&& token, source_location where = source_location::current()) {
-    return asio::async_initiate<Token, void(error_code, lease)>(
+    using failure = detail::failure_for<Failure, std::decay_t<Token>, lease>;
+    return asio::async_initiate<Token, void(failure, lease)>(
         [](auto handler, std::shared_ptr<impl> pool, time_limit limit, source_location from) {
-          detail::acquire_op<lease, impl, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
+          detail::acquire_op<failure, lease, impl, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler));
         },
         token, impl_, timeout, where);
   }
@@ -131,10 +138,12 @@ class basic_pool {
   /// Closes the pool: refuses new acquires, fails waiting callers with `errc::closed`, closes idle connections gracefully, waits up to
   /// `grace` for leases (default `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. A further
   /// call joins the close under way; the shortest grace counts. Cancellation (any type) ends the wait only.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(time_limit grace) {
-    return wait(impl_, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(time_limit grace, source_location where = source_location::current()) {
+    return wait(impl_, where, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
   }
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close() { return close(impl_->config().close_grace); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(source_location where = source_location::current()) {
+    return close(impl_->config().close_grace, where);
+  }
 
   /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened. Leases stay as they are.
   void suspend() noexcept { impl_->suspend(); }
@@ -205,8 +214,8 @@ class basic_pool {
   }
 
   template <class Start>
-  static awaitable<void> wait(std::shared_ptr<impl> pool, Start start) {
-    detail::coroutine_wait<impl> node(*pool, source_location{});
+  static awaitable<void> wait(std::shared_ptr<impl> pool, source_location where, Start start) {
+    detail::coroutine_wait<impl> node(*pool, where);
     co_await node.template async_wait<executor_type>(start);
     if (node.error != errc{}) throw detail::error_of(node);
   }

@@ -65,7 +65,7 @@ class TIDEPOOL_EXPORT pool_category final : public shared_category {
       case errc::queue_full: return "too many callers wait for a connection";
       case errc::circuit_open: return "the circuit breaker is open";
       case errc::connect_failed: return "connecting failed";
-      case errc::cancelled: return "the acquire was cancelled";
+      case errc::cancelled: return "cancelled by the caller";
       case errc::empty_lease: return "the lease holds no connection";
       case errc::not_in_time: return "the time limit has passed";
     }

@@ -63,8 +63,8 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
     if (entry* held = std::exchange(entry_, nullptr)) held->pool->discard(*held);
   }
   /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
-  /// std::system_error: `errc::empty_lease` when there is none, `errc::closed` when the pool has shut the connection (a leak that was
-  /// reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
+  /// std::system_error with `errc::empty_lease` when there is none, pool_error with `errc::closed` when the pool has shut the connection (a
+  /// leak that was reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
   [[nodiscard("it is yours now; to get rid of a connection, discard() the lease")]] Connection detach() {
     if (!entry_) detail::throw_empty_lease("detach()");
     return entry_->pool->detach(*std::exchange(entry_, nullptr));

@@ -337,8 +337,10 @@ TEST_CASE("given an exhausted pool, when an acquire times out, then the error te
   std::string text;
   std::optional<tidepool::error_report> report;
   error_code code;
+  unsigned line = 0;
   auto body = [&]() -> asio::awaitable<void> {
     try {
+      line = tidepool::source_location::current().line() + 1;
       auto lease = co_await r.pool->acquire();
     } catch (const tidepool::pool_error& e) {
       text = e.what();
@@ -361,11 +363,12 @@ TEST_CASE("given an exhausted pool, when an acquire times out, then the error te
   CHECK(report->holders[0].label == "report job");
   CHECK(report->holders[0].held == 7s);
   CHECK(report->last_connect_error.empty());
-  CHECK_THAT(text, has_text("orders"));
-  CHECK_THAT(text, has_text("2.000 s"));
-  CHECK_THAT(text, has_text("every connection is leased"));
-  CHECK_THAT(text, has_text("report job"));
-  CHECK_THAT(text, has_text("rig.hpp"));
+  CHECK(report->limit == 2s);
+  CHECK(report->where.line() == line);
+  CHECK(std::string(report->bottleneck()) == "every connection is leased");
+  CHECK_THAT(text, has_text("pool \"orders\": no connection within 2 s, asked for at acquire.cpp:" + std::to_string(line)));
+  CHECK_THAT(text, has_text("held longest: #1 for 7 s from rig.hpp:"));
+  CHECK_THAT(text, has_text("(report job)"));
 }
 
 TEST_CASE("given failing connects, when a caller fails, then the error has the last one; a success clears it", "[T10][B111][INV-22]") {
@@ -377,8 +380,7 @@ TEST_CASE("given failing connects, when a caller fails, then the error has the l
   r.sim.run_for(1s);
   CHECK(a->failed_with(errc::connect_failed));
   CHECK(*a->result == std::errc::not_connected);
-  CHECK_THAT(a->text, has_text("last connect error"));
-  CHECK_THAT(a->text, has_text("etwork is unreachable"));
+  CHECK_THAT(a->text, has_text(": Network is unreachable ("));
   r.server.state(server_state::up);
   r.sim.run_for(5s);
   auto x = r.take();
@@ -386,7 +388,7 @@ TEST_CASE("given failing connects, when a caller fails, then the error has the l
   auto b = r.ask(1s, way::coroutine);
   r.sim.run_for(2s);
   CHECK(b->failed_with(errc::timeout));
-  CHECK(b->text.find("last connect error") == std::string::npos);
+  CHECK(b->text.find("etwork is unreachable") == std::string::npos);
 }
 
 TEST_CASE("given a full queue, when one more comes, then its error is at once, of its own kind, names the pool", "[T9]") {
@@ -401,8 +403,8 @@ TEST_CASE("given a full queue, when one more comes, then its error is at once, o
   CHECK(a->pending());
   CHECK(b->failed_with(errc::queue_full));
   CHECK(b->ended == r.sim.now());
-  CHECK_THAT(b->text, has_text("narrow"));
-  CHECK_THAT(b->text, has_text("1 others waiting"));
+  CHECK_THAT(b->text, has_text("pool \"narrow\": no connection, the queue is full"));
+  CHECK_THAT(b->text, has_text("1 other waits"));
 }
 
 TEST_CASE("given an exception, when it is copied, then code, text and report are the same") {
@@ -414,7 +416,7 @@ TEST_CASE("given an exception, when it is copied, then code, text and report are
   CHECK(copy.code() == errc::circuit_open);
   CHECK(std::string(copy.what()) == original.what());
   CHECK(copy.report().pool == "p");
-  CHECK_THAT(std::string(copy.what()), has_text("breaker open"));
+  CHECK_THAT(std::string(copy.what()), has_text("the circuit breaker is open"));
 }
 
 // --- configuration ------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class log_observer {
     if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
     char times[48] = "";
     if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within a second)", e.alike);
-    out_(how, line(p, "acquire failed%s: %s", times, e.report.text().c_str()));
+    out_(how, line(p, "acquire failed%s: %s", times, e.report.text("; ").c_str()));
   }
   void on_event(std::string_view p, const unused_event& e) {
     say(level::info, p,

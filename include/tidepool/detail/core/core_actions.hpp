@@ -20,6 +20,7 @@ struct connect_outlook {
   failure_kind kind{};                ///< of the latest
   duration failing_for{};
   duration next_look = no_limit;  ///< until the next attempt may start; `no_limit`: one is under way, or none is wanted
+  duration possible = no_limit;   ///< the same, also where none is wanted yet; `no_limit`: one is under way, or the pool does not connect
 };
 
 /// What an event of the core asks of the shell, besides the actions of slots, which the core keeps in a list of its own. Nothing here
@@ -70,6 +71,7 @@ struct pool_gauges {
   std::size_t validating = 0;
   std::size_t resetting = 0;
   std::size_t closing = 0;
+  std::size_t min_size = 0;
   std::size_t max_size = 0;
   std::size_t waiting = 0;
 };

@@ -50,8 +50,9 @@ connect_outlook outlook_of(const core_state<Rules>& c, tick now) noexcept {
   if (out.failures_in_a_row == 0) return out;
   out.kind = c.gate.kind();
   out.failing_for = now - c.gate.failing_since();
-  const tick next = c.wants_connect && c.slots.connecting() == 0 ? c.gate.opens_at(0) : never;
-  if (next != never) out.next_look = std::max(next - now, duration::zero());
+  if (!c.life.admits() || c.slots.connecting() > 0) return out;
+  out.possible = std::max(c.gate.opens_at(0) - now, duration::zero());
+  if (c.wants_connect) out.next_look = out.possible;
   return out;
 }
 
@@ -66,6 +67,7 @@ pool_gauges gauges_of(const core_state<Rules>& c) noexcept {
   out.validating = c.slots.count(slot_state::validating) + c.slots.count(slot_state::checking);
   out.resetting = c.slots.count(slot_state::resetting);
   out.closing = c.slots.closing();
+  out.min_size = std::min(c.min, c.max);
   out.max_size = c.max;
   out.waiting = c.waiters.size();
   return out;

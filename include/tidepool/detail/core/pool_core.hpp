@@ -247,6 +247,8 @@ class pool_core {
   bool fresh() const noexcept { return c.life.fresh(); }
   bool finished() const noexcept { return c.life.closed(); }
   bool stopped() const noexcept { return c.life.stopped(); }
+  /// The pool object is gone.
+  bool orphan() const noexcept { return c.life.orphan(); }
   /// Starts a pool that was not asked for anything yet; later no more.
   void begin(tick now, core_actions& a) noexcept {
     start(c, now);

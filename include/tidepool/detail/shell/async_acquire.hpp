@@ -3,7 +3,16 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_ASYNC_ACQUIRE_HPP
 #define TIDEPOOL_DETAIL_SHELL_ASYNC_ACQUIRE_HPP
 
+#include <exception>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "../../pool_error.hpp"
 #include "../../version.hpp"
+#include "failure.hpp"
 #include "pool_impl.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -14,10 +23,60 @@ auto keeping_busy(const Executor& executor) {
   return asio::prefer(executor, asio::execution::outstanding_work.tracked);
 }
 
-/// One waiting call, whose handler is called with a `Lease`; made with the handler's allocator, freed on the handler's executor before the
-/// handler is called.
-template <class Lease, class Impl, class Handler>
-class acquire_op : public core_waiter {
+// --- how a failure is told --------------------------------------------------------------------------------------------
+
+/// `use_awaitable` and `use_future`: what they make of an exception is thrown to the one who waits. The latter is known by what it has, so
+/// that <future> is not included for it.
+template <class Token>
+inline constexpr bool throws_failure = requires(const Token& t) {
+  typename Token::allocator_type;
+  t.get_allocator();
+  t.rebind(std::allocator<void>());
+};
+template <class Executor>
+inline constexpr bool throws_failure<asio::use_awaitable_t<Executor>> = true;
+
+/// The first that a token takes; a generic callback is not asked for more.
+template <class Token, class Lease>
+constexpr auto failure_of() {
+  if constexpr (requires(const Token& t) {
+                  typename Token::target_type;
+                  t.get();
+                }) {
+    return failure_of<typename Token::target_type, Lease>();  // bound to an executor, an allocator or a cancellation slot
+  } else if constexpr (std::is_invocable_v<Token, error_code, Lease>) {
+    return std::type_identity<error_code>();
+  } else if constexpr (std::is_invocable_v<Token, std::optional<pool_error>, Lease>) {
+    return std::type_identity<std::optional<pool_error>>();
+  } else if constexpr (throws_failure<Token> || std::is_invocable_v<Token, std::exception_ptr, Lease>) {
+    return std::type_identity<std::exception_ptr>();
+  } else {
+    return std::type_identity<error_code>();
+  }
+}
+
+template <class Failure, class Token, class Lease>
+struct chosen_failure {
+  static_assert(std::is_same_v<Failure, error_code> || std::is_same_v<Failure, std::exception_ptr> ||
+                    std::is_same_v<Failure, std::optional<pool_error>>,
+                "async_acquire<Failure>(...): Failure is tidepool::error_code, std::exception_ptr or std::optional<tidepool::pool_error>");
+  using type = Failure;
+};
+template <class Token, class Lease>
+struct chosen_failure<void, Token, Lease> : decltype(failure_of<Token, Lease>()) {};
+template <class Failure, class Token, class Lease>
+using failure_for = typename chosen_failure<Failure, Token, Lease>::type;
+
+/// Only where the pool is not looked at is nothing kept for it.
+template <class Failure>
+using acquire_waiter = std::conditional_t<std::is_same_v<Failure, error_code>, core_waiter, explained_waiter>;
+
+// --- the operation ----------------------------------------------------------------------------------------------------
+
+/// One waiting call, whose handler is called with a `Failure` and a `Lease`; made with the handler's allocator, freed on the handler's
+/// executor before the handler is called.
+template <class Failure, class Lease, class Impl, class Handler>
+class acquire_op : public acquire_waiter<Failure> {
  public:
   using entry = typename Impl::entry;
   using executor_type = asio::associated_executor_t<Handler, typename Impl::executor_type>;
@@ -40,7 +99,7 @@ class acquire_op : public core_waiter {
     }
     if (entry* held = pool->take(from, timeout <= duration::zero(), op->trace_)) {
       op->slot = held;
-      op->at = stage::done;
+      op->at = core_waiter::stage::done;
       op->trace_.reset();  // the entry has it; this is the one of its last holder
       return finish(op);
     }
@@ -59,8 +118,8 @@ class acquire_op : public core_waiter {
         handler_(std::move(handler)),
         work_(keeping_busy(asio::get_associated_executor(handler_, pool_->executor()))),
         trace_(std::move(trace)) {
-    where = from;
-    core_waiter::complete = [](core_waiter* w) noexcept { finish(static_cast<acquire_op*>(w)); };
+    this->where = from;
+    this->complete = [](core_waiter* w) noexcept { finish(static_cast<acquire_op*>(w)); };
   }
 
   /// Frees the operation on whatever path its delivery takes, the destruction of the executor included.
@@ -72,10 +131,10 @@ class acquire_op : public core_waiter {
       if (op_) op_->unpack(op_);
     }
     void operator()() {
+      Failure failure = op_->failure();  // without memory for it this throws, and the operation is freed
       acquire_op* op = std::exchange(op_, nullptr);
-      const error_code error = op->error == errc{} ? error_code() : make_error_code(op->error);
       auto parts = op->unpack(op);
-      std::move(parts.handler)(error, std::move(parts.held));
+      std::move(parts.handler)(std::move(failure), std::move(parts.held));
     }
 
    private:
@@ -85,6 +144,21 @@ class acquire_op : public core_waiter {
     Handler handler;
     Lease held;
   };
+
+  Failure failure() const {
+    if (this->error == errc{}) return Failure();
+    if constexpr (std::is_same_v<Failure, error_code>) {
+      return make_error_code(this->error);
+    } else if constexpr (std::is_same_v<Failure, std::exception_ptr>) {
+      try {
+        return std::make_exception_ptr(error_of(*this));
+      } catch (...) {
+        return std::current_exception();
+      }
+    } else {
+      return error_of(*this);
+    }
+  }
 
   static void finish(acquire_op* op) noexcept { asio::post(op->work_, delivery(op)); }
 

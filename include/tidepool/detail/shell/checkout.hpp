@@ -322,9 +322,14 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
   const auto self = this->shared_from_this();
   bool taken_back = false;
   bool free = true;
+  error_report lost;
   event([&](tick now, pool_actions& a) {
     taken_back = e.state == slot_state::gone;
     if (taken_back) {
+      lost.where = e.where;
+      lost.waited = now - e.listed;
+      lost.taken_back = e.reason;
+      lost.state = core_.state();
       free = core_.let_go(e);
     } else {
       core_.detach(e, now, a);
@@ -332,7 +337,9 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
   });
   if (taken_back) {
     if (free) free_entry(&e);
-    throw std::system_error(make_error_code(errc::closed), "the pool has shut this connection");
+    lost.pool = config_.name.view();
+    lost.call = pool_call::detach;
+    throw pool_error(errc::closed, std::move(lost));
   }
   struct freed_at_end {
     pool_impl& pool;

@@ -77,8 +77,7 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
         health_(config_),
         core_(config_, Traits::random_seed()),
         silence_(config_),
-        no_answer_("no answer within the connect timeout of " +
-                   std::to_string(std::chrono::duration<double>(config_.connect_timeout).count()) + " s"),
+        no_answer_("no answer within the connect timeout of " + in_words(config_.connect_timeout)),
         timer_(executor_) {}
   ~pool_impl() {
     if (watch_) watch_->remove(*this);

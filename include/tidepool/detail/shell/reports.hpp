@@ -156,6 +156,9 @@ template <class Connection, class Traits>
   out.at = now;
   out.pool = config_.name;
   out.gauges = core_.gauges();
+  out.destroyed = core_.orphan();
+  out.max_waiting = config_.max_waiting;
+  out.outlook = core_.outlook(now);
   out.held = core_.holders(out.holders, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
   if constexpr (can::tells_waiting) {
     const auto& found = silence_.look(core_);

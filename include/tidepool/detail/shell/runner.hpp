@@ -169,7 +169,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   static asio::awaitable<void, executor_type> main(std::shared_ptr<run_job> job) {
     try {
-      co_await job->pool_.open();
+      co_await job->pool_.open(source_location());  // whoever calls `run()`, and not this line
       if constexpr (std::is_void_v<value_type>) {
         co_await job->begin();
       } else {
@@ -182,7 +182,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());  // a cancelled coroutine could not await the close
     job->work_ended_ = true;
     job->overtime_.cancel();
-    co_await job->pool_.close(job->grace_left());
+    co_await job->pool_.close(job->grace_left(), source_location());
   }
   awaited begin() {
     if constexpr (parts::is_awaitable && std::is_same_v<awaited, Work>) {

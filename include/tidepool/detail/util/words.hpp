@@ -78,7 +78,8 @@ inline std::string one_line(std::string_view text) {
 
 /// "#7 for 9.8 s from report.cpp:12 (nightly report)"; with what its server does, where it has been silent for a second.
 inline std::string in_words(const lease_report& lease) {
-  std::string out = "#" + std::to_string(lease.id) + " for " + in_words(lease.held);
+  std::string out = "#" + std::to_string(lease.id);
+  if (lease.held > duration::zero()) out += " for " + in_words(lease.held);
   if (const std::string from = place(lease.acquired_at); !from.empty()) out += " from " + from;
   std::string more = one_line(lease.label.view());
   if (lease.waiting >= std::chrono::seconds(1)) {
