@@ -14,6 +14,7 @@
 #include "postgres/options.hpp"
 #include "postgres/pool.hpp"
 #include "postgres/result.hpp"
+#include "postgres/server_error.hpp"
 #include "postgres/transaction.hpp"
 
 #endif

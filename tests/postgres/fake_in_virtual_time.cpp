@@ -13,7 +13,7 @@ namespace {
 
 using namespace tidepool_tests;
 namespace testing = tidepool::testing;
-using pool_type = tidepool::basic_pool<pg::connection, testing::simulated_traits<pg::connection>>;
+using pool_type = testing::simulated_pool;
 
 tidepool::pool_config small() {
   tidepool::pool_config config;

@@ -336,3 +336,16 @@ TEST_CASE("given a script of several statements, when it is expected in parts or
   CHECK_NOTHROW(db.verify());
   CHECK(db.asked().size() == 3);
 }
+
+TEST_CASE("given an error that a mock makes, when it is looked at, then it is as one of the server's", "[field-U9]") {
+  const auto made = pg::server_error("23505", "duplicate key", {.detail = "Key (id)=(1)", .constraint = "users_pkey", .position = 7});
+  CHECK(made.reason() == pg::errc::server);
+  CHECK(made.is("23505"));
+  CHECK(made.constraint() == "users_pkey");
+  CHECK(made.detail() == "Key (id)=(1)");
+  CHECK(made.position() == 7);
+  CHECK(has(made.what(), "23505 duplicate key (constraint users_pkey)"));
+  CHECK(pg::server_error("40001", "could not serialize").retryable());
+  CHECK_FALSE(made.connection_lost());
+  CHECK(pg::server_error("57P01", "terminating", {.severity = "FATAL"}).connection_lost());
+}

@@ -151,7 +151,7 @@ class choice_source {
   }
 
   mode mode_;
-  detail::splitmix random_;
+  tidepool::detail::splitmix random_;
   std::vector<choice> log_;
   std::vector<std::uint32_t> script_;
   std::size_t at_ = 0;

@@ -9,6 +9,17 @@
 
 #include "../postgres.hpp"
 #include "../testing.hpp"
+#include "../version.hpp"
 #include "postgres/fake_postgres.hpp"
+#include "postgres/sandbox.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
+
+/// The type of pool that handlers have in production: with it a `fake_postgres` without a simulation, or a `sandbox`.
+using pool = tidepool::postgres::pool;
+/// The same in virtual time, for a `fake_postgres` in a simulation: handlers see this type where the program has `postgres::pool`.
+using simulated_pool = basic_pool<tidepool::postgres::connection, simulated_traits<tidepool::postgres::connection>>;
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
 
 #endif

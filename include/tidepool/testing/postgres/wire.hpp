@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTING_POSTGRES_WIRE_HPP
 #define TIDEPOOL_TESTING_POSTGRES_WIRE_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
