@@ -226,6 +226,28 @@ TEST_CASE("given an accept loop, when the work fails, then run() throws that whe
   b.check_closed();
 }
 
+TEST_CASE("given a loop that never ends, when a handler fails after the work, then run() throws that", "[field-U2]") {
+  pool_config config = calm(1, 2);
+  config.close_grace = 20ms;
+  bench b(config);
+  const auto loop = [&]() -> asio::awaitable<void> {
+    for (int turns = 0;; ++turns) {
+      co_await sleep_for(1ms);
+      if (b.pool.state() == pool_state::closed && turns > 50) throw std::out_of_range("after the work");
+    }
+  };
+  const auto for_ever = []() -> asio::awaitable<void> {
+    for (;;) co_await sleep_for(1ms);
+  };
+  const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
+    asio::co_spawn(b.io, loop, tidepool::rethrow);
+    asio::co_spawn(b.io, for_ever, tidepool::rethrow);
+    co_await use(pool);
+  };
+  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work), std::out_of_range);
+  b.check_closed();
+}
+
 TEST_CASE("given coroutines spawned with rethrow, when one fails, then the work is cancelled, run() throws", "[field-U2]") {
   bench b;
   bool cancelled = false;

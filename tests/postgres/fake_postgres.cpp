@@ -220,7 +220,7 @@ TEST_CASE("given connects that are refused, when a pool acquires, then it fails 
   std::string seen;
   with_pool(db, [&](pg::pool& pool) -> asio::awaitable<void> {
     try {
-      co_await pool.acquire(300ms);
+      auto none = co_await pool.acquire(300ms);
     } catch (const tidepool::pool_error& failure) {
       seen = failure.what();
     }

@@ -214,12 +214,14 @@ class canceller {
   /// Sends one request. True when the server has taken it. It may have had no effect all the same: the statement had ended already, or not
   /// yet begun. False when it could not be sent within `options::cancel_timeout`. Completes on the caller's executor. Throws only when the
   /// caller is cancelled.
-  asio::awaitable<bool> cancel() const { return send(handle_, detail::cancel_mark(record_), limit_); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<bool> cancel() const { return send(handle_, detail::cancel_mark(record_), limit_); }
 
   /// Sends requests, with growing pauses, until the operation that runs now has ended or `limit` is over. True when it has ended, or none
   /// was running. One request is not always enough: one that comes before the server has begun the statement has no effect. One that comes
   /// late may stop the next statement of the same lease.
-  asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const { return repeat(*this, limit); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<bool> stop(duration limit = std::chrono::seconds(5)) const {
+    return repeat(*this, limit);
+  }
 
  private:
   static asio::awaitable<bool> repeat(canceller self, duration limit) {

@@ -42,22 +42,23 @@ class connection : public queries<connection> {
 
   /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
   /// `connect_error`. The sockets use the caller's executor. Cancellation (all types): at once.
-  static asio::awaitable<connection> connect(options settings) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(options settings) {
     return connect_here(std::make_shared<const options>(std::move(settings)));
   }
   /// The same on another executor, with options and the memory of failed addresses shared between connects, until `until` at the latest:
   /// each address gets an equal part of the time that is left. `application` is the `application_name` where the options have none; empty:
   /// "tidepool".
-  static asio::awaitable<connection> connect(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                             std::shared_ptr<detail::address_memory> memory,
-                                             std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(),
-                                             std::string_view application = {}) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(
+      asio::any_io_executor executor, std::shared_ptr<const options> settings, std::shared_ptr<detail::address_memory> memory,
+      std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(), std::string_view application = {}) {
     return connect_as(std::move(executor), std::move(settings), std::move(memory), until, std::string(application));
   }
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
-  asio::awaitable<statement> prepare(query_text sql) { return detail::prepare(session(), std::string(sql.view()), sql.from(), no_limit); }
-  asio::awaitable<statement> prepare(within limit, query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<statement> prepare(query_text sql) {
+    return detail::prepare(session(), std::string(sql.view()), sql.from(), no_limit);
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<statement> prepare(within limit, query_text sql) {
     return detail::prepare(session(), std::string(sql.view()), sql.from(), limit.limit());
   }
 
@@ -80,24 +81,28 @@ class connection : public queries<connection> {
   /// server, and the server's answer counts. Errors of the body that tell more than that it was cancelled are thrown on. The rollback takes
   /// `cancel_timeout` at most. With such a limit the body runs on a strand of its own.
   template <class Body>
-  auto transaction(Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(Body&& body, transaction_options wanted = {})
+      -> asio::awaitable<detail::body_result<Body>> {
     detail::check_body<Body>();
     return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
   }
   template <class Body>
-  auto transaction(within limit, Body&& body, transaction_options wanted = {}) -> asio::awaitable<detail::body_result<Body>> {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(within limit, Body&& body, transaction_options wanted = {})
+      -> asio::awaitable<detail::body_result<Body>> {
     wanted.within = std::min(wanted.within, limit.limit());
     return transaction(std::forward<Body>(body), wanted);
   }
 
   /// One round trip with an empty statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
-  asio::awaitable<void> ping() { return ping(std::string_view()); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping() { return ping(std::string_view()); }
   /// The same with a query; its errors are thrown. Where `target_session_attrs` asks for a kind of server, both forms also ask the server
   /// for its kind (the first by a query instead of the empty statement, the second by one more round trip): afterwards `usable()` is false
   /// where the kind has changed.
-  asio::awaitable<void> ping(std::string_view query) { return ping_session(session(), std::string(query)); }
-  asio::awaitable<void> ping(within limit) { return ping(limit, std::string_view()); }
-  asio::awaitable<void> ping(within limit, std::string_view query) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(std::string_view query) {
+    return ping_session(session(), std::string(query));
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit) { return ping(limit, std::string_view()); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit, std::string_view query) {
     return detail::limited(session(), "ping()", limit.limit(), ping_session(session(), std::string(query)));
   }
 
@@ -140,22 +145,22 @@ class connection : public queries<connection> {
   }
 
   /// Resets the session state, by `options::reset`.
-  asio::awaitable<void> reset() { return reset(session()->settings().reset); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset() { return reset(session()->settings().reset); }
   /// What each level leaves as it is:
   /// `none`: everything. `rollback`: everything outside the transaction: settings, role, temporary tables, advisory locks,
   /// LISTENs, WITH HOLD cursors, prepared statements. `light`: prepared statements, `currval`'s sequences excepted.
   /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it fails; the connection is then not usable.
-  asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
   /// With a time limit for all of it, `on_connect` and `on_reset` included. A connection whose reset was not done refuses statements
   /// (`needs_reset`) until another one is.
-  asio::awaitable<void> reset(within limit) { return reset(limit, session()->settings().reset); }
-  asio::awaitable<void> reset(within limit, reset_level level) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit) { return reset(limit, session()->settings().reset); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit, reset_level level) {
     return detail::limited(session(), "reset()", limit.limit(), reset_marked(session(), level));
   }
 
   /// Closes gracefully: ends the session and waits, at most `close_timeout`, until the server has ended it too, so that it no longer counts
   /// against the server's `max_connections`. A statement that still runs is cancelled. Throws only when the caller is cancelled.
-  asio::awaitable<void> close() { return detail::close_gracefully(session_); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return detail::close_gracefully(session_); }
 
   /// Shuts the socket: the operation that runs, and all that are started later, fail soon. Callable from any thread.
   void abort() noexcept { abort(std::string_view()); }

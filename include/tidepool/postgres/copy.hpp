@@ -38,7 +38,7 @@ class copy_writer {
   /// One row in text format; NULL, tabs, line ends and bytes are encoded. `bad_usage` where the statement asks for CSV, binary, or options
   /// that change the text format.
   template <class... Columns>
-  asio::awaitable<void> row(const Columns&... columns) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> row(const Columns&... columns) {
     (void)(detail::require_encoder<Columns>() && ...);
     if (!plain_) throw error(errc::bad_usage, "row() writes COPY's text format without options of its own: use write()");
     refuse_beside_another();
@@ -52,19 +52,19 @@ class copy_writer {
     return send_block();
   }
   /// Sends data as it is, in the format that the statement names; pieces need not end at the end of a row.
-  asio::awaitable<void> write(std::string_view data) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> write(std::string_view data) {
     refuse_beside_another();
     buffer_.append(data);
     return send_block();
   }
   /// Ends the data; returns how many rows the server took. Throws its error, for example for a malformed or duplicate row:
   /// then none was taken, and the connection is ready for the next statement.
-  asio::awaitable<std::uint64_t> finish() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::uint64_t> finish() {
     const detail::one_call only(in_call_, "a copy_in()");
     co_return co_await end(nullptr);
   }
   /// Ends the COPY without its data: no row is taken, and the connection is ready for the next statement.
-  asio::awaitable<void> abort() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> abort() {
     const detail::one_call only(in_call_, "a copy_in()");
     bool refused = false;
     buffer_.clear();
@@ -183,7 +183,7 @@ class copy_reader {
 
   /// The next piece as the server sent it: in text format one row with its line end. Valid until the next call; empty after
   /// the last.
-  asio::awaitable<std::optional<std::string_view>> next() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<std::string_view>> next() {
     const detail::one_call only(in_call_, "a copy_out()");
     data_.reset();
     while (running_) {
@@ -204,7 +204,7 @@ class copy_reader {
   /// The next row of a text format COPY as T: as for `all<T>()`. `bad_usage` where the statement asks for CSV, binary, or options that
   /// change the text format.
   template <class T>
-  asio::awaitable<std::optional<T>> row() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> row() {
     (void)detail::require_row<T>();
     static_assert(detail::owns_data<T>, "a string_view would point into a row that is gone: use std::string");
     if (!plain_) throw error(errc::bad_usage, "row() reads COPY's text format without options of its own: use next()");
@@ -218,7 +218,7 @@ class copy_reader {
     co_return detail::read_row<T>(fields);
   }
   /// Ends it early: cancels on the server and discards the rest. It does not tell whether a query that writes was done.
-  asio::awaitable<void> close() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
     const detail::one_call only(in_call_, "a copy_out()");
     data_.reset();
     if (!running_) co_return;

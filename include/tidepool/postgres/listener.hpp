@@ -37,13 +37,15 @@ class listener {
   /// Connects when needed, again and again with pauses from 50 ms to 5 s. Throws `connect_error` only for failures that would repeat
   /// (`permanent`); `errc::bad_usage` behind a pooler, where notifications may reach another client, unless `options::session_pooler` is
   /// set; and the server's error for a channel it refuses. Cancellation: notifications that have arrived are not lost.
-  asio::awaitable<std::optional<notification>> next() { return next_one(); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<notification>> next() { return next_one(); }
   /// The same with a time limit, connecting included: `errc::response_timeout` when nothing has come by then. Nothing is lost by that. A
   /// limit that is shorter than a connect takes never gets one.
-  asio::awaitable<std::optional<notification>> next(within limit) { return next_within(limit.limit()); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<notification>> next(within limit) {
+    return next_within(limit.limit());
+  }
 
   /// Ends the connection; `next()` makes a new one.
-  asio::awaitable<void> close() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
     auto old = std::exchange(connection_, postgres::connection());
     co_await old.close();
   }

@@ -93,9 +93,11 @@ class pipeline {
   /// does so here too; its CALL does not show that. An error of the commit at the end (deferred constraints, serialisation) is the error of
   /// its statement with `independent`, and of all statements with `atomic`. `outcome_unknown` when the connection was lost while such a
   /// commit may have been under way; within an open transaction, which is then gone, `connection_lost`. Cancellation: as for a statement.
-  asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), limit_); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run() { return run(session_, mode_, std::exchange(entries_, {}), limit_); }
   /// The same with a time limit for each answer; each statement that was cancelled because of it has `errc::response_timeout`.
-  asio::awaitable<void> run(within limit) { return run(session_, mode_, std::exchange(entries_, {}), std::min(limit_, limit.limit())); }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run(within limit) {
+    return run(session_, mode_, std::exchange(entries_, {}), std::min(limit_, limit.limit()));
+  }
 
  private:
   friend asio::awaitable<statement> detail::prepare(detail::session_ptr s, std::string sql, source_location from, duration limit);

@@ -57,26 +57,26 @@ class queries {
   /// One statement in the extended protocol: parameters are `$1`, `$2`, ... and never part of the text.
   /// `co_await c.exec("insert into t values ($1, $2)", 7, std::optional<std::string>())`.
   template <class... Args>
-  asio::awaitable<result> exec(query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     return detail::execute(self().session(), detail::request::parameters(sql, args...));
   }
   template <class... Args>
-  asio::awaitable<result> exec(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(within limit, query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     return detail::execute(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
   }
   /// The same for a statement prepared on this connection. A value that is sent in binary form (bytes) where the statement takes another
   /// type is `errc::bad_parameter`, before anything is sent.
   template <class... Args>
-  asio::awaitable<result> exec(statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(statement_use prepared, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     detail::check_types(prepared.of(), args...);
     return detail::perform(self().session(), detail::request::prepared(prepared.of().name(), prepared.from(), args...));
   }
 
   template <class... Args>
-  asio::awaitable<result> exec(within limit, statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(within limit, statement_use prepared, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     detail::check_types(prepared.of(), args...);
     return detail::perform(self().session(), bounded(limit, detail::request::prepared(prepared.of().name(), prepared.from(), args...)));
@@ -84,92 +84,92 @@ class queries {
 
   /// All rows as T: a scalar, `std::tuple`, `std::pair`, or a plain struct whose members are the columns in order.
   template <class T, class... Args>
-  asio::awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::all_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::vector<T>> all(statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::all_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::all_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::vector<T>> all(within limit, statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::all_of<T>(exec(limit, prepared, args...));
   }
   /// Exactly one row, else `errc::rows`.
   template <class T, class... Args>
-  asio::awaitable<T> one(query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::one_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<T> one(statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::one_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<T> one(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::one_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<T> one(within limit, statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::one_of<T>(exec(limit, prepared, args...));
   }
   /// One row or none, else `errc::rows`.
   template <class T, class... Args>
-  asio::awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::opt_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::optional<T>> opt(statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::opt_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::opt_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
-  asio::awaitable<std::optional<T>> opt(within limit, statement_use prepared, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
     return detail::opt_of<T>(exec(limit, prepared, args...));
   }
   /// Rows one by one as they arrive; see `row_stream`. One type for values or structs, several for tuples.
   template <class T, class... Ts, class... Args>
-  auto stream(query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
     return detail::open_stream<element>(self().session(), detail::request::parameters(sql, args...));
   }
   template <class T, class... Ts, class... Args>
-  auto stream(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(within limit, query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
     return detail::open_stream<element>(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
   }
   /// `COPY ... FROM STDIN`; see `copy_writer`.
-  asio::awaitable<copy_writer> copy_in(query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_writer> copy_in(query_text sql) {
     return detail::open_copy<copy_writer>(self().session(), detail::request::simple(sql), PGRES_COPY_IN);
   }
-  asio::awaitable<copy_writer> copy_in(within limit, query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_writer> copy_in(within limit, query_text sql) {
     return detail::open_copy<copy_writer>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_IN);
   }
   /// `COPY ... TO STDOUT`; see `copy_reader`.
-  asio::awaitable<copy_reader> copy_out(query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_reader> copy_out(query_text sql) {
     return detail::open_copy<copy_reader>(self().session(), detail::request::simple(sql), PGRES_COPY_OUT);
   }
-  asio::awaitable<copy_reader> copy_out(within limit, query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_reader> copy_out(within limit, query_text sql) {
     return detail::open_copy<copy_reader>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_OUT);
   }
   /// Several statements in one round trip; see `pipeline`.
@@ -178,8 +178,10 @@ class queries {
 
   /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
   /// says otherwise; the first error ends it. Never build the text from user input.
-  asio::awaitable<void> script(query_text sql) { return detail::ignore(detail::perform(self().session(), detail::request::simple(sql))); }
-  asio::awaitable<void> script(within limit, query_text sql) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> script(query_text sql) {
+    return detail::ignore(detail::perform(self().session(), detail::request::simple(sql)));
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> script(within limit, query_text sql) {
     return detail::ignore(detail::perform(self().session(), bounded(limit, detail::request::simple(sql))));
   }
 

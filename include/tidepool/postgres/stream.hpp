@@ -64,7 +64,7 @@ class row_stream {
 
   /// The next row; empty after the last. Throws the statement's error, and `errc::columns`, `null_value`, `conversion`: after one of these
   /// three the stream can go on with the next row.
-  asio::awaitable<std::optional<T>> next() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> next() {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
     if (at_ >= rows_.size() && running_) co_await fetch();
     if (at_ >= rows_.size()) co_return std::nullopt;
@@ -76,7 +76,7 @@ class row_stream {
   /// Ends the statement early: cancels it on the server and discards the rows that still come, so that the connection can be used again. It
   /// does not tell whether a statement that writes was done: read to the end to know. Does nothing after the last row. When the server
   /// sends nothing for 5 s (for the time limit, where there is one), the connection is shut: `errc::server_silent`. Cannot be cancelled.
-  asio::awaitable<void> close() {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
     const detail::one_call only(in_call_, "a stream()");
     rows_ = result();
     at_ = 0;

@@ -195,11 +195,11 @@ class transaction : public queries<transaction> {
   /// A savepoint: released when the body returns, rolled back to when the body throws; the exception is thrown on. On GCC 12 a lambda whose
   /// captures have destructors needs a name, as for `connection::transaction()`.
   template <class Body>
-  auto nested(Body&& body) -> asio::awaitable<detail::body_result<Body>>;
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto nested(Body&& body) -> asio::awaitable<detail::body_result<Body>>;
   /// The same with a time limit for the whole savepoint. When it is over, the body is cancelled, the savepoint is rolled back to, and the
   /// call throws `errc::response_timeout`; the transaction can go on.
   template <class Body>
-  auto nested(within limit, Body&& body) -> asio::awaitable<detail::body_result<Body>>;
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto nested(within limit, Body&& body) -> asio::awaitable<detail::body_result<Body>>;
 
   const detail::session_ptr& session() const {
     if (ended_) throw error(errc::bad_usage, "the transaction has ended");

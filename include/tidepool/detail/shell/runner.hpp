@@ -221,9 +221,13 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
     await_signal();
   }
   void stop() {
-    if (ended_) return;
-    if (std::exchange(stopping_, true)) return close_now();
-    stopped_at_ = clock::now();
+    const bool again = std::exchange(stopping_, true);
+    if (!again) stopped_at_ = clock::now();
+    if (ended_) {  // a handler has failed that is no part of the work
+      if (!again) io_.stop();
+      return;
+    }
+    if (again) return close_now();
     if (grace_ != no_limit) {
       overtime_.expires_at(stopped_at_ + std::chrono::duration_cast<typename clock::duration>(grace_));
       overtime_.async_wait([self = this->shared_from_this()](error_code cancelled) {
