@@ -54,7 +54,15 @@ struct timed_work {
 
   // While it runs, on its strand alone.
   bool ended = false;
+  bool begun = false;
+  bool unwanted = false;
   asio::cancellation_signal signal;
+
+  /// A coroutine that is cancelled before it has begun throws within Asio, where nothing catches it.
+  void cancel() {
+    unwanted = true;
+    if (begun && !ended) signal.emit(asio::cancellation_type::terminal);
+  }
 };
 
 template <class T, class Executor>
@@ -69,8 +77,6 @@ asio::awaitable<void, Executor> keep_outcome(asio::awaitable<T, Executor> work, 
   } catch (...) {
     out->failure = std::current_exception();
   }
-  // Cancelled before it ever waited: Asio's code around this coroutine would throw where nothing catches.
-  co_await asio::this_coro::throw_if_cancelled(false);
 }
 
 /// Signals must be emitted where their slots are used. So on several threads the work runs on a strand of its caller's executor.
@@ -95,7 +101,7 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
     timer.async_wait(asio::bind_executor(strand, [out](error_code failed) {
       if (failed || out->ended) return;
       out->late = true;
-      out->signal.emit(asio::cancellation_type::terminal);
+      out->cancel();
     }));
   }
   auto running = keep_outcome(std::move(work), out);
@@ -106,7 +112,7 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
       forward.assign([strand, weak = std::weak_ptr<timed_work<T>>(out)](asio::cancellation_type) {
         asio::dispatch(strand, [weak] {
           const auto self = weak.lock();
-          if (self && !self->ended) self->signal.emit(asio::cancellation_type::terminal);
+          if (self) self->cancel();
         });
       });
     }
@@ -115,8 +121,12 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
       out->ended = true;
       asio::post(target, std::move(handler));
     };
-    asio::co_spawn(strand, std::move(what),
-                   asio::bind_cancellation_slot(out->signal.slot(), asio::bind_executor(strand, std::move(ended))));
+    asio::dispatch(strand, [strand, out, ended = std::move(ended), what = std::move(what)]() mutable {
+      asio::co_spawn(strand, std::move(what),
+                     asio::bind_cancellation_slot(out->signal.slot(), asio::bind_executor(strand, std::move(ended))));
+      out->begun = true;
+      if (out->unwanted) out->cancel();
+    });
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(start, asio::use_awaitable_t<Executor>(),
                                                                                std::move(running));
