@@ -11,9 +11,11 @@
 #include "kit.hpp"
 
 using namespace tidepool_tests;
-using namespace std::chrono;
 
 namespace {
+namespace time_cases {
+
+using namespace std::chrono;
 
 template <class T>
 std::string text_of(const T& value) {
@@ -77,8 +79,6 @@ bool same(const T& value, const std::string& type) {
   CAPTURE(got.type, got.text);
   return got.type == type && got.back == value;
 }
-
-}  // namespace
 
 TEST_CASE("given time points of every unit, when sent, then they are timestamps to the microsecond, never later", "[postgres][field-U6]") {
   const auto day = sys_days(year(2024) / 2 / 29);
@@ -360,3 +360,6 @@ TEST_CASE("given a duration as a parameter, when it is added to now(), then a di
   CHECK(told.first == 960h);
   CHECK(has(told.second, "column 1 \"old\" (interval) as std::chrono::seconds: not of a fixed length"));
 }
+
+}  // namespace time_cases
+}  // namespace

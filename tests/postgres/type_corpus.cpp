@@ -18,6 +18,7 @@ using namespace tidepool_tests;
 
 namespace {
 
+namespace corpus_types {
 enum class tide { low, space, quote, comma, backslash, null, braces };
 struct pair {
   std::optional<int> number;
@@ -30,19 +31,20 @@ struct nested {
   std::optional<std::vector<std::byte>> raw;
 };
 
+}  // namespace corpus_types
 }  // namespace
 
 template <>
-struct tidepool::postgres::codec<tide> : tidepool::postgres::enum_codec<tide> {
-  static constexpr std::pair<tide, std::string_view> names[] = {
-      {tide::low, "low"},      {tide::space, "with space"},      {tide::quote, "qu'ote\""},
-      {tide::comma, "comma,"}, {tide::backslash, "back\\slash"}, {tide::null, "NULL"},
-      {tide::braces, "{}"}};
+struct tidepool::postgres::codec<corpus_types::tide> : tidepool::postgres::enum_codec<corpus_types::tide> {
+  static constexpr std::pair<corpus_types::tide, std::string_view> names[] = {
+      {corpus_types::tide::low, "low"},      {corpus_types::tide::space, "with space"},      {corpus_types::tide::quote, "qu'ote\""},
+      {corpus_types::tide::comma, "comma,"}, {corpus_types::tide::backslash, "back\\slash"}, {corpus_types::tide::null, "NULL"},
+      {corpus_types::tide::braces, "{}"}};
 };
 template <>
-struct tidepool::postgres::codec<pair> : tidepool::postgres::composite_codec<pair> {};
+struct tidepool::postgres::codec<corpus_types::pair> : tidepool::postgres::composite_codec<corpus_types::pair> {};
 template <>
-struct tidepool::postgres::codec<nested> : tidepool::postgres::composite_codec<nested> {};
+struct tidepool::postgres::codec<corpus_types::nested> : tidepool::postgres::composite_codec<corpus_types::nested> {};
 
 namespace {
 
@@ -251,9 +253,9 @@ asio::awaitable<void> check_type(pg::connection& c, const table& t, const settin
   if (name == "interval") co_await check_typed<pg::interval>(c, t, now, notes);
   if (name == "timestamp") co_await check_typed<std::chrono::local_time<std::chrono::microseconds>>(c, t, now, notes);
   if (name == "timestamptz") co_await check_typed<std::chrono::sys_time<std::chrono::microseconds>>(c, t, now, notes);
-  if (name == "pg_temp.tide") co_await check_typed<tide>(c, t, now, notes);
-  if (name == "pg_temp.pair") co_await check_typed<pair>(c, t, now, notes);
-  if (name == "pg_temp.nested") co_await check_typed<nested>(c, t, now, notes);
+  if (name == "pg_temp.tide") co_await check_typed<corpus_types::tide>(c, t, now, notes);
+  if (name == "pg_temp.pair") co_await check_typed<corpus_types::pair>(c, t, now, notes);
+  if (name == "pg_temp.nested") co_await check_typed<corpus_types::nested>(c, t, now, notes);
   if (name == "numeric") co_await check_typed<pg::numeric>(c, t, now, notes);
   if (name == "inet" || name == "cidr") co_await check_typed<pg::inet>(c, t, now, notes);
   if (name == "int4range") co_await check_typed<pg::range<int>>(c, t, now, notes);

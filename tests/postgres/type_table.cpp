@@ -20,6 +20,7 @@
 using namespace tidepool_tests;
 
 namespace {
+namespace table_cases {
 
 enum class tone { sad, happy };
 enum class level : std::int16_t { low = 1, high = 300 };
@@ -221,18 +222,23 @@ void plan_all(checker& c) {
   c.same("std::variant<Ts...>", {"text"}, any("seven"));
 }
 
+}  // namespace table_cases
 }  // namespace
 
 template <>
-struct tidepool::postgres::codec<tone> : tidepool::postgres::enum_codec<tone> {
-  static constexpr std::pair<tone, std::string_view> names[] = {{tone::sad, "sad"}, {tone::happy, "happy"}};
+struct tidepool::postgres::codec<table_cases::tone> : tidepool::postgres::enum_codec<table_cases::tone> {
+  static constexpr std::pair<table_cases::tone, std::string_view> names[] = {{table_cases::tone::sad, "sad"},
+                                                                             {table_cases::tone::happy, "happy"}};
 };
 template <>
-struct tidepool::postgres::codec<level> : tidepool::postgres::enum_number_codec<level> {
-  static constexpr level values[] = {level::low, level::high};
+struct tidepool::postgres::codec<table_cases::level> : tidepool::postgres::enum_number_codec<table_cases::level> {
+  static constexpr table_cases::level values[] = {table_cases::level::low, table_cases::level::high};
 };
 template <>
-struct tidepool::postgres::codec<place> : tidepool::postgres::composite_codec<place> {};
+struct tidepool::postgres::codec<table_cases::place> : tidepool::postgres::composite_codec<table_cases::place> {};
+
+namespace {
+namespace table_cases {
 
 TEST_CASE("given the table of types in the reference, when each pair is sent, then it comes back the same", "[postgres][field-U6]") {
   NEEDS_SERVER();
@@ -255,3 +261,6 @@ TEST_CASE("given the table of types in the reference, when each pair is sent, th
   CHECK(listed(unchecked) == "");
   CHECK(told.size() > 60);
 }
+
+}  // namespace table_cases
+}  // namespace

@@ -20,6 +20,7 @@
 using namespace tidepool_tests;
 
 namespace {
+namespace type_cases {
 
 template <class T>
 std::string text_of(const T& value) {
@@ -84,29 +85,34 @@ struct single {
   friend bool operator==(const single&, const single&) = default;
 };
 
+}  // namespace type_cases
 }  // namespace
 
 template <>
-struct tidepool::postgres::codec<tone> : tidepool::postgres::enum_codec<tone> {
-  static constexpr std::pair<tone, std::string_view> names[] = {{tone::sad, "sad"}, {tone::happy, "happy"}};
+struct tidepool::postgres::codec<type_cases::tone> : tidepool::postgres::enum_codec<type_cases::tone> {
+  static constexpr std::pair<type_cases::tone, std::string_view> names[] = {{type_cases::tone::sad, "sad"},
+                                                                            {type_cases::tone::happy, "happy"}};
 };
 template <>
-struct tidepool::postgres::codec<level> : tidepool::postgres::enum_number_codec<level> {
-  static constexpr level values[] = {level::low, level::high};
+struct tidepool::postgres::codec<type_cases::level> : tidepool::postgres::enum_number_codec<type_cases::level> {
+  static constexpr type_cases::level values[] = {type_cases::level::low, type_cases::level::high};
 };
 template <>
-struct tidepool::postgres::codec<any_level> : tidepool::postgres::enum_number_codec<any_level> {};
+struct tidepool::postgres::codec<type_cases::any_level> : tidepool::postgres::enum_number_codec<type_cases::any_level> {};
 template <>
-struct tidepool::postgres::codec<plate> {
-  static void encode(std::string& out, const plate& value) { out += value.text(); }
-  static plate decode(std::string_view text) { return plate(text); }
+struct tidepool::postgres::codec<type_cases::plate> {
+  static void encode(std::string& out, const type_cases::plate& value) { out += value.text(); }
+  static type_cases::plate decode(std::string_view text) { return type_cases::plate(text); }
 };
 template <>
-struct tidepool::postgres::codec<point> : tidepool::postgres::composite_codec<point> {};
+struct tidepool::postgres::codec<type_cases::point> : tidepool::postgres::composite_codec<type_cases::point> {};
 template <>
-struct tidepool::postgres::codec<shape> : tidepool::postgres::composite_codec<shape> {};
+struct tidepool::postgres::codec<type_cases::shape> : tidepool::postgres::composite_codec<type_cases::shape> {};
 template <>
-struct tidepool::postgres::codec<single> : tidepool::postgres::composite_codec<single> {};
+struct tidepool::postgres::codec<type_cases::single> : tidepool::postgres::composite_codec<type_cases::single> {};
+
+namespace {
+namespace type_cases {
 
 TEST_CASE("given arrays of a fixed length, when read, then exactly as many elements are needed", "[postgres][codec][field-U6]") {
   using three = std::array<int, 3>;
@@ -409,7 +415,7 @@ TEST_CASE("given composites of a server, when read and sent back, then NULLs, ne
   CHECK(got.anonymous == "7");
   CHECK_FALSE(got.none);
   CHECK(got.copied == "same");
-  CHECK(has(got.wrong, "column 1 \"p\" (record) as point: field 2 of the composite: not an integer"));
+  CHECK(has(got.wrong, "column 1 \"p\" (record) as type_cases::point: field 2 of the composite: not an integer"));
 }
 
 TEST_CASE("given limits of ranges, decimals and addresses, when sent and read, then they are the same", "[postgres][field-U6]") {
@@ -518,3 +524,6 @@ TEST_CASE("given a variant as parameter and column, when sent and read, then typ
   CHECK(got.element == std::vector<any>{any(1), any()});
   CHECK(has(got.null_told, "column 1 \"n\" (int4) is NULL"));
 }
+
+}  // namespace type_cases
+}  // namespace

@@ -36,7 +36,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// `encode`, is then what arrays and COPY use. Results always come as text; a `decode(std::string_view text, Oid type)` is given
 /// the column's type as well, 0 where that is not known, as in COPY. `static constexpr char delimiter` is what separates the
 /// elements of the type's arrays where that is no comma: `typdelim` in `pg_type`, ';' for `box`.
-/// A codec need not handle NULL: `std::optional<T>` is NULL or T.
+/// A codec need not handle NULL: `std::optional<T>` is NULL or T. A type with a NULL of its own has `static bool is_null(const T&)` and
+/// `static T null()`. `static Oid oid_of(const T&)` names the type by the value; `static bool reads(Oid type)` says which columns an
+/// alternative of a `std::variant` is for. What cannot be sent throws `error(errc::bad_parameter, ...)`, to which the parameter's number
+/// is added.
 template <class T>
 struct codec;
 
