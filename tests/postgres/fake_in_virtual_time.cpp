@@ -129,3 +129,47 @@ TEST_CASE("given a scripted server in a simulation, when a steady_timer is await
   }
   CHECK(said.find("asio::steady_timer waits in real time") != std::string::npos);
 }
+
+TEST_CASE("given a silent server in a simulation, when a call has a time limit, then that is virtual time", "[field-U9]") {
+  testing::simulation sim(1);
+  testing::fake_postgres db(sim);
+  db.expect("silent").never_answers();
+  db.expect("late").latency(2min);
+  db.expect("soon").latency(100ms).returns({{1}});
+  pool_type pool(sim.get_executor(), db.connector(), small());
+  auto work = [](pool_type& from) -> asio::awaitable<void> {
+    auto lease = co_await from.acquire(1s);
+    for (const char* sql : {"silent", "late"}) {
+      const auto began = testing::virtual_clock::now();
+      const auto failure = co_await error_of(lease->exec(pg::within(1min), sql));
+      const auto took = testing::virtual_clock::now() - began;
+      must(failure.reason() == pg::errc::response_timeout, "the time limit");
+      must(took >= 1min && took < 70s, "in virtual time");
+    }
+    const int one = co_await lease->one<int>(pg::within(1s), "soon");
+    must(one == 1, "the connection is kept");
+  };
+  const stopwatch watch;
+  finish(sim, work(pool));
+  CHECK(watch.seconds() < 30);
+  CHECK(db.asked().at(0).answer == "57014");
+}
+
+TEST_CASE("given a transaction in a simulation, when it is retried, then its pauses are virtual time", "[field-U9]") {
+  testing::simulation sim(1);
+  testing::fake_postgres db(sim);
+  db.expect("update t").times(4);
+  db.expect("commit").times(3).fails("40001", "could not serialize access");
+  pool_type pool(sim.get_executor(), db.connector(), small());
+  auto work = [](pool_type& from) -> asio::awaitable<void> {
+    auto lease = co_await from.acquire(1s);
+    auto body = [](pg::transaction& tx) -> asio::awaitable<void> { co_await tx.exec("update t"); };
+    co_await lease->transaction(body, {.retries = 5, .retry_delay = 1h, .max_retry_delay = 5h});
+  };
+  const auto began = sim.now();
+  const stopwatch watch;
+  finish(sim, work(pool));
+  CHECK(sim.now() - began > 1s);  // jitter may make one of three short, not all
+  CHECK(watch.seconds() < 30);
+  CHECK_NOTHROW(db.verify());
+}

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -64,6 +63,19 @@ template <class Clock>
 using real_timer_service = asio::detail::deadline_timer_service<asio::detail::chrono_time_traits<Clock, asio::wait_traits<Clock>>>;
 
 }  // namespace detail
+
+/// What has sockets in a simulation: see `simulation::allow_io()`.
+class simulated_io {
+ public:
+  /// Whether something works for it that time has to wait for: a thread, or the kernel.
+  virtual bool under_way() const noexcept = 0;
+  /// Around each step.
+  virtual void enter() noexcept = 0;
+  virtual void leave() noexcept = 0;
+
+ protected:
+  ~simulated_io() = default;
+};
 
 /// An execution context without threads and real time. `step()` runs one ready handler, chosen by the choice source among the 64 that have
 /// been ready longest; when none is ready it moves the virtual clock to the next deadline of a `virtual_timer`. A wait of thirty minutes
@@ -141,6 +153,7 @@ class simulation : public asio::io_context {
 
   /// As `step()`, but time does not pass `limit`.
   bool step(time_point limit) {
+    const io_scope io(io_users_.empty() ? nullptr : io_users_.back());
     collect_due();
     if (ready_count() == 0 && !poll_io()) {
       if (timers_.empty() || timers_.next() > detail::tick_of(limit)) return false;
@@ -184,13 +197,9 @@ class simulation : public asio::io_context {
   }
 
   /// From now on sockets may wait here, because their peers are in the same test and answer at once. Before time passes, all that the
-  /// kernel has for them is taken, and while `under_way()` says that a thread works for them, that thread is waited for, in real time and
-  /// at most two seconds. `forbid_io()` ends one such permission.
-  void allow_io(std::function<bool()> under_way) {
-    ++io_users_;
-    under_way_ = std::move(under_way);
-  }
-  void forbid_io() noexcept { --io_users_; }
+  /// kernel has for them is taken, and while `io.under_way()` it is waited for, in real time and at most two seconds.
+  void allow_io(simulated_io& io) { io_users_.push_back(&io); }
+  void forbid_io(simulated_io& io) noexcept { std::erase(io_users_, &io); }
 
   /// Whether no handler is ready.
   bool quiet() {
@@ -222,6 +231,18 @@ class simulation : public asio::io_context {
   using asio::io_context::restart;
   using asio::io_context::stopped;
   static constexpr std::size_t window = 64;
+
+  struct io_scope {
+    explicit io_scope(simulated_io* io) noexcept : user(io) {
+      if (user) user->enter();
+    }
+    io_scope(const io_scope&) = delete;
+    io_scope& operator=(const io_scope&) = delete;
+    ~io_scope() {
+      if (user) user->leave();
+    }
+    simulated_io* user;
+  };
 
   template <class F>
   struct task final : detail::ready_task {
@@ -256,7 +277,7 @@ class simulation : public asio::io_context {
       asio::io_context::poll();
       take_foreign();
       if (ready_count() > 0) return true;
-      if (io_users_ == 0 || looks == 2000 || !under_way_ || !under_way_()) break;
+      if (io_users_.empty() || looks == 2000 || !io_users_.back()->under_way()) break;
       restart();
       if (asio::io_context::run_one_for(std::chrono::milliseconds(1)) == 0) std::this_thread::yield();
     }
@@ -272,7 +293,7 @@ class simulation : public asio::io_context {
   }
   void refuse_real_waits() {
     const char* what = nullptr;
-    if (io_users_ == 0) {
+    if (io_users_.empty()) {
       // poll() has stopped the context unless some operation is pending.
       if (!stopped()) what = "an operation of an asio::steady_timer, a socket, a resolver or a signal_set";
     } else if (asio::has_service<detail::real_timer_service<std::chrono::steady_clock>>(*this)) {  // NOLINT(clock): it is refused
@@ -340,8 +361,7 @@ class simulation : public asio::io_context {
   std::mutex foreign_mutex_;
   std::vector<detail::ready_task*> foreign_;  // posted by other threads
   std::atomic<bool> any_foreign_{false};
-  int io_users_ = 0;
-  std::function<bool()> under_way_;
+  std::vector<simulated_io*> io_users_;
   std::uint32_t lanes_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t trace_ = 1469598103934665603u;

@@ -235,7 +235,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
   if (const auto why = blind_to_tls(started); !why.empty()) throw connect_error(errc::connect_failed, s->peer + ": " + why, {}, true);
   s->settled();
   if (PQsetnonblocking(started, 1) != 0) throw login_failed();
-  s->last_answer = clock::now();
+  s->last_answer = clock::real_now();
   if (encoding_turned_unsafe(*s)) throw connect_error(errc::bad_options, s->peer + ": " + unsafe_encoding_text(*s));
   std::unique_ptr<error> unserved;
   try {

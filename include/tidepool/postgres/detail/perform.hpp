@@ -114,7 +114,7 @@ class outcome {
     s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
-    s.last_answer = clock::now();
+    s.last_answer = clock::real_now();
     if (unsafe) throw_unsafe(s);
   }
 
@@ -135,7 +135,7 @@ class outcome {
       if (failure_ && s.fatal.message.empty()) s.note_fatal(std::move(said));
       throw s.lost("");
     }
-    s.last_answer = clock::now();
+    s.last_answer = clock::real_now();
     if (reason_ == errc::server && s.limits.stop() && s.limits.stop()->why == stopping::cause::late && said.sqlstate == "57014") {
       throw_stopped(s, *s.limits.stop(), std::move(said));
     }

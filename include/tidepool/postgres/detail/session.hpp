@@ -218,7 +218,7 @@ class session {
   /// Keeps the server's reason for ending the session. Where an operator ended it, that is an answer like any other: the connection was
   /// good.
   void note_fatal(diagnosis said) {
-    if (said.told_to_end()) last_answer = clock::now();
+    if (said.told_to_end()) last_answer = clock::real_now();
     fatal = std::move(said);
   }
 

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "../../postgres/connector.hpp"
-#include "../../postgres/detail/side_thread.hpp"
 #include "../../version.hpp"
+#include "driver_time.hpp"
 #include "session.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
@@ -55,7 +55,7 @@ class fake_postgres {
   explicit fake_postgres(simulation& owner)
       : owner_(&owner), core_(std::make_shared<detail::server_core>(asio::any_io_executor(owner.get_executor()))) {
     core_->listen();
-    owner_->allow_io([] { return tidepool::postgres::detail::side_threads_running().load() > 0; });
+    time_ = std::make_unique<detail::driver_time>(owner);
   }
   fake_postgres(const fake_postgres&) = delete;
   fake_postgres& operator=(const fake_postgres&) = delete;
@@ -66,7 +66,6 @@ class fake_postgres {
       context_->stop();
       thread_.join();
     }
-    if (owner_) owner_->forbid_io();
     if (verified_) return;
     for (const auto& each : core_->script.problems()) std::fprintf(stderr, "fake_postgres: %s\n", each.c_str());
   }
@@ -168,6 +167,7 @@ class fake_postgres {
   simulation* owner_ = nullptr;
   std::unique_ptr<asio::io_context> context_;
   std::shared_ptr<detail::server_core> core_;
+  std::unique_ptr<detail::driver_time> time_;
   std::thread thread_;
   bool verified_ = false;
 };
