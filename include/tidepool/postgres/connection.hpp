@@ -83,8 +83,11 @@ class connection : public queries<connection> {
   template <class Body>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(Body&& body, transaction_options wanted = {})
       -> asio::awaitable<detail::body_result<Body>> {
-    detail::check_body<Body>();
-    return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
+    if constexpr (detail::check_body<Body>()) {
+      return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
+    } else {
+      return {};
+    }
   }
   template <class Body>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(within limit, Body&& body, transaction_options wanted = {})

@@ -40,6 +40,27 @@ asio::awaitable<std::optional<T>> opt_of(asio::awaitable<result> running) {
 }
 inline asio::awaitable<void> ignore(asio::awaitable<result> running) { co_await std::move(running); }
 
+template <class T>
+inline constexpr bool is_statement = std::is_convertible_v<const T&, query_text> || std::is_convertible_v<const T&, statement_use>;
+/// Whether arguments begin as those of a verb do.
+template <class... Args>
+inline constexpr bool begin_as_a_call = false;
+template <class First, class... Rest>
+inline constexpr bool begin_as_a_call<First, Rest...> = is_statement<First>;
+template <class Second, class... Rest>
+inline constexpr bool begin_as_a_call<within, Second, Rest...> = is_statement<Second>;
+template <class... Args>
+concept another_beginning = !begin_as_a_call<Args...>;
+
+template <class First>
+constexpr void refuse_beginning() {
+  constexpr bool bare = std::is_convertible_v<First, duration>;
+  static_assert(!bare, "the time limit is written `within(200ms)`, with tidepool::postgres::within, and the statement stands behind it");
+  static_assert(bare || is_statement<First>,
+                "the statement is a text or a prepared statement, and stands first, or behind a time limit `within(200ms)`; its parameters "
+                "follow");
+}
+
 }  // namespace detail
 
 /// Runs statements. Parameters are copied when the function is called, so temporaries may be given; the statement is sent when the
@@ -80,6 +101,28 @@ class queries {
     (void)(detail::require_encoder<Args>() && ...);
     detail::check_types(prepared.of(), args...);
     return detail::perform(self().session(), bounded(limit, detail::request::prepared(prepared.of().name(), prepared.from(), args...)));
+  }
+
+  // Arguments that begin in another way do not compile: these say why.
+  template <class First, class... Rest>
+  requires detail::another_beginning<First, Rest...> asio::awaitable<result> exec(const First&, const Rest&...) {
+    detail::refuse_beginning<First>();
+    return {};
+  }
+  template <class T, class First, class... Rest>
+  requires detail::another_beginning<First, Rest...> asio::awaitable<std::vector<T>> all(const First&, const Rest&...) {
+    detail::refuse_beginning<First>();
+    return {};
+  }
+  template <class T, class First, class... Rest>
+  requires detail::another_beginning<First, Rest...> asio::awaitable<T> one(const First&, const Rest&...) {
+    detail::refuse_beginning<First>();
+    return {};
+  }
+  template <class T, class First, class... Rest>
+  requires detail::another_beginning<First, Rest...> asio::awaitable<std::optional<T>> opt(const First&, const Rest&...) {
+    detail::refuse_beginning<First>();
+    return {};
   }
 
   /// All rows as T: a scalar, `std::tuple`, `std::pair`, or a plain struct whose members are the columns in order.

@@ -17,6 +17,7 @@
 
 #include "../detail/shell/timed_work.hpp"
 #include "../version.hpp"
+#include "detail/body_fit.hpp"
 #include "queries.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -40,13 +41,6 @@ class transaction;
 
 namespace detail {
 
-template <class Awaitable>
-struct awaited;
-template <class T, class Executor>
-struct awaited<asio::awaitable<T, Executor>> {
-  using type = T;
-};
-
 inline std::string begin_statement(const transaction_options& wanted) {
   std::string sql = "begin";
   switch (wanted.level) {
@@ -69,27 +63,6 @@ inline duration retry_pause(const transaction_options& wanted, unsigned attempt)
   }
   return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
 }
-
-/// GCC 12 destroys the captures of a temporary lambda in a `co_await` expression twice. A temporary with nothing to destroy is safe, and so
-/// is an object with a name.
-template <class Body>
-inline constexpr bool survives_co_await =
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-    std::is_lvalue_reference_v<Body> || std::is_trivially_destructible_v<std::remove_reference_t<Body>>;
-#else
-    true;
-#endif
-
-template <class Body>
-constexpr void check_body() {
-  static_assert(survives_co_await<Body>,
-                "GCC 12 destroys the captures of a temporary lambda in a co_await expression twice: name the lambda first, as in "
-                "`auto body = [...](auto& t) ...; co_await c.transaction(body);`, with std::ref(body) where it cannot be copied");
-  static_assert(std::is_constructible_v<std::decay_t<Body>, Body>,
-                "the body is copied, and this one cannot be: pass std::ref(body) or std::move(body)");
-}
-template <class Body>
-using body_result = typename awaited<std::invoke_result_t<std::decay_t<Body>&, transaction&>>::type;
 
 /// When the coroutine is left in another way than the two regular ones, this marks the session: it is in a transaction that has no owner
 /// any more, and needs a reset.
@@ -387,15 +360,21 @@ asio::awaitable<T> run_savepoint(session_ptr s, Body body, unsigned depth, durat
 
 template <class Body>
 auto transaction::nested(Body&& body) -> asio::awaitable<detail::body_result<Body>> {
-  detail::check_body<Body>();
-  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
-                                                                              answer_within_, no_limit);
+  if constexpr (detail::check_body<Body>()) {
+    return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
+                                                                                answer_within_, no_limit);
+  } else {
+    return {};
+  }
 }
 template <class Body>
 auto transaction::nested(within limit, Body&& body) -> asio::awaitable<detail::body_result<Body>> {
-  detail::check_body<Body>();
-  return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
-                                                                              answer_within_, limit.limit());
+  if constexpr (detail::check_body<Body>()) {
+    return detail::run_savepoint<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), depth_ + 1,
+                                                                                answer_within_, limit.limit());
+  } else {
+    return {};
+  }
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
