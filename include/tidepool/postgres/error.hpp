@@ -114,7 +114,7 @@ enum class consequence {
 ///
 /// `what()` is one line: what the driver has to say, severity, SQLSTATE and message of the server, constraint, parameter, the statement
 /// around the position that the server names, hint, and what to do. It never holds a password, a parameter, a row's content beyond the
-/// server's primary message and hint, or a control character, and is at most some 1,300 bytes long. Of the statement it quotes up to 60
+/// server's primary message and hint, or a control character, and is at most some 1,500 bytes long. Of the statement it quotes up to 60
 /// bytes before the position and 40 after it, without what stands between quotes ('...', E'...', $$...$$); numbers and names are quoted.
 /// `options::statement_in_errors` adds the statement's text as it is, up to 300 bytes, and the place of the call; and in an error of a
 /// value that cannot be read, the first 40 bytes of the value. Copies are cheap and do not throw.

@@ -210,7 +210,8 @@ inline std::vector<endpoint> endpoints_of(const option_map& values) {
   if (!hosts.empty() && !addresses.empty() && hosts.size() != addresses.size()) {
     throw error(errc::bad_options, "host and hostaddr name different numbers of servers");
   }
-  if (ports.size() > 1 && ports.size() != count) throw error(errc::bad_options, "port names another number of servers than host: give one port, or one for each host");
+  if (ports.size() > 1 && ports.size() != count)
+    throw error(errc::bad_options, "port names another number of servers than host: give one port, or one for each host");
   std::vector<endpoint> out(count);
   for (std::size_t i = 0; i < count; ++i) {
     if (!hosts.empty()) out[i].host = hosts[i];
