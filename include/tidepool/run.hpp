@@ -70,10 +70,10 @@ inline constexpr rethrow_t rethrow{};
 /// `io` should be the context of the pool, and nobody else may run it meanwhile. When the work ends by itself, a work guard or a coroutine
 /// that never ends keeps `run()` from returning, as it does with `io.run()`; the pool is closed by then.
 template <class Connection, class Traits, class Work>
-auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work) {
+auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, detail::call_place where = source_location::current()) {
   if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
     using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
-    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1);
+    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1, where.at);
     job->run({});
     return job->result();
   }
@@ -88,12 +88,13 @@ auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work
 /// run in parallel. With `null_mutex` the work runs on the pool's executor. Throws std::invalid_argument when there is no thread, or more
 /// than one with an executor type that can hold no strand; std::system_error for a number that is no signal to be caught.
 template <class Connection, class Traits, class Work>
-auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, run_options options) {
+auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, run_options options,
+         source_location where = source_location::current()) {
   if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
     using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
     if (options.threads == 0) throw std::invalid_argument("run_options: threads is 0: one thread or more has to run the io_context");
     const duration grace = options.grace ? *options.grace : time_limit(pool.config().close_grace);
-    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads);
+    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads, where);
     job->run(options.signals);
     run_result<typename job_type::value_type> out;
     out.signal = job->signal();

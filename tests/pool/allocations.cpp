@@ -71,6 +71,42 @@ TEST_CASE("given an idle connection and default policies, when it is acquired an
   SECTION("on one thread") { check<tidepool::basic_pool<bare, bare_of_one_thread>>(); }
 }
 
+TEST_CASE("given callbacks for a code, a pool_error or an exception, when served, then none allocates", "[field-U3]") {
+  using pool_type = tidepool::basic_pool<bare>;
+  asio::io_context context;
+  auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };
+  pool_type pool(context, connect);
+  std::size_t of_code = 0;
+  std::size_t of_error = 0;
+  std::size_t of_exception = 0;
+  std::size_t served = 0;
+  const auto count = [&](auto callback) {
+    std::size_t before = 0;
+    for (int round = 0; round < 200; ++round) {
+      if (round == 100) before = allocations;
+      pool.async_acquire(1s, callback);
+      context.restart();
+      context.poll();
+    }
+    return allocations - before;
+  };
+  asio::co_spawn(context, pool.open(), asio::detached);
+  context.poll();
+  auto body = [&]() -> asio::awaitable<void> {  // Asio recycles inside its loop alone
+    of_code = count([&](tidepool::error_code, pool_type::lease lease) { served += static_cast<bool>(lease); });
+    of_error = count([&](std::optional<tidepool::pool_error>, pool_type::lease lease) { served += static_cast<bool>(lease); });
+    of_exception = count([&](std::exception_ptr, pool_type::lease lease) { served += static_cast<bool>(lease); });
+    co_return;
+  };
+  asio::co_spawn(context, body, asio::detached);
+  context.restart();
+  context.poll();
+  CHECK(served == 600);
+  CHECK(of_code == 0);
+  CHECK(of_error == 0);
+  CHECK(of_exception == 0);
+}
+
 TEST_CASE("given callers that wait in vain, when 100,000 have come and gone, then no memory is kept for them", "[INV-16][B116]") {
   asio::io_context context;
   auto connect = []() -> asio::awaitable<bare> { co_return bare{}; };

@@ -269,7 +269,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
       {"a silent server", size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: the server db1:5432 has not answered 2 of 2 leases for 10 s\n"
        "held longest: #1 for 10 s from report.cpp:12 (nightly report; waiting for the server for 10 s), #2 for 10 s from report.cpp:12 "
-       "(cart; waiting for the server for 10 s); see to the server; response_timeout ends such waits",
+       "(cart; waiting for the server for 10 s); check the server; response_timeout ends such waits",
        [](shop& s) {
          const auto one = s.lease();
          const auto two = s.lease("cart");
@@ -295,7 +295,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
        "pool \"shop\": no connection after $WAITED, asked for at orders.cpp:42: no route to host (2 failed connects in a row, tries again "
        "in "
        "$NEXT)\n"
-       "see to the server and the way to it",
+       "check the server and the network to it",
        [](shop& s) {
          s.fails_with(failure_kind::transient, "no route to host");
          auto out = s.acquire();
@@ -306,7 +306,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
        "pool \"shop\": no connection, asked for at orders.cpp:42: no route to host (800 ms ago, the circuit breaker is open, tries again "
        "in "
        "1.2 s)\n"
-       "see to the server and the way to it",
+       "check the server and the network to it",
        [](shop& s) {
          s.fails_with(failure_kind::transient, "no route to host");
          auto first = s.acquire();
@@ -317,7 +317,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
        "pool \"shop\": no connection within 10 ms, asked for at orders.cpp:42: connection refused (10 ms ago, tries again in $NEXT), 1 "
        "other "
        "waits\n"
-       "see to the server and the way to it",
+       "check the server and the network to it",
        [](shop& s) {
          s.fails_with(failure_kind::refused, "connection refused");
          auto out = s.acquire(10ms);
@@ -361,7 +361,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
        errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: no answer within the connect timeout of 1 s (4 failed "
        "connects in a row, the last $AGE ago, the next acquire tries again, in $NEXT at the earliest)\n"
-       "see to the server and the way to it",
+       "check the server and the network to it",
        [](shop& s) {
          s.server.connect_hangs = true;
          auto out = s.acquire(10s);
@@ -370,7 +370,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
        }},
       {"a connect under way", size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: no route to host (10 s ago, the next one is under way)\n"
-       "see to the server and the way to it",
+       "check the server and the network to it",
        [](shop& s) {
          s.fails_with(failure_kind::transient, "no route to host");
          auto out = s.acquire(10s);
@@ -400,7 +400,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
        [](shop& s) { return s.acquire(0s); }},
       {"a slow connect", size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: 1 is connecting\n"
-       "a connect takes longer than the acquire may wait: see to the server, or raise the acquire's timeout",
+       "a connect takes longer than the acquire may wait: check the server, or raise the acquire's timeout",
        [](shop& s) {
          s.server.connect_hangs = true;
          auto out = s.acquire(2s);
@@ -409,7 +409,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
        }},
       {"a slow validation", with(size(0, 1), [](auto& c) { c.pre_ping = true; }), errc::timeout,
        "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: 1 is being validated\n"
-       "a validation takes longer than the acquire may wait: see to the server",
+       "a validation takes longer than the acquire may wait: check the server",
        [](shop& s) {
          s.lease().release();
          s.pass(1s);
@@ -420,7 +420,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
        }},
       {"a slow reset", size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 1 s, asked for at orders.cpp:42: 1 is being reset\n"
-       "a reset or a close takes longer than the acquire may wait: see to the server",
+       "a reset or a close takes longer than the acquire may wait: check the server",
        [](shop& s) {
          auto held = s.lease();
          s.server.reset_hangs = true;
@@ -431,7 +431,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
        }},
       {"a slow close", size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 1 s, asked for at orders.cpp:42: 1 is being closed\n"
-       "a reset or a close takes longer than the acquire may wait: see to the server",
+       "a reset or a close takes longer than the acquire may wait: check the server",
        [](shop& s) {
          s.lease().release();
          s.server.close_hangs = true;
@@ -499,14 +499,14 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
        }},
       {"max_retries", with(size(2, 2), [](auto& c) { c.max_retries = 0; }), errc::connect_failed,
        "pool \"shop\": open() failed, called at main.cpp:30: no route to host\n"
-       "the pool is closed now; with start_mode::lazy it goes on trying",
+       "the pool is closed now; start_mode::lazy would go on trying",
        [](shop& s) {
          s.fails_with(failure_kind::transient, "no route to host");
          return s.open();
        }},
       {"patience", size(2, 2), errc::connect_failed,
        "pool \"shop\": open() failed after 20 ms, called at main.cpp:30: the database system is starting up (20 ms ago)\n"
-       "the pool is closed now; with start_mode::lazy it goes on trying",
+       "the pool is closed now; start_mode::lazy would go on trying",
        [](shop& s) {
          s.fails_with(failure_kind::starting, "the database system is starting up");
          auto out = s.open(20ms);
@@ -645,11 +645,11 @@ TEST_CASE("given a report, when it is put into words, then what is late, odd or 
   report.next_connect = 0s;
   CHECK(said(errc::connect_failed) ==
         "pool \"\": no connection: connecting fails (tries again now)\n"
-        "see to the server and the way to it");
+        "check the server and the network to it");
   report.next_connect_by_itself = false;
   CHECK(said(errc::connect_failed) ==
         "pool \"\": no connection: connecting fails (the next acquire tries again)\n"
-        "see to the server and the way to it");
+        "check the server and the network to it");
   CHECK(pool_error(errc::connect_failed, report).report().why == errc::connect_failed);
 }
 

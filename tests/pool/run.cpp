@@ -127,12 +127,14 @@ TEST_CASE("given work or an open() that throws, when run, then the pool is close
       called = true;
       co_return;
     };
+    const auto line = tidepool::source_location::current().line();
     try {
       tidepool::run(b.io, b.pool, work);
       FAIL("nothing was thrown");
     } catch (const tidepool::pool_error& e) {
       CHECK(e.code() == errc::connect_failed);
-      CHECK(std::string(e.what()).find("wrong password") != std::string::npos);
+      const std::string text = e.what();
+      CHECK(text.find(", called at run.cpp:" + std::to_string(line + 2) + ": wrong password") != std::string::npos);
     }
     CHECK_FALSE(called);
   }

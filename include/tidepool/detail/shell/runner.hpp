@@ -86,6 +86,12 @@ inline bool says_cancelled(const std::exception_ptr& failed, bool closed) noexce
   }
 }
 
+/// Where `run()` was called: what is thrown by its `open()` names that. `{}` is none, but options.
+struct call_place {
+  call_place(const source_location& from) noexcept : at(from) {}
+  source_location at;
+};
+
 /// One call of `run()`. Shared by its coroutine and handlers, which stay on the io_context where the work is cut short.
 template <class Pool, class Work>
 class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
@@ -97,12 +103,13 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   using executor_type = typename Pool::executor_type;
 
   template <class From>
-  run_job(asio::io_context& io, Pool& pool, From&& work, duration grace, std::size_t threads)
+  run_job(asio::io_context& io, Pool& pool, From&& work, duration grace, std::size_t threads, const source_location& where)
       : io_(io),
         pool_(pool),
         work_(std::forward<From>(work)),
         grace_(std::max(grace, duration::zero())),
         threads_(threads),
+        where_(where),
         home_(home(io, pool, threads)),
         overtime_(home_) {}
 
@@ -169,7 +176,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   static asio::awaitable<void, executor_type> main(std::shared_ptr<run_job> job) {
     try {
-      co_await job->pool_.open(source_location());  // whoever calls `run()`, and not this line
+      co_await job->pool_.open(job->where_);
       if constexpr (std::is_void_v<value_type>) {
         co_await job->begin();
       } else {
@@ -182,7 +189,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());  // a cancelled coroutine could not await the close
     job->work_ended_ = true;
     job->overtime_.cancel();
-    co_await job->pool_.close(job->grace_left(), source_location());
+    co_await job->pool_.close(job->grace_left(), job->where_);
   }
   awaited begin() {
     if constexpr (parts::is_awaitable && std::is_same_v<awaited, Work>) {
@@ -291,6 +298,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   Work work_;
   const duration grace_;
   const std::size_t threads_;
+  const source_location where_;
   const executor_type home_;
   typename timer_of<typename Pool::traits_type>::type overtime_;
   std::optional<asio::basic_signal_set<executor_type>> signals_;

@@ -178,7 +178,7 @@ class error_text {
     if (r_.call == call::detach) return "detach it earlier";
     if (r_.why == errc::closed) return "what uses the pool has to end before it is closed, and before it is destroyed";
     if (r_.call == call::open) {
-      return std::string("the pool is closed now; ") + (fails_for_good() ? to_correct : "with start_mode::lazy it goes on trying");
+      return std::string("the pool is closed now; ") + (fails_for_good() ? to_correct : "start_mode::lazy would go on trying");
     }
     if (connects_are_the_matter()) {
       if (fails_for_good()) return to_correct;
@@ -186,17 +186,17 @@ class error_text {
         case failure_kind::server_full: return "the server has no room: lower max_size of its clients, or raise its limit";
         case failure_kind::starting: return "the server is starting: wait for it";
         case failure_kind::wrong_role: return "no server has the wanted role: wait for the failover, or correct what is asked for";
-        default: return "see to the server and the way to it";
+        default: return "check the server and the network to it";
       }
     }
     if (r_.state == pool_state::suspended) return "resume() ends that";
     if (r_.why == errc::queue_full) return "take less work at once, hold leases for less time, or raise max_size or max_waiting";
-    if (r_.server_is_silent()) return "see to the server; response_timeout ends such waits";
+    if (r_.server_is_silent()) return "check the server; response_timeout ends such waits";
     if (r_.active >= r_.max_size) return "hold leases for less time, or raise max_size";
     if (r_.limit <= duration::zero()) return "an acquire that does not wait opens no connection: give it time, or raise min_size";
-    if (r_.connecting > 0) return "a connect takes longer than the acquire may wait: see to the server, or raise the acquire's timeout";
-    if (r_.validating > 0) return "a validation takes longer than the acquire may wait: see to the server";
-    if (r_.resetting + r_.closing > 0) return "a reset or a close takes longer than the acquire may wait: see to the server";
+    if (r_.connecting > 0) return "a connect takes longer than the acquire may wait: check the server, or raise the acquire's timeout";
+    if (r_.validating > 0) return "a validation takes longer than the acquire may wait: check the server";
+    if (r_.resetting + r_.closing > 0) return "a reset or a close takes longer than the acquire may wait: check the server";
     return "";
   }
   bool fails_for_good() const { return r_.connecting_fails() && r_.connect_failure == failure_kind::permanent; }
