@@ -266,6 +266,30 @@ TEST_CASE("given two connections of one sandbox, when one is in a transaction, t
       2);
 }
 
+TEST_CASE("given a sandbox whose session is ended, when it is used, then that is told, and nothing stays", "[postgres][server][field-U9]") {
+  NEEDS_SERVER();
+  table();
+  testing::sandbox box{pg::options(server())};
+  in_sandbox(box, [](pg::pool& pool) -> asio::awaitable<void> {
+    auto lease = co_await pool.acquire();
+    co_await lease->exec("insert into sandbox_test values (1)");
+    const auto failure = co_await error_of(lease->exec("select pg_terminate_backend(pg_backend_pid())"));
+    must(failure.connection_lost() && failure.is("57P01"), "lost, with the reason");
+  });
+  std::string said;
+  run([](testing::sandbox& where, std::string& out) -> asio::awaitable<void> {
+    try {
+      const auto late = co_await pg::connection::connect(pg::options(where.conninfo()));
+      must(!late, "no connection");
+    } catch (const pg::connect_error& failure) {
+      out = failure.what();
+    }
+  }(box, said));
+  CHECK(said.find("the session of the sandbox has ended") != std::string::npos);
+  CHECK_THROWS_AS(box.start_over(), std::runtime_error);
+  CHECK(rows_outside() == 0);
+}
+
 TEST_CASE("given no server, when a sandbox is opened, then it throws what a connect throws", "[field-U9]") {
   CHECK_THROWS_AS(testing::sandbox{pg::options("host=127.0.0.1 port=1 user=x dbname=x sslmode=disable")}, pg::connect_error);
 }

@@ -462,8 +462,9 @@ class sandbox_relay {
       if (got.empty() && copies && !server_gone_) continue;
       if (got.empty()) {
         failed = true;
+        send_to(who, out + lost_message());
         who.gone = true;
-        return out + lost_message();
+        return {};
       }
       if (got[0] == 'Z') {
         if (who.state != 'I') who.state = got[5] == 'I' ? 'E' : got[5];
