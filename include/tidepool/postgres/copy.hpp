@@ -277,8 +277,7 @@ template <class End>
 asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wanted) {
   require_copy_text(*s, what, wanted);
   const char* const verb = wanted == PGRES_COPY_IN ? "copy_in()" : "copy_out()";
-  if (s->busy) co_await refuse_second(s, verb, what.limit);
-  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
+  if (is_held_up(*s)) co_await make_way(s, verb, what.limit);
   auto running = std::make_unique<statement_run>(*s, verb, std::move(what));
   put_request(*s, *running, running->what);
   const int unsent = PQflush(s->pg());

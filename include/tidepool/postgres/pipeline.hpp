@@ -108,8 +108,7 @@ class pipeline {
     if (all.empty()) co_return;
     for (const auto& entry : all) detail::refuse_copy_text(*s, entry->what);
     if (mode == pipeline_mode::atomic) refuse_early_end(all);
-    if (s->busy) co_await detail::refuse_second(s, verb, limit);
-    if (detail::is_to_be_asked(*s)) co_await detail::ask_after_silence(s);
+    if (detail::is_held_up(*s)) co_await detail::make_way(s, verb, limit);
     std::exception_ptr first;
     std::exception_ptr aborted;
     std::optional<error> lost;

@@ -138,8 +138,7 @@ inline constexpr int stream_chunk = 128;
 template <class T>
 asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
   refuse_copy_text(*s, what);
-  if (s->busy) co_await refuse_second(s, "stream()", what.limit);
-  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
+  if (is_held_up(*s)) co_await make_way(s, "stream()", what.limit);
   auto running = std::make_unique<statement_run>(*s, "stream()", std::move(what));
   put_request(*s, *running, running->what);
 #ifdef LIBPQ_HAS_CHUNK_MODE

@@ -247,11 +247,17 @@ inline asio::awaitable<void> ask_after_silence(session_ptr s) {
   throw error(errc::connection_lost, s->server_name() + " was silent for long, and is not what target_session_attrs asks for any more");
 }
 
+/// Whether an operation may not begin at once.
+inline bool is_held_up(const session& s) noexcept { return s.busy || is_to_be_asked(s); }
+/// What comes first then: one await, because each one in `perform()` costs every statement some instructions.
+inline asio::awaitable<void> make_way(session_ptr s, std::string_view verb, duration limit) {
+  return s->busy ? refuse_second(std::move(s), verb, limit) : ask_after_silence(std::move(s));
+}
+
 /// Sends one request and collects its results until the server is ready for the next.
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(*s, what);
-  if (s->busy) co_await refuse_second(s, what.called(), what.limit);
-  if (is_to_be_asked(*s)) co_await ask_after_silence(s);
+  if (is_held_up(*s)) co_await make_way(s, what.called(), what.limit);
   operation running(*s, when);
   if (what.limit != no_limit) s->limits.all_within(what.limit);
   put_request(*s, running, what);

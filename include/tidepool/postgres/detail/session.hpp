@@ -6,7 +6,6 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
-#include <cassert>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -383,7 +382,6 @@ class operation {
   enum class allow { always, clean };
 
   explicit operation(session& on, allow when = allow::clean) : on_(on) {
-    assert(!on.busy);
     // What is still unread would be taken for the answer of this one.
     if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
     if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() ||
