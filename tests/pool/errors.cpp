@@ -1,159 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - every way in which an operation of the pool fails, with the exact words of its error: each says what happened, where it was
 // asked for, why, and what to do.
-#include <tidepool/pool.hpp>
-#include <tidepool/testing.hpp>
-
-#if __has_include(<asio/as_tuple.hpp>)
-#include <asio/as_tuple.hpp>
-#else
-#include <asio/experimental/as_tuple.hpp>
-#endif
-#include <asio/use_future.hpp>
 #include <cstring>
 #include <functional>
-#include <future>
+#include <utility>
 
-#include "call_places.hpp"
-#include "rig.hpp"
+#include "shop.hpp"
 
 namespace {
 
 using namespace tidepool_tests;
-#if __has_include(<asio/as_tuple.hpp>)
-using asio::as_tuple;
-#else
-using asio::experimental::as_tuple;
-#endif
 using tidepool::failure_kind;
-using tidepool::lease_end;
 using tidepool::pool_error;
-using tidepool::time_limit;
 using tidepool::detail::in_words;
 
-/// What the server of a shop does next.
-struct server_script {
-  std::string connect_error;  ///< empty: it accepts
-  failure_kind kind = failure_kind::transient;
-  bool connect_hangs = false;
-  bool ping_hangs = false;
-  bool reset_hangs = false;
-  bool close_hangs = false;
-  virtual_clock::time_point silent_since{};
-};
-
-class session {
- public:
-  explicit session(server_script& server) : server_(&server) {}
-  asio::awaitable<void> ping() { return answer(server_->ping_hangs); }
-  asio::awaitable<void> reset() { return answer(server_->reset_hangs); }
-  asio::awaitable<void> close() { return answer(server_->close_hangs); }
-  lease_end after_lease() const noexcept { return server_->reset_hangs ? lease_end::needs_reset : lease_end::clean; }
-  virtual_clock::time_point waiting_since() const noexcept { return server_->silent_since; }
-  const std::string& peer() const noexcept { return peer_; }
-
-  static asio::awaitable<void> answer(bool hangs) {
-    if (hangs) co_await testing::sleep_for(1000h);
-  }
-
- private:
-  server_script* server_;
-  std::string peer_ = "db1:5432";
-};
-
-using shop_pool = tidepool::basic_pool<session, testing::simulated_traits<session>>;
-
-struct told {
-  std::optional<error_code> code;
-  std::string text;
-  std::optional<tidepool::error_report> report;
-  shop_pool::lease held;
-  asio::cancellation_signal cancel;
-
-  void failed(const pool_error& e) {
-    code = e.code();
-    text = e.what();
-    report = e.report();
-  }
-};
-using told_ptr = std::shared_ptr<told>;
-
-class shop {
- public:
-  explicit shop(pool_config config) : sim(1) {
-    config.name = "shop";
-    pool = std::make_unique<shop_pool>(
-        sim.get_executor(), [this]() -> asio::awaitable<session> { return connect(server); }, config);
-  }
-  told_ptr acquire(time_limit timeout = 10s, source_location where = in_orders()) {
-    return start([this, timeout, where](told_ptr out) { return acquire_into(*pool, out, timeout, where); });
-  }
-  told_ptr open(duration patience = 10s) {
-    return start([this, patience](told_ptr out) { return into(pool->open(patience, in_main()), out); });
-  }
-  told_ptr close(duration grace) {
-    return start([this, grace](told_ptr out) { return into(pool->close(grace, in_main()), out); });
-  }
-  /// A lease taken by the nightly report.
-  shop_pool::lease lease(std::string_view label = "nightly report") {
-    auto out = acquire(1s, in_report());
-    sim.run_while_not([&] { return out->code.has_value(); });
-    REQUIRE(out->held);
-    out->held.label(label);
-    return std::move(out->held);
-  }
-  void pass(duration d) { sim.run_for(d); }
-  void fails_with(failure_kind kind, std::string text) {
-    server.kind = kind;
-    server.connect_error = std::move(text);
-  }
-
-  simulation sim;
-  server_script server;
-  std::unique_ptr<shop_pool> pool;
-
- private:
-  template <class Make>
-  told_ptr start(Make make) {
-    auto out = std::make_shared<told>();
-    asio::co_spawn(sim.get_executor(), make(out), asio::bind_cancellation_slot(out->cancel.slot(), asio::detached));
-    sim.run_for(0s);
-    return out;
-  }
-  static asio::awaitable<session> connect(server_script& server) {
-    co_await session::answer(server.connect_hangs);
-    if (!server.connect_error.empty()) throw tidepool::connect_error(server.kind, server.connect_error);
-    co_return session(server);
-  }
-  static asio::awaitable<void> acquire_into(shop_pool& from, told_ptr out, time_limit timeout, source_location where) {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    try {
-      auto got = co_await from.acquire(timeout, where);
-      out->held = std::move(got);
-      out->code = error_code();
-    } catch (const pool_error& e) {
-      out->failed(e);
-    }
-  }
-  static asio::awaitable<void> into(asio::awaitable<void> what, told_ptr out) {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    try {
-      co_await std::move(what);
-      out->code = error_code();
-    } catch (const pool_error& e) {
-      out->failed(e);
-    }
-  }
-};
-
-pool_config size(std::size_t min, std::size_t max) {
-  auto config = calm(min, max);
-  config.start = tidepool::start_mode::fail_fast;
-  return config;
-}
-
 /// Pauses between connects are drawn at random: where they count, the text has the durations of the report.
-std::string words(std::string expected, const told& got) {
+std::string filled_in(std::string expected, const told_error& got) {
   const std::pair<const char*, duration> drawn[] = {
       {"$NEXT", got.report->next_connect}, {"$WAITED", got.report->waited}, {"$AGE", got.report->last_connect_error_age}};
   for (const auto& [name, value] : drawn) {
@@ -163,35 +25,35 @@ std::string words(std::string expected, const told& got) {
 }
 
 /// `when` makes the failure happen.
-struct row {
+struct failure_row {
   const char* name;
   pool_config config;
   errc why;
   const char* text;
-  std::function<told_ptr(shop&)> when;
+  std::function<told_error_ptr(shop&)> when;
 };
 
-void check(const std::vector<row>& table) {
-  for (const row& each : table) {
+void check_failures(const std::vector<failure_row>& table) {
+  for (const failure_row& each : table) {
     INFO(each.name);
     shop s(each.config);
-    const told_ptr got = each.when(s);
+    const told_error_ptr got = each.when(s);
     REQUIRE(got->code.has_value());
     CHECK(*got->code == each.why);
     REQUIRE(got->report);
-    CHECK(got->text == words(each.text, *got));
+    CHECK(got->text == filled_in(each.text, *got));
     CHECK(got->report->pool == "shop");
     CHECK(std::count(got->text.begin(), got->text.end(), '\n') <= 1);
   }
 }
-pool_config with(pool_config config, const std::function<void(pool_config&)>& change) {
+pool_config changed(pool_config config, const std::function<void(pool_config&)>& change) {
   change(config);
   return config;
 }
 
 TEST_CASE("given leased connections, when an acquire fails, then its error says who holds them", "[field-U3]") {
-  check({
-      {"all leased", size(0, 3), errc::timeout,
+  check_failures({
+      {"all leased", shop_size(0, 3), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: all 3 are leased, 2 others wait\n"
        "held longest: #1 for 12 s from report.cpp:12 (nightly report), #2 for 12 s from report.cpp:12 (nightly report), #3 for 12 s from "
        "report.cpp:12 (nightly report); hold leases for less time, or raise max_size",
@@ -205,7 +67,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          s.pass(11s);
          return first;
        }},
-      {"the only one", size(0, 1), errc::timeout,
+      {"the only one", shop_size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 250 ms, asked for at orders.cpp:42: the only one is leased\n"
        "held longest: #1 for 250 ms from report.cpp:12 (nightly report); hold leases for less time, or raise max_size",
        [](shop& s) {
@@ -214,7 +76,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          s.pass(1s);
          return out;
        }},
-      {"more than eight", size(0, 10), errc::timeout,
+      {"more than eight", shop_size(0, 10), errc::timeout,
        "pool \"shop\": no connection at once, asked for at orders.cpp:42: all 10 are leased\n"
        "held longest: #1 from report.cpp:12, #2 from report.cpp:12, #3 from report.cpp:12, #4 from report.cpp:12, #5 from report.cpp:12, "
        "#6 from report.cpp:12, #7 from report.cpp:12, #8 from report.cpp:12, and 2 more; hold leases for less time, or raise max_size",
@@ -223,7 +85,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          for (int i = 0; i < 10; ++i) held.push_back(s.lease(""));
          return s.acquire(0s);
        }},
-      {"more than the new bound", size(0, 3), errc::timeout,
+      {"more than the new bound", shop_size(0, 3), errc::timeout,
        "pool \"shop\": no connection within 1 s, asked for at orders.cpp:42: 2 are leased and max_size is 1\n"
        "held longest: #1 for 1 s from report.cpp:12, #2 for 1 s from report.cpp:12; hold leases for less time, or raise max_size",
        [](shop& s) {
@@ -234,7 +96,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          s.pass(2s);
          return out;
        }},
-      {"a full queue", with(size(0, 1), [](auto& c) { c.max_waiting = 2; }), errc::queue_full,
+      {"a full queue", changed(shop_size(0, 1), [](auto& c) { c.max_waiting = 2; }), errc::queue_full,
        "pool \"shop\": no connection, the queue is full, asked for at orders.cpp:42: 2 others wait (max_waiting is 2), the only one is "
        "leased\n"
        "held longest: #1 from report.cpp:12 (nightly report); take less work at once, hold leases for less time, or raise max_size or "
@@ -245,7 +107,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          auto second = s.acquire();
          return s.acquire();
        }},
-      {"no queue", with(size(0, 1), [](auto& c) { c.max_waiting = 0; }), errc::queue_full,
+      {"no queue", changed(shop_size(0, 1), [](auto& c) { c.max_waiting = 0; }), errc::queue_full,
        "pool \"shop\": no connection, the queue is full, asked for at orders.cpp:42: max_waiting is 0, the only one is leased\n"
        "held longest: #1 from report.cpp:12 (nightly report); take less work at once, hold leases for less time, or raise max_size or "
        "max_waiting",
@@ -253,7 +115,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          const auto held = s.lease();
          return s.acquire();
        }},
-      {"cancelled", size(0, 1), errc::cancelled,
+      {"cancelled", shop_size(0, 1), errc::cancelled,
        "pool \"shop\": the acquire was cancelled by its caller after 3 s, asked for at orders.cpp:42: the only one is leased, 1 other "
        "waits\n"
        "held longest: #1 for 3 s from report.cpp:12 (nightly report)",
@@ -266,7 +128,7 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
          s.pass(0s);
          return out;
        }},
-      {"a silent server", size(0, 2), errc::timeout,
+      {"a silent server", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: the server db1:5432 has not answered 2 of 2 leases for 10 s\n"
        "held longest: #1 for 10 s from report.cpp:12 (nightly report; waiting for the server for 10 s), #2 for 10 s from report.cpp:12 "
        "(cart; waiting for the server for 10 s); check the server; response_timeout ends such waits",
@@ -282,8 +144,8 @@ TEST_CASE("given leased connections, when an acquire fails, then its error says 
 }
 
 TEST_CASE("given connects that fail, when an acquire fails, then the connect error comes first", "[field-U3]") {
-  check({
-      {"wrong password", size(0, 2), errc::connect_failed,
+  check_failures({
+      {"wrong password", shop_size(0, 2), errc::connect_failed,
        "pool \"shop\": no connection, asked for at orders.cpp:42: password authentication failed for user \"app\" (the next acquire tries "
        "again, in $NEXT at the earliest)\n"
        "this does not pass by itself: correct the settings of the connector",
@@ -291,7 +153,8 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.fails_with(failure_kind::permanent, "password authentication failed for user \"app\"\n");
          return s.acquire();
        }},
-      {"max_retries", with(size(2, 2), [](auto& c) { c.max_retries = 1, c.start = tidepool::start_mode::lazy; }), errc::connect_failed,
+      {"max_retries", changed(shop_size(2, 2), [](auto& c) { c.max_retries = 1, c.start = tidepool::start_mode::lazy; }),
+       errc::connect_failed,
        "pool \"shop\": no connection after $WAITED, asked for at orders.cpp:42: no route to host (2 failed connects in a row, tries again "
        "in "
        "$NEXT)\n"
@@ -302,7 +165,8 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(5s);
          return out;
        }},
-      {"the breaker is open", with(size(1, 2), [](auto& c) { c.breaker_threshold = 1, c.breaker_open_time = 2s; }), errc::circuit_open,
+      {"the breaker is open", changed(shop_size(1, 2), [](auto& c) { c.breaker_threshold = 1, c.breaker_open_time = 2s; }),
+       errc::circuit_open,
        "pool \"shop\": no connection, asked for at orders.cpp:42: no route to host (800 ms ago, the circuit breaker is open, tries again "
        "in "
        "1.2 s)\n"
@@ -313,7 +177,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(800ms);
          return s.acquire();
        }},
-      {"nobody listens", size(0, 2), errc::timeout,
+      {"nobody listens", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 ms, asked for at orders.cpp:42: connection refused (10 ms ago, tries again in $NEXT), 1 "
        "other "
        "waits\n"
@@ -325,7 +189,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(20ms);
          return out;
        }},
-      {"full, starting", size(0, 2), errc::timeout,
+      {"full, starting", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 ms, asked for at orders.cpp:42: too many clients already (10 ms ago, the next acquire tries "
        "again, in $NEXT at the earliest)\n"
        "the server has no room: lower max_size of its clients, or raise its limit",
@@ -335,7 +199,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(20ms);
          return out;
        }},
-      {"starting", size(0, 2), errc::timeout,
+      {"starting", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 ms, asked for at orders.cpp:42: the database system is starting up (10 ms ago, the next "
        "acquire "
        "tries again, in $NEXT at the earliest)\n"
@@ -346,7 +210,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(20ms);
          return out;
        }},
-      {"wrong role", size(0, 2), errc::timeout,
+      {"wrong role", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 ms, asked for at orders.cpp:42: db1 is a standby (10 ms ago, the next acquire tries again, "
        "in "
        "$NEXT at the earliest)\n"
@@ -357,8 +221,8 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(20ms);
          return out;
        }},
-      {"no answer to connects", with(size(0, 2), [](auto& c) { c.connect_timeout = 1s, c.max_retries = 9, c.breaker_threshold = 99; }),
-       errc::timeout,
+      {"no answer to connects",
+       changed(shop_size(0, 2), [](auto& c) { c.connect_timeout = 1s, c.max_retries = 9, c.breaker_threshold = 99; }), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: no answer within the connect timeout of 1 s (4 failed "
        "connects in a row, the last $AGE ago, the next acquire tries again, in $NEXT at the earliest)\n"
        "check the server and the network to it",
@@ -368,7 +232,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(11s);
          return out;
        }},
-      {"a connect under way", size(0, 2), errc::timeout,
+      {"a connect under way", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 10 s, asked for at orders.cpp:42: no route to host (10 s ago, the next one is under way)\n"
        "check the server and the network to it",
        [](shop& s) {
@@ -378,7 +242,7 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
          s.pass(11s);
          return out;
        }},
-      {"some are alive", size(0, 3), errc::timeout,
+      {"some are alive", shop_size(0, 3), errc::timeout,
        "pool \"shop\": no connection within 100 ms, asked for at orders.cpp:42: 1 of 3 is leased\n"
        "held longest: #1 for 100 ms from report.cpp:12 (nightly report); no more can be opened: no route to host (100 ms ago, the next "
        "acquire tries again, in $NEXT at the earliest)",
@@ -393,12 +257,12 @@ TEST_CASE("given connects that fail, when an acquire fails, then the connect err
 }
 
 TEST_CASE("given upkeep in the way, when an acquire fails, then its error says which", "[field-U3]") {
-  check({
-      {"nothing open, no time", size(0, 2), errc::timeout,
+  check_failures({
+      {"nothing open, no time", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection at once, asked for at orders.cpp:42: none is open\n"
        "an acquire that does not wait opens no connection: give it time, or raise min_size",
        [](shop& s) { return s.acquire(0s); }},
-      {"a slow connect", size(0, 2), errc::timeout,
+      {"a slow connect", shop_size(0, 2), errc::timeout,
        "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: 1 is connecting\n"
        "a connect takes longer than the acquire may wait: check the server, or raise the acquire's timeout",
        [](shop& s) {
@@ -407,7 +271,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
          s.pass(3s);
          return out;
        }},
-      {"a slow validation", with(size(0, 1), [](auto& c) { c.pre_ping = true; }), errc::timeout,
+      {"a slow validation", changed(shop_size(0, 1), [](auto& c) { c.pre_ping = true; }), errc::timeout,
        "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: 1 is being validated\n"
        "a validation takes longer than the acquire may wait: check the server",
        [](shop& s) {
@@ -418,7 +282,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
          s.pass(3s);
          return out;
        }},
-      {"a slow reset", size(0, 1), errc::timeout,
+      {"a slow reset", shop_size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 1 s, asked for at orders.cpp:42: 1 is being reset\n"
        "a reset or a close takes longer than the acquire may wait: check the server",
        [](shop& s) {
@@ -429,7 +293,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
          s.pass(2s);
          return out;
        }},
-      {"a slow close", size(0, 1), errc::timeout,
+      {"a slow close", shop_size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 1 s, asked for at orders.cpp:42: 1 is being closed\n"
        "a reset or a close takes longer than the acquire may wait: check the server",
        [](shop& s) {
@@ -440,7 +304,7 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
          s.pass(2s);
          return out;
        }},
-      {"suspended", size(0, 1), errc::timeout,
+      {"suspended", shop_size(0, 1), errc::timeout,
        "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: the pool is suspended, 1 other waits\n"
        "resume() ends that",
        [](shop& s) {
@@ -454,8 +318,8 @@ TEST_CASE("given upkeep in the way, when an acquire fails, then its error says w
 }
 
 TEST_CASE("given a pool that closes, when an acquire fails, then its error says so and nothing else", "[field-U3]") {
-  check({
-      {"waiting", size(0, 1), errc::closed,
+  check_failures({
+      {"waiting", shop_size(0, 1), errc::closed,
        "pool \"shop\": no connection after 2 s, asked for at orders.cpp:42: the pool is being closed\n"
        "what uses the pool has to end before it is closed, and before it is destroyed",
        [](shop& s) {
@@ -466,7 +330,7 @@ TEST_CASE("given a pool that closes, when an acquire fails, then its error says 
          s.pass(0s);
          return out;
        }},
-      {"closed already", size(0, 1), errc::closed,
+      {"closed already", shop_size(0, 1), errc::closed,
        "pool \"shop\": no connection, asked for at orders.cpp:42: the pool is closed\n"
        "what uses the pool has to end before it is closed, and before it is destroyed",
        [](shop& s) {
@@ -474,7 +338,7 @@ TEST_CASE("given a pool that closes, when an acquire fails, then its error says 
          s.pass(2s);
          return s.acquire();
        }},
-      {"destroyed", size(0, 1), errc::closed,
+      {"destroyed", shop_size(0, 1), errc::closed,
        "pool \"shop\": no connection after 2 s, asked for at orders.cpp:42: the pool was destroyed\n"
        "what uses the pool has to end before it is closed, and before it is destroyed",
        [](shop& s) {
@@ -489,22 +353,22 @@ TEST_CASE("given a pool that closes, when an acquire fails, then its error says 
 }
 
 TEST_CASE("given open() and close(), when they fail, then their errors say why and what becomes of the pool", "[field-U3]") {
-  check({
-      {"wrong password", size(2, 2), errc::connect_failed,
+  check_failures({
+      {"wrong password", shop_size(2, 2), errc::connect_failed,
        "pool \"shop\": open() failed, called at main.cpp:30: password authentication failed for user \"app\"\n"
        "the pool is closed now; this does not pass by itself: correct the settings of the connector",
        [](shop& s) {
          s.fails_with(failure_kind::permanent, "password authentication failed for user \"app\"");
          return s.open();
        }},
-      {"max_retries", with(size(2, 2), [](auto& c) { c.max_retries = 0; }), errc::connect_failed,
+      {"max_retries", changed(shop_size(2, 2), [](auto& c) { c.max_retries = 0; }), errc::connect_failed,
        "pool \"shop\": open() failed, called at main.cpp:30: no route to host\n"
        "the pool is closed now; start_mode::lazy would go on trying",
        [](shop& s) {
          s.fails_with(failure_kind::transient, "no route to host");
          return s.open();
        }},
-      {"patience", size(2, 2), errc::connect_failed,
+      {"patience", shop_size(2, 2), errc::connect_failed,
        "pool \"shop\": open() failed after 20 ms, called at main.cpp:30: the database system is starting up (20 ms ago)\n"
        "the pool is closed now; start_mode::lazy would go on trying",
        [](shop& s) {
@@ -513,7 +377,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(50ms);
          return out;
        }},
-      {"open cancelled", size(2, 2), errc::cancelled,
+      {"open cancelled", shop_size(2, 2), errc::cancelled,
        "pool \"shop\": open() was cancelled by its caller after 3 s, called at main.cpp:30: 0 of 2 connections are open\n"
        "the pool goes on opening",
        [](shop& s) {
@@ -524,7 +388,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(0s);
          return out;
        }},
-      {"open cancelled while connects fail", size(2, 2), errc::cancelled,
+      {"open cancelled while connects fail", shop_size(2, 2), errc::cancelled,
        "pool \"shop\": open() was cancelled by its caller after 20 ms, called at main.cpp:30: connection refused (20 ms ago, tries again "
        "in "
        "$NEXT)\n"
@@ -537,7 +401,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(0s);
          return out;
        }},
-      {"open during close", size(2, 2), errc::closed,
+      {"open during close", shop_size(2, 2), errc::closed,
        "pool \"shop\": open() failed after 3 s, called at main.cpp:30: the pool is closed\n"
        "what uses the pool has to end before it is closed, and before it is destroyed",
        [](shop& s) {
@@ -548,7 +412,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(0s);
          return out;
        }},
-      {"open after close", size(2, 2), errc::closed,
+      {"open after close", shop_size(2, 2), errc::closed,
        "pool \"shop\": open() failed, called at main.cpp:30: the pool is closed\n"
        "what uses the pool has to end before it is closed, and before it is destroyed",
        [](shop& s) {
@@ -556,7 +420,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(2s);
          return s.open();
        }},
-      {"close cancelled", size(0, 2), errc::cancelled,
+      {"close cancelled", shop_size(0, 2), errc::cancelled,
        "pool \"shop\": close() was cancelled by its caller after 2 s, called at main.cpp:30: 1 is leased\n"
        "held longest: #1 for 2 s from report.cpp:12 (nightly report); the pool goes on closing",
        [](shop& s) {
@@ -567,7 +431,7 @@ TEST_CASE("given open() and close(), when they fail, then their errors say why a
          s.pass(0s);
          return out;
        }},
-      {"destroyed during close", size(0, 2), errc::closed,
+      {"destroyed during close", shop_size(0, 2), errc::closed,
        "pool \"shop\": close() was cut short after 2 s, called at main.cpp:30: the pool was destroyed\n"
        "held longest: #1 for 2 s from report.cpp:12 (nightly report); what uses the pool has to end before it is closed, and before it is "
        "destroyed",
@@ -601,7 +465,7 @@ TEST_CASE("given a lease without its connection, when it is detached, then the e
       "detach() of an empty lease (it was released, discarded, detached or moved from, or try_acquire() found no connection idle: test it "
       "by `if (lease)`): the lease holds no connection");
   {
-    shop s(with(size(0, 1), [](auto& c) { c.leak_detection = true, c.leak_timeout = 1s, c.abandon_timeout = 60s; }));
+    shop s(changed(shop_size(0, 1), [](auto& c) { c.leak_detection = true, c.leak_timeout = 1s, c.abandon_timeout = 60s; }));
     auto held = s.lease();
     s.pass(65s);
     CHECK(detach(held) ==
@@ -609,7 +473,7 @@ TEST_CASE("given a lease without its connection, when it is detached, then the e
           "held for abandon_timeout\n"
           "detach it earlier");
   }
-  shop s(size(0, 1));
+  shop s(shop_size(0, 1));
   auto held = s.lease();
   auto closed = s.close(2s);
   s.pass(3s);
@@ -651,150 +515,6 @@ TEST_CASE("given a report, when it is put into words, then what is late, odd or 
         "pool \"\": no connection: connecting fails (the next acquire tries again)\n"
         "check the server and the network to it");
   CHECK(pool_error(errc::connect_failed, report).report().why == errc::connect_failed);
-}
-
-// --- callbacks and futures ------------------------------------------------------------------------------------------------
-
-/// A pool of one connection that is leased.
-struct busy_shop : shop {
-  busy_shop() : shop(size(0, 1)), held(lease()) {}
-  static constexpr const char* text =
-      "pool \"shop\": no connection within 2 s, asked for at orders.cpp:42: the only one is leased\n"
-      "held longest: #1 for 2 s from report.cpp:12 (nightly report); hold leases for less time, or raise max_size";
-  shop_pool::lease held;
-};
-
-TEST_CASE("given a callback for a pool_error, when its acquire fails or not, then it gets that, or none", "[field-U3]") {
-  busy_shop s;
-  std::optional<pool_error> failure;
-  int calls = 0;
-  bool served = false;
-  const auto call = [&](std::optional<pool_error> failed, shop_pool::lease lease) {
-    failure = std::move(failed);
-    served = static_cast<bool>(lease);
-    ++calls;
-  };
-  s.pool->async_acquire(2s, call, in_orders());
-  s.pass(3s);
-  REQUIRE(calls == 1);
-  REQUIRE(failure);
-  CHECK(failure->code() == errc::timeout);
-  CHECK(failure->what() == std::string(busy_shop::text));
-  CHECK(failure->report().active == 1);
-  CHECK(failure->report().waited == 2s);
-  CHECK_FALSE(served);
-  asio::cancellation_signal cancel;
-  s.pool->async_acquire(2s, asio::bind_cancellation_slot(cancel.slot(), asio::bind_executor(s.sim.get_executor(), call)), in_orders());
-  s.pass(1s);
-  cancel.emit(asio::cancellation_type::total);
-  s.pass(0s);
-  REQUIRE(calls == 2);
-  REQUIRE(failure);
-  CHECK(failure->code() == errc::cancelled);
-  CHECK(failure->report().waited == 1s);
-  s.pool->async_acquire(2s, call);
-  s.held.release();
-  s.pass(0s);
-  CHECK(calls == 3);
-  CHECK_FALSE(failure);
-  CHECK(served);
-}
-
-TEST_CASE("given a callback for an exception, when its acquire fails or not, then it gets a pool_error, or none", "[field-U3]") {
-  busy_shop s;
-  std::exception_ptr failure;
-  s.pool->async_acquire(
-      2s, [&](std::exception_ptr failed, shop_pool::lease) { failure = failed; }, in_orders());
-  s.pass(3s);
-  REQUIRE(failure);
-  std::string text;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const pool_error& e) {
-    text = e.what();
-  }
-  CHECK(text == busy_shop::text);
-  s.held.release();
-  bool served = false;
-  s.pool->async_acquire(2s, [&](std::exception_ptr failed, shop_pool::lease lease) { served = !failed && lease; });
-  s.pass(0s);
-  CHECK(served);
-}
-
-TEST_CASE("given a callback that takes anything, when its acquire fails, then it gets the code", "[field-U3]") {
-  busy_shop s;
-  int calls = 0;
-  s.pool->async_acquire(2s, [&](auto failed, auto) {
-    static_assert(std::is_same_v<decltype(failed), error_code>);
-    calls += failed == errc::timeout;
-  });
-  s.pass(3s);
-  CHECK(calls == 1);
-}
-
-TEST_CASE("given use_future and use_awaitable, when the acquire fails, then they throw the pool_error", "[field-U3]") {
-  busy_shop s;
-  std::future<shop_pool::lease> future = s.pool->async_acquire(2s, asio::use_future, in_orders());
-  std::string awaited;
-  auto body = [&]() -> asio::awaitable<void> {
-    try {
-      auto lease = co_await s.pool->async_acquire(2s, asio::use_awaitable, in_orders());
-    } catch (const pool_error& e) {
-      awaited = e.what();
-    }
-  };
-  asio::co_spawn(s.sim.get_executor(), body, asio::detached);
-  s.pass(3s);
-  REQUIRE(future.wait_for(10s) == std::future_status::ready);
-  std::string text;
-  try {
-    (void)future.get();
-  } catch (const pool_error& e) {
-    text = e.what();
-  }
-  CHECK(text == busy_shop::text);
-  CHECK(awaited == busy_shop::text);
-  s.held.release();
-  std::future<shop_pool::lease> next = s.pool->async_acquire(2s, asio::use_future);
-  s.pass(0s);
-  REQUIRE(next.wait_for(10s) == std::future_status::ready);
-  CHECK(next.get());
-}
-
-TEST_CASE("given any token, when the kind of its failure is chosen, then it gets that kind", "[field-U3]") {
-  busy_shop s;
-  std::string told;
-  auto body = [&]() -> asio::awaitable<void> {
-    auto result = co_await s.pool->async_acquire<std::optional<pool_error>>(2s, as_tuple(asio::use_awaitable), in_orders());
-    told = std::get<0>(result)->what();
-  };
-  asio::co_spawn(s.sim.get_executor(), body, asio::detached);
-  auto future = s.pool->async_acquire<error_code>(1s, asio::use_future);
-  s.pass(3s);
-  CHECK(told == busy_shop::text);
-  bool plain = false;
-  try {
-    (void)future.get();
-  } catch (const pool_error&) {
-  } catch (const std::system_error& e) {
-    plain = e.code() == errc::timeout;
-  }
-  CHECK(plain);
-}
-
-TEST_CASE("given a callback whose thread is busy, when its acquire has failed, then its error is of that moment", "[field-U3]") {
-  asio::io_context theirs;
-  busy_shop s;
-  std::optional<pool_error> failure;
-  const auto call = [&](std::optional<pool_error> failed, shop_pool::lease) { failure = std::move(failed); };
-  s.pool->async_acquire(2s, asio::bind_executor(theirs.get_executor(), call), in_orders());
-  s.pass(3s);
-  s.held.release();  // all that happens from here on is not in it
-  s.pool->suspend();
-  s.pass(1h);
-  theirs.run();
-  REQUIRE(failure);
-  CHECK(failure->what() == std::string(busy_shop::text));
 }
 
 }  // namespace
