@@ -257,8 +257,8 @@ class scripted_server {
         bind(on, said);
         break;
       case 'D':
-        // Rows are described with their execution; a prepared statement takes nothing.
-        if (!on.skip && said[0] == 'S') on.out += protocol_message('t', std::string(2, '\0')) + protocol_message('n', "");
+        // Rows are described with their execution; a prepared statement takes one int4.
+        if (!on.skip && said[0] == 'S') on.out += protocol_message('t', std::string("\0\1\0\0\0\x17", 6)) + protocol_message('n', "");
         break;
       case 'E':
         if (on.skip) break;
