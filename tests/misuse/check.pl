@@ -5,7 +5,7 @@
 #   --work FOLDER     where the pieces and the precompiled headers go; default: build/misuse in the current folder
 #   --only PATTERN    only misuses whose "file: title" matches
 #   --show            prints what the compiler says
-#   --lines           prints "file<TAB>title<TAB>lines" for each, compiled as users do: without precompiled headers, all of its output
+#   --lines           prints "file<TAB>title<TAB>lines" for each
 #   --table A B ...   makes README.md's table out of such lists, one column each: --table "GCC 12 before=a.txt" "GCC 12=b.txt"
 #
 # A file is a preamble and misuses, each of which is compiled by itself behind the preamble:
@@ -103,7 +103,7 @@ sub check {
   my $source = "$work/$family-case.cpp";
   write_file($source, $preamble . $case->{text});
   my $said = "$work/$family-case.txt";
-  my @command = (@compiler, ($lines ? () : @{precompiled($preamble)}), $source);
+  my @command = (@compiler, @{precompiled($preamble)}, $source);
   my $status = run(\@command, $said);
   open(my $in, '<', $said) or die "$said: $!\n";
   my @output = <$in>;

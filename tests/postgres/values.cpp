@@ -2,9 +2,11 @@
 // tidepool - values that could be taken for others: bytes and numbers, delimiters and bounds of arrays, NaN, far dates, views.
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -90,6 +92,42 @@ TEST_CASE("given types that cannot be sent or read, when a concept is asked, the
   STATIC_REQUIRE(pg::encodable<vector<bytes>>);
   STATIC_REQUIRE(pg::encodable<vector<std::span<const std::byte>>>);
   STATIC_REQUIRE_FALSE(pg::decodable<vector<std::span<const std::byte>>>);
+}
+
+/// Everything that a member may be.
+struct row_of_all {
+  const int id;
+  std::string name;
+  std::optional<std::string> note;
+  std::vector<int> parts;
+  std::array<int, 3> three;
+  std::unique_ptr<int> owned;
+  owners nested;
+  std::chrono::sys_days day;
+  double ratio = 0;
+  bool flag;
+};
+struct row_of_references {
+  int id;
+  const std::string& name;
+};
+struct row_of_arrays {
+  int id;
+  int parts[3];
+  std::string name;
+};
+struct row_with_base : owners {
+  int id;
+};
+
+TEST_CASE("given structs, when they are asked for as rows, then those that cannot be taken apart are told",
+          "[postgres][codec][field-U10]") {
+  using pg::detail::struct_misfit;
+  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_all> == struct_misfit::none);
+  STATIC_REQUIRE(pg::detail::member_count<row_of_all>() == 10);
+  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_references> == struct_misfit::reference);
+  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_arrays> == struct_misfit::array);
+  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_with_base> == struct_misfit::base);
 }
 
 TEST_CASE("given a row type that holds a view, when rows are asked for, then it points into the result", "[postgres][codec][field-F16]") {

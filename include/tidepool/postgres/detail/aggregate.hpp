@@ -36,6 +36,61 @@ consteval std::size_t member_count() {
   }
 }
 
+/// Stands for a base class of T alone.
+template <class T>
+struct any_base_of {
+  template <class U>
+  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>) operator U() const noexcept;
+};
+/// Stands for a member that refers to something constant: it would be bound to a temporary.
+struct any_constant {
+  template <class U>
+  requires std::is_const_v<U>
+  operator U&&() const noexcept;
+};
+template <std::size_t>
+using any_at = any_member;
+
+enum class struct_misfit { none, base, count, reference, array };
+
+/// A base class, a reference or an array: what cannot be taken apart into one column for each member.
+template <class T, std::size_t... Before, std::size_t... After>
+consteval struct_misfit member_misfit(std::index_sequence<Before...>, std::index_sequence<After...>) {
+  if constexpr (requires { T{any_at<Before>{}..., any_constant{}, any_at<After>{}...}; }) return struct_misfit::reference;
+  // Initialisers of the elements of an array may stand without braces of their own: then they look like so many members.
+  if constexpr (
+      requires {
+        T{any_at<Before>{}..., {}};
+      } &&
+      !requires {
+        T{any_at<Before>{}..., {}, any_at<After>{}...};
+      }) {
+    return struct_misfit::array;
+  }
+  return struct_misfit::none;
+}
+template <class T>
+consteval struct_misfit find_struct_misfit() {
+  constexpr auto count = member_count<T>();
+  if constexpr (requires { T{any_base_of<T>{}}; }) {
+    return struct_misfit::base;
+  } else if constexpr (count == 0 || count > most_members) {
+    return struct_misfit::count;
+  } else {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      struct_misfit found = struct_misfit::none;
+      ((found = found == struct_misfit::none ? member_misfit<T>(std::make_index_sequence<I>(), std::make_index_sequence<count - I - 1>())
+                                             : found),
+       ...);
+      return found;
+    }
+    (std::make_index_sequence<count>());
+  }
+}
+/// The first that is wrong with an aggregate.
+template <class T>
+inline constexpr struct_misfit struct_misfit_of = find_struct_misfit<T>();
+
 /// References to all members.
 template <class T>
 auto tie_members(T& v) {

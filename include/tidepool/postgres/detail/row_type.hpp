@@ -28,7 +28,8 @@ struct is_tuple<std::pair<A, B>> : std::true_type {};
 template <class T>
 inline constexpr bool is_plain_struct = std::is_class_v<T>&& std::is_aggregate_v<T> && !is_nested<T>::value;
 template <class T>
-concept row_struct = is_plain_struct<T> &&(member_count<T>() > 0 && member_count<T>() <= most_members);
+concept row_struct = is_plain_struct<T> && struct_misfit_of<T>
+== struct_misfit::none;
 
 /// A row, member by member.
 template <class T>
@@ -48,7 +49,15 @@ consteval bool require_row() {
   } else if constexpr (is_tuple<T>::value) {
     return columns_of<T>::require();
   } else if constexpr (is_plain_struct<T>) {
-    static_assert(row_struct<T>, "a struct that rows are read into must have 1 to 16 members: use std::tuple for more");
+    constexpr auto found = struct_misfit_of<T>;
+    static_assert(found != struct_misfit::count,
+                  "a struct that rows are read into must have 1 to 16 members, none of them a reference: use std::tuple for more");
+    static_assert(found != struct_misfit::base,
+                  "a struct that rows are read into cannot have a base class: make that a member of a std::tuple, or repeat its members");
+    static_assert(found != struct_misfit::reference,
+                  "a struct that rows are read into cannot have a member that is a reference: it would refer to a value that is gone");
+    static_assert(found != struct_misfit::array,
+                  "a struct that rows are read into cannot have a member that is a C array: use std::array or std::vector");
     if constexpr (row_struct<T>) {
       return columns_of<decltype(tie_members(std::declval<T&>()))>::require();
     } else {
@@ -116,7 +125,8 @@ T read_row(const Row& row) {
     }
     (std::make_index_sequence<std::tuple_size_v<members>>());
   } else {
-    return row[0].template as<T>();  // refused at compile time
+    (void)row;
+    throw conversion_error("a type of rows");  // refused at compile time, in words
   }
 }
 
