@@ -17,7 +17,7 @@ using namespace tidepool_tests;
 namespace testing = tidepool::testing;
 using testing::fake_postgres;
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has_words(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// Runs one handler on a pool of the fake server's.
 template <class Work>
@@ -97,10 +97,11 @@ TEST_CASE("given a statement nobody expected, when it is run, then the words lis
     must(failure.is("XX000") && !failure.connection_lost(), "the error");
     must(lease->usable(), "the connection goes on");
   });
-  CHECK(has(seen, "unexpected statement: select $1 [NULL]; expected: (1) \"select 1\" [], met 1 of 2 times; (2) a big one, met 0 times"));
+  CHECK(has_words(seen,
+                  "unexpected statement: select $1 [NULL]; expected: (1) \"select 1\" [], met 1 of 2 times; (2) a big one, met 0 times"));
   const auto said = complaint(db);
-  CHECK(has(said, "unexpected statement: select $1 [NULL]"));
-  CHECK(has(said, "not met: \"select 1\" [], met 1 of 2 times"));
+  CHECK(has_words(said, "unexpected statement: select $1 [NULL]"));
+  CHECK(has_words(said, "not met: \"select 1\" [], met 1 of 2 times"));
 }
 
 TEST_CASE("given expectations in order, when they come in another order, then that is told", "[field-U9]") {
@@ -229,7 +230,7 @@ TEST_CASE("given connects that are refused, when a pool acquires, then it fails 
     const auto one = co_await lease->one<int>("select 1");
     must(one == 1, "the server is back");
   });
-  CHECK(has(seen, stopped ? "onnect" : "starting up"));
+  CHECK(has_words(seen, stopped ? "onnect" : "starting up"));
 }
 
 TEST_CASE("given a session ended by the script, when its connection is used, then that is lost with the reason", "[field-U9]") {
@@ -344,7 +345,7 @@ TEST_CASE("given an error that a mock makes, when it is looked at, then it is as
   CHECK(made.constraint() == "users_pkey");
   CHECK(made.detail() == "Key (id)=(1)");
   CHECK(made.position() == 7);
-  CHECK(has(made.what(), "23505 duplicate key (constraint users_pkey)"));
+  CHECK(has_words(made.what(), "23505 duplicate key (constraint users_pkey)"));
   CHECK(pg::server_error("40001", "could not serialize").retryable());
   CHECK_FALSE(made.connection_lost());
   CHECK(pg::server_error("57P01", "terminating", {.severity = "FATAL"}).connection_lost());

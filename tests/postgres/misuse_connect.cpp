@@ -84,7 +84,7 @@ struct met {
   std::string says;
 };
 
-const std::vector<met> servers = {
+const std::vector<met> server_slips = {
     {"no server there", [] { return std::string("host=127.0.0.1 port=1 dbname=shop"); },
      "postgres: 127.0.0.1:1: Connection refused; is the server running, and are host and port right?"},
     {"no such database", [] { return server() + " dbname=shpo"; },
