@@ -115,7 +115,10 @@ class log_observer {
     if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
     char times[48] = "";
     if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within a second)", e.alike);
-    out_(how, line(p, "acquire failed%s: %s", times, e.report.text("; ").c_str()));
+    std::string text = e.report.text("; ");
+    const std::string name = "pool \"" + std::string(p) + "\": ";  // every line begins with it
+    if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());
+    out_(how, line(p, "acquire failed%s: %s", times, text.c_str()));
   }
   void on_event(std::string_view p, const unused_event& e) {
     say(level::info, p,
