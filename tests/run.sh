@@ -120,7 +120,7 @@ build_configuration() {
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;misuse;texts'
+  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;texts'
     [asan]='unit;core;pool;simulator;postgres;headers;misuse'
     [release]='simulator;threads;headers')
 fi
