@@ -27,7 +27,7 @@ http::response ask(testing::fake_postgres& db, std::string method, std::string t
   config.max_size = 2;
   config.acquire_timeout = 500ms;
   config.retry_delay = 10ms;
-  bank_pool pool(io, db.connector(), config, tidepool::log_observer([](auto, const std::string&) {}));  // no log here
+  postgres::pool pool(io, db.connector(), config);
   bank service(pool);
   http::message request;
   request.method = std::move(method);
