@@ -136,7 +136,7 @@ TEST_CASE("given usual slips about servers, when connecting, then each error say
         "drop role if exists tidepool_slip, tidepool_trusted; create role tidepool_trusted login; "
         "create role tidepool_slip login password 'right' in role needs_password");
   }());
-  CHECK(differences(servers, [](const met& row) -> std::string {
+  CHECK(differences(server_slips, [](const met& row) -> std::string {
           return without(said_when_connecting(row.conninfo()), std::to_string(server_port()), "PORT");
         }) == "");
   run([]() -> asio::awaitable<void> {
