@@ -16,6 +16,7 @@ asio::awaitable<void> greet(postgres::pool& pool) {
 int main() try {
   asio::io_context io;
   postgres::pool pool(io, postgres::connector(std::getenv("DATABASE_URL")), {.min_size = 2, .max_size = 10});
+  pool.log_to(tidepool::stderr_sink, tidepool::log_level::warning);  // failures and leaks, as they happen
   tidepool::run(io, pool, greet);  // opens the pool, runs greet(pool), closes the pool on every path, throws what failed
 } catch (const std::exception& error) {
   std::fprintf(stderr, "quickstart: %s\n", error.what());

@@ -15,7 +15,7 @@ using tidepool::log_level;
 using plain_rig = rig<fake_connection, testing::simulated_traits<fake_connection>>;
 
 /// What a sink was given.
-struct lines {
+struct log_lines {
   std::vector<std::pair<log_level, std::string>> all;
 
   tidepool::log_sink sink() {
@@ -44,7 +44,7 @@ TEST_CASE("given a pool without an observer, when it has a sink, then it says wh
   config.leak_timeout = 1s;
   config.breaker_threshold = 2;
   config.wait_when_refused = false;
-  lines seen;
+  log_lines seen;
   plain_rig r(config);
   r.pool->log_to(seen.sink());
   r.open();
@@ -70,7 +70,7 @@ TEST_CASE("given a pool without an observer, when it has a sink, then it says wh
 }
 
 TEST_CASE("given a level, when events happen, then only lines of that level and above come", "[field-U5]") {
-  lines seen;
+  log_lines seen;
   plain_rig r(calm(1, 1));
   r.pool->log_to(seen.sink(), log_level::error);
   r.open();
@@ -85,7 +85,7 @@ TEST_CASE("given a level, when events happen, then only lines of that level and 
 }
 
 TEST_CASE("given an acquire that fails, when there is a sink, then a line says why, and from where", "[field-U5]") {
-  lines seen;
+  log_lines seen;
   const way how = GENERATE(way::callback, way::coroutine);
   plain_rig r(calm(1, 1));
   r.pool->log_to(seen.sink(), log_level::debug);
@@ -129,7 +129,7 @@ TEST_CASE("given an acquire that fails, when there is a sink, then a line says w
 }
 
 TEST_CASE("given many acquires that fail, when they do in one second, then the 1st, 2nd, 4th and so on are told", "[field-U5]") {
-  lines seen;
+  log_lines seen;
   plain_rig r(calm(1, 1));
   r.pool->log_to(seen.sink(), log_level::warning);
   auto held = r.take();
@@ -165,7 +165,7 @@ struct failures_traits : testing::simulated_traits<fake_connection> {
 };
 
 TEST_CASE("given an observer, when there is a sink as well, then both are told; without a sink the observer is", "[field-U5]") {
-  lines seen;
+  log_lines seen;
   testing::simulation sim;
   testing::world server(sim);
   const failures_seen watcher;
@@ -193,7 +193,7 @@ TEST_CASE("given an observer, when there is a sink as well, then both are told; 
 }
 
 TEST_CASE("given a sink that throws, or sets another one, when a line comes, then pool and new sink work", "[field-U5]") {
-  lines seen;
+  log_lines seen;
   plain_rig r(calm(1, 1));
   SECTION("throws") {
     r.pool->log_to([](log_level, const std::string&) { throw std::runtime_error("the disk is full"); });
@@ -226,7 +226,7 @@ TEST_CASE("given a sink that throws, or sets another one, when a line comes, the
 }
 
 TEST_CASE("given an open pool that nobody uses, when a minute has passed, then it says so once", "[field-U2]") {
-  lines seen;
+  log_lines seen;
   pool_config config = calm(1, 2);
   config.health_check_interval = 10s;
   plain_rig r(config);

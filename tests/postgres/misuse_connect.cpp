@@ -160,5 +160,6 @@ TEST_CASE("given a variable that is not set, when nothing answers, then the erro
   pg::options settings(std::getenv("TIDEPOOL_THIS_IS_NOT_SET"));
   settings.set("host", "");
   const auto login = run(pg::detail::login_parameters::make(std::make_shared<const pg::options>(settings), ""));
-  CHECK(login.address_advice() == "no host was given, so it is the local socket: say host=, or set PGHOST");
+  CHECK(login.address_advice() ==
+        "no host was given, so it is the local socket: is the variable that holds the connection string set? Or say host=, or set PGHOST");
 }

@@ -35,8 +35,8 @@ asio::awaitable<void> sleeps(pg::connection& c, double seconds) { co_await c.exe
 asio::awaitable<void> runs(pg::connection& c, std::string sql) { co_await c.exec(sql); }
 
 const std::string advice =
-    " on this connection, which serves one at a time: co_await the first before the second, send both in one pipeline(), or acquire() a "
-    "second lease";
+    " on this connection, which serves one at a time: co_await the first before the second, send both in one pipeline(), or give each a "
+    "lease of its own, in coroutines of their own";
 
 }  // namespace
 
@@ -139,7 +139,7 @@ TEST_CASE("given an operation of each kind, when a second one starts, then the w
        },
        exec,
        "exec() was started while transaction() is running on this connection, which serves one at a time: co_await it in the transaction's "
-       "body, or after it, or acquire() a second lease"},
+       "body, or after it, or give each a lease of its own, in coroutines of their own"},
   };
   for (const auto& each : table) {
     INFO(each.name);
@@ -193,13 +193,13 @@ TEST_CASE("given a stream or COPY that is open, when another statement starts, t
   CHECK(
       said[0] ==
       "postgres: exec() was started while stream() is open on this connection, which serves one at a time: read it to its end or co_await "
-      "its close() first, or acquire() a second lease");
+      "its close() first, or give each a lease of its own, in coroutines of their own");
   CHECK(said[1] ==
         "postgres: script() was started while copy_in() is open on this connection, which serves one at a time: co_await its finish() or "
-        "abort() first, or acquire() a second lease");
+        "abort() first, or give each a lease of its own, in coroutines of their own");
   CHECK(said[2] ==
         "postgres: ping() was started while copy_out() is open on this connection, which serves one at a time: read it to its end or "
-        "co_await its close() first, or acquire() a second lease");
+        "co_await its close() first, or give each a lease of its own, in coroutines of their own");
   CHECK(time.seconds() < 30);
 }
 

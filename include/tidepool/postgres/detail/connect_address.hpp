@@ -90,7 +90,8 @@ class login_parameters {
   /// The same where nothing answers.
   std::string address_advice() const {
     if (values_.contains("host") || values_.contains("hostaddr")) return "is the server running, and are host and port right?";
-    return "no host was given, so it is the local socket: say host=, or set PGHOST";
+    return "no host was given, so it is the local socket: is the variable that holds the connection string set? Or say host=, or set "
+           "PGHOST";
   }
   /// libpq's text without secrets.
   std::string clean(std::string text) const {

@@ -26,7 +26,7 @@ inline error two_at_once(const session& s, std::string_view second) {
   } else {
     text += first == "copy_in()" ? "co_await its finish() or abort() first" : "read it to its end or co_await its close() first";
   }
-  return {errc::busy, text + ", or acquire() a second lease"};
+  return {errc::busy, text + ", or give each a lease of its own, in coroutines of their own"};
 }
 
 /// Returns when no operation runs and no more bodies of transactions than now, after `limit` at the latest, or at once when the caller is

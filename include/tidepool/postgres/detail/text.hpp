@@ -16,10 +16,12 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or a program that poses as one, must
-/// not write lines or colours into a log.
+/// not write lines or colours into a log. A new line and the blanks around it are one blank, and none at the end of the text.
 inline std::string printable(std::string_view text, std::size_t limit) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
+  const auto last = text.find_last_not_of("\r\n");
+  text = text.substr(0, last == std::string_view::npos ? 0 : last + 1);
   const bool cut = text.size() > limit;
   if (cut) {
     text = text.substr(0, limit);
@@ -28,17 +30,22 @@ inline std::string printable(std::string_view text, std::size_t limit) {
     if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0U) text.remove_suffix(1);
   }
   out.reserve(text.size());
+  bool line_ended = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool c1 = byte == 0xC2U && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0U;
+    if (byte == ' ' && line_ended) continue;
     if (byte >= 0x20U && byte != 0x7FU && !c1) {
+      line_ended = false;
       out += text[i];
       continue;
     }
     const auto shown = c1 ? static_cast<unsigned char>(text[++i]) : byte;
     if (shown == '\n' || shown == '\t' || shown == '\r') {
-      out += ' ';
+      if (!out.empty() && out.back() != ' ') out += ' ';
+      line_ended = true;
     } else {
+      line_ended = false;
       out += "\\x";
       out += digits[shown >> 4U];
       out += digits[shown & 15U];
