@@ -111,7 +111,7 @@ struct acquire_failed_event {
   errc why;
   source_location where;       ///< of the acquire
   const error_report& report;  ///< as in the `pool_error` (pool_error.hpp)
-  std::size_t alike = 1;       ///< how many failed for the same reason within this second, this one included
+  std::size_t alike = 1;       ///< how many failed for the same reason within these ten seconds, this one included
 };
 /// An open pool has not been asked for anything for `unused_time`, while no lease was out; reported once in a pool's life. Whether anything
 /// but the pool still keeps the program running cannot be known.

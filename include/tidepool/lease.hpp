@@ -47,12 +47,14 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
   /// Whether it holds a connection.
   explicit operator bool() const noexcept { return entry_ != nullptr; }
   /// The connection. References end with the lease. Throws std::system_error with `errc::empty_lease` when the lease holds none.
-  Connection& operator*() const {
+  Connection& operator*() const& {
     if (!entry_) [[unlikely]]
       detail::throw_empty_lease("-> or *");
     return *entry_->connection;
   }
   Connection* operator->() const { return &**this; }
+  /// `auto& connection = *co_await pool.acquire();` would be a reference to a connection that has been given back: name the lease.
+  Connection& operator*() const&& = delete;
 
   /// Gives the connection back now. No effect on an empty lease.
   void release() noexcept {

@@ -128,7 +128,7 @@ TEST_CASE("given an acquire that fails, when there is a sink, then a line says w
   }
 }
 
-TEST_CASE("given many acquires that fail, when they do in one second, then the 1st, 2nd, 4th and so on are told", "[field-U5]") {
+TEST_CASE("given many acquires that fail, when they do within 10 s, then the 1st, 2nd, 4th and so on are told", "[field-U5]") {
   log_lines seen;
   plain_rig r(calm(1, 1));
   r.pool->log_to(seen.sink(), log_level::warning);
@@ -137,11 +137,11 @@ TEST_CASE("given many acquires that fail, when they do in one second, then the 1
   r.settle();
   CHECK(r.stats().timeouts == 100);
   CHECK(seen.count("acquire failed") == 7);
-  CHECK(seen.count("acquire failed (64 within a second)") == 1);
-  r.sim.run_for(2s);
+  CHECK(seen.count("acquire failed (64 within 10 s)") == 1);
+  r.sim.run_for(11s);
   r.ask(0s);
   r.settle();
-  CHECK(seen.count("acquire failed: ") == 2);  // another second, another first
+  CHECK(seen.count("acquire failed: ") == 2);  // other ten seconds, another first
 }
 
 /// Takes the new events, beside the log.
@@ -271,17 +271,17 @@ TEST_CASE("given an open pool that nobody uses, when a minute has passed, then i
   }
 }
 
-struct session {};
+struct unused_session {};
 
 TEST_CASE("given threads that use a pool, when sinks come and go, then each line has a whole sink", "[field-U5]") {
   asio::io_context io;
   pool_config config = calm(0, 2);
-  auto connect = [n = std::make_shared<std::atomic<int>>(0)]() -> asio::awaitable<session> {
+  auto connect = [n = std::make_shared<std::atomic<int>>(0)]() -> asio::awaitable<unused_session> {
     if (++*n % 3 == 0) throw std::runtime_error("every third connect");
-    co_return session();
+    co_return unused_session();
   };
   config.retry_delay = config.max_retry_delay = 1ms;
-  tidepool::basic_pool<session> pool(io, connect, config);
+  tidepool::basic_pool<unused_session> pool(io, connect, config);
   std::atomic<bool> over = false;
   std::atomic<int> told = 0;
   std::atomic<int> bad = 0;

@@ -16,12 +16,12 @@ using namespace std::chrono_literals;
 namespace asio = tidepool::asio;
 
 /// Its state is plain memory, so that a sanitizer sees two who touch it at once; only `shut` may be touched by others.
-struct session {
+struct timed_session {
   struct state {
     std::atomic<bool> shut{false};
     int uses = 0;
   };
-  explicit session(std::chrono::microseconds g) : own(std::make_shared<state>()), closing_time(g) {}
+  explicit timed_session(std::chrono::microseconds g) : own(std::make_shared<state>()), closing_time(g) {}
   asio::awaitable<void> close() {
     asio::basic_waitable_timer<std::chrono::steady_clock> timer(co_await asio::this_coro::executor);
     timer.expires_after(closing_time);
@@ -34,7 +34,7 @@ struct session {
   std::shared_ptr<state> own;
   std::chrono::microseconds closing_time;
 };
-using pool_type = tidepool::basic_pool<session, tidepool_tests::stashing<tidepool::default_traits<session>>>;
+using pool_type = tidepool::basic_pool<timed_session, tidepool_tests::stashing<tidepool::default_traits<timed_session>>>;
 
 tidepool::pool_config quiet(std::size_t max) {
   tidepool::pool_config c;
@@ -48,7 +48,7 @@ TEST_CASE("given graceful closes as long as their bound, when two threads meet, 
   asio::thread_pool context(3);
   auto config = quiet(8);
   config.close_timeout = 2ms;
-  auto connect = []() -> asio::awaitable<session> { co_return session(2000us); };
+  auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(2000us); };
   pool_type pool(context, connect, config);
   for (int round = 0; round < 60; ++round) {
     std::vector<std::future<pool_type::lease>> asked;
@@ -72,7 +72,7 @@ TEST_CASE("given leases that are aborted, when their holders let go just then, t
   std::size_t detached = 0;
   std::size_t refused = 0;
   for (int round = 0; round < 150; ++round) {
-    auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+    auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
     auto pool = std::make_unique<pool_type>(context, connect, quiet(4));
     std::vector<pool_type::lease> held;
     for (int i = 0; i < 4; ++i) held.push_back(pool->async_acquire(10s, asio::use_future).get());
@@ -83,7 +83,7 @@ TEST_CASE("given leases that are aborted, when their holders let go just then, t
         case how::discard: held[i].discard(); break;
         case how::detach:
           try {
-            session mine = held[i].detach();
+            timed_session mine = held[i].detach();
             ++mine.own->uses;
             ++detached;
           } catch (const std::system_error&) {  // the pool was first
@@ -101,8 +101,8 @@ TEST_CASE("given leases that are aborted, when their holders let go just then, t
 
 TEST_CASE("given a lease stashed while the pool ends, when two threads meet, then the last cleans up", "[INV-18]") {
   asio::thread_pool context(1);
-  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
-  std::weak_ptr<session::state> left;
+  auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
+  std::weak_ptr<timed_session::state> left;
   for (int round = 0; round < 300; ++round) {
     auto pool = std::make_unique<pool_type>(context, connect, quiet(1));
     pool_type::lease lease = pool->async_acquire(10s, asio::use_future).get();
@@ -131,7 +131,7 @@ TEST_CASE("given many threads, when they acquire, leave, discard and wait, then 
   asio::thread_pool context(4);
   auto config = quiet(3);
   config.max_uses = 50;
-  auto connect = []() -> asio::awaitable<session> { co_return session(10us); };
+  auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(10us); };
   pool_type pool(context, connect, config);
   std::atomic<int> served{0};
   std::atomic<int> failed{0};
@@ -169,7 +169,7 @@ TEST_CASE("given many threads, when they acquire, leave, discard and wait, then 
 
 TEST_CASE("given a lease stashed by another thread, when a caller will not wait, then it gets the lease") {
   asio::thread_pool context(1);
-  auto connect = []() -> asio::awaitable<session> { co_return session(0us); };
+  auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
   pool_type pool(context, connect, quiet(1));
   pool.async_acquire(10s, asio::use_future).get().release();  // a connection's first lease is timed
   std::thread([&] {

@@ -44,9 +44,9 @@ inline void stderr_sink(log_level level, const std::string& line) { std::fprintf
 
 /// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
 /// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; of
-/// acquires that fail for one reason only those of each second. A leak with its stack is followed by the lines of the stack. Checkouts and
-/// check-ins have `level::debug`. The sink may be called by several threads at once. A class that derives from this and adds an `on_event`
-/// needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
+/// acquires that fail for one reason only those of each ten seconds. A leak with its stack is followed by the lines of the stack. Checkouts
+/// and check-ins have `level::debug`. The sink may be called by several threads at once. A class that derives from this and adds an
+/// `on_event` needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
 class log_observer {
  public:
   using level = log_level;
@@ -109,12 +109,12 @@ class log_observer {
   void on_event(std::string_view p, const slow_acquire_event& e) {
     say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
   }
-  /// Those of a second for the same reason are told the 1st, 2nd, 4th, 8th ... time; what the caller cancelled has `level::debug`.
+  /// Those of ten seconds for the same reason are told the 1st, 2nd, 4th, 8th ... time; what the caller cancelled has `level::debug`.
   void on_event(std::string_view p, const acquire_failed_event& e) {
     const level how = e.why == errc::cancelled ? level::debug : level::warning;
     if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
     char times[48] = "";
-    if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within a second)", e.alike);
+    if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within 10 s)", e.alike);
     std::string text = e.report.text("; ");
     const std::string name = "pool \"" + std::string(p) + "\": ";  // every line begins with it
     if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - PostgreSQL arrays as std::vector, std::array and, sent only, std::span; nested ones are dimensions.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ARRAY_HPP
 
@@ -14,7 +17,6 @@
 #include <vector>
 
 #include "../version.hpp"
-#include "codec.hpp"
 #include "detail/array_text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {

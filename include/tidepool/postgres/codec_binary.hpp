@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - bytea and uuid.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 
@@ -13,7 +16,6 @@
 #include <vector>
 
 #include "../version.hpp"
-#include "codec.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 

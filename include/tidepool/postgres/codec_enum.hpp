@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - enumerations: by their names, or, where that is chosen, by their numbers.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_ENUM_HPP
 #define TIDEPOOL_POSTGRES_CODEC_ENUM_HPP
 
@@ -11,7 +14,6 @@
 #include <utility>
 
 #include "../version.hpp"
-#include "codec.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - intervals and durations, and times of day.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_INTERVAL_HPP
 #define TIDEPOOL_POSTGRES_CODEC_INTERVAL_HPP
 
@@ -11,7 +14,6 @@
 #include <string_view>
 
 #include "../version.hpp"
-#include "codec.hpp"
 #include "detail/calendar.hpp"
 #include "detail/interval_text.hpp"
 #include "detail/ticks.hpp"

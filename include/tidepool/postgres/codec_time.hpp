@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - timestamps and dates.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_TIME_HPP
 #define TIDEPOOL_POSTGRES_CODEC_TIME_HPP
 
@@ -13,7 +16,6 @@
 #include <type_traits>
 
 #include "../version.hpp"
-#include "codec.hpp"
 #include "detail/calendar.hpp"
 #include "detail/ticks.hpp"
 

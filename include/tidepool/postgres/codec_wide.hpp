@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - text as char8_t, and integers of 128 bits.
+// Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "codec.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_CODEC_WIDE_HPP
 #define TIDEPOOL_POSTGRES_CODEC_WIDE_HPP
 
@@ -8,7 +11,6 @@
 #include <string_view>
 
 #include "../version.hpp"
-#include "codec.hpp"
 #include "detail/utf8.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {

@@ -88,19 +88,19 @@ class pool_log {
   std::atomic<bool> on_{false};
 };
 
-/// How many acquires failed for the same reason within the same second. Threads that meet here may miscount by some.
+/// How many acquires failed for the same reason within the same ten seconds. Threads that meet here may miscount by some.
 class failure_counter {
  public:
   std::size_t count(errc why, tick now) noexcept {
     auto& of = kinds_[static_cast<std::size_t>(why) % kinds_.size()];
-    const auto second = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-    if (of.second.exchange(second, std::memory_order_relaxed) != second) of.failed.store(0, std::memory_order_relaxed);
+    const auto window = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() / 10;
+    if (of.window.exchange(window, std::memory_order_relaxed) != window) of.failed.store(0, std::memory_order_relaxed);
     return of.failed.fetch_add(1, std::memory_order_relaxed) + 1;
   }
 
  private:
   struct kind {
-    std::atomic<std::chrono::seconds::rep> second{-1};
+    std::atomic<std::chrono::seconds::rep> window{-1};
     std::atomic<std::size_t> failed{0};
   };
   std::array<kind, 8> kinds_;
