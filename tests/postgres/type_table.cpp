@@ -170,8 +170,8 @@ void plan_all(checker& c) {
   c.both<std::string>("const char*", texts, static_cast<const char*>("pointer"));
   c.both<std::u8string>("std::u8string_view", texts, std::u8string_view(u8"\u00e9"));
   c.same("char", {"\"char\"", "text"}, 'x');
-  const std::vector<std::byte> bytes{std::byte{0}, std::byte{0x5c}, std::byte{0xff}};
-  const std::vector<unsigned char> octets{0, 0x5c, 0xff};
+  static const std::vector<std::byte> bytes{std::byte{0}, std::byte{0x5c}, std::byte{0xff}};
+  static const std::vector<unsigned char> octets{0, 0x5c, 0xff};
   c.same("std::vector<std::byte>", {"bytea"}, bytes);
   c.same("std::vector<unsigned char>", {"bytea"}, octets);
   c.same("std::array<std::byte, N>", {"bytea"}, std::array<std::byte, 2>{std::byte{1}, std::byte{2}});
@@ -191,7 +191,7 @@ void plan_all(checker& c) {
   c.same("std::chrono::hh_mm_ss<D>", {"time"}, hh_mm_ss<milliseconds>(4h + 1ms));
   c.same("postgres::time_of_day", {"time"}, pg::time_of_day{24h});
   c.same("postgres::time_of_day_at_offset", {"timetz"}, pg::time_of_day_at_offset{1h, -(5h + 30min)});
-  const std::vector<int> numbers{1, 2, 3};
+  static const std::vector<int> numbers{1, 2, 3};
   c.same("std::vector<T>", {"T[]"}, numbers, false);
   c.same("std::array<T, N>", {"T[]"}, std::array<int, 3>{1, 2, 3}, false);
   c.same("postgres::bounded_array<T>", {"T[]"}, pg::bounded_array<int>{{7, 8}, {0}}, false);
