@@ -436,6 +436,7 @@ class bench : public bench_base {
   time_point frozen_until{};  ///< deadlines up to here may be met late
   time_point hungry_since = time_point::max();
   std::size_t allowed_total = 0;
+  std::size_t waited_at_resize = 0;  ///< since the last look at the figures; an observer resizes in the middle of a step
   std::uint64_t resizes = 0;
   std::uint64_t asked_inside = 0;             ///< acquires from inside observers
   std::uint64_t given_back_inside = 0;        ///< leases

@@ -101,8 +101,9 @@ class inspector {
       const std::size_t room = of.max_size > taken ? of.max_size - taken : 0;  // who waits for these does not count
       return b_.config.max_waiting + std::min(room, std::size_t(no_limit) - b_.config.max_waiting);
     };
-    b_.expect(!fresh_ || s.waiting <= std::max({limit(s), limit(before_), before_.waiting}), "INV-12",
+    b_.expect(!fresh_ || s.waiting <= std::max({limit(s), limit(before_), before_.waiting, b_.waited_at_resize}), "INV-12",
               "more callers wait than max_waiting");
+    b_.waited_at_resize = 0;
     b_.expect(grown(s), "INV-12", "a counter went back");
   }
   bool grown(const pool_stats& s) const {

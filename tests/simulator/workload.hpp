@@ -122,6 +122,7 @@ class workload {
       default: {
         const std::size_t most = std::max(b_.config.min_idle, c.pick<std::size_t>({2, 1, 4}));
         b_.allowed_total = std::max(b_.allowed_total, most);
+        b_.waited_at_resize = std::max(b_.waited_at_resize, b_.pool->stats().waiting);
         b_.pool->resize(std::min(most, c.pick<std::size_t>({0, 1, 2})), most);
         return b_.resized();
       }
