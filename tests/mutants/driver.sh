@@ -92,9 +92,12 @@ write_table() {
 
 survivors=()
 for name in "${names[@]}"; do
+  if [ $check = yes ]; then
+    perl "$here/apply.pl" "$here/driver.txt" "$name" "$root/include" check
+    continue
+  fi
   fresh
   perl "$here/apply.pl" "$here/driver.txt" "$name" "$work/include"
-  if [ $check = yes ]; then continue; fi
   file=$(file_of "$name")
   caught="nothing: it survives"
   if ! build "$file"; then

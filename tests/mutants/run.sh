@@ -31,8 +31,7 @@ cp -r "$root/include" "$work/pristine"
 
 if [ $check = yes ]; then
   for name in "${names[@]}"; do
-    rm -rf "$work/include" && cp -r "$work/pristine" "$work/include"
-    perl "$here/apply.pl" "$here/mutants.txt" "$name" "$work/include"
+    perl "$here/apply.pl" "$here/mutants.txt" "$name" "$root/include" check
   done
   echo "${#names[@]} mutants apply"
   exit 0
