@@ -83,6 +83,11 @@ class pool_error : public std::system_error {
   pool_error(errc code, error_report report)
       : std::system_error(make_error_code(code)), told_(std::make_shared<const story>(with(code, std::move(report)))) {}
 
+  pool_error(const pool_error&) = default;
+  pool_error& operator=(const pool_error&) = default;
+  // Out of line: GCC 12 warns of an empty `std::optional<pool_error>` that is not initialized, wrongly, where it sees what this does.
+  [[gnu::noinline]] ~pool_error() override {}
+
   const char* what() const noexcept override { return told_->text.c_str(); }
   const error_report& report() const noexcept { return told_->report; }
 
