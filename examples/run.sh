@@ -166,7 +166,7 @@ promise "the ledger holds the $confirmed confirmed transfers, none twice, none b
 promise "all 1000 balances agree with it" test "$wrong" = 0
 promise "no failure before the trouble, nor after it" test "$((failed_steady + failed_quiet + failed_last))" = 0
 promise "leaks: the query that took too long was reported, with place and label" \
-  grep -q 'possible leak: .*bank.cpp:.*label slow query' "$dir/service.log"
+  grep -q 'lease of connection .* waiting for the server .*bank.cpp:.*label slow query' "$dir/service.log"
 
 if [ $keep = yes ]; then
   cat <<TEXT
