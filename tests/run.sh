@@ -120,8 +120,8 @@ build_configuration() {
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;consumers;texts'
-    [asan]='unit;core;pool;simulator;postgres;headers;snippets;misuse'
+  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;texts'
+    [asan]='unit;core;pool;simulator;postgres;headers;misuse'
     [release]='simulator;threads;headers')
 fi
 
