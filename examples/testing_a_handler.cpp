@@ -66,7 +66,7 @@ int main() {
     pool_type pool(sim.get_executor(), server.connector(), config);
 
     result quiet;
-    asio::co_spawn(sim.get_executor(), visitors(pool, sim.now() + 2h, 10s, quiet), asio::detached);
+    asio::co_spawn(sim.get_executor(), visitors(pool, sim.now() + 2h, 10s, quiet), tidepool::rethrow);
     sim.run_for(2h + 1s);
     if (seed == 1) {
       check(quiet.greeted >= 719 && quiet.put_off == 0, "two hours of requests, and none fails because connections are replaced");
@@ -74,7 +74,7 @@ int main() {
     }
 
     result outage;
-    asio::co_spawn(sim.get_executor(), visitors(pool, sim.now() + 2min, 100ms, outage), asio::detached);
+    asio::co_spawn(sim.get_executor(), visitors(pool, sim.now() + 2min, 100ms, outage), tidepool::rethrow);
     sim.run_for(30s);
     server.state(testing::server_state::hung);  // takes everything, answers nothing
     sim.run_for(20s);

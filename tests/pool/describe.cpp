@@ -44,7 +44,7 @@ TEST_CASE("given a pool that was not used, when it is described, then each line 
   CHECK(fresh["acquires"] == "0 served, 0 of them after a wait; 0 failed");
   CHECK(fresh["waits"] == "p50 0 s, p99 0 s, longest 0 s");
   CHECK(fresh["connects"] == "0 made, 0 failed, p50 0 s, p99 0 s, longest 0 s; 0 closed");
-  CHECK(fresh["leases"] == "p50 0 s, p99 0 s, longest 0 s; 0 reported as leaks");
+  CHECK(fresh["leases"] == "p50 0 s, p99 0 s, longest 0 s of those timed; 0 reported as leaks");
 }
 
 TEST_CASE("given holders and waiters, when it is described, then it says who, for how long and from where", "[field-U5]") {

@@ -120,7 +120,7 @@ inline std::string describe(const pool_picture& of) {
   line("waits", times_in_words(s.wait_time));
   line("connects", std::to_string(s.connections_created) + " made, " + std::to_string(s.connection_errors) + " failed, " +
                        times_in_words(s.connect_time) + "; " + closed_in_words(s));
-  line("leases", times_in_words(s.hold_time) + "; " + std::to_string(s.leaks_detected) + " reported as leaks" +
+  line("leases", times_in_words(s.hold_time) + " of those timed; " + std::to_string(s.leaks_detected) + " reported as leaks" +
                      (s.leaked > 0 ? ", " + std::to_string(s.leaked) + " of them still out" : ""));
   return out;
 }
