@@ -41,10 +41,11 @@ class basic_pool {
   /// The kind of timer the pool uses: `asio::steady_timer` with the default Traits, a virtual one in a simulation. A handler that waits by
   /// this type, made of its own executor, runs in virtual time as well.
   using timer_type = typename detail::timer_of<Traits>::type;
-  using lease = basic_lease<Connection, Traits>;
-  using connect_context = typename impl::connect_context;
-  using connector = typename impl::connector;
+  using lease = basic_lease<Connection, Traits>;           ///< what `acquire()` returns
+  using connect_context = typename impl::connect_context;  ///< what a connector is told
+  using connector = typename impl::connector;              ///< any function that makes connections
   using observer = typename Traits::observer;
+  /// What the coroutines of the pool return, for its executor.
   template <class T>
   using awaitable = asio::awaitable<T, executor_type>;
 
@@ -147,6 +148,7 @@ class basic_pool {
 
   /// Acquires wait (within their timeouts) until `resume()`, and no connection is opened. Leases stay as they are.
   void suspend() noexcept { impl_->suspend(); }
+  /// Ends what `suspend()` began.
   void resume() noexcept { impl_->resume(); }
   /// Sets new bounds. Idle connections above `max` are closed at once, leased ones when their lease ends. Throws std::invalid_argument as
   /// the constructor does.
@@ -178,7 +180,7 @@ class basic_pool {
   /// breaker, latest connect error, figures since the start. For a log, a debugger, or a handler of `asio::signal_set` for SIGUSR1; not for
   /// a signal handler. Takes the lock once; throws std::bad_alloc. The wording may change.
   std::string describe() const { return impl_->describe(); }
-  pool_state state() const noexcept { return impl_->state(); }
+  pool_state state() const noexcept { return impl_->state(); }  ///< at this moment; takes the lock once
   /// As given to the constructor; `resize()` does not change it.
   const pool_config& config() const noexcept { return impl_->config(); }
   executor_type get_executor() const noexcept { return impl_->executor(); }

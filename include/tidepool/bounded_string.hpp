@@ -41,6 +41,7 @@ class bounded_string {
   constexpr const char* c_str() const noexcept { return data_; }
   constexpr bool empty() const noexcept { return size_ == 0; }
   constexpr bool truncated() const noexcept { return truncated_; }
+  /// How many bytes it can hold.
   static constexpr std::size_t capacity() noexcept { return Capacity; }
 
   friend constexpr bool operator==(const bounded_string& a, std::string_view b) noexcept { return a.view() == b; }

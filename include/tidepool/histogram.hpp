@@ -19,6 +19,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// Counts durations from nanoseconds to hours in 2.4 kB.
 class histogram {
  public:
+  /// Counts a value, once or several times.
   void record(duration value) noexcept { record(value, 1); }
   void record(duration value, std::uint64_t times) noexcept {
     const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));

@@ -34,6 +34,7 @@ struct run_result {
   bool cut_short = false;    ///< the work had not ended when `run()` returned
   std::optional<T> value{};  ///< the result of the work, if it has one
 };
+/// The same for work without a result.
 template <>
 struct run_result<void> {
   int signal = 0;
@@ -45,6 +46,7 @@ struct run_result<void> {
 ///
 ///     asio::co_spawn(io, talk(client), tidepool::rethrow);
 struct rethrow_t {
+  /// Throws what failed.
   void operator()(const std::exception_ptr& failed) const {
     if (failed) std::rethrow_exception(failed);
   }

@@ -57,6 +57,7 @@ struct pool_stats {
   std::uint64_t validation_failures = 0;
   std::uint64_t resets = 0;  ///< at the end of a lease
   std::array<std::uint64_t, close_reasons> closed_by_reason{};
+  /// How many were closed for this reason.
   std::uint64_t closed(close_reason reason) const noexcept { return closed_by_reason[static_cast<std::size_t>(reason)]; }
   std::uint64_t connections_closed = 0;  ///< the sum over all reasons
 
@@ -97,6 +98,7 @@ inline const char* to_string(health_status status) noexcept {
   constexpr const char* names[] = {"healthy", "degraded", "unhealthy"};
   return names[static_cast<int>(status)];
 }
+/// What `assess()` says.
 struct health_verdict {
   health_status status;
   const char* reason;  ///< static text; empty when healthy

@@ -29,6 +29,7 @@ class circuit_breaker {
     if (state_ == breaker_state::closed) return true;
     return connecting == 0 && now >= retry_at_;
   }
+  /// A connect begins.
   void started() noexcept {
     if (state_ == breaker_state::open) state_ = breaker_state::half_open;
   }

@@ -35,6 +35,7 @@ class lifetime_recycling {
     if (lifetime_ == no_limit) return duration::zero();
     return share(jitter_) / static_cast<duration::rep>(std::max<std::size_t>(size, 1));
   }
+  /// Whether a connection has been leased often enough.
   bool worn_out(std::uint64_t uses) const noexcept { return max_uses_ != no_limit && uses >= max_uses_; }
 
  private:

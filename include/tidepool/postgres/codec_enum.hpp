@@ -74,7 +74,7 @@ struct enum_codec {
 /// underlying type is taken.
 template <class E>
 struct enum_number_codec {
-  using number = std::underlying_type_t<E>;
+  using number = std::underlying_type_t<E>;  ///< what is sent and read
   static void encode(std::string& out, E value) {
     if (!known(value))
       throw error(errc::bad_parameter, "an enumeration's value " + detail::number_of(value) + " is not one of its codec's");

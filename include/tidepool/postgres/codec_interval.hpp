@@ -31,6 +31,7 @@ struct interval {
   static constexpr interval infinity() {
     return {std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::max(), std::chrono::microseconds::max()};
   }
+  /// The same.
   static constexpr interval negative_infinity() {
     return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::min(), std::chrono::microseconds::min()};
   }

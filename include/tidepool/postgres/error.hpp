@@ -157,6 +157,7 @@ class error : public std::system_error {
   const source_location& called_from() const noexcept { return said_->called_from; }
 
   errc reason() const noexcept { return static_cast<errc>(code().value()); }
+  /// Whether `sqlstate()` is this one.
   bool is(std::string_view state) const noexcept { return sqlstate() == state; }
   /// The connection cannot be used any more: socket, protocol, or an error the server ends the session with. Class 08 alone does
   /// not say so: an ERROR of it can be about a foreign server.
@@ -235,7 +236,11 @@ class connect_error : public error, public connect_failure {
 
 /// A message of the server that is no answer: warnings, `RAISE NOTICE`, the reason it ends an idle session.
 struct notice {
-  std::string_view severity, sqlstate, message, detail, hint;  ///< raw server text, valid during the call
+  std::string_view severity;  ///< raw server text, as all five; valid during the call
+  std::string_view sqlstate;
+  std::string_view message;
+  std::string_view detail;
+  std::string_view hint;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

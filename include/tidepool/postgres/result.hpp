@@ -130,6 +130,7 @@ class row {
 template <class T>
 class row_range {
  public:
+  /// An input iterator: reads each row when it is reached.
   class iterator {
    public:
     using iterator_category = std::input_iterator_tag;

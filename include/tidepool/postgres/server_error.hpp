@@ -15,7 +15,14 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// What a server says in an error besides SQLSTATE and message. A plain value.
 struct error_fields {
   std::string severity = "ERROR";  ///< "FATAL" ends the session: the error is then `connection_lost()`
-  std::string detail = {}, hint = {}, schema = {}, table = {}, column = {}, constraint = {}, context = {}, routine = {};
+  std::string detail{};
+  std::string hint{};
+  std::string schema{};
+  std::string table{};
+  std::string column{};
+  std::string constraint{};
+  std::string context{};
+  std::string routine{};
   int position = 0;
 };
 

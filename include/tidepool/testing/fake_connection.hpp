@@ -25,6 +25,7 @@ struct fake_features {
   bool last_round_trip = true;
 };
 
+/// A connection to a `world`, with the optional members of a connection type that `Features` names.
 template <fake_features Features = fake_features{}>
 class basic_fake_connection {
  public:
@@ -45,6 +46,8 @@ class basic_fake_connection {
 
   // --- what a pool uses -----------------------------------------------------------------------------------------------------------
 
+  /// As the reference says of these members of a connection.
+  ///@{
   asio::awaitable<void> ping() requires(Features.ping) { return run(operation::ping); }
   asio::awaitable<void> reset() requires(Features.reset) { return run(operation::reset); }
   asio::awaitable<void> close() requires(Features.close) { return close_gracefully(begin(operation::close)); }
@@ -55,6 +58,7 @@ class basic_fake_connection {
     return session_->dirty ? lease_end::needs_reset : lease_end::clean;
   }
   time_point last_round_trip() const noexcept requires(Features.last_round_trip) { return session_->last_round_trip; }
+  ///@}
 
   // --- what its user does -----------------------------------------------------------------------------------------------------------
 

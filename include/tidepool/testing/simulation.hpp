@@ -69,8 +69,9 @@ class simulated_io {
  public:
   /// Whether something works for it that time has to wait for: a thread, or the kernel.
   virtual bool under_way() const noexcept = 0;
-  /// Around each step.
+  /// Before each step.
   virtual void enter() noexcept = 0;
+  /// After each step.
   virtual void leave() noexcept = 0;
 
  protected:
@@ -140,6 +141,7 @@ class simulation : public asio::io_context {
   executor_type lane() noexcept { return {*this, ++lanes_}; }
 
   time_point now() const noexcept { return now_; }
+  /// Draws every choice of the simulation.
   choice_source& choices() noexcept { return *choices_; }
   /// How far `simulated_traits::coarse_now()` is behind.
   duration coarse_lag() const noexcept { return coarse_lag_; }
@@ -178,6 +180,7 @@ class simulation : public asio::io_context {
     if (limit != time_point::max() && limit > now_) now_ = limit;
     return done;
   }
+  /// The same for the time `span` from now.
   std::size_t run_for(duration span, std::size_t max_steps = 10'000'000) { return run_until(now_ + span, max_steps); }
 
   /// Steps until `done()` returns true; it is called before every step. False when nothing is left to run, or after `max_steps`.
@@ -199,6 +202,7 @@ class simulation : public asio::io_context {
   /// From now on sockets may wait here, because their peers are in the same test and answer at once. Before time passes, all that the
   /// kernel has for them is taken, and while `io.under_way()` it is waited for, in real time and at most two seconds.
   void allow_io(simulated_io& io) { io_users_.push_back(&io); }
+  /// Ends what `allow_io()` began.
   void forbid_io(simulated_io& io) noexcept { std::erase(io_users_, &io); }
 
   /// Whether no handler is ready.

@@ -71,6 +71,7 @@ struct fault_plan {
   double unseen_death = 0;  ///< share of deaths that `usable()` does not see
   double mute_death = 0;    ///< share of deaths at which a running operation gets no answer, not even an error
 
+  /// How this operation behaves.
   behaviour& operator[](operation what) noexcept { return of[static_cast<std::size_t>(what)]; }
   const behaviour& operator[](operation what) const noexcept { return of[static_cast<std::size_t>(what)]; }
 };
@@ -163,11 +164,13 @@ class world {
   fake_connector connector() const;
   const std::shared_ptr<detail::world_core>& core() const noexcept { return core_; }
 
+  /// Its state; a new one that ends sessions ends them at once.
   server_state state() const noexcept { return core_->state; }
   void state(server_state next) {
     core_->state = next;
     if (next == server_state::down || next == server_state::starting || next == server_state::unreachable) kill_sessions();
   }
+  /// What goes wrong from now on; to be changed at any time.
   fault_plan& plan() noexcept { return core_->plan; }
   /// The server ends every session.
   void kill_sessions();

@@ -17,7 +17,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// Base for the codec of a plain struct of 1 to 16 members that stands for one composite value, `select row(1, 'x')::pair`:
+/// Base for the codec of a plain struct of 1 to 16 members that stands for one composite value, `select cast(row(1, 'x') as address)`:
 ///
 ///     template <> struct tidepool::postgres::codec<address> : tidepool::postgres::composite_codec<address> {};
 /// Members are the fields in their order, also structs with such a codec, arrays, and `std::optional` for NULL. From then on the struct is

@@ -20,8 +20,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// and dates into the form [lower,upper), so [1,3] comes back as [1,4).
 template <class T>
 struct range {
-  std::optional<T> lower, upper;
-  bool lower_inclusive = true, upper_inclusive = false;
+  std::optional<T> lower;  ///< empty: no bound on this side
+  std::optional<T> upper;
+  bool lower_inclusive = true;
+  bool upper_inclusive = false;
   /// Holds nothing; the other members mean nothing then.
   bool empty = false;
 
@@ -30,6 +32,7 @@ struct range {
     out.empty = true;
     return out;
   }
+  /// Whether it is within the bounds.
   bool contains(const T& value) const {
     if (empty) return false;
     if (lower && (lower_inclusive ? value < *lower : !(*lower < value))) return false;

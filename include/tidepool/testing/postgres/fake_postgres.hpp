@@ -105,9 +105,11 @@ class fake_postgres {
       core_->connects.times = times;
     });
   }
+  /// Ends what `refuse_connects()` began.
   void accept_connects() {
     call([this] { core_->connects.times = 0; });
   }
+  /// How long each connect takes from now on.
   void connect_latency(duration span) {
     call([&] { core_->connects.latency = span; });
   }
@@ -116,6 +118,7 @@ class fake_postgres {
     end_sessions();
     call([this] { core_->refuse(); });
   }
+  /// Listens again after `stop()`.
   void start() {
     call([this] { core_->listen(); });
   }

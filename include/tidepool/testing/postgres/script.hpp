@@ -96,7 +96,8 @@ class sql_answer_words {
   Self& fails(std::string_view sqlstate, std::string_view message, std::string_view severity = "ERROR") {
     return edit([&](detail::answer_data& to) { to.failure = detail::report_of(severity, sqlstate, message); });
   }
-  // More fields of that error; fails() comes first.
+  /// One more field of that error; `fails()` comes first.
+  ///@{
   Self& constraint(std::string name) { return field('n', std::move(name)); }
   Self& detail(std::string text) { return field('D', std::move(text)); }
   Self& hint(std::string text) { return field('H', std::move(text)); }
@@ -106,6 +107,7 @@ class sql_answer_words {
   Self& context(std::string text) { return field('W', std::move(text)); }
   Self& routine(std::string name) { return field('R', std::move(name)); }
   Self& position(int characters) { return field('P', std::to_string(characters)); }
+  ///@}
 
   /// How long the server takes: in a simulation virtual time, else real time.
   Self& latency(duration span) {
@@ -183,9 +185,12 @@ class sql_expectation : public sql_answer_words<sql_expectation> {
     (parameters_->emplace_back(args), ...);
     return *this;
   }
+  /// How often the statement has to come: so often, so often or more, or as it likes.
+  ///@{
   sql_expectation& times(std::size_t exactly) { return bounds(exactly, exactly); }
   sql_expectation& at_least(std::size_t times) { return bounds(times, unlimited); }
   sql_expectation& any_times() { return bounds(0, unlimited); }
+  ///@}
   /// The answer is made for each statement, while the script is locked: the function must be quick, must not use the pool, and runs on the
   /// thread of the server. It replaces the other words for an answer.
   sql_expectation& answers(std::function<sql_answer(const sql_statement&)> make) {

@@ -192,6 +192,7 @@ class sql_pattern {
   }
   sql_pattern(std::string words, std::function<bool(const sql_statement&)> fits) : words_(std::move(words)), fits_(std::move(fits)) {}
 
+  /// Whether it is such a statement.
   bool fits(const sql_statement& got) const { return fits_(got); }
   const std::string& words() const noexcept { return words_; }
 
