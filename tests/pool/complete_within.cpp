@@ -130,6 +130,67 @@ TEST_CASE("given a caller that is cancelled, then its limited work is, and the l
   CHECK(sim.pending_waits() == 0);
 }
 
+/// Is cancelled, cleans up for three seconds, and says that it was cancelled.
+asio::awaitable<std::string> ends_late() {
+  std::exception_ptr cancelled;
+  try {
+    co_await testing::sleep_for(1h);
+  } catch (const std::system_error&) {
+    cancelled = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state();
+  co_await testing::sleep_for(3s);
+  std::rethrow_exception(cancelled);
+}
+
+TEST_CASE("given a cancelled caller, when the limit passes while its work ends, then that is not told", "[field-U7]") {
+  simulation sim;
+  asio::cancellation_signal signal;
+  CHECK(outcome_of(sim, limited(4s, ends_late()), &signal, 2s) == "aborted");
+  CHECK(outcome_of(sim, limited(4s, ends_late())).find("late: ") == 0);
+}
+
+TEST_CASE("given limited work within limited work, when both limits pass at once, then one of them is told", "[field-U7]") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    simulation sim(seed);
+    CHECK(outcome_of(sim, limited(2s, limited(2s, after(1h, "?")))).find("late: not done within 2 s") == 0);
+    CHECK(outcome_of(sim, limited(2s, limited(3s, after(1h, "?")))).find("late: not done within 2 s") == 0);
+    CHECK(outcome_of(sim, limited(3s, limited(2s, after(1h, "?")))).find("late: not done within 2 s") == 0);
+    const auto at_once = outcome_of(sim, limited(2s, after(2s, "done")));  // the work ends in the moment of its limit
+    CHECK((at_once == "done" || at_once.find("late: ") == 0));
+  }
+}
+
+TEST_CASE("given a caller that is cancelled at any step, then its limited work ends, and nothing is made up", "[field-U7]") {
+  std::size_t aborted = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    for (int steps = 0; steps <= 12; ++steps) {
+      simulation sim(seed);
+      asio::cancellation_signal signal;
+      std::string said = "pending";
+      auto keep = [](std::string& to) -> asio::awaitable<void> {
+        try {
+          to = co_await limited(10s, after(1h, "?"));
+        } catch (const std::system_error& failure) {
+          to = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
+        }
+      };
+      asio::co_spawn(sim.get_executor(), keep(said), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr failed) {
+                       if (failed) said = "aborted";  // before its first step
+                     }));
+      for (int i = 0; i < steps; ++i) sim.step(sim.now());
+      signal.emit(asio::cancellation_type::terminal);
+      sim.run_while_not([&] { return said != "pending"; });
+      CAPTURE(seed, steps);
+      CHECK(said == "aborted");
+      aborted += said == "aborted";
+      sim.run();
+      CHECK(sim.now() - simulation::default_start < 10s);
+    }
+  }
+  CHECK(aborted == 130);
+}
+
 TEST_CASE("given limited work when its context goes, then all of it is destroyed", "[field-U7]") {
   struct counted {
     explicit counted(int& of) : alive(of) { ++alive; }

@@ -10,37 +10,16 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
-#include <asio/multiple_exceptions.hpp>
-
-#include "../../error.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
 #include "../util/asio.hpp"
+#include "../util/cancellation.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
-
-/// The code of a cancelled operation, of Asio's or of the pool's.
-inline bool is_cancellation(const error_code& code) noexcept {
-  return code == asio::error::operation_aborted || code == errc::cancelled || code == std::errc::operation_canceled;
-}
-/// Whether an exception tells that something was cancelled; of several (`&&`), the first one counts.
-inline bool is_cancellation(const std::exception_ptr& failure) noexcept {
-  if (!failure) return false;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::system_error& e) {
-    return is_cancellation(e.code());
-  } catch (const asio::multiple_exceptions& several) {
-    return is_cancellation(several.first_exception());
-  } catch (...) {
-    return false;
-  }
-}
 
 /// What became of the work.
 template <class T>
@@ -58,7 +37,7 @@ struct timed_work {
   bool unwanted = false;
   asio::cancellation_signal signal;
 
-  /// A coroutine that is cancelled before it has begun throws within Asio, where nothing catches it.
+  /// Not before it is spawned: there is nobody yet who would hear of it.
   void cancel() {
     unwanted = true;
     if (begun && !ended) signal.emit(asio::cancellation_type::terminal);
@@ -99,7 +78,7 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
   if (limit != no_limit) {
     timer.expires_after(std::min<duration>(limit, std::chrono::hours(24 * 365)));
     timer.async_wait(asio::bind_executor(strand, [out](error_code failed) {
-      if (failed || out->ended) return;
+      if (failed || out->ended || out->unwanted) return;  // a caller that was cancelled before is told that
       out->late = true;
       out->cancel();
     }));
@@ -117,7 +96,8 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
       });
     }
     auto target = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-    auto ended = [handler = std::move(handler), target = std::move(target), out](std::exception_ptr) mutable {
+    auto ended = [handler = std::move(handler), target = std::move(target), out](std::exception_ptr never_begun) mutable {
+      if (never_begun) out->failure = std::move(never_begun);  // cancelled between the spawn and its first step
       out->ended = true;
       asio::post(target, std::move(handler));
     };
