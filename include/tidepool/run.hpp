@@ -66,8 +66,9 @@ inline constexpr rethrow_t rethrow{};
 ///
 /// The pool is closed on every path. Throws the first exception: of `open()`, of the work, or of a handler on `io`, which cancels the work
 /// (terminal). Whatever else is on `io` then has the rest of the grace, which is the pool's `close_grace` and counts from the exception;
-/// what has not ended by then, an accept loop say, is destroyed with `io`. `io.stop()` cancels the work as well, and makes `run()` return
-/// when the pool is closed; where the work has no result because of that, `std::errc::operation_canceled` is thrown.
+/// what has not ended by then, an accept loop say, is destroyed with `io`. Further exceptions do not shorten it. `io.stop()` cancels the
+/// work as well, and makes `run()` return when the pool is closed, a second one as soon as it can be; where the work has no result because
+/// of that, `std::errc::operation_canceled` is thrown.
 ///
 /// `io` should be the context of the pool, and nobody else may run it meanwhile. When the work ends by itself, a work guard or a coroutine
 /// that never ends keeps `run()` from returning, as it does with `io.run()`; the pool is closed by then.

@@ -21,6 +21,7 @@
 #include "../../traits.hpp"
 #include "../../version.hpp"
 #include "../util/asio.hpp"
+#include "../util/cancellation.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -72,20 +73,6 @@ constexpr bool work_fits() {
   return false;
 }
 
-/// Whether an exception says no more than that what was cancelled has ended. `closed`: and that the pool was closed under it.
-inline bool says_cancelled(const std::exception_ptr& failed, bool closed) noexcept {
-  try {
-    std::rethrow_exception(failed);
-  } catch (const std::system_error& error) {
-    const std::error_code& code = error.code();  // that of older Asio does not equal std::errc
-    return code == asio::error::operation_aborted || code == std::errc::operation_canceled || (closed && code == errc::closed);
-  } catch (const asio::multiple_exceptions& several) {  // of awaitable operators; the first one is what counts for them
-    return several.first_exception() && says_cancelled(several.first_exception(), closed);
-  } catch (...) {
-    return false;
-  }
-}
-
 /// Where `run()` was called: what is thrown by its `open()` names that. `{}` is none, but options.
 struct call_place {
   call_place(const source_location& from) noexcept : at(from) {}
@@ -119,20 +106,23 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
       if (!signals_) signals_.emplace(home_);
       signals_->add(number);
     }
-    if (signals_) await_signal();
     if (io_.stopped()) io_.restart();
     const auto self = this->shared_from_this();
     asio::co_spawn(home_, main(self), asio::bind_cancellation_slot(stop_.slot(), [self](std::exception_ptr failed) { self->end(failed); }));
-    run_context(threads_, no_limit);
+    if (signals_) await_signal();  // after the spawn: work that is cancelled before its first step never runs, so nor does the close
+    run_context(threads_);
     while (!ended_ && !closed_now_) {  // somebody called io.stop()
-      requested_ = only_the_work_ = true;
+      const bool again = std::exchange(io_stopped_, true);
       io_.restart();
-      ask_to_stop();
-      run_context(1, no_limit);
+      asio::post(home_, [self, again] {
+        if (again) return self->close_now();
+        self->stop();
+      });
+      run_context(1);
     }
-    if (stopping_ && !closed_now_ && !only_the_work_) {  // an accept loop, say, would never end
+    if (stopping_ && !closed_now_ && !io_stopped_) {  // an accept loop, say, would never end
       io_.restart();
-      run_context(threads_, grace_left());
+      run_context(threads_, grace_ends_);
     }
     signals_.reset();
     overtime_.cancel();
@@ -151,20 +141,20 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   }
 
  private:
-  using clock = typename Pool::clock_type;
+  using traits = typename Pool::traits_type;
   using strand = asio::strand<asio::io_context::executor_type>;
   struct nothing {};
 
   /// A cancellation signal may be used by one thread at a time: with several threads the work has a strand. Without a mutex in the pool its
   /// executor alone will do.
   static executor_type home(asio::io_context& io, Pool& pool, std::size_t threads) {
-    if constexpr (std::is_same_v<typename Pool::traits_type::mutex_type, null_mutex>) {
+    if constexpr (std::is_same_v<typename traits::mutex_type, null_mutex>) {
       return pool.get_executor();
     } else if constexpr (std::is_constructible_v<executor_type, strand>) {
-      if constexpr (std::is_constructible_v<executor_type, asio::io_context::executor_type>) {
+      if constexpr (std::is_convertible_v<asio::io_context::executor_type, executor_type>) {
         if (threads == 1) return io.get_executor();
       }
-      return asio::make_strand(io);
+      return executor_type(asio::make_strand(io));
     } else {
       if (threads > 1)
         throw std::invalid_argument("run_options: threads is above 1: the pool's executor_type can hold no strand for the work");
@@ -201,8 +191,10 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
     }
   }
   void work_failed(std::exception_ptr failed) {
-    if (!requested_ || !says_cancelled(failed, closing_now_)) fail(std::move(failed));
-    if (!std::exchange(stopping_, true)) stopped_at_ = clock::now();
+    const bool wanted = signal_ != 0 || io_stopped_;
+    const bool of_the_stop = is_cancellation(failed) || (closing_now_ && code_of(failed) == errc::closed);
+    if (!wanted || !of_the_stop) fail(std::move(failed));
+    begin_to_stop();
   }
   /// The end of the work's coroutine, after the pool is closed.
   void end(std::exception_ptr failed) {
@@ -221,22 +213,27 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   }
   void on_signal(int number) {
     if (ended_) return;
-    requested_ = true;
-    if (signal_ == 0) signal_ = number;
+    if (signal_ != 0) {
+      close_now();
+      return signals_->clear();  // the next one has its default effect
+    }
+    signal_ = number;
     stop();
-    if (closing_now_) return signals_->clear();  // the next one has its default effect
     await_signal();
   }
+  /// The grace begins. False: it has begun before.
+  bool begin_to_stop() {
+    if (std::exchange(stopping_, true)) return false;
+    grace_ends_ = later(precise_now<traits>(), grace_);
+    return true;
+  }
+  /// Cancels the work. A second exception does not shorten the grace.
   void stop() {
-    const bool again = std::exchange(stopping_, true);
-    if (!again) stopped_at_ = clock::now();
-    if (ended_) {  // a handler has failed that is no part of the work
-      if (!again) io_.stop();
-      return;
-    }
-    if (again) return close_now();
-    if (grace_ != no_limit) {
-      overtime_.expires_at(stopped_at_ + std::chrono::duration_cast<typename clock::duration>(grace_));
+    if (!begin_to_stop()) return;
+    if (ended_) return io_.stop();  // a handler has failed that is no part of the work
+    if (work_ended_) return;        // the close is under way, with a grace of its own
+    if (grace_ends_ != never) {
+      overtime_.expires_at(time_of<traits>(grace_ends_));
       overtime_.async_wait([self = this->shared_from_this()](error_code cancelled) {
         if (!cancelled && !self->work_ended_) self->close_now();
       });
@@ -245,8 +242,8 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   }
   /// What the work has left of the grace, for the leases.
   duration grace_left() const {
-    if (!stopping_ || grace_ == no_limit) return grace_;
-    return std::max(grace_ - std::chrono::duration_cast<duration>(clock::now() - stopped_at_), duration::zero());
+    if (!stopping_ || grace_ends_ == never) return grace_;
+    return std::max(grace_ends_ - precise_now<traits>(), duration::zero());
   }
   void close_now() {
     if (std::exchange(closing_now_, true)) return;
@@ -259,24 +256,24 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   // --- the threads ----------------------------------------------------------------------------------------------------
 
-  void run_context(std::size_t threads, duration limit) {
+  void run_context(std::size_t threads, tick until = never) {
     std::vector<std::thread> others;
     try {
-      while (others.size() + 1 < threads) others.emplace_back([this, limit] { run_here(limit); });
+      while (others.size() + 1 < threads) others.emplace_back([this, until] { run_here(until); });
     } catch (...) {  // no more threads
       fail(std::current_exception());
       ask_to_stop();
     }
-    run_here(limit);
+    run_here(until);
     for (std::thread& other : others) other.join();
   }
-  void run_here(duration limit) {
+  void run_here(tick until) {
     for (;;) {
       try {
-        if (limit == no_limit) {
+        if (until == never) {
           io_.run();
         } else {
-          io_.run_for(limit);
+          io_.run_until(time_of<traits>(until));
         }
         return;
       } catch (...) {
@@ -300,19 +297,18 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   const std::size_t threads_;
   const source_location where_;
   const executor_type home_;
-  typename timer_of<typename Pool::traits_type>::type overtime_;
+  typename timer_of<traits>::type overtime_;
   std::optional<asio::basic_signal_set<executor_type>> signals_;
   asio::cancellation_signal stop_;
   std::optional<std::conditional_t<std::is_void_v<value_type>, nothing, value_type>> value_;
-  typename clock::time_point stopped_at_{};
-  int signal_ = 0;
-  bool requested_ = false;    ///< somebody wants the work to end: its "cancelled" is no failure
-  bool stopping_ = false;     ///< the work is cancelled
+  tick grace_ends_ = never;   ///< after a stop
+  int signal_ = 0;            ///< the first one
+  bool io_stopped_ = false;   ///< by somebody: the io_context is not run for anything but the work any more
+  bool stopping_ = false;     ///< the work is cancelled, or has failed
   bool closing_now_ = false;  ///< without any grace
   bool closed_now_ = false;
   bool work_ended_ = false;
-  bool ended_ = false;          ///< and the pool is closed
-  bool only_the_work_ = false;  ///< the io_context is not run for anything else any more
+  bool ended_ = false;  ///< and the pool is closed
   std::mutex failed_mutex_;
   std::exception_ptr failed_;
 };
