@@ -18,6 +18,7 @@
 #include "../detail/util/asio.hpp"
 #include "../detail/util/deadline_heap.hpp"
 #include "../detail/util/intrusive_list.hpp"
+#include "../source_location.hpp"
 #include "../version.hpp"
 #include "checked_mutex.hpp"
 #include "choice_source.hpp"
@@ -374,5 +375,22 @@ class simulation : public asio::io_context {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+// A simulation is an io_context, of which run() would wait in real time for ever: this says so.
+struct run_options;
+template <class Pool, class Work, class... Where>
+void run(testing::simulation&, Pool&, Work&&, Where&&...) {
+  static_assert(sizeof(Pool) == 0,
+                "tidepool::run() waits in real time: in a simulation start the work by `asio::co_spawn(sim.get_executor(), ...)`, and call "
+                "`sim.run()`");
+}
+template <class Pool, class Work>
+void run(testing::simulation& sim, Pool& pool, Work&& work, const run_options&, source_location where = source_location::current()) {
+  run(sim, pool, work, where);
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif
