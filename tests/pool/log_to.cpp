@@ -128,6 +128,20 @@ TEST_CASE("given an acquire that fails, when there is a sink, then a line says w
   }
 }
 
+TEST_CASE("given a name with two blanks, when an acquire fails, then its line begins with it, once", "[field-U5]") {
+  log_lines seen;
+  pool_config config = calm(1, 1);
+  config.name = "my  shop";
+  plain_rig r(config);
+  auto held = r.take();
+  r.pool->log_to(seen.sink());
+  r.ask(0s);
+  r.settle();
+  REQUIRE(seen.all.size() == 1);
+  CHECK(seen.all[0].second.find("my  shop: acquire failed: no connection at once") == 0);
+  CHECK(r.pool->describe().find("pool \"my shop\": healthy") == 0);
+}
+
 TEST_CASE("given many acquires that fail, when they do within 10 s, then the 1st, 2nd, 4th and so on are told", "[field-U5]") {
   log_lines seen;
   plain_rig r(calm(1, 1));

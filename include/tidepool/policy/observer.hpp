@@ -116,7 +116,7 @@ class log_observer {
     char times[48] = "";
     if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within 10 s)", e.alike);
     std::string text = e.report.text("; ");
-    const std::string name = "pool \"" + std::string(p) + "\": ";  // every line begins with it
+    const std::string name = "pool \"" + detail::one_line(p) + "\": ";  // every line begins with it
     if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());
     out_(how, line(p, "acquire failed%s: %s", times, text.c_str()));
   }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,9 +71,7 @@ inline std::string callers_in_words(const pool_picture& of) {
 }
 inline std::string holders_in_words(const pool_picture& of) {
   if (of.held == 0) return "nothing";
-  std::string out;
-  for (std::size_t i = 0; i < of.held; ++i) out += (i ? ", " : "") + in_words(of.holders[i]);
-  return out + more_in_words(of.held, of.stats.active_connections);
+  return listed(std::span(of.holders.data(), of.held)) + more_in_words(of.held, of.stats.active_connections);
 }
 inline std::string breaker_in_words(const pool_picture& of) {
   std::string out = to_string(of.stats.breaker);
@@ -92,7 +91,7 @@ inline std::string closed_in_words(const pool_stats& s) {
 
 inline std::string describe(const pool_picture& of) {
   const pool_stats& s = of.stats;
-  std::string out = "pool \"" + std::string(s.name.view()) + "\": " + to_string(s.state) + " (" + of.why + ")";
+  std::string out = "pool \"" + one_line(s.name.view()) + "\": " + to_string(s.state) + " (" + of.why + ")";
   const auto line = [&out](const char* label, const std::string& text) {
     out += std::string("\n  ") + label + ": ";
     out += text;
