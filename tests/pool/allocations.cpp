@@ -138,6 +138,41 @@ TEST_CASE("given callers that wait in vain, when 100,000 have come and gone, the
   CHECK(of_second_half <= 200'000);  // those of the calls themselves; nothing grows
 }
 
+TEST_CASE("given no memory, when an acquire has failed, then its callback gets bad_alloc or run() throws it", "[field-U3]") {
+  using pool_type = tidepool::basic_pool<bare>;
+  asio::io_context context;
+  tidepool::pool_config config;
+  config.min_size = config.max_size = 1;
+  pool_type pool(
+      context, []() -> asio::awaitable<bare> { co_return bare{}; }, config);
+  pool_type::lease held;
+  pool.async_acquire(1s, [&](tidepool::error_code, pool_type::lease lease) { held = std::move(lease); });
+  while (!held) context.run_one();
+  const auto kept = std::make_shared<int>(7);
+  std::exception_ptr got;
+  int calls = 0;
+  bool thrown = false;
+  const bool by_pointer = GENERATE(true, false);
+  if (by_pointer) {
+    pool.async_acquire(0s, [&, kept](std::exception_ptr failure, pool_type::lease) { got = failure, ++calls; });
+  } else {
+    pool.async_acquire(0s, [&, kept](std::optional<tidepool::pool_error>, pool_type::lease) { ++calls; });
+  }
+  memory_is_gone = true;
+  try {
+    context.poll();
+  } catch (const std::bad_alloc&) {
+    thrown = true;
+  }
+  memory_is_gone = false;
+  CHECK(kept.use_count() == 1);
+  CHECK(calls == (by_pointer ? 1 : 0));
+  CHECK(thrown == !by_pointer);
+  if (by_pointer) CHECK_THROWS_AS(std::rethrow_exception(got), std::bad_alloc);
+  CHECK(pool.stats().waiting == 0);
+  CHECK(pool.stats().timeouts == 1);
+}
+
 TEST_CASE("given no memory, when a text is kept for a report, then it is empty and nothing is thrown", "[field-5]") {
   const std::string_view text = "connection refused by a host with a long name";
   memory_is_gone = true;

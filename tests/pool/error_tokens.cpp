@@ -164,4 +164,49 @@ TEST_CASE("given a busy thread of a callback, when its acquire has failed, then 
   CHECK(failure->what() == std::string(busy_shop::text));
 }
 
+TEST_CASE("given a callback that only moves, when its acquire is over, then it is called and destroyed once", "[field-U3]") {
+  busy_shop s;
+  std::string said;
+  bool served = false;
+  const auto ask = [&](auto kind) {
+    using failure = decltype(kind);
+    const auto alive = std::make_shared<int>(1);
+    s.pool->async_acquire<failure>(
+        2s,
+        [&, alive, text = std::make_unique<std::string>("called")](failure, shop_pool::lease lease) {
+          said = *text;
+          served = static_cast<bool>(lease);
+        },
+        in_orders());
+    s.pass(3s);
+    CHECK(said == "called");
+    CHECK(alive.use_count() == 1);
+    said.clear();
+  };
+  for (const bool free : {false, true}) {
+    if (free) s.held.release();
+    ask(std::optional<pool_error>());
+    CHECK(served == free);
+    ask(std::exception_ptr());
+    CHECK(served == free);
+    ask(error_code());
+    CHECK(served == free);
+  }
+  CHECK(s.pool->stats().active_connections == 0);
+}
+
+TEST_CASE("given a callback that throws, when its acquire is over, then run() throws, no connection is lost", "[field-U3]") {
+  busy_shop s;
+  const auto ask = [&] {
+    s.pool->async_acquire(2s, [](std::optional<pool_error>, shop_pool::lease) { throw std::out_of_range("the callback"); });
+  };
+  ask();
+  CHECK_THROWS_AS(s.pass(3s), std::out_of_range);
+  s.held.release();
+  ask();
+  CHECK_THROWS_AS(s.pass(3s), std::out_of_range);
+  CHECK(s.pool->stats().active_connections == 0);
+  CHECK(s.lease());
+}
+
 }  // namespace
