@@ -165,9 +165,9 @@ class basic_pool {
   /// From now on a line of text for each event goes to `out`, as `log_observer` words it, except checkouts and check-ins: leaks, the
   /// breaker, failed connects and acquires, connections that come and go, changes of state, from level `least` on. `nullptr` ends it.
   /// Beside an observer of `Traits`, which is told first. May be called at any time, on any thread, by the sink too. The sink may be called
-  /// by several threads at once, never under the pool's lock, not after the pool's destructor; what it throws is ignored. One that is
-  /// replaced may still be in a call when this returns, and is destroyed after that. Costs callers that are served nothing. Throws
-  /// std::bad_alloc.
+  /// by several threads at once, never under the pool's lock, for nothing that happens after the pool's destructor; what it throws is
+  /// ignored. It should own what it uses: where it is replaced, or its pool destroyed, a call on another thread may still be under way, and
+  /// the sink is destroyed after that. Costs callers that are served nothing. Throws std::bad_alloc.
   void log_to(log_sink out, log_level least = log_level::info) {
     std::shared_ptr<detail::event_log> log;
     if (out) log = std::make_shared<detail::event_log_in_words>(std::move(out), least);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what a pool asks of its connections, each of whom offers what it likes (see connection.hpp).
+// tidepool - what a pool asks of its connections, each of which offers what it likes (see connection.hpp).
 #ifndef TIDEPOOL_DETAIL_SHELL_CONNECTION_CALLS_HPP
 #define TIDEPOOL_DETAIL_SHELL_CONNECTION_CALLS_HPP
 
@@ -68,7 +68,7 @@ void tell_rejected(Connection& connection) noexcept {
     if (auto* target = reach(connection)) target->rejected();
   }
 }
-/// From any thread, beside whoever uses the connection. `why` is for the operations that fail because of it.
+/// On any thread, also while the connection is in use on another one. `why` is for the operations that fail because of it.
 template <class Target>
 void abort_connection(Target& target, [[maybe_unused]] std::string_view why) noexcept {
   if constexpr (has_abort_with_reason<Target>) {

@@ -123,7 +123,7 @@ void pool_impl<Connection, Traits>::take_from_holder(entry& e) noexcept {
   abort(e, nullptr, why);
 }
 
-/// Shuts the socket under an operation or a lease that overran, and cancels the operation. Whoever uses the entry finds out, and goes on to
+/// Shuts the socket under an operation or a lease that overran, and cancels the operation. What uses the entry finds out, and goes on to
 /// use it meanwhile: whichever of the two is through last frees it.
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::abort(entry& e, const std::shared_ptr<op_state<Traits>>& op, std::string_view why) noexcept {

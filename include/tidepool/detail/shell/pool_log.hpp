@@ -61,8 +61,8 @@ class event_log_in_words final : public event_log {
   log_observer words_;
 };
 
-/// Has a lock of its own, under which nothing of the user's runs. Whoever writes a line holds the sink: one that is replaced meanwhile is
-/// destroyed when the last of them is through.
+/// Has a lock of its own, under which nothing of the user's runs. Each thread that writes a line holds the sink meanwhile: one that is
+/// replaced is destroyed when the last of them is through.
 template <class Mutex>
 class pool_log {
  public:
