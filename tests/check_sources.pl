@@ -4,7 +4,8 @@
 #
 # Sources, scripts and build files have the SPDX line; the version that CMake has read is that of version.hpp; no header opens the
 # namespace without the version's inline one, and each that opens it includes version.hpp, by itself or through what it includes; the name
-# of a test says given and then, in at most 100 characters and without an id, and is unique in its area; include guards are the path.
+# of a test says given and then, in at most 100 characters and without an id, and is unique in its area; include guards are the path; what
+# takes real time or real randomness in a header says that it means to.
 use strict;
 use warnings;
 use File::Find;
@@ -88,6 +89,19 @@ for my $file (sort grep { m{^include/} } keys %text) {
 for my $file (sort grep { m{^include/.*\.hpp$} } keys %text) {
   (my $guard = uc substr($file, length 'include/')) =~ s/[^A-Z0-9]/_/g;
   push @wrong, "$file: its include guard is not $guard" unless $text{$file} =~ /^\#ifndef $guard\n\#define $guard\n/m;
+}
+
+# --- time and randomness -------------------------------------------------------------------------------------------------------------
+# Those of a pool come from its Traits, so that it runs in virtual time.
+my $real = qr/\b(?:(?:steady|system|high_resolution)_clock::now|(?:steady|system|high_resolution)_timer|random_device|clock_gettime|this_thread::sleep_for|this_thread::sleep_until)\b/;
+for my $file (sort grep { m{^include/.*\.hpp$} } keys %text) {
+  my $number = 0;
+  for my $line (split /\n/, $text{$file}) {
+    $number++;
+    next if $line =~ m{// NOLINT\(clock\)};
+    (my $code = $line) =~ s{"(?:[^"\\]|\\.)*"|//.*}{}g;
+    push @wrong, "$file:$number: takes real time or randomness: use that of Traits, or mark it: // NOLINT(clock): why" if $code =~ $real;
+  }
 }
 
 # --- names of tests ---------------------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ struct default_traits {
   static std::chrono::steady_clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
     timespec now{};
-    if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+    if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {  // NOLINT(clock): the default of Traits
       return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
     }
 #endif

@@ -40,7 +40,7 @@ struct clock {
   static constexpr bool is_steady = true;
   static time_point now() noexcept { return simulated_time == nullptr ? real_now() : simulated_time->now(); }
   /// Real time also in a simulation; for what is only reported.
-  static time_point real_now() noexcept { return std::chrono::steady_clock::now(); }
+  static time_point real_now() noexcept { return std::chrono::steady_clock::now(); }  // NOLINT(clock): of the driver
 };
 
 using random_engine = std::minstd_rand;
@@ -50,7 +50,7 @@ inline random_engine seeded_random() { return random_engine(std::random_device{}
 inline clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
   timespec now{};
-  if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+  if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {  // NOLINT(clock): of the driver
     return clock::time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
   }
 #endif
