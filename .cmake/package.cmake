@@ -2,12 +2,13 @@
 # tidepool - what `cmake --install` copies, and the packages `cpack` makes of it.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/tidepool)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tidepool DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tidepool DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.ipp")
 install(TARGETS tidepool EXPORT tidepool)
 install(EXPORT tidepool NAMESPACE tidepool:: FILE tidepool-targets.cmake DESTINATION ${package_dir})
 # What a driver needs is looked for where the package is used, not where it was made.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tidepool-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
-install(FILES ${CMAKE_CURRENT_LIST_DIR}/tidepool-config.cmake ${PROJECT_BINARY_DIR}/tidepool-config-version.cmake
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/tidepool-config.cmake ${CMAKE_CURRENT_LIST_DIR}/compiled.cmake
+              ${PROJECT_BINARY_DIR}/tidepool-config-version.cmake
         DESTINATION ${package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tidepool)
 

@@ -17,7 +17,7 @@ my (@wrong, %text);
 for my $folder (grep { -d "$root/$_" } qw(.ci .github include tests examples benchmarks)) {
   find({no_chdir => 1, wanted => sub {
     if (-d $_ && m{/(build|\.cache)$}) { $File::Find::prune = 1; return; }
-    return unless -f $_ && (m{\.(hpp|cpp|cmake|sh|pl|py|awk|yml)$} || m{/CMakeLists\.txt$} || m{/\.ci/});
+    return unless -f $_ && (m{\.(hpp|ipp|cpp|cmake|sh|pl|py|awk|yml)$} || m{/CMakeLists\.txt$} || m{/\.ci/});
     $text{substr($_, length($root) + 1)} = read_file($_);
   }}, "$root/$folder");
 }
@@ -33,7 +33,7 @@ sub read_file {
 
 # --- format -------------------------------------------------------------------------------------------------------------------------
 if ($clang_format) {
-  my @cpp = sort grep { /\.[ch]pp$/ } keys %text;
+  my @cpp = sort grep { /\.[chi]pp$/ } keys %text;
   my $all = @cpp;
   chdir $root or die "$root: $!\n";
   while (my @some = splice @cpp, 0, 40) {
@@ -86,7 +86,7 @@ for my $file (sort grep { m{^include/} } keys %text) {
 }
 
 # --- include guards --------------------------------------------------------------------------------------------------------------
-for my $file (sort grep { m{^include/.*\.hpp$} } keys %text) {
+for my $file (sort grep { m{^include/.*\.[hi]pp$} } keys %text) {
   (my $guard = uc substr($file, length 'include/')) =~ s/[^A-Z0-9]/_/g;
   push @wrong, "$file: its include guard is not $guard" unless $text{$file} =~ /^\#ifndef $guard\n\#define $guard\n/m;
 }
@@ -94,7 +94,7 @@ for my $file (sort grep { m{^include/.*\.hpp$} } keys %text) {
 # --- time and randomness -------------------------------------------------------------------------------------------------------------
 # Those of a pool come from its Traits, so that it runs in virtual time.
 my $real = qr/\b(?:(?:steady|system|high_resolution)_clock::now|(?:steady|system|high_resolution)_timer|random_device|clock_gettime|this_thread::sleep_for|this_thread::sleep_until)\b/;
-for my $file (sort grep { m{^include/.*\.hpp$} } keys %text) {
+for my $file (sort grep { m{^include/.*\.[hi]pp$} } keys %text) {
   my $number = 0;
   for my $line (split /\n/, $text{$file}) {
     $number++;

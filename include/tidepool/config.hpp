@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bounded_string.hpp"
+#include "detail/util/linkage.hpp"
 #include "time.hpp"
 #include "version.hpp"
 
@@ -96,24 +97,26 @@ struct pool_config {
   start_mode start = start_mode::fail_fast;
 
   /// All broken rules; empty when the configuration is valid.
-  std::vector<config_fault> validate() const;
+  TIDEPOOL_DECL std::vector<config_fault> validate() const;
 
   /// For development: few connections, stack traces of leaked leases, fast failure.
-  static pool_config development();
+  TIDEPOOL_DECL static pool_config development();
   /// 10 to 100 connections, no round trip at hand-out.
-  static pool_config production();
+  TIDEPOOL_DECL static pool_config production();
   /// 50 to 500 connections, long acquire timeout.
-  static pool_config high_load();
+  TIDEPOOL_DECL static pool_config high_load();
   /// Connections kept open, callers fail after one second.
-  static pool_config low_latency();
+  TIDEPOOL_DECL static pool_config low_latency();
   /// 50 to 200 connections, fast scaling.
-  static pool_config high_throughput();
+  TIDEPOOL_DECL static pool_config high_throughput();
   /// Validation before a hand-out (`alive_bypass` 500 ms), frequent checks, early leak reports.
-  static pool_config reliable();
+  TIDEPOOL_DECL static pool_config reliable();
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-#include "detail/core/config_rules.hpp"
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/config.ipp"
+#endif
 
 #endif

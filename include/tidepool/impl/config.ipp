@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the rules of pool_config and its profiles.
-#ifndef TIDEPOOL_DETAIL_CORE_CONFIG_RULES_HPP
-#define TIDEPOOL_DETAIL_CORE_CONFIG_RULES_HPP
+#ifndef TIDEPOOL_IMPL_CONFIG_IPP
+#define TIDEPOOL_IMPL_CONFIG_IPP
 
 #include <algorithm>
 #include <cmath>
@@ -9,9 +9,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
-#include "../../config.hpp"
-#include "../../version.hpp"
+#include "../config.hpp"
+#include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
@@ -86,7 +87,7 @@ class rule_book {
 
 }  // namespace detail
 
-inline std::vector<config_fault> pool_config::validate() const {
+std::vector<config_fault> pool_config::validate() const {
   std::vector<config_fault> faults;
   detail::rule_book rules(faults);
   const auto quote = [](std::string_view text) { return std::string("'").append(text).append("...'"); };
@@ -148,7 +149,7 @@ inline std::vector<config_fault> pool_config::validate() const {
   return faults;
 }
 
-inline pool_config pool_config::development() {
+pool_config pool_config::development() {
   pool_config c;
   c.min_size = 2;
   c.max_size = 5;
@@ -156,7 +157,7 @@ inline pool_config pool_config::development() {
   c.track_stack_trace = true;
   return c;
 }
-inline pool_config pool_config::production() {
+pool_config pool_config::production() {
   pool_config c;
   c.min_size = 10;
   c.max_size = 100;
@@ -168,7 +169,7 @@ inline pool_config pool_config::production() {
   c.response_timeout = std::chrono::seconds(60);
   return c;
 }
-inline pool_config pool_config::high_load() {
+pool_config pool_config::high_load() {
   pool_config c;
   c.min_size = 50;
   c.max_size = 500;
@@ -179,7 +180,7 @@ inline pool_config pool_config::high_load() {
   c.response_timeout = std::chrono::seconds(60);
   return c;
 }
-inline pool_config pool_config::low_latency() {
+pool_config pool_config::low_latency() {
   pool_config c;
   c.min_size = 20;
   c.pre_ping = c.test_on_borrow = false;
@@ -189,7 +190,7 @@ inline pool_config pool_config::low_latency() {
   c.response_timeout = std::chrono::seconds(10);
   return c;
 }
-inline pool_config pool_config::high_throughput() {
+pool_config pool_config::high_throughput() {
   pool_config c;
   c.min_size = 50;
   c.max_size = 200;
@@ -199,7 +200,7 @@ inline pool_config pool_config::high_throughput() {
   c.response_timeout = std::chrono::seconds(60);
   return c;
 }
-inline pool_config pool_config::reliable() {
+pool_config pool_config::reliable() {
   pool_config c;
   c.min_size = 10;
   c.max_size = 30;

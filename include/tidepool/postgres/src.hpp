@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the code of the PostgreSQL driver for one file of the program, besides `<tidepool/src.hpp>` in the same or another one; or
+// link the CMake target `tidepool::postgres_compiled`, which does both.
+#ifndef TIDEPOOL_POSTGRES_SRC_HPP
+#define TIDEPOOL_POSTGRES_SRC_HPP
+
+#include "../detail/util/linkage.hpp"
+
+#if TIDEPOOL_HEADER_ONLY
+#error "tidepool/postgres/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
+#endif
+
+#include "../postgres.hpp"
+
+#endif

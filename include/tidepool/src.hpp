@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the code of the pool for one file of the program. All its files are compiled with TIDEPOOL_SEPARATE_COMPILATION defined, and
+// exactly one of them is
+//
+//   #include <tidepool/src.hpp>
+//
+// or links the CMake target `tidepool::compiled`, which does that. `<tidepool/postgres/src.hpp>` is the same for PostgreSQL.
+#ifndef TIDEPOOL_SRC_HPP
+#define TIDEPOOL_SRC_HPP
+
+#include "detail/util/linkage.hpp"
+
+#if TIDEPOOL_HEADER_ONLY
+#error "tidepool/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
+#endif
+
+#include "impl/config.ipp"
+
+#endif
