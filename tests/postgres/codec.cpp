@@ -90,7 +90,10 @@ TEST_CASE("given floating-point numbers, when they go through text, then every b
   CHECK(std::isnan(decoded<double>("NaN")));
   CHECK(decoded<double>("-Infinity") == -std::numeric_limits<double>::infinity());
   CHECK(refusal<float>("1e200") == pg::errc::conversion);
-  CHECK(refusal<double>("one") == pg::errc::conversion);
+  CHECK(decoded<double>("2.2e-310") == 2.2e-310);
+  CHECK(decoded<long double>("-1.5e3") == -1500.0L);
+  for (const char* text : {"one", "", "-", "--1", "+1", " 1", "1 ", "1x", "0x10", "1,5", "1e400", "-1e400", "1e-400"})
+    CHECK(refusal<double>(text) == pg::errc::conversion);
 }
 
 TEST_CASE("given booleans, characters and enumerations, when decoded, then only their own words will do", "[postgres][codec]") {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "../version.hpp"
+#include "detail/read_floating.hpp"
 #include "detail/types.hpp"
 #include "error.hpp"
 
@@ -283,9 +284,9 @@ struct codec<T> {
   static T decode(std::string_view text, Oid type = 0) {
     if (detail::is_bits(type)) throw conversion_error("a number: read bits as std::string, or cast them to an integer in the query");
     T value{};
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const std::errc failure = detail::read_floating(text, value);
     if (failure == std::errc::result_out_of_range) throw conversion_error("within the range of the floating-point type");
-    if (failure != std::errc() || end != text.data() + text.size()) throw conversion_error("a number");
+    if (failure != std::errc()) throw conversion_error("a number");
     return value;
   }
 };

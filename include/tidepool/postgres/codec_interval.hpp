@@ -41,7 +41,11 @@ struct interval {
 /// A time of day, from 00:00 to 24:00; `std::chrono::hh_mm_ss` is one that cannot be compared.
 struct time_of_day {
   std::chrono::microseconds since_midnight{0};
-  friend constexpr auto operator<=>(const time_of_day&, const time_of_day&) = default;
+  friend constexpr bool operator==(const time_of_day&, const time_of_day&) = default;
+  // Durations have no `<=>` in libc++ before version 15.
+  friend constexpr std::strong_ordering operator<=>(const time_of_day& a, const time_of_day& b) {
+    return a.since_midnight.count() <=> b.since_midnight.count();
+  }
 };
 /// A time of day at an offset from UTC, positive in the east: timetz. Compares field by field.
 struct time_of_day_at_offset {

@@ -90,9 +90,10 @@ class numeric {
     /// Of sizes, without the sign.
     std::weak_ordering compare(const pieces& other) const {
       if (whole.size() != other.whole.size()) return whole.size() <=> other.whole.size();
-      if (whole != other.whole) return whole <=> other.whole;
+      // Not `<=>`, which string_view does not have in libc++ before version 16.
+      if (whole != other.whole) return whole.compare(other.whole) <=> 0;
       const auto common = std::min(fraction.size(), other.fraction.size());
-      if (const auto order = fraction.substr(0, common) <=> other.fraction.substr(0, common); order != 0) return order;
+      if (const int order = fraction.substr(0, common).compare(other.fraction.substr(0, common)); order != 0) return order <=> 0;
       const bool more = fraction.find_first_not_of('0', common) != std::string_view::npos;
       const bool less = other.fraction.find_first_not_of('0', common) != std::string_view::npos;
       return static_cast<int>(more) <=> static_cast<int>(less);
