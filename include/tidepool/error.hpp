@@ -111,7 +111,7 @@ enum class failure_kind {
 
 /// Base for a connector's exceptions: derive from `std::exception` and from this to tell the kind of a failure. Without it a
 /// `std::system_error` that equals `std::errc::connection_refused` counts as `refused`, all others as `transient`.
-class connect_failure {
+class TIDEPOOL_EXPORT connect_failure {
  public:
   virtual failure_kind kind() const noexcept = 0;
 
@@ -120,7 +120,7 @@ class connect_failure {
 };
 
 /// Ready-made exception for connectors.
-class connect_error : public std::runtime_error, public connect_failure {
+class TIDEPOOL_EXPORT connect_error : public std::runtime_error, public connect_failure {
  public:
   connect_error(failure_kind kind, const std::string& text) : std::runtime_error(text), kind_(kind) {}
   failure_kind kind() const noexcept override { return kind_; }

@@ -118,7 +118,7 @@ enum class consequence {
 /// bytes before the position and 40 after it, without what stands between quotes ('...', E'...', $$...$$); numbers and names are quoted.
 /// `options::statement_in_errors` adds the statement's text as it is, up to 300 bytes, and the place of the call; and in an error of a
 /// value that cannot be read, the first 40 bytes of the value. Copies are cheap and do not throw.
-class error : public std::system_error {
+class TIDEPOOL_EXPORT error : public std::system_error {
  public:
   error(errc code, std::string_view text) : error(code, text, postgres::detail::diagnosis{}) {}
   error(errc code, std::string_view text, postgres::detail::diagnosis said)
@@ -211,7 +211,7 @@ class error : public std::system_error {
 /// `target_session_attrs` asks for. `refused`: no server listens, the connection is ended before the server's first byte, or PgBouncer has
 /// no server. Everything else is `transient`. Of several servers' failures this order decides; wrong
 /// credentials end the search, and a refusal of TLS is `permanent` where all servers refuse it.
-class connect_error : public error, public connect_failure {
+class TIDEPOOL_EXPORT connect_error : public error, public connect_failure {
  public:
   connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)
       : error(code, text, std::move(said)), kind_(permanent ? failure_kind::permanent : told()) {}
