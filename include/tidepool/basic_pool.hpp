@@ -95,7 +95,7 @@ class basic_pool {
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(source_location where = source_location::current()) {
-    return open(std::max(config().acquire_timeout, config().connect_timeout), where);
+    return open((std::max)(config().acquire_timeout, config().connect_timeout), where);
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience, source_location where = source_location::current()) {
     return wait(impl_, where, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });

@@ -31,7 +31,7 @@ class bounded_string {
     data_[0] = '\0';
   }
   constexpr void assign(std::string_view text) noexcept {
-    size_ = std::min(text.size(), Capacity);
+    size_ = (std::min)(text.size(), Capacity);
     truncated_ = text.size() > Capacity;
     std::copy_n(text.data(), size_, data_);
     data_[size_] = '\0';

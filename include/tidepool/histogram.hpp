@@ -26,7 +26,7 @@ class histogram {
     buckets_[index(ns)] += times;
     count_ += times;
     sum_ += detail::wide::product(ns, times);
-    max_ = std::max(max_, ns);
+    max_ = (std::max)(max_, ns);
   }
 
   /// Removes a recorded value; `max()` does not change.
@@ -41,7 +41,7 @@ class histogram {
   duration sum() const noexcept { return length(sum_.capped()); }
   /// The same without that limit.
   double sum_seconds() const noexcept { return sum_.number() * 1e-9; }
-  duration max() const noexcept { return length(max_); }
+  duration(max)() const noexcept { return length(max_); }
   duration mean() const noexcept { return count_ ? length(sum_.over(count_)) : duration::zero(); }
 
   /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
@@ -52,9 +52,9 @@ class histogram {
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       seen += buckets_[i];
-      if (seen >= rank) return length(std::min(upper(i), max_));
+      if (seen >= rank) return length((std::min)(upper(i), max_));
     }
-    return max();
+    return (max)();
   }
   /// How many values are at most `bound`, to the resolution of the buckets.
   std::uint64_t at_most(duration bound) const noexcept {
@@ -68,7 +68,7 @@ class histogram {
     for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
     count_ += other.count_;
     sum_ += other.sum_;
-    max_ = std::max(max_, other.max_);
+    max_ = (std::max)(max_, other.max_);
     return *this;
   }
 
@@ -78,14 +78,14 @@ class histogram {
   static constexpr std::size_t size = (octaves + 1) << sub_bits;
 
   static duration length(std::uint64_t ns) noexcept {
-    return duration(static_cast<duration::rep>(std::min(ns, static_cast<std::uint64_t>(duration::max().count()))));
+    return duration(static_cast<duration::rep>((std::min)(ns, static_cast<std::uint64_t>((duration::max)().count()))));
   }
 
   static std::size_t index(std::uint64_t ns) noexcept {
     if (ns < (1u << sub_bits)) return static_cast<std::size_t>(ns);
     const unsigned octave = static_cast<unsigned>(std::bit_width(ns)) - 1 - sub_bits;
     const std::size_t i = ((std::size_t{octave} + 1) << sub_bits) + ((ns >> octave) & ((1u << sub_bits) - 1));
-    return std::min(i, size - 1);
+    return (std::min)(i, size - 1);
   }
   static std::uint64_t upper(std::size_t i) noexcept {
     if (i < (1u << sub_bits)) return i;

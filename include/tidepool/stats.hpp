@@ -88,7 +88,7 @@ struct pool_stats {
 
  private:
   double share(std::size_t of) const noexcept {
-    return of ? std::min(1.0, static_cast<double>(active_connections) / static_cast<double>(of)) : 0.0;
+    return of ? (std::min)(1.0, static_cast<double>(active_connections) / static_cast<double>(of)) : 0.0;
   }
 };
 

@@ -19,15 +19,15 @@ using duration = std::chrono::nanoseconds;
 
 /// Means "unlimited" as a duration or a count. Zero never means unlimited.
 struct no_limit_t {
-  constexpr operator duration() const noexcept { return duration::max(); }
+  constexpr operator duration() const noexcept { return (duration::max)(); }
   /// Converts to `std::size_t` exactly: otherwise `duration(no_limit)` would be made from a number, and be -1.
   template <std::same_as<std::size_t> T>
   constexpr operator T() const noexcept {
-    return std::numeric_limits<std::size_t>::max();
+    return (std::numeric_limits<std::size_t>::max)();
   }
 
-  friend constexpr bool operator==(duration value, no_limit_t) noexcept { return value == duration::max(); }
-  friend constexpr bool operator==(std::size_t value, no_limit_t) noexcept { return value == std::numeric_limits<std::size_t>::max(); }
+  friend constexpr bool operator==(duration value, no_limit_t) noexcept { return value == (duration::max)(); }
+  friend constexpr bool operator==(std::size_t value, no_limit_t) noexcept { return value == (std::numeric_limits<std::size_t>::max)(); }
 };
 inline constexpr no_limit_t no_limit{};
 
@@ -36,7 +36,7 @@ inline constexpr no_limit_t no_limit{};
 class time_limit : public duration {
  public:
   constexpr time_limit() noexcept : duration(duration::zero()) {}
-  constexpr time_limit(no_limit_t) noexcept : duration(duration::max()) {}
+  constexpr time_limit(no_limit_t) noexcept : duration((duration::max)()) {}
   template <class Rep, class Period>
   requires std::convertible_to<std::chrono::duration<Rep, Period>, duration>
   constexpr time_limit(std::chrono::duration<Rep, Period> value) noexcept : duration(saturated(value)) {}
@@ -46,8 +46,8 @@ class time_limit : public duration {
   static constexpr duration saturated(std::chrono::duration<Rep, Period> value) noexcept {
     using ratio = std::ratio_divide<Period, duration::period>;  // a whole number, because the conversion is lossless
     if constexpr (std::integral<Rep>) {
-      if (std::cmp_greater(value.count(), duration::max().count() / ratio::num)) return duration::max();
-      if (std::cmp_less(value.count(), duration::min().count() / ratio::num)) return duration::min();
+      if (std::cmp_greater(value.count(), (duration::max)().count() / ratio::num)) return (duration::max)();
+      if (std::cmp_less(value.count(), (duration::min)().count() / ratio::num)) return (duration::min)();
     }
     return value;
   }
@@ -64,7 +64,7 @@ struct clock_of_pool {
   static constexpr bool is_steady = true;
 };
 using tick = clock_of_pool::time_point;
-inline constexpr tick never = tick::max();
+inline constexpr tick never = (tick::max)();
 /// A point in time that is not known: a connection does not tell when its server answered, say.
 inline constexpr tick not_known{};
 
@@ -78,7 +78,7 @@ constexpr tick tick_of(std::chrono::time_point<Clock, Span> at) noexcept {
 [[gnu::always_inline]] constexpr tick later(tick at, duration span) noexcept {
   if (span == no_limit || at == never) return never;
   if (span > duration::zero() && at > never - span) return never;
-  if (span < duration::zero() && at < tick::min() - span) return tick::min();
+  if (span < duration::zero() && at < (tick::min)() - span) return (tick::min)();
   return at + span;
 }
 

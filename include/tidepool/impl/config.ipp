@@ -18,7 +18,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
 
 inline std::string show(duration value) {
-  if (value == duration::max()) return "no_limit";
+  if (value == (duration::max)()) return "no_limit";
   char text[48];
   std::snprintf(text, sizeof text, "%.9g s", std::chrono::duration<double>(value).count());
   return text;
@@ -59,7 +59,7 @@ class rule_book {
                    std::string("must be above zero; for ever is spelled no_limit") + wrapped(value));
   }
   bool finite(const char* field, duration value) {
-    return require(value > duration::zero() && value != duration::max(), field, value,
+    return require(value > duration::zero() && value != (duration::max)(), field, value,
                    std::string("must be above zero and finite: everything the pool awaits is bounded") + wrapped(value)) &&
            require(value <= std::chrono::hours(24 * 365), field, value, "must be a year at most");
   }

@@ -32,7 +32,7 @@ class health_check {
   /// is the time of the last validation. With a bypass of zero never, because the clock of the checkout may be a little behind that of the
   /// answer.
   detail::tick fresh_until(detail::tick last_ok) const noexcept {
-    return bypass_ > duration::zero() ? detail::later(last_ok, bypass_) : detail::tick::min();
+    return bypass_ > duration::zero() ? detail::later(last_ok, bypass_) : (detail::tick::min)();
   }
   /// How often idle connections are validated in the background; `no_limit`: never.
   duration interval() const noexcept { return interval_; }

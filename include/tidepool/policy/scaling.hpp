@@ -36,8 +36,8 @@ class utilization_scaling {
   /// The new target; the pool clamps it to its bounds.
   std::size_t target(const scaling_sample& s) const noexcept {
     const std::size_t step = std::max<std::size_t>(s.size / 5, 1);
-    if (s.utilization > up_) return std::min(s.max_size, s.size + step);
-    if (s.utilization < down_) return std::max(s.min_size, s.size > step ? s.size - step : 0);
+    if (s.utilization > up_) return (std::min)(s.max_size, s.size + step);
+    if (s.utilization < down_) return (std::max)(s.min_size, s.size > step ? s.size - step : 0);
     return s.size;
   }
 

@@ -104,7 +104,7 @@ class choice_source {
 
   /// Exhaustive mode: sets up the next combination. False when there is none.
   bool next() {
-    std::size_t last = std::min(log_.size(), max_choices_);
+    std::size_t last = (std::min)(log_.size(), max_choices_);
     while (last > 0 && log_[last - 1].value + 1 >= log_[last - 1].bound) --last;
     if (mode_ != mode::exhaustive || last == 0) return false;
     script_.clear();
@@ -198,7 +198,7 @@ inline std::vector<std::uint32_t> record_from_text(std::string_view text) {
       ++at;
       times = static_cast<std::size_t>(number());
     }
-    out.insert(out.end(), std::min(times, longest - out.size()), value);
+    out.insert(out.end(), (std::min)(times, longest - out.size()), value);
     if (at < text.size() && text[at] == ',') ++at;
   }
   return out;

@@ -54,7 +54,7 @@ class fake_operation {
   void socket_shut() { end_at(asio::error::connection_aborted, virtual_clock::now()); }
   /// The peer has closed.
   void server_died(bool mute) {
-    mute ? end_at(asio::error::timed_out, time_point::max())
+    mute ? end_at(asio::error::timed_out, (time_point::max)())
          : end_at(asio::error::connection_reset, virtual_clock::now() + std::chrono::microseconds(100));
   }
 
@@ -119,9 +119,9 @@ class fake_operation {
       session_->read_only = w.state == server_state::read_only;
     } else if (session_->dies_at < ends_at_) {
       result_ = asio::error::connection_reset;
-      if (w.fault(w.plan.mute_death)) ends_at_ = time_point::max();
+      if (w.fault(w.plan.mute_death)) ends_at_ = (time_point::max)();
     }
-    if (w.state == server_state::hung || w.fault(b.hangs)) ends_at_ = time_point::max();
+    if (w.state == server_state::hung || w.fault(b.hangs)) ends_at_ = (time_point::max)();
 
     if (w.fault(b.cancel_late)) delay_ = b.cancel_delay;
     if (w.fault(b.cancel_ignored)) heeds_ = false;
@@ -160,7 +160,7 @@ class fake_operation {
       if (what_ == operation::reset) s.dirty = s.dirtied_by_user = false;
       if (dirties_) s.dirty = true;
       if (dirties_ && what_ == operation::query) s.dirtied_by_user = true;
-      if (dies_) s.dies_at = std::min(s.dies_at, virtual_clock::now() + dies_in_);
+      if (dies_) s.dies_at = (std::min)(s.dies_at, virtual_clock::now() + dies_in_);
       if (dies_) s.death_seen = !s.world->choices().chance(s.world->plan.unseen_death);
       return result_;
     }

@@ -152,7 +152,7 @@ class simulation : public asio::io_context {
 
   /// Runs one ready handler, or moves the time to the next deadline. False when there is neither. Throws the exceptions of handlers, and
   /// `std::logic_error` for the faults that `checked_mutex` found, and when something waits in real time.
-  bool step() { return step(time_point::max()); }
+  bool step() { return step((time_point::max)()); }
 
   /// As `step()`, but time does not pass `limit`.
   bool step(time_point limit) {
@@ -170,7 +170,7 @@ class simulation : public asio::io_context {
   }
 
   /// Steps until nothing is left to run. Throws `std::runtime_error` after `max_steps`: some code loops without end.
-  std::size_t run(std::size_t max_steps = 10'000'000) { return run_until(time_point::max(), max_steps); }
+  std::size_t run(std::size_t max_steps = 10'000'000) { return run_until((time_point::max)(), max_steps); }
 
   /// Runs everything up to and including the time `limit`, and leaves the clock there.
   std::size_t run_until(time_point limit, std::size_t max_steps = 10'000'000) {
@@ -178,7 +178,7 @@ class simulation : public asio::io_context {
     while (step(limit)) {
       if (++done >= max_steps) throw std::runtime_error("simulation: still busy after " + std::to_string(done) + " steps");
     }
-    if (limit != time_point::max() && limit > now_) now_ = limit;
+    if (limit != (time_point::max)() && limit > now_) now_ = limit;
     return done;
   }
   /// The same for the time `span` from now.
@@ -324,7 +324,7 @@ class simulation : public asio::io_context {
 
   void run_one() {
     const std::size_t first = head_;
-    const auto count = static_cast<std::uint32_t>(std::min(ready_count(), window));
+    const auto count = static_cast<std::uint32_t>((std::min)(ready_count(), window));
     const std::uint32_t i = choices_->schedule(count, [&](std::uint32_t n) { return ready_[first + n]->lane; });
     detail::ready_task* chosen = ready_[first + i];
     for (std::size_t n = first + i; n > first; --n) ready_[n] = ready_[n - 1];

@@ -40,7 +40,7 @@ class virtual_timer {
   }
   std::size_t expires_after(duration span) {
     const time_point now = owner_.now();
-    return expires_at(span > time_point::max() - now ? time_point::max() : now + span);
+    return expires_at(span > (time_point::max)() - now ? (time_point::max)() : now + span);
   }
 
   /// Ends all pending waits with `asio::error::operation_aborted`.

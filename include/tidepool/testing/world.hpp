@@ -112,7 +112,7 @@ struct fake_session {
   virtual_clock::time_point last_round_trip{};
   virtual_clock::time_point operation_began{};
   operation latest = operation::connect;
-  virtual_clock::time_point dies_at = virtual_clock::time_point::max();
+  virtual_clock::time_point dies_at = (virtual_clock::time_point::max)();
   fake_operation* running = nullptr;
 
   bool is_dead() const noexcept { return virtual_clock::now() >= dies_at; }

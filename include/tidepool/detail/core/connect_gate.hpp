@@ -52,10 +52,10 @@ class connect_gate {
   tick opens_at(std::size_t connecting) const noexcept {
     if constexpr (Breaker::enabled) {
       if (breaker_.state() != breaker_state::closed) {
-        return connecting ? never : std::max({breaker_.retry_at(), permanent_until_, doubtful_ ? not_before_ : tick{}});
+        return connecting ? never : (std::max)({breaker_.retry_at(), permanent_until_, doubtful_ ? not_before_ : tick{}});
       }
     }
-    return std::max(not_before_, permanent_until_);
+    return (std::max)(not_before_, permanent_until_);
   }
   /// Why a caller who depends on a connect has nothing to wait for, or zero.
   errc refusal(tick now) const noexcept {
@@ -90,7 +90,7 @@ class connect_gate {
       steps_ = 0;
     } else {
       delay = first_;
-      for (std::size_t i = 0; i < steps_ && delay < longest_; ++i) delay = std::min(longest_, delay * 2);
+      for (std::size_t i = 0; i < steps_ && delay < longest_; ++i) delay = (std::min)(longest_, delay * 2);
       ++steps_;
     }
     // Equal jitter: half of the delay is certain, half is random, so that many pools do not retry in step.

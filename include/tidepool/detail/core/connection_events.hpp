@@ -46,7 +46,7 @@ void enter_connected(core_state<Rules>& c, core_slot& slot, tick now, core_actio
   slot.born = slot.last_ok = slot.idle_since = now;
   if constexpr (Rules::lifetime_policy::enabled) {
     slot.hard_limit = c.lifetime.hard_limit(now);
-    slot.retire.at = std::min(slot.hard_limit, c.lifetime.soft_limit(now, c.random.unit()));
+    slot.retire.at = (std::min)(slot.hard_limit, c.lifetime.soft_limit(now, c.random.unit()));
   }
   c.refresh(slot);
   if (c.gate.doubtful()) slot.on_trial = slot.must_settle_at_return = slot.must_take_slow_path = true;

@@ -51,7 +51,7 @@ connect_outlook outlook_of(const core_state<Rules>& c, tick now) noexcept {
   out.kind = c.gate.kind();
   out.failing_for = now - c.gate.failing_since();
   if (!c.life.admits() || c.slots.connecting() > 0) return out;
-  out.possible = std::max(c.gate.opens_at(0) - now, duration::zero());
+  out.possible = (std::max)(c.gate.opens_at(0) - now, duration::zero());
   if (c.wants_connect) out.next_look = out.possible;
   return out;
 }
@@ -67,7 +67,7 @@ pool_gauges gauges_of(const core_state<Rules>& c) noexcept {
   out.validating = c.slots.count(slot_state::validating) + c.slots.count(slot_state::checking);
   out.resetting = c.slots.count(slot_state::resetting);
   out.closing = c.slots.closing();
-  out.min_size = std::min(c.min, c.max);
+  out.min_size = (std::min)(c.min, c.max);
   out.max_size = c.max;
   out.waiting = c.waiters.size();
   return out;
@@ -101,7 +101,7 @@ void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;
   out.wait_time.record(duration::zero(), out.direct);
   out.avg_checkout_time = out.wait_time.mean();
-  out.max_checkout_time = out.wait_time.max();
+  out.max_checkout_time = (out.wait_time.max)();
   out.generation = c.generation;
 }
 

@@ -51,8 +51,8 @@ struct core_state {
 
   core_state(const pool_config& c, std::uint64_t seed)
       : config(c),
-        min(c.min_size),
-        max(c.max_size),
+        min{c.min_size},
+        max{c.max_size},
         target(c.min_size),
         random(seed),
         gate(c),
@@ -67,7 +67,7 @@ struct core_state {
   std::size_t queue_limit() const noexcept {
     const std::size_t taken = slots.leased() + slots.closing();
     const std::size_t room = life.admits() && max > taken ? max - taken : 0;
-    return config.max_waiting + std::min(room, std::size_t(no_limit) - config.max_waiting);
+    return config.max_waiting + (std::min)(room, std::size_t(no_limit) - config.max_waiting);
   }
   /// Idle connections that `min_idle` asks for and that are not there or on their way.
   std::size_t spares_missing() const noexcept {
@@ -91,13 +91,13 @@ struct core_state {
   tick fresh_until(tick last_ok) const noexcept {
     if constexpr (Rules::own_validation) {
       // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
-      return std::min(health.fresh_until(last_ok), later(last_ok, health.interval()));
+      return (std::min)(health.fresh_until(last_ok), later(last_ok, health.interval()));
     } else if constexpr (Rules::can_validate) {
       return health.fresh_until(last_ok);
     }
     return never;
   }
-  void refresh(core_slot& slot) const noexcept { slot.fresh_until = std::min(slot.retire.at, fresh_until(slot.last_ok)); }
+  void refresh(core_slot& slot) const noexcept { slot.fresh_until = (std::min)(slot.retire.at, fresh_until(slot.last_ok)); }
   /// Its server answered at `at`, if that is known. By the holder, too.
   void note_answer(core_slot& slot, tick at) const noexcept {
     if constexpr (Rules::own_validation) {

@@ -40,8 +40,8 @@ struct connects {
 /// One connection serves all three kinds of demand, so the largest counts.
 constexpr connects connects_to_start(connect_demand demand, connect_supply there, connect_room room) noexcept {
   connects out;
-  out.wanted = std::min(std::max({demand.callers, missing(demand.floor, there.open), demand.spares}), room.slots);
-  out.now = std::min(out.wanted, missing(room.at_once, there.connecting));
+  out.wanted = (std::min)((std::max)({demand.callers, missing(demand.floor, there.open), demand.spares}), room.slots);
+  out.now = (std::min)(out.wanted, missing(room.at_once, there.connecting));
   return out;
 }
 
@@ -64,15 +64,15 @@ class return_estimate {
   /// line; `full`: no further connection may be opened anyway.
   std::size_t served_by_returns(std::size_t asked, tick first_since, std::size_t leases, bool full, tick now) noexcept {
     if (asked == 0 && now < until_ && until_ != never) return 0;  // looked at then
-    tick since = std::min(std::exchange(since_, never), now);
+    tick since = (std::min)(std::exchange(since_, never), now);
     until_ = never;
     if (asked == 0 || leases == 0 || connect_ <= duration::zero() || full) return 0;
-    since = std::min(since, first_since);
+    since = (std::min)(since, first_since);
     std::size_t served = asked;
     tick until = later(since, connect_ / 8);
     if (hold_ >= duration::zero()) {
       until = later(since, connect_);
-      const double hold = std::max(1.0, static_cast<double>(hold_.count()));
+      const double hold = (std::max)(1.0, static_cast<double>(hold_.count()));
       const double within = static_cast<double>(connect_.count()) * static_cast<double>(leases) / hold;
       if (within < static_cast<double>(asked)) served = static_cast<std::size_t>(within);
     }
@@ -83,7 +83,7 @@ class return_estimate {
     return served;
   }
   /// A caller was refused, which is demand as well: nothing is put off for those who wait.
-  void refused() noexcept { since_ = tick::min(); }
+  void refused() noexcept { since_ = (tick::min)(); }
   /// A connect begins.
   void connecting() noexcept {
     if (until_ == never) since_ = never;

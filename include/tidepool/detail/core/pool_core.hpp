@@ -106,14 +106,14 @@ class pool_core {
     end_lease(c, slot, now, last_ok, held);
     c.slots.transition(slot, slot_state::idle);
     const core_slot* newest = c.idle.front();
-    slot.idle_since = newest ? std::max(now, newest->idle_since) : now;
+    slot.idle_since = newest ? (std::max)(now, newest->idle_since) : now;
     c.idle.insert(slot);
     return true;
   }
   /// The return under contention: straight to the caller who is next. Null: nothing has happened yet, it needs `returned()`.
   core_waiter* returned_to_waiter(core_slot& slot, tick now, tick last_ok, duration held) noexcept {
     if (!may_return_quickly(slot, now)) return nullptr;
-    const bool fresh = OwnValidation ? now < slot.fresh_until : now < c.fresh_until(std::max(last_ok, slot.last_ok));
+    const bool fresh = OwnValidation ? now < slot.fresh_until : now < c.fresh_until((std::max)(last_ok, slot.last_ok));
     routing_input f = routing_facts(c, slot, lease_end::clean, fresh);
     f.worn_out = c.worn_out(slot);
     if (where_to(f, c.generation_ended).to != destination::waiter) return nullptr;

@@ -34,7 +34,7 @@ class schedule {
     const tick again = suspected_at_ == not_known ? now : later(round_began_, pause);
     suspected_at_ = now;
     if (now < again) {
-      next_round_ = std::min(next_round_, again);
+      next_round_ = (std::min)(next_round_, again);
       return false;
     }
     round_began_ = now;

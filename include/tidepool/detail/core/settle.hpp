@@ -37,7 +37,7 @@ void serve(core_state<Rules>& c, tick now, core_actions& a) noexcept {
 /// `open()` ends when `min_size` connections are there, or when connecting has become pointless, which closes the pool.
 template <class Rules>
 void answer_openers(core_state<Rules>& c, tick now, core_actions& a) noexcept {
-  if (c.slots.live() >= std::min(c.min, c.max)) {
+  if (c.slots.live() >= (std::min)(c.min, c.max)) {
     c.warm = true;
     while (core_waiter* w = c.waiters.opener()) finish(c, *w, errc{}, a);
   }
@@ -80,7 +80,7 @@ void grow(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   demand.callers = missing(c.waiters.size(), coming);
   const tick first = c.waiters.empty() ? now : c.waiters.front()->since;
   demand.callers -= c.returns.served_by_returns(demand.callers, first, c.slots.leased(), c.slots.total() >= c.max, now);
-  demand.floor = std::max(c.min, c.target);
+  demand.floor = (std::max)(c.min, c.target);
   demand.spares = c.spares_missing();
   // After a failure one attempt at a time, until one succeeds.
   const bool careful = c.gate.streak() > 0 || c.gate.state() != breaker_state::closed;
@@ -99,19 +99,19 @@ void grow(core_state<Rules>& c, tick now, core_actions& a) noexcept {
 /// The earliest of all deadlines.
 template <class Rules>
 tick next_deadline(const core_state<Rules>& c, tick now) noexcept {
-  tick next = std::min(c.waiters.next_deadline(), c.bounds.next());
-  if (c.life.stopped()) return c.leased.empty() && c.reported.empty() ? next : std::min(next, c.due.close_deadline);
+  tick next = (std::min)(c.waiters.next_deadline(), c.bounds.next());
+  if (c.life.stopped()) return c.leased.empty() && c.reported.empty() ? next : (std::min)(next, c.due.close_deadline);
   if (!c.life.running()) return next;
-  next = std::min({next, c.ages.next(), c.due.next_round(), c.due.next_scaling, c.gate.doubt_ends(), c.returns.until()});
-  if (c.wants_connect && c.slots.connecting() == 0) next = std::min(next, c.gate.opens_at(0));
+  next = (std::min)({next, c.ages.next(), c.due.next_round(), c.due.next_scaling, c.gate.doubt_ends(), c.returns.until()});
+  if (c.wants_connect && c.slots.connecting() == 0) next = (std::min)(next, c.gate.opens_at(0));
   if (c.slots.live() > c.min && c.slots.idle() > c.config.min_idle) {
-    next = std::min(next, later(c.idle.oldest()->idle_since, c.config.idle_timeout));
+    next = (std::min)(next, later(c.idle.oldest()->idle_since, c.config.idle_timeout));
   }
   // A lease may have ended in the stash, where its idleness is seen when the stash is next collected.
-  if (!c.leased.empty() && c.slots.live() > c.min) next = std::min(next, later(now, c.config.idle_timeout));
+  if (!c.leased.empty() && c.slots.live() > c.min) next = (std::min)(next, later(now, c.config.idle_timeout));
   if constexpr (Rules::leak_policy::enabled) {
-    if (const core_slot* slot = c.leased.front()) next = std::min(next, later(slot->listed, c.leak.report_after()));
-    if (const core_slot* slot = c.reported.front()) next = std::min(next, later(slot->listed, c.leak.reclaim_after()));
+    if (const core_slot* slot = c.leased.front()) next = (std::min)(next, later(slot->listed, c.leak.report_after()));
+    if (const core_slot* slot = c.reported.front()) next = (std::min)(next, later(slot->listed, c.leak.reclaim_after()));
   }
   return next;
 }

@@ -136,12 +136,12 @@ bool outlived(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
     // What is left shares the time that is left, or those not replaced at once would bunch at the limit.
     const std::size_t open = c.slots.open();
     const duration left = (slot.hard_limit - now) / static_cast<duration::rep>(open);
-    const tick spaced = later(c.due.last_retirement, std::min(c.lifetime.gap(open), left));
+    const tick spaced = later(c.due.last_retirement, (std::min)(c.lifetime.gap(open), left));
     if (now >= slot.hard_limit || now >= spaced) {
       c.due.last_retirement = now;
       return true;
     }
-    c.ages.update(slot.retire, std::min(slot.hard_limit, spaced));
+    c.ages.update(slot.retire, (std::min)(slot.hard_limit, spaced));
     c.refresh(slot);
   }
   return false;

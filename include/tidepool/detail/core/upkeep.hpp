@@ -102,7 +102,7 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
       c.leased.erase(slot);
       const tick actual = slot.checked_out;  // one look: its holder may stash it meanwhile
       if (actual > slot.listed) {            // given back and taken again in the stash: to its proper place
-        slot.listed = std::min(actual, now);
+        slot.listed = (std::min)(actual, now);
         core_slot* older = c.leased.back();
         while (older && older->listed > slot.listed) older = c.leased.before(*older);
         older ? c.leased.insert_after(*older, slot) : c.leased.push_front(slot);

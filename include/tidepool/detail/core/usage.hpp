@@ -101,7 +101,7 @@ class usage {
   double utilization(tick now, std::size_t open, std::size_t leased) noexcept {
     const double open_time = opened_.take(now, open);
     const double busy_time = busy_.take(now, leased);
-    return open_time > 0 ? std::min(busy_time / open_time, 1.0) : 0.0;
+    return open_time > 0 ? (std::min)(busy_time / open_time, 1.0) : 0.0;
   }
 
  private:

@@ -44,7 +44,7 @@ inline std::string counts_in_words(std::initializer_list<std::pair<std::uint64_t
   return out;
 }
 inline std::string times_in_words(const histogram& of) {
-  return "p50 " + in_words(of.quantile(0.5)) + ", p99 " + in_words(of.quantile(0.99)) + ", longest " + in_words(of.max());
+  return "p50 " + in_words(of.quantile(0.5)) + ", p99 " + in_words(of.quantile(0.99)) + ", longest " + in_words((of.max)());
 }
 inline std::string more_in_words(std::size_t shown, std::size_t all) {
   return all > shown ? " and " + std::to_string(all - shown) + " more" : std::string();

@@ -76,7 +76,7 @@ inline error_report report_of(const core_waiter& w, const failure_snapshot* snap
              : w.in == core_waiter::queue::open  ? pool_call::open
                                                  : pool_call::close;
   out.where = w.where;
-  if (w.deadline.at != never) out.limit = std::max(w.deadline.at - w.since, duration::zero());
+  if (w.deadline.at != never) out.limit = (std::max)(w.deadline.at - w.since, duration::zero());
   if (snapshot) {
     const failure_snapshot& seen = *snapshot;
     out.pool = seen.pool.view();

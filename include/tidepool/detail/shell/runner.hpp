@@ -94,7 +94,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
       : io_(io),
         pool_(pool),
         work_(std::forward<From>(work)),
-        grace_(std::max(grace, duration::zero())),
+        grace_((std::max)(grace, duration::zero())),
         threads_(threads),
         where_(where),
         home_(home(io, pool, threads)),
@@ -243,7 +243,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   /// What the work has left of the grace, for the leases.
   duration grace_left() const {
     if (!stopping_ || grace_ends_ == never) return grace_;
-    return std::max(grace_ends_ - precise_now<traits>(), duration::zero());
+    return (std::max)(grace_ends_ - precise_now<traits>(), duration::zero());
   }
   void close_now() {
     if (std::exchange(closing_now_, true)) return;

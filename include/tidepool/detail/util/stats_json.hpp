@@ -50,7 +50,7 @@ class json_writer {
     add("p95", h.quantile(0.95));
     add("p99", h.quantile(0.99));
     add("p999", h.quantile(0.999));
-    add("max", h.max());
+    add("max", (h.max)());
     close();
   }
   std::string take() { return std::move(text_); }

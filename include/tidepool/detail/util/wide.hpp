@@ -42,7 +42,7 @@ class wide {
 
   constexpr double number() const noexcept { return static_cast<double>(high_) * 18446744073709551616.0 + static_cast<double>(low_); }
   /// The largest number of 64 bits for larger ones.
-  constexpr std::uint64_t capped() const noexcept { return high_ == 0 ? low_ : std::numeric_limits<std::uint64_t>::max(); }
+  constexpr std::uint64_t capped() const noexcept { return high_ == 0 ? low_ : (std::numeric_limits<std::uint64_t>::max)(); }
   /// A quotient that fits into 64 bits.
   constexpr std::uint64_t over(std::uint64_t divisor) const noexcept {
     std::uint64_t rest = high_ % divisor;
