@@ -4,6 +4,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -98,10 +100,62 @@ TEST_CASE("given a statement nobody expected, when it is run, then the words lis
     must(lease->usable(), "the connection goes on");
   });
   CHECK(has_words(seen,
-                  "unexpected statement: select $1 [NULL]; expected: (1) \"select 1\" [], met 1 of 2 times; (2) a big one, met 0 times"));
+                  "unexpected statement: select $1 [NULL]; expected: (1) \"select 1\" [], met 1 of 2 times (2) a big one, met 0 times"));
   const auto said = complaint(db);
-  CHECK(has_words(said, "unexpected statement: select $1 [NULL]"));
+  CHECK(has_words(said,
+                  "unexpected statement: select $1 [NULL]; expected:\n"
+                  "    (1) \"select 1\" [], met 1 of 2 times\n"
+                  "    (2) a big one, met 0 times"));
   CHECK(has_words(said, "not met: \"select 1\" [], met 1 of 2 times"));
+}
+
+TEST_CASE("given functions of a script that throw, when a statement meets one, then it fails and that is told", "[field-U9]") {
+  fake_postgres db;
+  db.expect("made").answers([](const testing::sql_statement&) { return testing::sql_answer().returns({"a", "b"}, {{1}}); });
+  db.expect("lost").answers([](const testing::sql_statement&) -> testing::sql_answer { throw std::system_error(std::error_code()); });
+  db.allow(testing::sql_where("odd", [](const testing::sql_statement& got) -> bool {
+    if (got.sql.starts_with("odd")) throw 7;
+    return false;
+  }));
+  with_pool(db, [](pg::pool& pool) -> asio::awaitable<void> {
+    auto lease = co_await pool.acquire();
+    const auto made = co_await error_of(lease->exec("made"));
+    must(made.is("XX000") && has_words(made.what(), "threw at the statement made: returns: a row of 1 values for 2 columns"), "the words");
+    for (const char* sql : {"lost", "odd", "odd $1"}) {
+      const auto failure = co_await error_of(lease->exec(sql));
+      must(failure.is("XX000") && lease->usable(), "the connection goes on");
+    }
+    co_await error_of(lease->script("odd one; odd two"));
+  });
+  CHECK(db.problems().size() == 5);
+  db.forget();
+}
+
+TEST_CASE("given a dollar sign in a literal, when the statement is prepared, then it is no parameter", "[field-U9]") {
+  fake_postgres db;
+  db.expect("select '$7', $1").with(5).returns({{"$7", 5}});
+  with_pool(db, [](pg::pool& pool) -> asio::awaitable<void> {
+    auto lease = co_await pool.acquire();
+    const auto prepared = co_await lease->prepare("select '$7', $1");
+    const auto row = co_await lease->one<std::tuple<std::string, int>>(prepared, 5);
+    must(std::get<1>(row) == 5, "the row");
+  });
+  CHECK_NOTHROW(db.verify());
+}
+
+TEST_CASE("given a client that does not read, when its session is ended, then the server does not wait for it", "[field-U9]") {
+  fake_postgres db;
+  db.expect("much").returns({{std::string(8'000'000, 'x')}});
+  with_pool(db, [&db](pg::pool& pool) -> asio::awaitable<void> {
+    auto lease = co_await pool.acquire();
+    auto rows = [](pg::connection& c) -> asio::awaitable<void> { co_await error_of(c.exec("much")); };
+    asio::co_spawn(co_await asio::this_coro::executor, rows(*lease), asio::detached);
+    while (db.asked().empty()) co_await pause(1ms);
+    std::this_thread::sleep_for(50ms);  // nobody reads meanwhile
+    db.end_sessions();
+    lease.discard();
+  });
+  CHECK(db.asked().at(0).answer == "MUCH");
 }
 
 TEST_CASE("given expectations in order, when they come in another order, then that is told", "[field-U9]") {

@@ -5,13 +5,14 @@
 
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <tidepool/testing/postgres/wire.hpp>
 
 #include "kit.hpp"
 
@@ -20,29 +21,18 @@
 namespace tidepool_tests {
 
 /// A message of the server protocol.
-inline std::string protocol_message(char kind, const std::string& body) {
-  const auto size = static_cast<unsigned>(body.size() + 4);
-  std::string out(1, kind);
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> static_cast<unsigned>(shift)) & 0xFFU);
-  return out + body;
-}
+inline std::string protocol_message(char kind, const std::string& body) { return tidepool::testing::detail::wire::message(kind, body); }
 
 /// A result of one row of text; a null pointer is NULL.
 inline std::string row_message(const std::vector<const char*>& values) {
-  const auto number = [](std::size_t value, int bytes) {
-    std::string out;
-    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU);
-    return out;
-  };
-  std::string columns = number(values.size(), 2);
+  namespace wire = tidepool::testing::detail::wire;
+  std::string columns = wire::count(values.size());
   std::string row = columns;
   for (const char* value : values) {
-    columns +=
-        std::string("c\0", 2) + std::string(6, '\0') + number(25, 4) + std::string(2, '\xff') + std::string(4, '\xff') + number(0, 2);
-    row += value == nullptr ? std::string(4, '\xff') : number(std::strlen(value), 4) + value;
+    columns += wire::z("c") + std::string(6, '\0') + wire::number(25, 4) + std::string(6, '\xff') + wire::number(0, 2);
+    row += value == nullptr ? std::string(4, '\xff') : wire::sized(value);
   }
-  return protocol_message('T', columns) + protocol_message('D', row) + protocol_message('C', std::string("SELECT 1\0", 9)) +
-         protocol_message('Z', "I");
+  return wire::message('T', columns) + wire::message('D', row) + wire::complete("SELECT 1") + wire::ready('I');
 }
 
 /// What a server reports to a new session, and when it is asked for its kind.

@@ -28,38 +28,34 @@ namespace tidepool_tests {
 /// Messages of the protocol's version 3, as a server sends them.
 namespace wire {
 
-inline std::string number(std::uint32_t value, unsigned bytes) {
-  std::string out;
-  for (unsigned shift = 8 * bytes; shift > 0; shift -= 8) out += static_cast<char>((value >> (shift - 8)) & 0xFFU);
-  return out;
-}
+using tidepool::testing::detail::wire::complete;
+using tidepool::testing::detail::wire::count;
+using tidepool::testing::detail::wire::notification;
+using tidepool::testing::detail::wire::number;
+using tidepool::testing::detail::wire::parameter;
+using tidepool::testing::detail::wire::ready;
+using tidepool::testing::detail::wire::sized;
+using tidepool::testing::detail::wire::z;
+
 inline std::uint32_t number(std::string_view bytes) {
   std::uint32_t out = 0;
   for (const char c : bytes) out = (out << 8U) | static_cast<unsigned char>(c);
   return out;
 }
-inline std::string z(std::string_view text) { return std::string(text) + '\0'; }
-
-inline std::string ready(char state) { return protocol_message('Z', std::string(1, state)); }
-inline std::string parameter(std::string_view name, std::string_view value) { return protocol_message('S', z(name) + z(value)); }
-inline std::string complete(std::string_view tag) { return protocol_message('C', z(tag)); }
 inline std::string columns(std::initializer_list<std::string_view> names) {
-  std::string body = number(static_cast<std::uint32_t>(names.size()), 2);
+  std::string body = count(names.size());
   for (const auto name : names)
     body += z(name) + number(0, 4) + number(0, 2) + number(25, 4) + number(0xFFFF, 2) + number(0xFFFFFFFF, 4) + number(0, 2);
   return protocol_message('T', body);
 }
 inline std::string row(std::initializer_list<std::string_view> values) {
-  std::string body = number(static_cast<std::uint32_t>(values.size()), 2);
-  for (const auto value : values) body += number(static_cast<std::uint32_t>(value.size()), 4) + std::string(value);
+  std::string body = count(values.size());
+  for (const auto value : values) body += sized(std::string(value));
   return protocol_message('D', body);
 }
 /// ErrorResponse ('E') or NoticeResponse ('N').
 inline std::string report(char kind, std::string_view severity, std::string_view sqlstate, std::string_view text) {
   return protocol_message(kind, "S" + z(severity) + "V" + z(severity) + "C" + z(sqlstate) + "M" + z(text) + '\0');
-}
-inline std::string notification(std::string_view channel, std::string_view payload) {
-  return protocol_message('A', number(1, 4) + z(channel) + z(payload));
 }
 inline std::string login(unsigned pid) {
   return protocol_message('R', number(0, 4)) + parameter("server_version", "15.0") + parameter("client_encoding", "UTF8") +

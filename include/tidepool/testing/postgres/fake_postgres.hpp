@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTING_POSTGRES_FAKE_POSTGRES_HPP
 #define TIDEPOOL_TESTING_POSTGRES_FAKE_POSTGRES_HPP
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -33,8 +34,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 ///     db.verify();
 ///
 /// `fake_postgres db;` answers in real time, on a thread of its own. `fake_postgres db(sim)` answers in a simulation: latencies are virtual
-/// time, and nothing waits for real. Time limits of the driver itself (`within`, `response_timeout`, `cancel_timeout`) are real time in
-/// both.
+/// time, and nothing waits for real. Time limits of the driver itself (`within`, `response_timeout`, `cancel_timeout`) are virtual there,
+/// too.
 ///
 /// Transactions are recognised: BEGIN, COMMIT, ROLLBACK and savepoints need no expectation, but may have one, and after an error in a
 /// transaction statements fail with 25P02. What the driver and the pool ask for themselves is answered, and not recorded. COPY needs an
@@ -172,7 +173,7 @@ class fake_postgres {
   std::shared_ptr<detail::server_core> core_;
   std::unique_ptr<detail::driver_time> time_;
   std::thread thread_;
-  bool verified_ = false;
+  std::atomic<bool> verified_{false};
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing

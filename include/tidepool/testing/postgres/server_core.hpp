@@ -3,20 +3,14 @@
 #ifndef TIDEPOOL_TESTING_POSTGRES_SERVER_CORE_HPP
 #define TIDEPOOL_TESTING_POSTGRES_SERVER_CORE_HPP
 
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <limits>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <string>
-#include <system_error>
 #include <utility>
 
 #include "../../detail/driver/asio_io.hpp"
@@ -24,6 +18,7 @@
 #include "../simulation.hpp"
 #include "../virtual_timer.hpp"
 #include "script.hpp"
+#include "socket_folder.hpp"
 
 #include <asio/local/stream_protocol.hpp>
 #include <asio/read.hpp>
@@ -62,32 +57,9 @@ class server_timer {
   std::optional<asio::steady_timer> real_;  // NOLINT(clock): where time is real
 };
 
-/// A folder of its own for the socket, removed at the end.
-class socket_folder {
- public:
-  socket_folder() {
-    const char* wanted = std::getenv("TMPDIR");
-    std::string folder = wanted == nullptr ? "" : wanted;
-    if (folder.empty() || folder.size() > 60) folder = "/tmp";  // an address of a local socket has about 100 bytes
-    path_ = folder + "/tidepool-XXXXXX";
-    if (::mkdtemp(path_.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "a folder for a socket");
-  }
-  socket_folder(const socket_folder&) = delete;
-  socket_folder& operator=(const socket_folder&) = delete;
-  ~socket_folder() {
-    ::unlink(socket().c_str());
-    ::rmdir(path_.c_str());
-  }
-  const std::string& path() const noexcept { return path_; }
-  std::string socket() const { return path_ + "/.s.PGSQL.5432"; }
-
- private:
-  std::string path_;
-};
-
 /// What a connect meets.
 struct connect_rule {
-  std::optional<answer_data::report> failure = {};
+  std::optional<error_fields> failure = {};
   std::size_t times = 0;  ///< connects that still fail
   duration latency = duration::zero();
 };
@@ -121,7 +93,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   }
   /// From now on connects are refused, as by a host on which no server runs.
   void refuse() { acceptor_.reset(); }
-  void end_sessions(const answer_data::report& why);
+  void end_sessions(const error_fields& why);
   void shut() {
     refuse();
     ended = true;

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <initializer_list>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,48 +16,18 @@
 #include <vector>
 
 #include "../../version.hpp"
+#include "answer_wire.hpp"
+#include "own_answers.hpp"
 #include "server_core.hpp"
+#include "session_link.hpp"
 #include "sql_kind.hpp"
 #include "wire.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
 
-/// What the driver asks for itself: the begin of a session, a pool's checks and resets. Not part of any script; empty when it is none.
-inline std::optional<answer_data> own_answer_to(std::string_view sql) {
-  answer_data out;
-  const auto one_row = [&out](std::vector<sql_value> values) {
-    for (std::size_t i = 0; i < values.size(); ++i) out.columns.emplace_back("c" + std::to_string(i));
-    out.rows.emplace_back(std::move(values));
-    out.has_rows = true;
-  };
-  if (sql.starts_with("select pg_catalog.pg_is_in_recovery()")) {
-    std::vector<sql_value> values(20, sql_value(nullptr));
-    values[0] = "f";
-    values[1] = "off";
-    values[2] = "t";  // the process that answers is that of the login
-    values[3] = "1";
-    one_row(std::move(values));
-    return out;
-  }
-  if (sql.starts_with("select pg_catalog.concat_ws(',', current_user,")) {
-    one_row({sql_value("test,public")});
-    return out;
-  }
-  if (sql.starts_with("select pg_catalog.set_config(")) {
-    one_row(std::vector<sql_value>(1, sql_value("")));
-    return out;
-  }
-  if (sql == "discard all" || sql == "set datestyle to iso" || sql.starts_with("close all; set session authorization default;") ||
-      sql.starts_with("deallocate tidepool_") || sql.starts_with("deallocate \"tidepool_")) {
-    return out;
-  }
-  return std::nullopt;
-}
-
-class server_session : public std::enable_shared_from_this<server_session> {
+class server_session : public session_link {
  public:
-  server_session(std::shared_ptr<server_core> core, server_socket socket)
-      : core_(std::move(core)), handle_(std::make_shared<session_handle>(std::move(socket))) {}
+  using session_link::session_link;
 
   /// Serves the session to its end.
   static asio::awaitable<void> serve(std::shared_ptr<server_session> self) {
@@ -86,80 +54,6 @@ class server_session : public std::enable_shared_from_this<server_session> {
     std::string sql;
     std::vector<std::optional<std::string>> parameters;
   };
-
-  asio::awaitable<std::string> read(std::size_t size) {
-    if (size > 0x3FFFFFFF) throw std::system_error(asio::error::make_error_code(asio::error::message_size));
-    std::string out(size, '\0');
-    co_await asio::async_read(handle_->socket, asio::buffer(out), asio::use_awaitable);
-    co_return out;
-  }
-  asio::awaitable<void> flush() {
-    const std::string now = std::exchange(out_, {});
-    if (!now.empty()) co_await asio::async_write(handle_->socket, asio::buffer(now), asio::use_awaitable);
-  }
-
-  /// Waits, so that it can be ended by a cancel request or with the session. False: the session has ended.
-  asio::awaitable<bool> pause(duration span, bool silent) {
-    handle_->waiting = std::make_shared<server_timer>(core_->executor);
-    handle_->silent = silent;
-    handle_->cancelled = false;
-    co_await handle_->waiting->wait(span);
-    handle_->waiting.reset();
-    co_return handle_->socket.is_open();
-  }
-
-  asio::awaitable<bool> log_in() {
-    std::string body;
-    for (;;) {
-      const std::string head = co_await read(8);
-      wire::reader at(head);
-      const auto size = at.number(4);
-      const auto code = at.number(4);
-      if (size < 8) co_return false;
-      body = co_await read(size - 8);
-      if (code == wire::cancel_request) {
-        cancel(wire::reader(body).number(4));
-        co_return false;
-      }
-      if (code != wire::tls_request && code != wire::gss_request) break;
-      out_ += 'N';
-      co_await flush();
-    }
-    auto& rule = core_->connects;
-    if (rule.latency > duration::zero()) {
-      const bool alive = co_await pause(rule.latency, false);
-      if (!alive) co_return false;
-    }
-    if (rule.failure && rule.times > 0) {
-      if (rule.times != std::numeric_limits<std::size_t>::max()) --rule.times;
-      out_ += wire::report('E', *rule.failure);
-      co_await flush();
-      co_return false;
-    }
-    id_ = ++core_->last_session;
-    core_->sessions.emplace(id_, handle_);
-    out_ += wire::message('R', wire::number(0, 4));
-    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{{"server_version", "15.0"},
-                                                                                                {"server_encoding", "UTF8"},
-                                                                                                {"client_encoding", "UTF8"},
-                                                                                                {"DateStyle", "ISO, MDY"},
-                                                                                                {"TimeZone", "UTC"},
-                                                                                                {"in_hot_standby", "off"},
-                                                                                                {"standard_conforming_strings", "on"},
-                                                                                                {"integer_datetimes", "on"}}) {
-      out_ += wire::parameter(name, value);
-    }
-    out_ += wire::message('K', wire::number(id_, 4) + wire::number(id_, 4)) + wire::ready('I');
-    co_await flush();
-    co_return true;
-  }
-  void cancel(std::uint32_t id) {
-    const auto found = core_->sessions.find(id);
-    const auto session = found == core_->sessions.end() ? nullptr : found->second.lock();
-    if (!session || !session->waiting) return;
-    session->cancelled = true;
-    session->waiting->cancel();
-  }
 
   /// One message of the client. False: the session has ended.
   asio::awaitable<bool> handle(char kind, std::string said) {
@@ -360,7 +254,7 @@ class server_session : public std::enable_shared_from_this<server_session> {
       default: break;
     }
   }
-  void fail(const answer_data::report& why) {
+  void fail(const error_fields& why) {
     out_ += wire::report('E', why);
     skips_ = true;
     if (state_ == 'T') state_ = 'E';
@@ -415,9 +309,6 @@ class server_session : public std::enable_shared_from_this<server_session> {
     return tag;
   }
 
-  std::shared_ptr<server_core> core_;
-  std::shared_ptr<session_handle> handle_;
-  std::uint32_t id_ = 0;
   char state_ = 'I';    ///< as ReadyForQuery tells it: idle, in a transaction, in a failed one
   bool skips_ = false;  ///< after an error, up to the next Sync
   bool lost_ = false;   ///< what is still to be sent is lost with the connection
@@ -426,7 +317,6 @@ class server_session : public std::enable_shared_from_this<server_session> {
   std::optional<std::size_t> copying_;  ///< the record's number of the COPY that takes rows
   std::string copied_;
   answer_data copy_answer_;
-  std::string out_;
 };
 
 inline void server_core::accept() {
@@ -438,12 +328,13 @@ inline void server_core::accept() {
   });
 }
 
-inline void server_core::end_sessions(const answer_data::report& why) {
+inline void server_core::end_sessions(const error_fields& why) {
   const auto open = sessions;
   for (const auto& [id, each] : open) {
     const auto session = each.lock();
     if (!session) continue;
     error_code ignored;
+    session->socket.non_blocking(true, ignored);  // a client that does not read does not get it
     (void)asio::write(session->socket, asio::buffer(wire::report('E', why)), ignored);
     session->close();
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../../postgres/detail/sql_text.hpp"
+#include "../../postgres/detail/sql_tokens.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
@@ -92,15 +93,7 @@ inline std::string tag_of(std::string_view sql, std::uint64_t rows) {
 
 /// How many parameters a statement takes: the highest `$n`.
 inline std::size_t parameters_of(std::string_view sql) {
-  std::size_t most = 0;
-  for (auto at = sql.find('$'); at != std::string_view::npos; at = sql.find('$', at + 1)) {
-    std::size_t number = 0;
-    for (auto i = at + 1; i < sql.size() && sql[i] >= '0' && sql[i] <= '9' && number < 65536; ++i) {
-      number = number * 10 + static_cast<std::size_t>(sql[i] - '0');
-    }
-    most = std::max(most, std::min<std::size_t>(number, 65535));
-  }
-  return most;
+  return std::min<std::size_t>(tidepool::postgres::detail::highest_parameter(sql, false), 65535);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail

@@ -6,15 +6,24 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <map>
+#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "../../version.hpp"
-#include "script.hpp"
 
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail::wire {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
+
+/// An error or a notice: the fields of the protocol, by their letters.
+using error_fields = std::map<char, std::string>;
+
+inline error_fields report_of(std::string_view severity, std::string_view sqlstate, std::string_view message) {
+  if (sqlstate.size() != 5) throw std::invalid_argument("an SQLSTATE has five characters, not \"" + std::string(sqlstate) + "\"");
+  return {{'S', std::string(severity)}, {'V', std::string(severity)}, {'C', std::string(sqlstate)}, {'M', std::string(message)}};
+}
+
+namespace wire {
 
 inline constexpr std::uint32_t cancel_request = 80877102, tls_request = 80877103, gss_request = 80877104;
 
@@ -34,7 +43,7 @@ inline std::string ready(char state) { return message('Z', std::string(1, state)
 inline std::string parameter(std::string_view name, std::string_view value) { return message('S', z(name) + z(value)); }
 inline std::string complete(std::string_view tag) { return message('C', z(tag)); }
 /// ErrorResponse ('E') or NoticeResponse ('N').
-inline std::string report(char kind, const answer_data::report& fields) {
+inline std::string report(char kind, const error_fields& fields) {
   std::string body;
   for (const auto& [letter, text] : fields) body += letter + z(text);
   return message(kind, body + '\0');
@@ -42,40 +51,6 @@ inline std::string report(char kind, const answer_data::report& fields) {
 inline std::string notification(std::string_view channel, std::string_view payload) {
   return message('A', number(1, 4) + z(channel) + z(payload));
 }
-inline std::string columns(const answer_data& answer) {
-  std::string body = count(answer.columns.size());
-  for (std::size_t i = 0; i < answer.columns.size(); ++i) {
-    Oid type = answer.columns[i].type();
-    if (type == 0) type = answer.rows.empty() ? 25 : answer.rows.front().values()[i].type();
-    body += z(answer.columns[i].name()) + number(0, 4) + number(0, 2) + number(type, 4) + number(0xFFFF, 2) + number(0xFFFFFFFF, 4) +
-            number(0, 2);
-  }
-  return message('T', body);
-}
-inline std::string row(const std::vector<std::optional<std::string>>& values) {
-  std::string body = count(values.size());
-  for (const auto& value : values) body += value ? sized(*value) : number(0xFFFFFFFF, 4);
-  return message('D', body);
-}
-inline std::string row(const sql_row& from) {
-  std::vector<std::optional<std::string>> values;
-  for (const auto& value : from.values()) values.push_back(value.text());
-  return row(values);
-}
-/// A row in the text format of COPY.
-inline std::string copied_row(const sql_row& from) {
-  std::string line;
-  for (const auto& value : from.values()) {
-    if (&value != from.values().data()) line += '\t';
-    if (!value.text()) line += "\\N";
-    for (const char c : value.text().value_or("")) {
-      if (c == '\\' || c == '\t' || c == '\n' || c == '\r') line += '\\';
-      line += c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
-    }
-  }
-  return message('d', line + '\n');
-}
-
 /// Takes a message apart. What is missing reads as zero and as empty.
 class reader {
  public:
@@ -103,6 +78,7 @@ class reader {
   std::string_view rest_;
 };
 
-}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail::wire
+}  // namespace wire
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail
 
 #endif
