@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a sandbox on a real server: handlers work as on the database itself, and nothing of it stays.
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kit.hpp"
@@ -264,6 +266,89 @@ TEST_CASE("given two connections of one sandbox, when one is in a transaction, t
         must(rows == 0, "rolled back");
       },
       2);
+}
+
+TEST_CASE("given code that needs a second connection, when a transaction is open, then that is told", "[postgres][server][field-U9]") {
+  NEEDS_SERVER();
+  table();
+  testing::sandbox box{pg::options(server()), 30ms};
+  in_sandbox(
+      box,
+      [](pg::pool& pool) -> asio::awaitable<void> {
+        auto first = co_await pool.acquire();
+        {
+          auto second = co_await pool.acquire();
+          co_await first->exec("begin");
+          co_await first->exec("insert into sandbox_test values (1)");
+          const auto refused = co_await error_of(second->exec("select 1"));
+          must(refused.is("55P03") && refused.message().find("nothing has happened in it for 0.03 s") != std::string_view::npos,
+               "the words");
+          const auto again = co_await error_of(second->script("select 1; select 2"));
+          must(again.is("55P03") && second->usable(), "the simple protocol, and the connection goes on");
+          co_await first->exec("rollback");
+          const int rows = co_await count(*second);
+          must(rows == 0, "when the transaction has ended");
+          second.discard();
+        }
+        // One that is opened within a transaction.
+        co_await first->exec("begin");
+        std::string said;
+        try {
+          const auto third = co_await pool.acquire(300ms);
+        } catch (const tidepool::pool_error& failure) {
+          said = failure.what();
+        }
+        must(said.find("another connection of the sandbox is in a transaction") != std::string::npos, "said: " + said);
+        co_await first->exec("rollback");
+      },
+      2);
+}
+
+TEST_CASE("given statements of one name, when a client drops its own, then others keep theirs", "[postgres][server][field-U9]") {
+  NEEDS_SERVER();
+  testing::sandbox box{pg::options(server())};
+  in_sandbox(
+      box,
+      [](pg::pool& pool) -> asio::awaitable<void> {
+        auto first = co_await pool.acquire();
+        auto second = co_await pool.acquire();
+        co_await first->exec("prepare mine as select 1");
+        co_await second->exec("prepare mine as select 2");
+        co_await second->script("prepare \"Quoted\" as select 3");
+        const int two = co_await second->one<int>("execute mine");
+        const int three = co_await second->one<int>("execute \"Quoted\"");
+        must(two == 2 && three == 3, "each has its own");
+        co_await second->script("deallocate mine");
+        co_await second->exec("deallocate prepare \"Quoted\"");
+        const auto gone = co_await error_of(second->exec("execute mine"));
+        must(gone.is("26000"), "it is dropped");
+        const int one = co_await first->one<int>("execute mine");
+        must(one == 1, "the other is not");
+        const auto c = co_await error_of(second->script("begin; prepare transaction 'x'"));
+        must(c.is("0A000"), "not a name");
+        co_await second->exec("deallocate all");
+      },
+      2);
+}
+
+TEST_CASE("given a client that does not read, when its sandbox ends, then that does not wait for it", "[postgres][server][field-U9]") {
+  NEEDS_SERVER();
+  std::optional<testing::sandbox> box;
+  box.emplace(pg::options(server()));
+  run([](std::optional<testing::sandbox>& where) -> asio::awaitable<void> {
+    auto c = co_await pg::connection::connect(where->conninfo());
+    bool lost = false;
+    auto much = [&]() -> asio::awaitable<void> {
+      const auto failure = co_await error_of(c.exec("select repeat('x', 8000000)"));
+      lost = failure.connection_lost();
+    };
+    asio::co_spawn(co_await asio::this_coro::executor, much, asio::detached);
+    co_await pause(1ms);
+    std::this_thread::sleep_for(200ms);  // nobody reads meanwhile
+    where.reset();
+    while (!lost) co_await pause(1ms);
+  }(box));
+  CHECK_FALSE(box);
 }
 
 TEST_CASE("given a sandbox whose session is ended, when it is used, then that is told, and nothing stays", "[postgres][server][field-U9]") {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -23,9 +24,10 @@
 #include <vector>
 
 #include "../../postgres/connector.hpp"
+#include "../../time.hpp"
 #include "../../version.hpp"
 #include "sandbox_relay.hpp"
-#include "server_core.hpp"
+#include "socket_folder.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 
@@ -39,7 +41,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 ///
 /// What clients take for transactions are savepoints. COMMIT checks deferred constraints and keeps what was done until the sandbox ends;
 /// ROLLBACK, and a statement that fails outside of a transaction, undo what they would undo. A client in a transaction has the server for
-/// itself: the statements of others wait until it has ended.
+/// itself: the statements of others wait until it has ended. Where nothing happens in it for `patience` they fail, with 55P03: code that
+/// needs a second connection in the middle of a transaction would wait for ever.
 ///
 /// Not as on a server: isolation levels have no effect; `now()` stands still; sequences are not rolled back; no notification is sent;
 /// PREPARE TRANSACTION is refused, and so is by the server what cannot run in a transaction (VACUUM, CREATE DATABASE, CREATE INDEX
@@ -49,8 +52,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 class sandbox {
  public:
   /// Connects, at once. Throws `postgres::connect_error`; std::invalid_argument where the connection is encrypted: use a local socket, or
-  /// sslmode=disable.
-  explicit sandbox(tidepool::postgres::options settings) : server_(connect(context_, std::move(settings))) {
+  /// sslmode=disable. `patience` may be `no_limit`.
+  explicit sandbox(tidepool::postgres::options settings, duration patience = std::chrono::seconds(5))
+      : server_(connect(context_, std::move(settings))) {
     if (server_.encrypted()) throw std::invalid_argument("sandbox: the connection is encrypted: use a local socket, or sslmode=disable");
     listener_ = listen();
     if (::pipe(wake_) != 0) {
@@ -61,7 +65,7 @@ class sandbox {
       (void)::fcntl(each, F_SETFD, FD_CLOEXEC);
       (void)::fcntl(each, F_SETFL, O_NONBLOCK);
     }
-    relay_ = std::make_unique<detail::sandbox_relay>(server_.native(), listener_, wake_[0]);
+    relay_ = std::make_unique<detail::sandbox_relay>(server_.native(), listener_, wake_[0], patience);
     try {
       relay_->begin();
       thread_ = std::thread([this] { serve(); });
