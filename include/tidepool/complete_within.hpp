@@ -21,7 +21,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 using default_limit_timer = asio::basic_waitable_timer<std::chrono::steady_clock>;  // NOLINT(clock)
 
 /// Runs `work` and returns its result, or throws its exception. When `limit` is over it cancels `work` (terminal), waits for its end, and
-/// throws `std::system_error` with `errc::not_in_time`, which equals `std::errc::timed_out`:
+/// throws `tidepool::system_error` with `errc::not_in_time`, which equals `std::errc::timed_out`:
 ///
 ///     co_await tidepool::complete_within(500ms, handle(pool, request));  // acquires, runs statements, asks other services
 ///
@@ -35,11 +35,11 @@ using default_limit_timer = asio::basic_waitable_timer<std::chrono::steady_clock
 template <class Timer = default_limit_timer, class T, class Executor>
 asio::awaitable<T, Executor> complete_within(time_limit limit, asio::awaitable<T, Executor> work) {
   if (limit <= duration::zero()) {
-    throw std::system_error(make_error_code(errc::not_in_time), "there is no time left: nothing was begun");
+    throw system_error(make_error_code(errc::not_in_time), "there is no time left: nothing was begun");
   }
   const auto end = co_await detail::run_timed<Timer>(limit, std::move(work));
   if (end->timed_out()) {
-    throw std::system_error(make_error_code(errc::not_in_time), "not done within " + detail::in_words(limit) + ", and cancelled");
+    throw system_error(make_error_code(errc::not_in_time), "not done within " + detail::in_words(limit) + ", and cancelled");
   }
   if (end->failure) std::rethrow_exception(end->failure);
   if constexpr (!std::is_void_v<T>) co_return std::move(*end->value);

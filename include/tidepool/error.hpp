@@ -9,6 +9,7 @@
 #include <system_error>
 #include <type_traits>
 
+#include "detail/util/error_code.hpp"
 #include "detail/util/visibility.hpp"
 #include "version.hpp"
 
@@ -32,28 +33,10 @@ enum class errc {
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 // Must stand before the first comparison.
-template <>
-struct std::is_error_code_enum<tidepool::errc> : std::true_type {};
+TIDEPOOL_DETAIL_ERROR_ENUM(tidepool::errc);
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
-
-/// Category objects are compared by address, and every shared object may have one.
-inline bool same_category(const std::error_category& one, const std::error_category& other) noexcept {
-  return one == other || std::string_view(one.name()) == other.name();
-}
-
-/// A category that equals its copies in other shared objects.
-class TIDEPOOL_EXPORT shared_category : public std::error_category {
- public:
-  bool equivalent(int value, const std::error_condition& condition) const noexcept override {
-    const std::error_condition mine = default_error_condition(value);
-    return mine.value() == condition.value() && same_category(mine.category(), condition.category());
-  }
-  bool equivalent(const std::error_code& code, int condition) const noexcept override {
-    return code.value() == condition && same_category(code.category(), *this);
-  }
-};
 
 class TIDEPOOL_EXPORT pool_category final : public shared_category {
  public:
@@ -71,14 +54,14 @@ class TIDEPOOL_EXPORT pool_category final : public shared_category {
     }
     return "unknown pool error";
   }
-  std::error_condition default_error_condition(int value) const noexcept override {
+  error_condition default_error_condition(int value) const noexcept override {
     switch (static_cast<errc>(value)) {
       case errc::timeout:
-      case errc::not_in_time: return std::errc::timed_out;
-      case errc::cancelled: return std::errc::operation_canceled;
-      case errc::queue_full: return std::errc::resource_unavailable_try_again;
+      case errc::not_in_time: return generic_errc::timed_out;
+      case errc::cancelled: return generic_errc::operation_canceled;
+      case errc::queue_full: return generic_errc::resource_unavailable_try_again;
       case errc::connect_failed:
-      case errc::circuit_open: return std::errc::not_connected;
+      case errc::circuit_open: return generic_errc::not_connected;
       default: return {value, *this};
     }
   }
@@ -87,14 +70,15 @@ class TIDEPOOL_EXPORT pool_category final : public shared_category {
 }  // namespace detail
 
 /// The category of `errc`; its conditions compare with `std::errc` (`timed_out`, `operation_canceled`, ...).
-TIDEPOOL_EXPORT inline const std::error_category& pool_category() noexcept {
+TIDEPOOL_EXPORT inline const error_category& pool_category() noexcept {
   static const detail::pool_category instance;
   return instance;
 }
-inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
-inline bool operator==(const std::error_code& code, errc value) noexcept {
+inline error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
+inline bool operator==(const error_code& code, errc value) noexcept {
   return code.value() == static_cast<int>(value) && detail::same_category(code.category(), pool_category());
 }
+TIDEPOOL_DETAIL_COMPARE_STD(errc, pool_category)
 
 /// Why a connect attempt failed. Decides how soon the pool tries again, and whether waiting callers fail.
 ///
@@ -110,7 +94,8 @@ enum class failure_kind {
 };
 
 /// Base for a connector's exceptions: derive from `std::exception` and from this to tell the kind of a failure. Without it a
-/// `std::system_error` that equals `std::errc::connection_refused` counts as `refused`, all others as `transient`.
+/// `std::system_error` or `tidepool::system_error` that equals `std::errc::connection_refused` counts as `refused`, all others as
+/// `transient`.
 class TIDEPOOL_EXPORT connect_failure {
  public:
   virtual failure_kind kind() const noexcept = 0;

@@ -17,11 +17,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
 /// Not a part of its callers' code: those are on the hot path.
 [[noreturn, gnu::noinline, gnu::cold]] inline void throw_empty_lease(const char* what) {
-  throw std::system_error(
-      make_error_code(errc::empty_lease),
-      std::string(what) +
-          " of an empty lease (it was released, discarded, detached or moved from, or try_acquire() found no connection "
-          "idle: test it by `if (lease)`)");
+  throw system_error(make_error_code(errc::empty_lease),
+                     std::string(what) +
+                         " of an empty lease (it was released, discarded, detached or moved from, or try_acquire() found no connection "
+                         "idle: test it by `if (lease)`)");
 }
 }  // namespace detail
 
@@ -46,7 +45,7 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
 
   /// Whether it holds a connection.
   explicit operator bool() const noexcept { return entry_ != nullptr; }
-  /// The connection. References end with the lease. Throws std::system_error with `errc::empty_lease` when the lease holds none.
+  /// The connection. References end with the lease. Throws `tidepool::system_error` with `errc::empty_lease` when the lease holds none.
   Connection& operator*() const& {
     if (!entry_) [[unlikely]]
       detail::throw_empty_lease("-> or *");
@@ -65,8 +64,8 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
     if (entry* held = std::exchange(entry_, nullptr)) held->pool->discard(*held);
   }
   /// Takes the connection out of the pool for good; the pool opens another one if it needs to. The lease is empty afterwards. Throws
-  /// std::system_error with `errc::empty_lease` when there is none, pool_error with `errc::closed` when the pool has shut the connection (a
-  /// leak that was reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
+  /// `tidepool::system_error` with `errc::empty_lease` when there is none, pool_error with `errc::closed` when the pool has shut the
+  /// connection (a leak that was reclaimed, or the end of the close's grace); and the exceptions of the connection's move constructor.
   [[nodiscard("it is yours now; to get rid of a connection, discard() the lease")]] Connection detach() {
     if (!entry_) detail::throw_empty_lease("detach()");
     return entry_->pool->detach(*std::exchange(entry_, nullptr));

@@ -78,10 +78,10 @@ struct error_report {
 /// Thrown by `acquire()`, `open()` and `detach()`, and by a `close()` that is cancelled, or during which the pool object is destroyed; for
 /// callbacks and futures see `async_acquire()`. `code()` is an `errc`, `what()` the text of the report, `report()` the same as data. Copies
 /// are cheap and do not throw.
-class TIDEPOOL_EXPORT pool_error : public std::system_error {
+class TIDEPOOL_EXPORT pool_error : public system_error {
  public:
   pool_error(errc code, error_report report)
-      : std::system_error(make_error_code(code)), told_(std::make_shared<const story>(with(code, std::move(report)))) {}
+      : system_error(make_error_code(code)), told_(std::make_shared<const story>(with(code, std::move(report)))) {}
 
   pool_error(const pool_error&) = default;
   pool_error& operator=(const pool_error&) = default;

@@ -89,7 +89,7 @@ auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work
 ///
 /// With more than one thread the work runs on a strand of its own, and so does what it spawns on its own executor; spawn on `io` what is to
 /// run in parallel. With `null_mutex` the work runs on the pool's executor. Throws std::invalid_argument when there is no thread, or more
-/// than one with an executor type that can hold no strand; std::system_error for a number that is no signal to be caught.
+/// than one with an executor type that can hold no strand; `tidepool::system_error` for a number that is no signal to be caught.
 template <class Connection, class Traits, class Work>
 auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, run_options options,
          source_location where = source_location::current()) {

@@ -17,10 +17,15 @@
 /// "0.1.0"
 #define TIDEPOOL_VERSION_STRING TIDEPOOL_DETAIL_VERSION_TEXT(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR, TIDEPOOL_VERSION_PATCH)
 
+#if defined(TIDEPOOL_BOOST_ASIO)
+#define TIDEPOOL_DETAIL_JOIN(prefix, major, minor) prefix##major##_##minor##_boost
+#else
 #define TIDEPOOL_DETAIL_JOIN(prefix, major, minor) prefix##major##_##minor
+#endif
 #define TIDEPOOL_DETAIL_NAMESPACE(major, minor) TIDEPOOL_DETAIL_JOIN(v, major, minor)
 
-/// The inline namespace of all declarations, `v0_1`: two versions in one program do not collide. Patch versions share it.
+/// The inline namespace of all declarations, `v0_1`; with Boost.Asio `v0_1_boost`: two versions in one program do not collide, nor does a
+/// file with Boost.Asio with one without. Patch versions share it.
 #define TIDEPOOL_VERSION_NAMESPACE TIDEPOOL_DETAIL_NAMESPACE(TIDEPOOL_VERSION_MAJOR, TIDEPOOL_VERSION_MINOR)
 
 /// What the compiler says of an awaitable that is dropped.

@@ -179,7 +179,7 @@ inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, d
         step == PGRES_POLLING_WRITING ? asio::posix::stream_descriptor::wait_write : asio::posix::stream_descriptor::wait_read;
     error_code failure;
     co_await attempt.socket.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
-    if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+    if (failure == asio::error::operation_aborted) throw system_error(failure);
     step = PQcancelPoll(attempt.raw());
     going = step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED;
   }

@@ -42,8 +42,7 @@ enum class errc {
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
 // Must stand before the first comparison.
-template <>
-struct std::is_error_code_enum<tidepool::postgres::errc> : std::true_type {};
+TIDEPOOL_DETAIL_ERROR_ENUM(tidepool::postgres::errc);
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
@@ -74,15 +73,15 @@ class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category 
     }
     return "unknown error";
   }
-  std::error_condition default_error_condition(int value) const noexcept override {
+  error_condition default_error_condition(int value) const noexcept override {
     switch (static_cast<errc>(value)) {
       case errc::connection_lost:
-      case errc::outcome_unknown: return std::errc::connection_reset;
+      case errc::outcome_unknown: return generic_errc::connection_reset;
       case errc::connect_failed:
-      case errc::tls_refused: return std::errc::not_connected;
+      case errc::tls_refused: return generic_errc::not_connected;
       case errc::connect_timeout:
       case errc::response_timeout:
-      case errc::server_silent: return std::errc::timed_out;
+      case errc::server_silent: return generic_errc::timed_out;
       default: return {value, *this};
     }
   }
@@ -91,15 +90,16 @@ class TIDEPOOL_EXPORT category final : public tidepool::detail::shared_category 
 }  // namespace detail
 
 /// The category of `errc`; conditions compare with `std::errc` (`connection_reset`, `timed_out`, `not_connected`).
-TIDEPOOL_EXPORT inline const std::error_category& category() noexcept {
+TIDEPOOL_EXPORT inline const error_category& category() noexcept {
   static const detail::category instance;
   return instance;
 }
-inline std::error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
+inline error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), category()}; }
 /// Compares by the name of the category, as for `tidepool::errc`.
-inline bool operator==(const std::error_code& code, errc value) noexcept {
+inline bool operator==(const error_code& code, errc value) noexcept {
   return code.value() == static_cast<int>(value) && tidepool::detail::same_category(code.category(), category());
 }
+TIDEPOOL_DETAIL_COMPARE_STD(errc, category)
 
 /// What an error means for more than the statement that failed.
 enum class consequence {
@@ -110,7 +110,7 @@ enum class consequence {
   permanent     ///< will be the same next time: credentials, no such database
 };
 
-/// Thrown by every operation of the driver; a cancelled one throws `std::system_error(operation_aborted)`.
+/// Thrown by every operation of the driver; a cancelled one throws `tidepool::system_error(operation_aborted)`.
 ///
 /// `what()` is one line: what the driver has to say, severity, SQLSTATE and message of the server, constraint, parameter, the statement
 /// around the position that the server names, hint, and what to do. It never holds a password, a parameter, a row's content beyond the
@@ -118,11 +118,11 @@ enum class consequence {
 /// bytes before the position and 40 after it, without what stands between quotes ('...', E'...', $$...$$); numbers and names are quoted.
 /// `options::statement_in_errors` adds the statement's text as it is, up to 300 bytes, and the place of the call; and in an error of a
 /// value that cannot be read, the first 40 bytes of the value. Copies are cheap and do not throw.
-class TIDEPOOL_EXPORT error : public std::system_error {
+class TIDEPOOL_EXPORT error : public system_error {
  public:
   error(errc code, std::string_view text) : error(code, text, postgres::detail::diagnosis{}) {}
   error(errc code, std::string_view text, postgres::detail::diagnosis said)
-      : std::system_error(make_error_code(code)), said_(std::make_shared<const contents>(explain(code, text, said), std::move(said))) {}
+      : system_error(make_error_code(code)), said_(std::make_shared<const contents>(explain(code, text, said), std::move(said))) {}
 
   const char* what() const noexcept override { return said_->text.c_str(); }
   /// `what()` without the driver's name in front.

@@ -89,7 +89,7 @@ class listener {
         in_a_row_ = 0;
         error_code failure;
         co_await s.async_wait(detail::wait_type::wait_read, failure);
-        if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+        if (failure == asio::error::operation_aborted) throw system_error(failure);
         continue;
       }
       if (!alive && s.inbox.empty()) {

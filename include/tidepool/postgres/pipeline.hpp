@@ -123,7 +123,7 @@ class pipeline {
         if (s->limits.stop()) co_await detail::settle(s);
       } catch (const error& failure) {
         lost = failure;
-      } catch (const std::system_error& failure) {
+      } catch (const system_error& failure) {
         lost = error(errc::connection_lost, failure.what());
         aborted = std::current_exception();
       }

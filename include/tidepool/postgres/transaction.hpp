@@ -131,7 +131,7 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
     answer = co_await perform(s, bounded(request::simple("commit", "transaction()"), limit));
   } catch (const error& failure) {
     failed = std::make_unique<error>(commit_failure(*s, failure, sent()));
-  } catch (const std::system_error&) {
+  } catch (const system_error&) {
     // Cancelled. When that was before COMMIT was sent, or the server has cancelled COMMIT, nothing is unknown.
     if (!sent() || (!s->broken && PQtransactionStatus(s->pg()) == PQTRANS_IDLE)) throw;
     failed = std::make_unique<error>(

@@ -62,7 +62,7 @@ class basic_fake_connection {
 
   // --- what its user does -----------------------------------------------------------------------------------------------------------
 
-  /// Sends `token` and returns the answer: the same token, unless an earlier answer was left unread. Throws `std::system_error`.
+  /// Sends `token` and returns the answer: the same token, unless an earlier answer was left unread. Throws `tidepool::system_error`.
   asio::awaitable<std::uint64_t> query(std::uint64_t token) { return ask(begin(operation::query), session_, token); }
   /// Leaves a transaction open: `reset()` ends it.
   void begin_transaction() noexcept { session_->dirty = session_->dirtied_by_user = true; }
@@ -149,7 +149,7 @@ class basic_fake_connector {
     error_code result;
     try {
       co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
-    } catch (const std::system_error& e) {
+    } catch (const system_error& e) {
       result = e.code();
     }
     detail::fake_session& s = *from.session;

@@ -172,7 +172,7 @@ class fake_operation {
   void complain(const char* what) { session_->world->violation(std::string(to_string(what_)) + ": " + what); }
   [[noreturn]] void throw_error(error_code why) {
     if (what_ == operation::ping || what_ == operation::reset) session_->condemned = true;
-    throw std::system_error(why, to_string(what_));
+    throw system_error(why, to_string(what_));
   }
 
   std::shared_ptr<fake_session> session_;

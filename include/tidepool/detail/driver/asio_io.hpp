@@ -3,14 +3,22 @@
 #ifndef TIDEPOOL_DETAIL_DRIVER_ASIO_IO_HPP
 #define TIDEPOOL_DETAIL_DRIVER_ASIO_IO_HPP
 
+#include "../../version.hpp"
+#include "../util/asio.hpp"
+
+#if defined(TIDEPOOL_BOOST_ASIO)
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>  // NOLINT(clock): for drivers
+#else
 #include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>  // NOLINT(clock): for drivers
-
-#include "../../version.hpp"
-#include "../util/asio.hpp"
+#endif
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

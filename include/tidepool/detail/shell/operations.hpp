@@ -57,8 +57,8 @@ class pool_impl<Connection, Traits>::running_op {
 
 /// Asio's own category compares with `std::errc` in newer versions only.
 inline bool is_refusal(const error_code& code) noexcept {
-  return code == std::errc::connection_refused || (code.value() == static_cast<int>(asio::error::connection_refused) &&
-                                                   same_category(code.category(), asio::error::get_system_category()));
+  return code == generic_errc::connection_refused || (code.value() == static_cast<int>(asio::error::connection_refused) &&
+                                                      same_category(code.category(), asio::error::get_system_category()));
 }
 
 /// What a caught exception says, for reports.
@@ -79,9 +79,12 @@ struct caught {
       throw;
     } catch (const connect_failure& e) {
       out.kind = e.kind();
-    } catch (const std::system_error& e) {
+    } catch (const system_error& e) {
       if (is_refusal(e.code())) out.kind = failure_kind::refused;
     } catch (...) {
+      if constexpr (two_kinds_of_errors) {
+        if (is_refusal(code_of_std_exception())) out.kind = failure_kind::refused;
+      }
     }
     return out;
   }

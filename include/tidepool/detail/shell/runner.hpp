@@ -134,8 +134,7 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   auto take_value() { return std::move(value_); }
   value_type result() {
     if constexpr (!std::is_void_v<value_type>) {
-      if (!value_)
-        throw std::system_error(std::make_error_code(std::errc::operation_canceled), "run(): the work was stopped, it has no result");
+      if (!value_) throw system_error(make_error_code(generic_errc::operation_canceled), "run(): the work was stopped, it has no result");
       return std::move(*value_);
     }
   }

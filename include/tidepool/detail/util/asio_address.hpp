@@ -5,8 +5,14 @@
 
 #include "asio.hpp"
 
+#if defined(TIDEPOOL_BOOST_ASIO)
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
+#else
 #include <asio/ip/address.hpp>
 #include <asio/ip/network_v4.hpp>
 #include <asio/ip/network_v6.hpp>
+#endif
 
 #endif

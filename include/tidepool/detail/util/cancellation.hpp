@@ -13,18 +13,19 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// The code of a cancelled operation, of Asio's or of the pool's. That of older Asio does not equal `std::errc`.
 inline bool is_cancellation(const error_code& code) noexcept {
-  return code == asio::error::operation_aborted || code == std::errc::operation_canceled;
+  return code == asio::error::operation_aborted || code == generic_errc::operation_canceled;
 }
 /// The code of an exception; none where it has none. Of several (awaitable operators), the first one counts.
 inline error_code code_of(const std::exception_ptr& failure) noexcept {
   if (!failure) return {};
   try {
     std::rethrow_exception(failure);
-  } catch (const std::system_error& e) {
+  } catch (const system_error& e) {
     return e.code();
   } catch (const asio::multiple_exceptions& several) {
     return code_of(several.first_exception());
   } catch (...) {
+    if constexpr (two_kinds_of_errors) return code_of_std_exception();
     return {};
   }
 }

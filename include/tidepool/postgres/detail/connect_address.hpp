@@ -220,7 +220,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     if (!(step == PGRES_POLLING_READING && tls_pending(started))) {
       co_await s->async_wait(step == PGRES_POLLING_WRITING ? wait_type::wait_write : wait_type::wait_read, failure);
     }
-    if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+    if (failure == asio::error::operation_aborted) throw system_error(failure);
     tls.look(*s);
     refusal.look(*s);
     if (may_compute(started)) {

@@ -94,7 +94,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
     } else {
       co_await s->async_wait(wait_type::wait_read, failure);
     }
-    if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+    if (failure == asio::error::operation_aborted) throw system_error(failure);
     if (failure) break;
   }
   if (active) co_await asio::this_coro::throw_if_cancelled(throws);

@@ -145,7 +145,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
     addrinfo* list = nullptr;
     const int failure = ::getaddrinfo(name.c_str(), nullptr, &hints, &list);
     const int system = errno;
-    if (failure != 0) return failure == EAI_SYSTEM ? std::system_category().message(system) : ::gai_strerror(failure);
+    if (failure != 0) return failure == EAI_SYSTEM ? tidepool::detail::system_category().message(system) : ::gai_strerror(failure);
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all(list, &::freeaddrinfo);
     for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
       std::array<char, NI_MAXHOST> text{};
@@ -183,8 +183,7 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
   }
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none)
-    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
+  if (state.cancelled() != asio::cancellation_type::none) throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
   lookup found = resolver->look(entry);
   const std::string doing = "looking up \"" + printable(name, 80) + "\": ";
   if (!found.done) {

@@ -99,8 +99,7 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
   const login_step_guard hold(s, step);
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none)
-    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
+  if (state.cancelled() != asio::cancellation_type::none) throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
   if (!step->finished()) throw connect_error(errc::connect_timeout, s->peer + ": the login takes too long to compute");
   co_return step->next();
 }

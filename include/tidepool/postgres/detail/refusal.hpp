@@ -34,13 +34,13 @@ class refusal_check {
   std::optional<failure_kind> kind(bool local, std::string_view words) const {
     if (answered_) return std::nullopt;
     // libpq reports a system error only by its message, in the user's language: compared with the same message here.
-    const auto says = [words](std::errc code) { return words.find(std::make_error_code(code).message()) != std::string_view::npos; };
-    if (closed_ || says(std::errc::connection_refused) || says(std::errc::connection_reset) || says(std::errc::broken_pipe)) {
+    const auto says = [words](generic_errc code) { return words.find(make_error_code(code).message()) != std::string_view::npos; };
+    if (closed_ || says(generic_errc::connection_refused) || says(generic_errc::connection_reset) || says(generic_errc::broken_pipe)) {
       return failure_kind::refused;
     }
-    if (local && says(std::errc::no_such_file_or_directory)) return failure_kind::refused;
+    if (local && says(generic_errc::no_such_file_or_directory)) return failure_kind::refused;
     // The queue of a local socket is full.
-    if (local && says(std::errc::resource_unavailable_try_again)) return failure_kind::server_full;
+    if (local && says(generic_errc::resource_unavailable_try_again)) return failure_kind::server_full;
     return std::nullopt;
   }
 

@@ -84,7 +84,8 @@ class session {
   void follow_socket() {
     const int failure = socket_.follow(PQsocket(pg_), executor_, *shutdown);
     if (failure == 0) return;
-    throw connect_error(errc::connect_failed, "no file descriptor left: " + error_code(failure, std::system_category()).message());
+    throw connect_error(errc::connect_failed,
+                        "no file descriptor left: " + error_code(failure, tidepool::detail::system_category()).message());
   }
   void drop_socket() noexcept {
     hangup_.stop();

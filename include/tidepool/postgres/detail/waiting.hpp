@@ -24,7 +24,7 @@ using wait_type = asio::posix::stream_descriptor::wait_type;
 
 inline void throw_if_failed(session& s, error_code failure) {
   if (!failure) return;
-  if (failure == asio::error::operation_aborted) throw std::system_error(failure);
+  if (failure == asio::error::operation_aborted) throw system_error(failure);
   throw s.lost("while waiting: " + failure.message());
 }
 
@@ -78,8 +78,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
   const std::string tried = "; cancelling had no effect within " + in_words(s.settings().cancel_timeout) + ": the connection was shut";
   switch (stop.why) {
     case stopping::cause::cancelled:
-      throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
-                              who + " has been silent for " + silence + tried);
+      throw system_error(asio::error::make_error_code(asio::error::operation_aborted), who + " has been silent for " + silence + tried);
     default: throw error(errc::server_silent, who + " has been silent for " + silence + tried);
   }
 }
@@ -89,8 +88,8 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
   if (stop.why == stopping::cause::cancelled) {
     // Its own `&&` may have cancelled it, because of a second operation.
     const bool beside = !s.refused.empty() && s.refused_beside == s.cancels->activity.load();
-    throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted),
-                            "cancelled, on the server too; the connection is kept" + (beside ? "; meanwhile " + s.refused : std::string()));
+    throw system_error(asio::error::make_error_code(asio::error::operation_aborted),
+                       "cancelled, on the server too; the connection is kept" + (beside ? "; meanwhile " + s.refused : std::string()));
   }
   s.note_statement(said);
   throw error(errc::response_timeout,

@@ -44,7 +44,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing {
 /// Members may be called from any thread; with a simulation, from its thread. The simulation has to outlive it.
 class fake_postgres {
  public:
-  /// Throws std::system_error where no local socket can be made.
+  /// Throws `tidepool::system_error` where no local socket can be made.
   fake_postgres()
       : context_(std::make_unique<asio::io_context>(1)), core_(std::make_shared<detail::server_core>(context_->get_executor())) {
     core_->listen();

@@ -59,7 +59,7 @@ class sandbox {
     listener_ = listen();
     if (::pipe(wake_) != 0) {
       ::close(listener_);
-      throw std::system_error(errno, std::generic_category(), "sandbox");
+      throw system_error(errno, tidepool::detail::generic_category(), "sandbox");
     }
     for (const int each : {listener_, wake_[0], wake_[1]}) {
       (void)::fcntl(each, F_SETFD, FD_CLOEXEC);
@@ -126,7 +126,7 @@ class sandbox {
     if (made < 0 || ::bind(made, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 || ::listen(made, 64) != 0) {
       const int why = errno;
       if (made >= 0) ::close(made);
-      throw std::system_error(why, std::generic_category(), "sandbox");
+      throw system_error(why, tidepool::detail::generic_category(), "sandbox");
     }
     return made;
   }

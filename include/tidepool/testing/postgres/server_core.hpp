@@ -14,15 +14,12 @@
 #include <utility>
 
 #include "../../detail/driver/asio_io.hpp"
+#include "../../detail/driver/asio_local.hpp"
 #include "../../version.hpp"
 #include "../simulation.hpp"
 #include "../virtual_timer.hpp"
 #include "script.hpp"
 #include "socket_folder.hpp"
-
-#include <asio/local/stream_protocol.hpp>
-#include <asio/read.hpp>
-#include <asio/write.hpp>
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
 

@@ -39,7 +39,7 @@ class server_session : public session_link {
         const std::string said = co_await self->read(wire::reader(std::string_view(head).substr(1)).number(4) - 4);
         more = co_await self->handle(head[0], said);
       }
-    } catch (const std::system_error&) {  // the client has gone, or the server was stopped
+    } catch (const system_error&) {  // the client has gone, or the server was stopped
     }
     self->core_->sessions.erase(self->id_);
     self->handle_->close();

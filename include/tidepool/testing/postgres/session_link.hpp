@@ -30,7 +30,7 @@ class session_link {
   ~session_link() = default;
 
   asio::awaitable<std::string> read(std::size_t size) {
-    if (size > 0x3FFFFFFF) throw std::system_error(asio::error::make_error_code(asio::error::message_size));
+    if (size > 0x3FFFFFFF) throw system_error(asio::error::make_error_code(asio::error::message_size));
     std::string out(size, '\0');
     co_await asio::async_read(handle_->socket, asio::buffer(out), asio::use_awaitable);
     co_return out;

@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <string>
-#include <system_error>
 
+#include "../../detail/util/error_code.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
@@ -23,7 +23,7 @@ class socket_folder {
     std::string folder = wanted == nullptr ? "" : wanted;
     if (folder.empty() || folder.size() > 60) folder = "/tmp";  // an address of a local socket has about 100 bytes
     path_ = folder + "/tidepool-XXXXXX";
-    if (::mkdtemp(path_.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "a folder for a socket");
+    if (::mkdtemp(path_.data()) == nullptr) throw system_error(errno, tidepool::detail::generic_category(), "a folder for a socket");
   }
   socket_folder(const socket_folder&) = delete;
   socket_folder& operator=(const socket_folder&) = delete;
