@@ -5,7 +5,8 @@
 # Sources, scripts and build files have the SPDX line; the version that CMake has read is that of version.hpp; no header opens the
 # namespace without the version's inline one, and each that opens it includes version.hpp, by itself or through what it includes; the name
 # of a test says given and then, in at most 100 characters and without an id, and is unique in its area; include guards are the path; what
-# takes real time or real randomness in a header says that it means to.
+# takes real time or real randomness in a header says that it means to; headers name neither standalone Asio nor Boost's, and no error types
+# of the standard library.
 use strict;
 use warnings;
 use File::Find;
@@ -101,6 +102,29 @@ for my $file (sort grep { m{^include/.*\.[hi]pp$} } keys %text) {
     next if $line =~ m{// NOLINT\(clock\)};
     (my $code = $line) =~ s{"(?:[^"\\]|\\.)*"|//.*}{}g;
     push @wrong, "$file:$number: takes real time or randomness: use that of Traits, or mark it: // NOLINT(clock): why" if $code =~ $real;
+  }
+}
+
+# --- one set of headers for standalone Asio and Boost.Asio -----------------------------------------------------------------------------
+# Only these know of both.
+my $flavours = qr{^include/tidepool/(?:version|detail/util/(?:error_code|asio|asio_address)|detail/driver/asio_\w+)\.hpp$};
+my @of_one_flavour = (
+  [qr/\bstd::(?:error_code|error_condition|error_category|system_error|is_error_code_enum|generic_category|system_category|make_error_code)\b/,
+    'names the standard library\'s error types: write tidepool::error_code, system_error, ... of detail/util/error_code.hpp'],
+  # What the functions of <charconv> return is std::errc in both.
+  [qr/\bstd::errc::(?!result_out_of_range\b|invalid_argument\b)/, 'names std::errc: write tidepool::generic_errc'],
+  [qr/\b(?:BOOST_)?ASIO_\w|\bTIDEPOOL_BOOST_ASIO\b/, 'asks for a macro of one Asio: write TIDEPOOL_ASIO_VERSION, or a TIDEPOOL_ASIO_HAS_... of detail/util/asio.hpp'],
+  [qr/(?<![\w:])(?:::asio|(?:::)?boost)::/, 'names the namespace of one Asio: write asio::, which is tidepool::asio'],
+  [qr{^\s*#\s*include\s*(?:<boost/|<asio[/.]|"boost/|"asio/)}, 'includes one Asio: include detail/util/asio.hpp, asio_address.hpp or detail/driver/asio_io.hpp, asio_local.hpp'],
+);
+for my $file (sort grep { m{^include/.*\.[hi]pp$} && $_ !~ $flavours } keys %text) {
+  my $number = 0;
+  for my $line (split /\n/, $text{$file}) {
+    $number++;
+    (my $code = $line) =~ s{//.*}{};
+    for my $rule (@of_one_flavour) {
+      push @wrong, "$file:$number: $rule->[1]" if $code =~ $rule->[0];
+    }
   }
 }
 
