@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - everything of the pool and the PostgreSQL driver, instantiated once: to be compiled, and not run, in every way that users may.
+// tidepool - everything of the pool and the PostgreSQL driver, instantiated once: to be compiled in every way that users may. Run, it does
+// nothing.
 #include <tidepool/postgres.hpp>
 #include <tidepool/prometheus.hpp>
 #include <tidepool/testing.hpp>
@@ -111,5 +112,5 @@ int main() {
   postgres::pool pool(io, postgres::connector("dbname=shop"));
   tidepool::asio::co_spawn(io, use(pool), tidepool::asio::detached);
   std::optional<postgres::connection> connection;
-  tidepool::asio::co_spawn(io, use(*connection), tidepool::asio::detached);
+  if (connection) tidepool::asio::co_spawn(io, use(*connection), tidepool::asio::detached);
 }
