@@ -91,6 +91,10 @@ for (my $i = 0; $i < @lines; ++$i) {
   my $word = $group;
   if ($word ne '') {
     $word =~ s/\n */ /g;
+  } elsif ($whole =~ /=\s*delete\s*;/) {
+    $word = 'Not possible.';
+  } elsif ($whole =~ /^\s*requires\s*(?:\(?!|detail::(?:another|no)_)/m) {
+    $word = 'For a call that does not fit: the error says why.';
   } elsif ($comment_at == length $indent && $comment_of eq $name) {
     ($word = $comment) =~ s/\s+$//;
     $word =~ s/\n */ /g;
