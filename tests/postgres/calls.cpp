@@ -29,6 +29,7 @@ const std::map<std::string, std::string>& allowed() {
       {"PQputCopyData", "buffers, in non-blocking mode"},
       {"PQputCopyEnd", "buffers, in non-blocking mode"},
       {"PQpipelineSync", "buffers and flushes without waiting, in non-blocking mode"},
+      {"PQsendPipelineSync", "buffers"},
       {"PQflush", "sends without waiting, in non-blocking mode"},
       {"PQconsumeInput", "reads what is there"},
       {"PQgetResult", "called only when PQisBusy says no"},

@@ -168,7 +168,7 @@ class pipeline {
         if (size > sent_at_once) co_await detail::flush(s);
         how.may_end = true;
       }
-      if (PQpipelineSync(s->pg()) != 1) throw s->lost("while sending a pipeline");
+      if (!detail::put_sync(s->pg())) throw s->lost("while sending a pipeline");
     }
     co_await detail::flush(s);
     for (std::size_t i = 0; i < all.size(); ++i) {

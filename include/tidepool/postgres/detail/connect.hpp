@@ -27,7 +27,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 inline void check_libpq(int version) {
 #ifndef LIBPQ_HAS_PIPELINING
 #error "tidepool::postgres needs libpq 14 or newer"
-#elif defined(LIBPQ_HAS_ASYNC_CANCEL) || defined(LIBPQ_HAS_CHUNK_MODE)
+#elif defined(LIBPQ_HAS_ASYNC_CANCEL) || defined(LIBPQ_HAS_CHUNK_MODE) || defined(LIBPQ_HAS_CLOSE_PREPARED) || \
+    defined(LIBPQ_HAS_SEND_PIPELINE_SYNC)
   constexpr int needed = 17;
 #else
   constexpr int needed = 14;

@@ -234,6 +234,15 @@ inline void put_request(session& s, operation& running, const request& what) {
   refuse_request(s, what, ("libpq refuses the statement: " + printable(why, 200)).c_str());
 }
 
+/// Puts the Sync of a pipeline into libpq's buffer. libpq before 17 sends the buffer with each one: a system call for each.
+inline bool put_sync(PGconn* connection) noexcept {
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+  return PQsendPipelineSync(connection) == 1;
+#else
+  return PQpipelineSync(connection) == 1;
+#endif
+}
+
 /// See setup.hpp.
 inline asio::awaitable<void> ask_role(session_ptr s);
 
