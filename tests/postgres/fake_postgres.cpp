@@ -24,21 +24,11 @@ bool has_words(std::string_view text, std::string_view part) { return text.find(
 /// Runs one handler on a pool of the fake server's.
 template <class Work>
 void with_pool(fake_postgres& db, Work work) {
-  run([](fake_postgres& server, Work body) -> asio::awaitable<void> {
-    tidepool::pool_config config;
-    config.min_size = 1;
-    config.max_size = 2;
-    config.name = "test";
-    pg::pool pool(co_await asio::this_coro::executor, server.connector(), config);
-    std::exception_ptr failure;
-    try {
-      co_await body(pool);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    co_await pool.close(5s);
-    if (failure) std::rethrow_exception(failure);
-  }(db, work));
+  tidepool::pool_config config;
+  config.min_size = 1;
+  config.max_size = 2;
+  config.name = "test";
+  tidepool_tests::with_pool(db.connector(), config, std::move(work));
 }
 
 struct user {

@@ -80,6 +80,22 @@ T run(asio::awaitable<T> task) {
   return std::move(*value);
 }
 
+/// Runs one handler on a pool, and closes that.
+template <class Work>
+void with_pool(const pg::connector& server, const tidepool::pool_config& config, Work work) {
+  run([](pg::connector to, tidepool::pool_config how, Work body) -> asio::awaitable<void> {
+    pg::pool pool(co_await asio::this_coro::executor, std::move(to), how);
+    std::exception_ptr failure;
+    try {
+      co_await body(pool);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    co_await pool.close(5s);
+    if (failure) std::rethrow_exception(failure);
+  }(server, config, std::move(work)));
+}
+
 inline asio::awaitable<pg::connection> connect(std::string more = "") { return pg::connection::connect(server() + " " + more); }
 
 /// The error of an operation that must fail with one.

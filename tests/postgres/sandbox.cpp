@@ -40,20 +40,10 @@ int rows_outside() {
 
 template <class Work>
 void in_sandbox(testing::sandbox& box, Work work, std::size_t connections = 1) {
-  run([](testing::sandbox& where, Work body, std::size_t most) -> asio::awaitable<void> {
-    tidepool::pool_config config;
-    config.min_size = 0;
-    config.max_size = most;
-    pg::pool pool(co_await asio::this_coro::executor, where.connector(), config);
-    std::exception_ptr failure;
-    try {
-      co_await body(pool);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    co_await pool.close(5s);
-    if (failure) std::rethrow_exception(failure);
-  }(box, work, connections));
+  tidepool::pool_config config;
+  config.min_size = 0;
+  config.max_size = connections;
+  with_pool(box.connector(), config, std::move(work));
 }
 
 asio::awaitable<int> count(pg::connection& c) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "codec_words.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -15,37 +16,9 @@ using namespace tidepool_tests;
 namespace {
 namespace time_cases {
 
-using namespace std::chrono;
+using namespace codec_words;
 
-template <class T>
-std::string text_of(const T& value) {
-  std::string out;
-  pg::codec<T>::encode(out, value);
-  return out;
-}
-template <class T>
-T read(std::string_view text) {
-  return pg::codec<T>::decode(text);
-}
-/// What an error of this kind says; anything else is said as well.
-template <class F>
-std::string refused(pg::errc reason, F&& f) {
-  try {
-    f();
-  } catch (const pg::error& failure) {
-    return failure.reason() == reason ? std::string(failure.explanation()) : "another reason: " + std::string(failure.explanation());
-  }
-  return "taken";
-}
-template <class T>
-std::string unreadable(std::string_view text) {
-  return refused(pg::errc::conversion, [&] { (void)read<T>(text); });
-}
-template <class T>
-std::string unsendable(const T& value) {
-  return refused(pg::errc::bad_parameter, [&] { (void)text_of(value); });
-}
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+using namespace std::chrono;
 
 using moment = sys_time<microseconds>;
 using hands = hh_mm_ss<microseconds>;

@@ -15,6 +15,7 @@
 
 #include <tidepool/postgres/types.hpp>
 
+#include "codec_words.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -22,34 +23,7 @@ using namespace tidepool_tests;
 namespace {
 namespace type_cases {
 
-template <class T>
-std::string text_of(const T& value) {
-  std::string out;
-  pg::codec<T>::encode(out, value);
-  return out;
-}
-template <class T>
-T read(std::string_view text) {
-  return pg::codec<T>::decode(text);
-}
-template <class F>
-std::string refused(pg::errc reason, F&& f) {
-  try {
-    f();
-  } catch (const pg::error& failure) {
-    return failure.reason() == reason ? std::string(failure.explanation()) : "another reason: " + std::string(failure.explanation());
-  }
-  return "taken";
-}
-template <class T>
-std::string unreadable(std::string_view text, pg::errc reason = pg::errc::conversion) {
-  return refused(reason, [&] { (void)read<T>(text); });
-}
-template <class T>
-std::string unsendable(const T& value) {
-  return refused(pg::errc::bad_parameter, [&] { (void)text_of(value); });
-}
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+using namespace codec_words;
 
 enum class tone { sad, happy };
 enum class level : std::int16_t { low = 1, high = 300 };
