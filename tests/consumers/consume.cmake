@@ -75,8 +75,9 @@ elseif(VIA STREQUAL "fetch-asio")
   # Asio from where FETCHCONTENT_SOURCE_DIR_ASIO says, though others are there; C++23.
   file(MAKE_DIRECTORY ${WORK}/asio/asio/include)
   file(CREATE_LINK ${ASIO}/asio ${WORK}/asio/asio/include/asio SYMBOLIC)
-  set(options -DVIA=fetch -DFETCHCONTENT_SOURCE_DIR_TIDEPOOL=${SOURCE} -DFETCHCONTENT_SOURCE_DIR_ASIO=${WORK}/asio
-      -DEXPECTED_ASIO=${WORK}/asio/asio/include -DCMAKE_CXX_STANDARD=23)
+  list(APPEND consumer -DVIA=fetch -DFETCHCONTENT_SOURCE_DIR_TIDEPOOL=${SOURCE} -DEXPECTED_ASIO=${WORK}/asio/asio/include)
+  run(${consumer} -B ${WORK}/own -DFETCHED_ASIO=${WORK}/asio)
+  set(options -DFETCHCONTENT_SOURCE_DIR_ASIO=${WORK}/asio -DCMAKE_CXX_STANDARD=23)
 elseif(VIA STREQUAL "package")
   run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE} -B ${WORK}/library -DCMAKE_CXX_COMPILER=${CXX} -DTIDEPOOL_ASIO_INCLUDE_DIR=${ASIO}
       -DTIDEPOOL_BUILD_TESTS=OFF -DTIDEPOOL_BUILD_EXAMPLES=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF -DCMAKE_INSTALL_PREFIX=${WORK}/first)
