@@ -49,8 +49,10 @@ inline void stderr_sink(log_level level, const std::string& line) { std::fprintf
 /// `on_event` needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
 class log_observer {
  public:
-  using level = log_level;  ///< how important a line is
-  using sink = log_sink;    ///< takes the lines
+  /// How important a line is.
+  using level = log_level;
+  /// Takes the lines.
+  using sink = log_sink;
 
   log_observer() = default;
   explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}

@@ -17,13 +17,13 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// Base for the codec of a plain struct of 1 to 16 members that stands for one composite value, `select cast(row(1, 'x') as address)`:
+/// Base for the codec of a plain struct of 1 to 16 members that stands for one composite value, `select cast(row(1, 2) as address)`:
 ///
 ///     template <> struct tidepool::postgres::codec<address> : tidepool::postgres::composite_codec<address> {};
 /// Members are the fields in their order, also structs with such a codec, arrays, and `std::optional` for NULL. From then on the struct is
-/// one column: a row of several columns is read into a struct without a codec. As a parameter the statement says its type: `$1::address`,
-/// or the column it goes to. The server does not name the types of fields: a bit string is read into an integer as decimal digits, and a
-/// `std::vector<std::string>` of a type whose delimiter is no comma in wrong pieces, as with COPY.
+/// one column: a row of several columns is read into a struct without a codec. As a parameter the statement says its type: `cast($1 as
+/// address)`, or the column it goes to. The server does not name the types of fields: a bit string is read into an integer as decimal
+/// digits, and a `std::vector<std::string>` of a type whose delimiter is no comma in wrong pieces, as with COPY.
 template <class T>
 struct composite_codec {
   static void encode(std::string& out, const T& value) {
