@@ -4,9 +4,7 @@
 #define TIDEPOOL_BASIC_POOL_HPP
 
 #include <algorithm>
-#include <concepts>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,9 +12,8 @@
 #include "connect_context.hpp"
 #include "detail/shell/arguments_fit.hpp"
 #include "detail/shell/async_acquire.hpp"
-#include "detail/shell/checkout.hpp"
-#include "detail/shell/coroutine_wait.hpp"
-#include "detail/shell/pool_impl.hpp"
+#include "detail/shell/event_log.hpp"
+#include "detail/shell/pool_front.hpp"
 #include "lease.hpp"
 #include "version.hpp"
 
@@ -31,7 +28,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// An awaitable of the pool that was not awaited before that must not be awaited afterwards.
 template <class Connection, class Traits = default_traits<Connection>>
 class basic_pool {
-  using impl = detail::pool_impl<Connection, Traits>;
+  using impl = detail::pool_front<Connection, Traits>;
 
  public:
   using connection_type = Connection;
@@ -98,20 +95,21 @@ class basic_pool {
     return open((std::max)(config().acquire_timeout, config().connect_timeout), where);
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience, source_location where = source_location::current()) {
-    return wait(impl_, where, [patience](impl& pool, core_waiter& w) { pool.open(w, patience); });
+    return impl_->open(patience, where);
   }
 
   /// A lease of a connection, first come, first served; waits for `config().acquire_timeout`. Throws pool_error, whose code is
   /// `timeout`, `closed`, `queue_full`, `circuit_open`, `connect_failed` or `cancelled`.
   /// Cancellation (any type) ends the wait; no connection is lost. Cost with an idle connection: one small coroutine frame, which
   /// Asio recycles, and at most one lock; no other allocation, no system call.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(source_location where = source_location::current()) {
-    return detail::acquire_within<lease>(impl_.get(), impl_->config().acquire_timeout, where, impl_->capture());
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT), gnu::always_inline]] awaitable<lease> acquire(source_location where = source_location::current()) {
+    return acquire_within(config().acquire_timeout, where);
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting. Zero or less: it never waits, takes a connection
   /// that is due for validation without one, and opens none for this caller.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(time_limit timeout, source_location where = source_location::current()) {
-    return detail::acquire_within<lease>(impl_.get(), timeout, where, impl_->capture());
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT), gnu::always_inline]] awaitable<lease> acquire(time_limit timeout,
+                                                                                    source_location where = source_location::current()) {
+    return acquire_within(timeout, where);
   }
   /// The same for any completion token, of signature void(Failure, lease); completes on the token's associated executor, never inside this
   /// call. What a failure is told by depends on the token:
@@ -132,15 +130,18 @@ class basic_pool {
   /// that is due for validation is handed out without one. Opens no connection for this caller; but the first call starts the pool, which
   /// then opens `min_size`.
   lease try_acquire(source_location where = source_location::current()) noexcept {
-    std::unique_ptr<detail::stack_trace> trace = impl_->capture();
-    return detail::make_lease::of<lease>(impl_->take(where, true, trace));
+    impl& pool = *impl_;
+    auto* const held = pool.take(where, true);
+    if (pool.config().track_stack_trace && held) [[unlikely]]
+      pool.keep_trace(*held, detail::captured_stack());
+    return detail::make_lease::of<lease>(held);
   }
 
   /// Closes the pool: refuses new acquires, fails waiting callers with `errc::closed`, closes idle connections gracefully, waits up to
   /// `grace` for leases (default `config().close_grace`) and then shuts their sockets. Returns when every connection is gone. A further
   /// call joins the close under way; the shortest grace counts. Cancellation (any type) ends the wait only.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(time_limit grace, source_location where = source_location::current()) {
-    return wait(impl_, where, [grace](impl& pool, core_waiter& w) { pool.close(&w, grace); });
+    return impl_->close(grace, where);
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> close(source_location where = source_location::current()) {
     return close(impl_->config().close_grace, where);
@@ -156,7 +157,7 @@ class basic_pool {
     pool_config changed = impl_->config();
     changed.min_size = min;
     changed.max_size = max;
-    check(changed);
+    detail::check_config(changed);
     impl_->resize(min, max);
   }
   /// Retires every connection made before now: idle ones at once, others when their lease or operation ends.
@@ -168,11 +169,7 @@ class basic_pool {
   /// by several threads at once, never under the pool's lock, for nothing that happens after the pool's destructor; what it throws is
   /// ignored. It should own what it uses: where it is replaced, or its pool destroyed, a call on another thread may still be under way, and
   /// the sink is destroyed after that. Costs callers that are served nothing. Throws std::bad_alloc.
-  void log_to(log_sink out, log_level least = log_level::info) {
-    std::shared_ptr<detail::event_log> log;
-    if (out) log = std::make_shared<detail::event_log_in_words>(std::move(out), least);
-    impl_->log_to(std::move(log));
-  }
+  void log_to(log_sink out, log_level least = log_level::info) { impl_->log_to(detail::event_log_of(std::move(out), least)); }
 
   /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }
@@ -186,40 +183,20 @@ class basic_pool {
   executor_type get_executor() const noexcept { return impl_->executor(); }
 
  private:
-  using core_waiter = detail::core_waiter;
-
-  static void check(const pool_config& config) {
-    const auto faults = config.validate();
-    if (faults.empty()) return;
-    std::string text = "pool_config: ";
-    for (std::size_t i = 0; i < faults.size(); ++i) text += (i ? "; " : "") + faults[i].text();
-    throw std::invalid_argument(text);
+  [[gnu::always_inline]] awaitable<lease> acquire_within(duration timeout, source_location where) {
+    if (config().track_stack_trace) [[unlikely]]
+      return impl_->acquire_traced(timeout, where, detail::captured_stack());
+    return impl_->acquire(timeout, where);
   }
   template <class Connect>
   static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
-    check(config);
-    using can = typename impl::can;
-    if constexpr (Traits::health_policy::enabled && !can::custom_validation && !can::query) {
-      if (!config.validation_query.empty())
-        throw std::invalid_argument(
-            "pool_config: validation_query is set, but this connection type has no ping(std::string_view) to run it");
-    }
     connector call;
     if constexpr (connector_with_context<Connect, Connection, Traits>) {
       call = std::move(connect);
     } else {
       call = [connect = std::move(connect)](connect_context) mutable { return connect(); };
     }
-    auto out = std::make_shared<impl>(std::move(executor), std::move(call), config, std::move(watcher));
-    out->attach();
-    return out;
-  }
-
-  template <class Start>
-  static awaitable<void> wait(std::shared_ptr<impl> pool, source_location where, Start start) {
-    detail::coroutine_wait<impl> node(*pool, where);
-    co_await node.template async_wait<executor_type>(start);
-    if (node.error != errc{}) throw detail::error_of(node);
+    return detail::pool_maker<Connection, Traits>::make(std::move(executor), std::move(call), config, std::move(watcher));
   }
 
   std::shared_ptr<impl> impl_;
@@ -228,5 +205,13 @@ class basic_pool {
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #include "detail/shell/misfit.hpp"
+
+/// `TIDEPOOL_DECLARE_POOL(C)` or `(C, T)`, at global scope, in a header that every file sees which makes a `basic_pool<C, T>`: none of them
+/// compiles what the pool does; one file says TIDEPOOL_INSTANTIATE_POOL (instantiate.hpp). Files that only use a pool never do.
+#define TIDEPOOL_DECLARE_POOL(...) extern template struct ::tidepool::detail::pool_maker<__VA_ARGS__>
+
+#if TIDEPOOL_HEADER_ONLY
+#include "detail/shell/pool_impl.hpp"
+#endif
 
 #endif

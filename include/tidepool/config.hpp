@@ -113,6 +113,11 @@ struct pool_config {
   TIDEPOOL_DECL static pool_config reliable();
 };
 
+namespace detail {
+/// Throws std::invalid_argument that names every fault.
+TIDEPOOL_DECL void check_config(const pool_config& config);
+}  // namespace detail
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #if TIDEPOOL_HEADER_ONLY

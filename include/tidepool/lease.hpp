@@ -3,12 +3,11 @@
 #ifndef TIDEPOOL_LEASE_HPP
 #define TIDEPOOL_LEASE_HPP
 
-#include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include "detail/shell/pool_impl.hpp"
+#include "detail/shell/pool_front.hpp"
+#include "detail/util/linkage.hpp"
 #include "error.hpp"
 #include "version.hpp"
 
@@ -16,12 +15,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 namespace detail {
 /// Not a part of its callers' code: those are on the hot path.
-[[noreturn, gnu::noinline, gnu::cold]] inline void throw_empty_lease(const char* what) {
-  throw system_error(make_error_code(errc::empty_lease),
-                     std::string(what) +
-                         " of an empty lease (it was released, discarded, detached or moved from, or try_acquire() found no connection "
-                         "idle: test it by `if (lease)`)");
-}
+[[noreturn, gnu::cold]] TIDEPOOL_DECL void throw_empty_lease(const char* what);
 }  // namespace detail
 
 /// Move-only; the destructor gives the connection back. A lease may outlive the pool object and the execution context, and may be given
@@ -90,5 +84,9 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/lease.ipp"
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 #error "tidepool/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
 #endif
 
+#include "detail/shell/impl/event_log.ipp"
+#include "detail/shell/impl/failure.ipp"
+#include "detail/util/impl/stack_trace.ipp"
 #include "impl/config.ipp"
+#include "impl/lease.ipp"
 
 #endif

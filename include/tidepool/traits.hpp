@@ -68,7 +68,7 @@ struct default_traits {
   /// How far `coarse_now()` may be behind `clock_type`.
   static constexpr std::chrono::nanoseconds coarse_lag = std::chrono::milliseconds(10);
   /// A cheap clock for un-contended checkouts and long queues. Ignored when it is not of `clock_type`.
-  static std::chrono::steady_clock::time_point coarse_now() noexcept {
+  [[gnu::always_inline]] static std::chrono::steady_clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
     timespec now{};
     if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {  // NOLINT(clock): the default of Traits
@@ -97,7 +97,7 @@ inline constexpr bool has_coarse_clock = requires(typename Traits::clock_type::t
   t = Traits::coarse_now();
 };
 template <class Traits>
-tick coarse_now() noexcept {
+[[gnu::always_inline]] inline tick coarse_now() noexcept {
   if constexpr (has_coarse_clock<Traits>) {
     return tick_of(Traits::coarse_now());
   }

@@ -304,7 +304,7 @@ TEST_CASE("given a lease on its way into the stash, when the pool closes first, 
   r.fill(1);
   auto* s = r.try_take();
   REQUIRE(s);
-  REQUIRE(r.core.stash(*s, r.now, tick{}));
+  REQUIRE(stash_slot<decltype(r.core)::rules>(tidepool::health_check(calm(0, 1)), *s, r.now, tick{}));
   s->held = false;
   auto& closer = r.close(10s);
   CHECK(closer.waiting());

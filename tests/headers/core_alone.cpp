@@ -6,9 +6,8 @@
 #error "a header of the core or of its utilities includes Asio"
 #endif
 // Boost's error codes lock a mutex where they become those of the standard library.
-#if !defined(TIDEPOOL_BOOST_ASIO) && \
-    (defined(_GLIBCXX_THREAD) || defined(_GLIBCXX_MUTEX) || defined(_GLIBCXX_CONDITION_VARIABLE) || defined(_GLIBCXX_FUTURE) || \
-     defined(_LIBCPP_THREAD) || defined(_LIBCPP_MUTEX))
+#if !defined(TIDEPOOL_BOOST_ASIO) && (defined(_GLIBCXX_THREAD) || defined(_GLIBCXX_MUTEX) || defined(_GLIBCXX_CONDITION_VARIABLE) || \
+                                      defined(_GLIBCXX_FUTURE) || defined(_LIBCPP_THREAD) || defined(_LIBCPP_MUTEX))
 #error "a header of the core or of its utilities includes <thread>, <mutex> or their like"
 #endif
 

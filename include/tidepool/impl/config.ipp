@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -211,6 +212,14 @@ pool_config pool_config::reliable() {
   c.leak_timeout = std::chrono::seconds(120);
   c.response_timeout = std::chrono::seconds(60);
   return c;
+}
+
+void detail::check_config(const pool_config& config) {
+  const auto faults = config.validate();
+  if (faults.empty()) return;
+  std::string text = "pool_config: ";
+  for (std::size_t i = 0; i < faults.size(); ++i) text += (i ? "; " : "") + faults[i].text();
+  throw std::invalid_argument(text);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

@@ -17,33 +17,12 @@
 #include "growth.hpp"
 #include "idle_list.hpp"
 #include "life_cycle.hpp"
+#include "reuse.hpp"
 #include "schedule.hpp"
 #include "usage.hpp"
 #include "wait_queue.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
-
-/// Traits that want each change of a slot's state checked against the table, also where asserts are off.
-template <class Traits>
-concept checks_transitions = requires {
-  requires Traits::checks_transitions;
-};
-
-/// What is fixed for a kind of pool. `CanValidate`: a round trip can be made. `CanCheck`: a connection can at least be looked at.
-/// `OwnValidation`: the health policy brings its own, which an answer to a caller's statement does not replace.
-template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation>
-struct core_rules {
-  using health_policy = typename Traits::health_policy;
-  using leak_policy = typename Traits::leak_policy;
-  using scaling_policy = typename Traits::scaling_policy;
-  using lifetime_policy = typename Traits::lifetime_policy;
-  using queue_policy = typename Traits::queue_policy;
-  using breaker_policy = typename Traits::breaker_policy;
-  static constexpr bool can_validate = CanValidate;
-  static constexpr bool can_check = CanCheck;
-  static constexpr bool own_validation = OwnValidation;
-  static constexpr bool checked = checks_transitions<Traits>;
-};
 
 template <class Rules>
 struct core_state {
@@ -87,26 +66,10 @@ struct core_state {
     if constexpr (Rules::own_validation) return slot.answered;
     return slot.last_ok > slot.born;
   }
-  /// Until when a connection that answered at `last_ok` may be handed out without a look, its age aside.
-  tick fresh_until(tick last_ok) const noexcept {
-    if constexpr (Rules::own_validation) {
-      // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
-      return (std::min)(health.fresh_until(last_ok), later(last_ok, health.interval()));
-    } else if constexpr (Rules::can_validate) {
-      return health.fresh_until(last_ok);
-    }
-    return never;
-  }
+  /// See reuse.hpp.
+  tick fresh_until(tick last_ok) const noexcept { return detail::fresh_until<Rules>(health, last_ok); }
   void refresh(core_slot& slot) const noexcept { slot.fresh_until = (std::min)(slot.retire.at, fresh_until(slot.last_ok)); }
-  /// Its server answered at `at`, if that is known. By the holder, too.
-  void note_answer(core_slot& slot, tick at) const noexcept {
-    if constexpr (Rules::own_validation) {
-      slot.answered |= at > slot.born;
-    } else if (at > slot.last_ok) {
-      slot.last_ok = at;
-      refresh(slot);
-    }
-  }
+  void note_answer(core_slot& slot, tick at) const noexcept { detail::note_answer<Rules>(health, slot, at); }
 
   // --- what there is, the hot path's first ------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 // tidepool - the pool as a plain state machine: no Asio, no thread, no clock, no I/O, no lock of its own.
 //
 // Events go in with the time they happened at; what is to be done comes out as `core_actions` and through `next_action()`. The caller holds
-// the pool's lock during every call and carries things out after it has let go of it. Two calls are the exception: `stash()` and
-// `take_stashed()` belong to the holder of a lease, who has its slot to itself, and run without the lock.
+// the pool's lock during every call and carries things out after it has let go of it. What the holder of a lease does without the lock,
+// because it has its slot to itself, is in reuse.hpp.
 //
 // An event changes what it is about, and ends with `settle()`, which draws from the state what has become possible or impossible. The
 // quick ways (`try_take`, `try_queue`, `returned_to_idle`, `returned_to_waiter`) do without: they refuse where there is more to do. To
@@ -26,9 +26,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 template <class Traits, bool CanValidate, bool CanCheck, bool OwnValidation = false>
 class pool_core {
+ public:
   using rules = core_rules<Traits, CanValidate, CanCheck, OwnValidation>;
 
- public:
   pool_core(const pool_config& config, std::uint64_t seed) : c(config, seed) {}
   pool_core(const pool_core&) = delete;
   pool_core& operator=(const pool_core&) = delete;
@@ -143,24 +143,6 @@ class pool_core {
   }
   /// Whether they may be stashed now.
   bool stashing() const noexcept { return c.life.admits() && c.waiters.empty() && !c.surplus(); }
-  /// By the holder, without the lock. False: this lease is to come back by `returned()` or its like.
-  bool stash(core_slot& slot, tick now, tick last_ok) noexcept {
-    if (now >= slot.retire.at || slot.must_take_slow_path || !slot.label.empty()) return false;
-    c.note_answer(slot, last_ok);
-    slot.stashed_at = now;
-    slot.checked_out = never;
-    return true;
-  }
-  /// By the thread that took it out, without the lock. False: it is not for handing out unseen.
-  bool take_stashed(core_slot& slot, tick now, const source_location& from) noexcept {
-    if (now >= slot.fresh_until || slot.must_take_slow_path) return false;
-    slot.checked_out = now;
-    slot.where = from;
-    slot.reuses = std::uint64_t(slot.reuses) + 1;
-    slot.unused = duration(slot.unused) + (now - slot.stashed_at);
-    ++slot.uses;
-    return true;
-  }
   /// From the stash into the idle list, or away; nothing is settled. `suspected`: it may be dead, and is looked at.
   void collect(core_slot& slot, tick now, bool suspected) noexcept { take_from_stash(c, slot, now, suspected); }
   bool has_pending_actions() const noexcept { return !c.pending.empty(); }

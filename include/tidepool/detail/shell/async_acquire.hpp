@@ -13,7 +13,7 @@
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
 #include "failure.hpp"
-#include "pool_impl.hpp"
+#include "pool_entry.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -97,10 +97,9 @@ class acquire_op : public acquire_waiter<Failure> {
       std::allocator_traits<allocator_type>::deallocate(allocator, op, 1);
       throw;
     }
-    if (entry* held = pool->take(from, timeout <= duration::zero(), op->trace_)) {
+    if (entry* held = pool->take(from, timeout <= duration::zero())) {
       op->slot = held;
       op->at = core_waiter::stage::done;
-      op->trace_.reset();  // the entry has it; this is the one of its last holder
       return finish(op);
     }
     op->cancellation_ = asio::get_associated_cancellation_slot(op->handler_);

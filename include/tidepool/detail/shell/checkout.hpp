@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - acquire and release, each from top to bottom.
 //
-//   acquire    acquire_within()          the coroutine behind `pool.acquire()`; async_acquire.hpp does the same for any completion token
+//   acquire    acquire()                 the coroutine behind `pool.acquire()`; async_acquire.hpp does the same for any completion token
 //                take()                  a connection that is there:
-//                  take_stashed()          the one that this thread released last, without the lock
+//                  take_stashed()          the one that this thread released last, without the lock (pool_front.hpp)
 //                  take_idle()             else an idle one, under the lock
 //                enqueue()               else the caller waits in the core's queue, and the core opens a connection if one is missing
 //                complete(), deliver()   its turn has come, on whatever thread that happens: it is resumed by a post to its own executor
-//   release    release()                 the end of a lease
+//   release    release()                 the end of a lease (pool_front.hpp)
 //                stash_lease()               kept for this thread, without the lock, while no caller waits
 //                release_under_lock()    else to the caller who is next, or among the idle ones
 //                release_slowly()        else what the core decides: reset, close, destroy, or serve others by it
@@ -32,47 +32,44 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 // --- acquire ----------------------------------------------------------------------------------------------------------
 
 /// One frame for both ways: the node of the queue, 240 bytes of it, is only made by a caller who has to wait.
-template <class Lease, class Impl>
-asio::awaitable<Lease, typename Impl::executor_type> acquire_within(Impl* pool, duration timeout, source_location where,
-                                                                    std::unique_ptr<stack_trace> trace) {
-  auto* held = pool->take(where, false, trace);
+template <class Connection, class Traits>
+auto pool_impl<Connection, Traits>::acquire(duration timeout, source_location where) -> awaitable<lease> {
+  entry* held = this->take_stashed(where);
+  if (!held) held = take_idle(where, false);
   if (!held) {
-    coroutine_wait<Impl> node(*pool, where);
-    const auto enqueue = [timeout](Impl& to, core_waiter& w) { to.enqueue(w, timeout); };
-    co_await node.template async_wait<typename Impl::executor_type>(enqueue);
+    coroutine_wait<pool_impl> node(*this, where);
+    const auto enqueue = [timeout](pool_impl& to, core_waiter& w) { to.enqueue(w, timeout); };
+    co_await node.template async_wait<executor_type>(enqueue);
     if (node.error != errc{}) throw error_of(node);
     held = node.claim();
-    if (trace) pool->keep_trace(*held, std::move(trace));
   }
-  co_return make_lease::of<Lease>(held);
+  co_return make_lease::of<lease>(held);
+}
+template <class Connection, class Traits>
+auto pool_impl<Connection, Traits>::acquire_traced(duration timeout, source_location where, std::unique_ptr<stack_trace> trace)
+    -> awaitable<lease> {
+  lease got = co_await acquire(timeout, where);
+  keep_trace(*make_lease::held_by(got), std::move(trace));
+  co_return got;
 }
 
-// `inline` here asks for no more than that: the way without the lock is to be inlined, and what follows where it ends is kept out of it.
-
+/// The coroutine behind `pool.open()` and `pool.close()`; `span` is the patience, or the grace.
 template <class Connection, class Traits>
-inline auto pool_impl<Connection, Traits>::take(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) noexcept
-    -> entry* {
-  if (entry* e = take_stashed(where)) return e;
-  return take_idle(where, stale_ok, trace);
-}
-
-/// The stash is open only while no caller waits, so none is overtaken.
-template <class Connection, class Traits>
-inline auto pool_impl<Connection, Traits>::take_stashed(const source_location& where) noexcept -> entry* {
-  if (!stash_.is_open()) return nullptr;
-  entry* e = static_cast<entry*>(stash_.take());
-  if (!e) return nullptr;
-  if (usable(*e->connection) && core_.take_stashed(*e, coarse_now<Traits>(), where)) {
-    checked_out(*e, duration::zero());
-    return e;
-  }
-  take_back(*e);  // dead, or due for something: the core sees to it
-  return nullptr;
+auto pool_impl<Connection, Traits>::wait(std::shared_ptr<pool_impl> self, core_waiter::queue what, duration span, source_location where)
+    -> awaitable<void> {
+  coroutine_wait<pool_impl> node(*self, where);
+  const auto begin = [what, span](pool_impl& of, core_waiter& w) {
+    of.event([&](tick now, pool_actions& a) {
+      if (what == core_waiter::queue::open) return of.core_.open(w, now, later(now, span), a);
+      of.core_.close(&w, now, span, a);
+    });
+  };
+  co_await node.template async_wait<executor_type>(begin);
+  if (node.error != errc{}) throw error_of(node);
 }
 
 template <class Connection, class Traits>
-[[gnu::noinline]] auto pool_impl<Connection, Traits>::take_idle(const source_location& where, bool stale_ok,
-                                                                std::unique_ptr<stack_trace>& trace) noexcept -> entry* {
+[[gnu::noinline]] auto pool_impl<Connection, Traits>::take_idle(const source_location& where, bool stale_ok) noexcept -> entry* {
   for (;;) {
     tick arm_at = never;
     bool owed = false;
@@ -87,7 +84,6 @@ template <class Connection, class Traits>
         collect_stash();
         e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
       }
-      if (e && trace) e->trace.swap(trace);  // the old one is freed without the lock
       owed = core_.has_pending_actions();
       fresh = !e && core_.fresh();
     }
@@ -103,7 +99,6 @@ template <class Connection, class Traits>
     // It died while it was idle. The caller gets the next one.
     lost_connection lost(*this, *e, "found broken before it was handed out");
     event([&](tick at, pool_actions& a) {
-      e->trace.swap(trace);
       lost.note_answer_locked(*e);
       core_.reject(*e, at, a);
       lost.record_locked(*e, at);
@@ -196,14 +191,6 @@ template <class Connection, class Traits>
   tell([&] { return slow_acquire_event{waited, w.where}; });
 }
 
-/// What happens to a connection between the grant and its holder.
-template <class Connection, class Traits>
-inline void pool_impl<Connection, Traits>::checked_out(entry& e, duration waited) noexcept {
-  e.sampled_at = not_sampled;
-  if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
-  tell([&] { return checkout_event{e.id, waited}; });
-}
-
 /// This lease is timed. It stands for those between it and the one timed before: each of the first, then ever fewer.
 template <class Connection, class Traits>
 [[gnu::noinline]] void pool_impl<Connection, Traits>::begin_sample(entry& e) noexcept {
@@ -215,26 +202,6 @@ template <class Connection, class Traits>
 }
 
 // --- release ----------------------------------------------------------------------------------------------------------
-
-template <class Connection, class Traits>
-inline void pool_impl<Connection, Traits>::release(entry& e) noexcept {
-  // Read before the look at the connection: if the pool looks at all idle connections between that look and the stashing, it has closed
-  // the stash, and this epoch is over.
-  const auto seen = stash_.now();
-  const bool timed = e.sampled_at != not_sampled;  // its time is recorded under the lock
-  if (!timed && stash_.was_open(seen) && broken_if_peer_closed(e, after_lease(*e.connection)) == lease_end::clean && stash_lease(e, seen))
-    return;
-  release_under_lock(e);
-}
-
-/// False: this lease has to be given back under the lock: it must take the slow path, or this thread's place in the stash is full.
-template <class Connection, class Traits>
-inline bool pool_impl<Connection, Traits>::stash_lease(entry& e, stash_epoch::epoch seen) noexcept {
-  auto* const place = stash_.place();
-  if (!place || !core_.stash(e, coarse_now<Traits>(), last_round_trip<clock>(*e.connection))) return false;
-  if (!stash_.put(*place, e, seen)) take_back(e);
-  return true;
-}
 
 /// The stash did not keep it, or must not hand it out: it is idle again, and a caller may be waiting for it.
 template <class Connection, class Traits>

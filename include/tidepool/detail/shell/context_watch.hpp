@@ -9,6 +9,7 @@
 
 #include "../../version.hpp"
 #include "../util/asio.hpp"
+#include "context_client.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -17,13 +18,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 class context_watch : public asio::execution_context::service {
  public:
   using key_type = context_watch;
-  class client {
-   public:
-    virtual void context_shutdown() noexcept = 0;
-
-   protected:
-    ~client() = default;
-  };
+  using client = context_client;
 
   inline static asio::execution_context::id id;
 

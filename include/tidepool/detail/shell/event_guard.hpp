@@ -4,7 +4,7 @@
 #define TIDEPOOL_DETAIL_SHELL_EVENT_GUARD_HPP
 
 #include "../../version.hpp"
-#include "failure.hpp"
+#include "failure_snapshot.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

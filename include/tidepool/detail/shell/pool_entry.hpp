@@ -13,13 +13,15 @@
 
 #include "../../traits.hpp"
 #include "../../version.hpp"
-#include "../core/core_actions.hpp"
+#include "../core/slot.hpp"
 #include "../util/asio.hpp"
 #include "../util/stack_trace.hpp"
 #include "peer_closed.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
+template <class Connection, class Traits>
+class pool_front;
 template <class Connection, class Traits>
 class pool_impl;
 
@@ -64,9 +66,9 @@ inline std::string text_or_empty(std::string_view text) noexcept {
 /// destruction). Beside that user the pool may call `abort()`, and asks a held one for `waiting_since()` and `peer()`.
 template <class Connection, class Traits>
 struct pool_entry : core_slot {
-  explicit pool_entry(pool_impl<Connection, Traits>& owner) : pool(&owner) {}
+  explicit pool_entry(pool_front<Connection, Traits>& owner) : pool(&owner) {}
 
-  pool_impl<Connection, Traits>* pool;
+  pool_front<Connection, Traits>* pool;
   std::optional<Connection> connection;
   bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
   std::shared_ptr<op_state<Traits>> op;
@@ -89,11 +91,15 @@ struct pool_entry : core_slot {
   const reached_t<Connection>* target() const noexcept { return reach(*connection); }
 };
 
-/// Only the pool makes leases that hold something.
+/// Only the pool makes leases that hold something, and looks into them.
 struct make_lease {
   template <class Lease, class Connection, class Traits>
   static Lease of(pool_entry<Connection, Traits>* held) noexcept {
     return Lease(held);
+  }
+  template <class Lease>
+  static auto* held_by(const Lease& lease) noexcept {
+    return lease.entry_;
   }
 };
 

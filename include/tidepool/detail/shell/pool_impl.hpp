@@ -23,17 +23,16 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
-#include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
-#include "../../connect_context.hpp"
+#include "../../config.hpp"
+#include "../../lease.hpp"
 #include "../../pool_error.hpp"
 #include "../../stats.hpp"
 #include "../../traits.hpp"
@@ -44,8 +43,9 @@
 #include "context_watch.hpp"
 #include "description.hpp"
 #include "event_guard.hpp"
-#include "failure.hpp"
+#include "failure_snapshot.hpp"
 #include "pool_entry.hpp"
+#include "pool_front.hpp"
 #include "pool_log.hpp"
 #include "pool_timer.hpp"
 #include "silence.hpp"
@@ -54,27 +54,28 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 template <class Connection, class Traits>
-class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection, Traits>>, public context_watch::client {
+class pool_impl final : public pool_front<Connection, Traits>, public std::enable_shared_from_this<pool_impl<Connection, Traits>> {
+  using front = pool_front<Connection, Traits>;
+
  public:
-  using entry = pool_entry<Connection, Traits>;
-  using can = abilities<Connection, Traits>;
-  using target_type = reached_t<Connection>;
+  using typename front::can;
+  using typename front::clock;
+  using typename front::connect_context;
+  using typename front::connector;
+  using typename front::entry;
+  using typename front::executor_type;
+  using typename front::lease;
+  using typename front::mutex_type;
+  using typename front::observer;
+  using typename front::target_type;
+  template <class T>
+  using awaitable = asio::awaitable<T, executor_type>;
   using core_type = pool_core<Traits, can::validate, can::check, can::validate && can::custom_validation>;
-  using executor_type = typename Traits::executor_type;
   using op_executor = typename Traits::operation_executor;
-  using clock = typename Traits::clock_type;
-  using observer = typename Traits::observer;
-  using connect_context = connect_context_of<Traits>;
-  using connector = std::function<connect_result<Connection, Traits>(connect_context)>;
-  using mutex_type = typename Traits::mutex_type;
 
   pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
-      : config_(config),
-        executor_(std::move(executor)),
-        poster_(asio::require(executor_, asio::execution::blocking.never)),
+      : front(std::move(executor), config, std::move(watcher)),
         connect_(std::move(connect)),
-        observer_(std::move(watcher)),
-        health_(config_),
         core_(config_, Traits::random_seed()),
         silence_(config_),
         no_answer_("no answer within the connect timeout of " + in_words(config_.connect_timeout)),
@@ -85,48 +86,38 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   /// Second half of construction: needs the shared pointer.
   void attach();
 
-  const pool_config& config() const noexcept { return config_; }
-  const executor_type& executor() const noexcept { return executor_; }
-  /// The executor that never runs anything inside the call.
-  const auto& poster() const noexcept { return poster_; }
-
   // --- acquire and release (checkout.hpp) -----------------------------------------------------------------------------
 
-  /// A connection that is there: stashed by this thread, or idle while no caller waits. Null: there is none. `stale_ok`: one that is due
-  /// for validation will do, because the caller does not wait.
-  entry* take(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) noexcept;
-  /// The caller is served, queued or refused; counts from now. A timeout of zero or less does not wait at all.
-  void enqueue(core_waiter& w, duration timeout) noexcept;
-  void release(entry& e) noexcept;
-  void discard(entry& e) noexcept;
-  /// Ends the lease in any case. Throws when the pool has taken the connection back already.
-  Connection detach(entry& e);
+  awaitable<lease> acquire(duration timeout, source_location where) override;
+  awaitable<lease> acquire_traced(duration timeout, source_location where, std::unique_ptr<stack_trace> trace) override;
+  void enqueue(core_waiter& w, duration timeout) noexcept override;
+  void discard(entry& e) noexcept override;
+  Connection detach(entry& e) override;
 
   // --- other events of callers ----------------------------------------------------------------------------------------
 
-  void cancel(core_waiter& w) noexcept {
+  void cancel(core_waiter& w) noexcept override {
     event([&](tick now, pool_actions& a) { core_.cancel(w, now, a); });
   }
-  void open(core_waiter& w, duration patience) noexcept {
-    event([&](tick now, pool_actions& a) { core_.open(w, now, later(now, patience), a); });
+  awaitable<void> open(duration patience, source_location where) override {
+    return wait(this->shared_from_this(), core_waiter::queue::open, patience, where);
   }
-  void close(core_waiter* w, duration grace) noexcept {
-    event([&](tick now, pool_actions& a) { core_.close(w, now, grace, a); });
+  awaitable<void> close(duration grace, source_location where) override {
+    return wait(this->shared_from_this(), core_waiter::queue::close, grace, where);
   }
-  void suspend() noexcept {
+  void suspend() noexcept override {
     event([&](tick now, pool_actions& a) { core_.suspend(now, a); });
   }
-  void resume() noexcept {
+  void resume() noexcept override {
     event([&](tick now, pool_actions& a) { core_.resume(now, a); });
   }
-  void resize(std::size_t min, std::size_t max) noexcept {
+  void resize(std::size_t min, std::size_t max) noexcept override {
     event([&](tick now, pool_actions& a) { core_.resize(min, max, now, a); });
   }
-  void recycle() noexcept {
+  void recycle() noexcept override {
     event([&](tick now, pool_actions& a) { core_.recycle(now, a); });
   }
-  /// The pool object goes away. Leases keep this alive until the last one is back.
-  void shut_down() noexcept {
+  void shut_down() noexcept override {
     event([&](tick now, pool_actions& a) {
       core_.shut_down(now, a);
       if (!core_.finished()) self_ = this->shared_from_this();
@@ -136,18 +127,15 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
-  /// Null: no log.
-  void log_to(std::shared_ptr<event_log> log) noexcept { log_.set(std::move(log)); }
-  pool_stats stats();
-  std::string describe();
-  pool_state state() const noexcept;
-  void label(entry& e, std::string_view text) noexcept {
+  void log_to(std::shared_ptr<event_log> log) noexcept override { log_.set(std::move(log)); }
+  pool_stats stats() override;
+  std::string describe() override;
+  pool_state state() const noexcept override;
+  void label(entry& e, std::string_view text) noexcept override {
     const lock_type lock(mutex_);
     e.label.assign(text);
   }
-  /// The stack of the caller, where that is wanted.
-  std::unique_ptr<stack_trace> capture() const noexcept;
-  void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept {
+  void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept override {
     const lock_type lock(mutex_);
     e.trace.swap(trace);
   }
@@ -159,7 +147,16 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void context_shutdown() noexcept override;
 
  private:
-  static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  using front::broken_if_peer_closed;
+  using front::checked_out;
+  using front::config_;
+  using front::executor_;
+  using front::health_;
+  using front::observer_;
+  using front::peer_closed;
+  using front::poster_;
+  using front::stash_;
+  using front::times_every_lease;
   static constexpr bool names_servers =
       observes<observer, created_event> || observes<observer, destroyed_event> || observes<observer, health_failed_event>;
   /// Whether anybody wants to hear of it now.
@@ -170,7 +167,6 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   static constexpr bool samples_waits = has_coarse_clock<Traits>;
   static constexpr std::size_t most_error_text = 512;  ///< that is kept of a connect error
   using lock_type = std::unique_lock<mutex_type>;
-  using stash_type = std::conditional_t<std::is_same_v<mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
   using closed_stash = stash_guard<pool_impl>;
   using guard = event_guard<pool_impl>;
   friend closed_stash;
@@ -217,18 +213,16 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   }
 
   // checkout.hpp
-  entry* take_stashed(const source_location& where) noexcept;
-  entry* take_idle(const source_location& where, bool stale_ok, std::unique_ptr<stack_trace>& trace) noexcept;
+  static awaitable<void> wait(std::shared_ptr<pool_impl> self, core_waiter::queue what, duration span, source_location where);
+  entry* take_idle(const source_location& where, bool stale_ok) noexcept override;
   void enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept;
   void complete(core_waiter& w, pool_actions& a) noexcept;
   void deliver(core_waiter& w) noexcept;
   void tell_slow_acquire(const core_waiter& w, duration waited) noexcept;
-  void checked_out(entry& e, duration waited) noexcept;
-  bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept;
-  void take_back(entry& e) noexcept;
-  void release_under_lock(entry& e) noexcept;
+  void take_back(entry& e) noexcept override;
+  void release_under_lock(entry& e) noexcept override;
   void release_slowly(entry& e, lease_end end, duration held, bool discarded = false) noexcept;
-  static void begin_sample(entry& e) noexcept;
+  void begin_sample(entry& e) noexcept override;
   duration end_sample(entry& e) noexcept;
 
   // perform.hpp
@@ -266,13 +260,6 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   // pool_events.hpp
   void watch_peer(entry& e) noexcept;
   void look_at_closed_peers() noexcept;
-  static bool peer_closed(const entry& e) noexcept {
-    if constexpr (can::watch) return e.peer_closed.is_set();
-    return false;
-  }
-  static lease_end broken_if_peer_closed(const entry& e, lease_end end) noexcept {
-    return end != lease_end::outdated && peer_closed(e) ? lease_end::broken : end;
-  }
   /// A connection of this generation was found to lead to the wrong server.
   void outdate(std::uint64_t generation) noexcept {
     event([&](tick now, pool_actions& a) { core_.outdated(generation, now, a); });
@@ -291,16 +278,10 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
   void report_unserved(entry& e, std::string_view server, std::string_view cause) noexcept;
   static std::string_view cause_of(const entry& e) noexcept;
 
-  const pool_config config_;
-  executor_type executor_;
-  std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
   connector connect_;
-  [[no_unique_address]] observer observer_;
-  [[no_unique_address]] typename Traits::health_policy health_;  ///< a second one, for `validate()` outside the lock
 
   mutable mutex_type mutex_;
   core_type core_;
-  stash_type stash_;
   const bool may_stash_ = core_.may_stash();
   [[no_unique_address]] mutable silence_watch_for<Connection, Traits> silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
@@ -318,6 +299,22 @@ class pool_impl final : public std::enable_shared_from_this<pool_impl<Connection
 
   pool_timer<Traits, pool_impl> timer_;  ///< has a lock of its own
 };
+
+template <class Connection, class Traits>
+std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::make(typename front::executor_type executor,
+                                                                                     typename front::connector connect,
+                                                                                     const pool_config& config,
+                                                                                     typename front::observer watcher) {
+  check_config(config);
+  using can = typename front::can;
+  if constexpr (Traits::health_policy::enabled && !can::custom_validation && !can::query) {
+    if (!config.validation_query.empty())
+      throw std::invalid_argument("pool_config: validation_query is set, but this connection type has no ping(std::string_view) to run it");
+  }
+  auto out = std::make_shared<pool_impl<Connection, Traits>>(std::move(executor), std::move(connect), config, std::move(watcher));
+  out->attach();
+  return out;
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

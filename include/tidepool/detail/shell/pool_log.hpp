@@ -16,50 +16,13 @@
 #include "../../policy/observer.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
+#include "event_log.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// Checkouts and check-ins are not for it: those are the hot path, which has no branch for a log that is off.
 template <class Event>
 inline constexpr bool is_logged = !std::is_same_v<Event, checkout_event> && !std::is_same_v<Event, checkin_event>;
-
-/// What a pool knows of its log: the words are compiled where `log_to()` is called.
-class event_log {
- public:
-  event_log() = default;
-  event_log(const event_log&) = delete;
-  event_log& operator=(const event_log&) = delete;
-  virtual ~event_log() = default;
-  virtual void on_event(std::string_view pool, const created_event& e) = 0;
-  virtual void on_event(std::string_view pool, const destroyed_event& e) = 0;
-  virtual void on_event(std::string_view pool, const connect_failed_event& e) = 0;
-  virtual void on_event(std::string_view pool, const health_failed_event& e) = 0;
-  virtual void on_event(std::string_view pool, const leak_event& e) = 0;
-  virtual void on_event(std::string_view pool, const scaled_event& e) = 0;
-  virtual void on_event(std::string_view pool, const breaker_event& e) = 0;
-  virtual void on_event(std::string_view pool, const state_event& e) = 0;
-  virtual void on_event(std::string_view pool, const slow_acquire_event& e) = 0;
-  virtual void on_event(std::string_view pool, const acquire_failed_event& e) = 0;
-  virtual void on_event(std::string_view pool, const unused_event& e) = 0;
-};
-class event_log_in_words final : public event_log {
- public:
-  event_log_in_words(log_sink out, log_level least) : words_(std::move(out), least) {}
-  void on_event(std::string_view pool, const created_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const destroyed_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const connect_failed_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const health_failed_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const leak_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const scaled_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const breaker_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const state_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const slow_acquire_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const acquire_failed_event& e) override { words_.on_event(pool, e); }
-  void on_event(std::string_view pool, const unused_event& e) override { words_.on_event(pool, e); }
-
- private:
-  log_observer words_;
-};
 
 /// Has a lock of its own, under which nothing of the user's runs. Each thread that writes a line holds the sink meanwhile: one that is
 /// replaced is destroyed when the last of them is through.

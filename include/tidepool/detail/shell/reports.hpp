@@ -4,7 +4,6 @@
 #define TIDEPOOL_DETAIL_SHELL_REPORTS_HPP
 
 #include <memory>
-#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,14 +69,8 @@ class pool_impl<Connection, Traits>::lost_connection {
 template <class Connection, class Traits>
 template <class Make>
 inline void pool_impl<Connection, Traits>::tell(Make make) noexcept {
-  using event_type = decltype(make());
-  if constexpr (observes<observer, event_type>) {
-    try {
-      observer_.on_event(config_.name.view(), make());
-    } catch (...) {  // an observer's trouble is not the pool's
-    }
-  }
-  if constexpr (is_logged<event_type>) {
+  this->tell_observer(make);
+  if constexpr (is_logged<decltype(make())>) {
     if (log_.is_on()) tell_log(make);
   }
 }
@@ -174,15 +167,6 @@ template <class Connection, class Traits>
     out.last_connect_error.assign("a connection was lost before it served anybody");
     out.last_connect_error_age = {};
   }
-}
-
-/// To be called by what the user calls: inside a coroutine of the pool's the stack shows the event loop alone.
-template <class Connection, class Traits>
-inline std::unique_ptr<stack_trace> pool_impl<Connection, Traits>::capture() const noexcept {
-  if (!config_.track_stack_trace) return nullptr;
-  std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
-  if (out) out->capture();
-  return out;
 }
 
 // --- statistics -------------------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <thread>
 #include <utility>
 
 #include "../../version.hpp"
 #include "../util/thread_number.hpp"
+#include "../util/yield.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -31,7 +31,7 @@ class stash : public stash_epoch {
   /// What a thread has put into the stash another thread may collect, and then be done with the pool, before the thread has left `put()`.
   ~stash() {
     for (auto& one : stripes_) {
-      while (one.putting.load(std::memory_order_acquire)) std::this_thread::yield();
+      while (one.putting.load(std::memory_order_acquire)) yield_thread();
     }
   }
 

@@ -3,48 +3,34 @@
 #ifndef TIDEPOOL_DETAIL_UTIL_STACK_TRACE_HPP
 #define TIDEPOOL_DETAIL_UTIL_STACK_TRACE_HPP
 
-#include <version>
-#if __has_include(<execinfo.h>)
-#include <execinfo.h>
-#define TIDEPOOL_HAS_EXECINFO 1
-#else
-#define TIDEPOOL_HAS_EXECINFO 0
-#endif
-
 #include <array>
-#include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "../../version.hpp"
+#include "linkage.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// Addresses only; names are looked up when a leak is reported.
 class stack_trace {
  public:
-  void capture() noexcept {
-#if TIDEPOOL_HAS_EXECINFO
-    depth_ = ::backtrace(frames_.data(), static_cast<int>(frames_.size()));
-#endif
-  }
+  TIDEPOOL_DECL void capture() noexcept;
   /// One symbol a line.
-  std::string text() const {
-    std::string out;
-#if TIDEPOOL_HAS_EXECINFO
-    if (depth_ <= 0) return out;
-    char** names = ::backtrace_symbols(frames_.data(), depth_);
-    if (!names) return out;
-    for (int i = 0; i < depth_; ++i) out.append(i ? "\n" : "").append(names[i]);
-    std::free(names);
-#endif
-    return out;
-  }
+  TIDEPOOL_DECL std::string text() const;
 
  private:
   std::array<void*, 24> frames_{};
   int depth_ = 0;
 };
 
+/// That of the caller of this function's caller; null where there is no memory for it.
+TIDEPOOL_DECL std::unique_ptr<stack_trace> captured_stack() noexcept;
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/stack_trace.ipp"
+#endif
 
 #endif

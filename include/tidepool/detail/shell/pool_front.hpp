@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the pool as its callers see it: what is done without the lock, and the way in to the rest.
+//
+// A file that uses a pool compiles this alone. What needs the lock is virtual: `pool_impl` (pool_impl.hpp) is the one class that derives
+// from it, and is compiled only where a pool is made, or where TIDEPOOL_INSTANTIATE_POOL says so.
+//
+//   take()       the end of the way without the lock is take_idle()
+//   release()    and release_under_lock(); checkout.hpp tells both from top to bottom
+#ifndef TIDEPOOL_DETAIL_SHELL_POOL_FRONT_HPP
+#define TIDEPOOL_DETAIL_SHELL_POOL_FRONT_HPP
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "../../config.hpp"
+#include "../../connect_context.hpp"
+#include "../../stats.hpp"
+#include "../../traits.hpp"
+#include "../../version.hpp"
+#include "../core/reuse.hpp"
+#include "../core/wait_queue.hpp"
+#include "../util/stack_trace.hpp"
+#include "connection_calls.hpp"
+#include "context_client.hpp"
+#include "pool_entry.hpp"
+#include "stash.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+template <class Connection, class Traits>
+class basic_lease;
+
+namespace detail {
+
+class event_log;
+
+template <class Connection, class Traits>
+class pool_front : public context_client {
+ public:
+  using entry = pool_entry<Connection, Traits>;
+  using can = abilities<Connection, Traits>;
+  using target_type = reached_t<Connection>;
+  using rules = core_rules<Traits, can::validate, can::check, can::validate && can::custom_validation>;
+  using executor_type = typename Traits::executor_type;
+  using clock = typename Traits::clock_type;
+  using observer = typename Traits::observer;
+  using connect_context = connect_context_of<Traits>;
+  using connector = std::function<connect_result<Connection, Traits>(connect_context)>;
+  using mutex_type = typename Traits::mutex_type;
+  using lease = basic_lease<Connection, Traits>;
+  template <class T>
+  using awaitable = asio::awaitable<T, executor_type>;
+
+  pool_front(const pool_front&) = delete;
+  pool_front& operator=(const pool_front&) = delete;
+
+  const pool_config& config() const noexcept { return config_; }
+  const executor_type& executor() const noexcept { return executor_; }
+  /// The executor that never runs anything inside the call.
+  const auto& poster() const noexcept { return poster_; }
+
+  // --- acquire and release --------------------------------------------------------------------------------------------
+
+  /// The coroutine behind `pool.acquire()`, without a trace and with one.
+  virtual awaitable<lease> acquire(duration timeout, source_location where) = 0;
+  virtual awaitable<lease> acquire_traced(duration timeout, source_location where, std::unique_ptr<stack_trace> trace) = 0;
+  /// A connection that is there: stashed by this thread, or idle while no caller waits. Null: there is none. `stale_ok`: one that is due
+  /// for validation will do, because the caller does not wait.
+  entry* take(const source_location& where, bool stale_ok) noexcept;
+  /// The caller is served, queued or refused; counts from now. A timeout of zero or less does not wait at all.
+  virtual void enqueue(core_waiter& w, duration timeout) noexcept = 0;
+  virtual void cancel(core_waiter& w) noexcept = 0;
+  void release(entry& e) noexcept;
+  virtual void discard(entry& e) noexcept = 0;
+  /// Ends the lease in any case. Throws when the pool has taken the connection back already.
+  virtual Connection detach(entry& e) = 0;
+
+  // --- other events of callers ----------------------------------------------------------------------------------------
+
+  virtual awaitable<void> open(duration patience, source_location where) = 0;
+  virtual awaitable<void> close(duration grace, source_location where) = 0;
+  virtual void suspend() noexcept = 0;
+  virtual void resume() noexcept = 0;
+  virtual void resize(std::size_t min, std::size_t max) noexcept = 0;
+  virtual void recycle() noexcept = 0;
+  /// The pool object goes away. Leases keep this alive until the last one is back.
+  virtual void shut_down() noexcept = 0;
+
+  // --- what looks or writes a word ------------------------------------------------------------------------------------
+
+  /// Null: no log.
+  virtual void log_to(std::shared_ptr<event_log> log) noexcept = 0;
+  virtual pool_stats stats() = 0;
+  virtual std::string describe() = 0;
+  virtual pool_state state() const noexcept = 0;
+  virtual void label(entry& e, std::string_view text) noexcept = 0;
+  virtual void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept = 0;
+  /// The stack of the caller, where that is wanted. To be called by what the user calls: inside a coroutine of the pool's the stack shows
+  /// the event loop alone.
+  std::unique_ptr<stack_trace> capture() const noexcept {
+    return config_.track_stack_trace ? captured_stack() : std::unique_ptr<stack_trace>();
+  }
+
+ protected:
+  static constexpr bool times_every_lease = observes<observer, checkin_event>;
+  using stash_type = std::conditional_t<std::is_same_v<mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
+
+  pool_front(executor_type executor, const pool_config& config, observer watcher)
+      : config_(config),
+        executor_(std::move(executor)),
+        poster_(asio::require(executor_, asio::execution::blocking.never)),
+        observer_(std::move(watcher)),
+        health_(config_) {}
+  ~pool_front() = default;
+
+  virtual entry* take_idle(const source_location& where, bool stale_ok) noexcept = 0;
+  virtual void release_under_lock(entry& e) noexcept = 0;
+  /// The stash did not keep it, or must not hand it out: it is idle again, and a caller may be waiting for it.
+  virtual void take_back(entry& e) noexcept = 0;
+  virtual void begin_sample(entry& e) noexcept = 0;
+
+  [[gnu::always_inline]] entry* take_stashed(const source_location& where) noexcept;
+  void checked_out(entry& e, duration waited) noexcept;
+  bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept;
+  static bool peer_closed(const entry& e) noexcept {
+    if constexpr (can::watch) return e.peer_closed.is_set();
+    return false;
+  }
+  static lease_end broken_if_peer_closed(const entry& e, lease_end end) noexcept {
+    return end != lease_end::outdated && peer_closed(e) ? lease_end::broken : end;
+  }
+  /// Never under the lock: an observer may call the pool.
+  template <class Make>
+  void tell_observer(Make& make) noexcept {
+    if constexpr (observes<observer, decltype(make())>) {
+      try {
+        observer_.on_event(config_.name.view(), make());
+      } catch (...) {  // an observer's trouble is not the pool's
+      }
+    }
+  }
+
+  const pool_config config_;
+  executor_type executor_;
+  std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
+  [[no_unique_address]] observer observer_;
+  /// For what is done without the lock: its `validate()`, and where it has none, so that nothing changes it, its `fresh_until()`.
+  [[no_unique_address]] typename Traits::health_policy health_;
+  stash_type stash_;
+};
+
+// `inline` here asks for no more than that: the way without the lock is to be inlined, and what follows where it ends is kept out of it.
+
+template <class Connection, class Traits>
+inline auto pool_front<Connection, Traits>::take(const source_location& where, bool stale_ok) noexcept -> entry* {
+  if (entry* e = take_stashed(where)) return e;
+  return take_idle(where, stale_ok);
+}
+
+/// The stash is open only while no caller waits, so none is overtaken.
+template <class Connection, class Traits>
+inline auto pool_front<Connection, Traits>::take_stashed(const source_location& where) noexcept -> entry* {
+  if (!stash_.is_open()) return nullptr;
+  entry* e = static_cast<entry*>(stash_.take());
+  if (!e) return nullptr;
+  if (usable(*e->connection) && take_stashed_slot(*e, coarse_now<Traits>(), where)) {
+    checked_out(*e, duration::zero());
+    return e;
+  }
+  take_back(*e);  // dead, or due for something: the core sees to it
+  return nullptr;
+}
+
+/// What happens to a connection between the grant and its holder.
+template <class Connection, class Traits>
+inline void pool_front<Connection, Traits>::checked_out(entry& e, duration waited) noexcept {
+  e.sampled_at = not_sampled;
+  if (times_every_lease || e.uses >= e.next_sample) begin_sample(e);
+  const auto event = [&] { return checkout_event{e.id, waited}; };
+  tell_observer(event);
+}
+
+template <class Connection, class Traits>
+inline void pool_front<Connection, Traits>::release(entry& e) noexcept {
+  // Read before the look at the connection: if the pool looks at all idle connections between that look and the stashing, it has closed
+  // the stash, and this epoch is over.
+  const auto seen = stash_.now();
+  const bool timed = e.sampled_at != not_sampled;  // its time is recorded under the lock
+  if (!timed && stash_.was_open(seen) && broken_if_peer_closed(e, after_lease(*e.connection)) == lease_end::clean && stash_lease(e, seen))
+    return;
+  release_under_lock(e);
+}
+
+/// False: this lease has to be given back under the lock: it must take the slow path, or this thread's place in the stash is full.
+template <class Connection, class Traits>
+inline bool pool_front<Connection, Traits>::stash_lease(entry& e, stash_epoch::epoch seen) noexcept {
+  auto* const place = stash_.place();
+  if (!place || !stash_slot<rules>(health_, e, coarse_now<Traits>(), last_round_trip<clock>(*e.connection))) return false;
+  if (!stash_.put(*place, e, seen)) take_back(e);
+  return true;
+}
+
+/// Makes a pool. A class, so that TIDEPOOL_INSTANTIATE_POOL can name it; its one function is defined in pool_impl.hpp.
+template <class Connection, class Traits = default_traits<Connection>>
+struct pool_maker {
+  using front = pool_front<Connection, Traits>;
+  static std::shared_ptr<front> make(typename front::executor_type executor, typename front::connector connect, const pool_config& config,
+                                     typename front::observer watcher);
+};
+
+}  // namespace detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif
