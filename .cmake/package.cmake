@@ -36,9 +36,13 @@ ${lines}
 ")
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${pkgconfig_dir})
 endfunction()
+set(pc_libraries -pthread)
+if(WIN32)
+  set(pc_libraries "-pthread -lws2_32 -lmswsock")
+endif()
 # No `Requires: asio`: distributions have its headers without such a file.
 tidepool_pkgconfig(tidepool "A coroutine connection pool on standalone Asio (C++20, header-only)"
-                   "Cflags: -I\${includedir} -pthread" "Libs: -pthread")
+                   "Cflags: -I\${includedir} -pthread" "Libs: ${pc_libraries}")
 tidepool_pkgconfig(tidepool-postgres "PostgreSQL connections for tidepool, on libpq (C++20, header-only)"
                    "Requires: tidepool = ${PROJECT_VERSION}, libpq")
 tidepool_pkgconfig(tidepool-boost-asio "tidepool on Boost.Asio (1.79 and newer)" "Requires: tidepool = ${PROJECT_VERSION}"

@@ -2,10 +2,10 @@
 // tidepool - the un-contended way allocates nothing.
 #include <tidepool/pool.hpp>
 
-#include <cstdlib>
 #include <new>
 
 #include "support/catch.hpp"
+#include "support/plain_memory.hpp"
 
 namespace {
 thread_local std::size_t allocations = 0;
@@ -14,10 +14,9 @@ thread_local bool memory_is_gone = false;
 void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   ++allocations;
   if (memory_is_gone) return nullptr;
-  if (size == 0) size = 1;
-  return alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
+  return tidepool_tests::plain_allocate(size, alignment);
 }
-void test_free(void* block) noexcept { std::free(block); }
+void test_free(void* block) noexcept { tidepool_tests::plain_free(block); }
 }  // namespace
 
 #include "support/replaced_new.hpp"

@@ -118,7 +118,7 @@ TEST_CASE("given a signal, when the work waits, then that is cancelled, the pool
   bool several = false;
   const auto waits = [&](run_pool& pool) -> asio::awaitable<int> {
     auto lease = co_await pool.acquire();
-    std::raise(SIGUSR1);
+    std::raise(first_signal);
     if (several) {
       using namespace asio::experimental::awaitable_operators;
       co_await (sleep_for(1h) && sleep_for(2h));
@@ -133,20 +133,20 @@ TEST_CASE("given a signal, when the work waits, then that is cancelled, the pool
   };
   SECTION("and one thread") {}
   SECTION("and an operator for awaitables") { several = true; }
-  const auto got = tidepool::run(b.io, b.pool, waits, {.signals = {SIGUSR1, SIGUSR2}, .grace = 1h});
-  CHECK(got.signal == SIGUSR1);
+  const auto got = tidepool::run(b.io, b.pool, waits, {.signals = {first_signal, second_signal}, .grace = 1h});
+  CHECK(got.signal == first_signal);
   CHECK_FALSE(got.value);
   CHECK_FALSE(got.cut_short);
   CHECK((several || seen == asio::error::operation_aborted));
   b.check_closed();
-  CHECK(std::signal(SIGUSR1, SIG_DFL) == SIG_DFL);  // the process has its own signals again
+  CHECK(std::signal(first_signal, SIG_DFL) == SIG_DFL);  // the process has its own signals again
 }
 
 TEST_CASE("given a signal, when the work cleans up and fails in another way, then run() throws that", "[field-U2]") {
   bench b;
   int cleaned = 0;
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    std::raise(SIGUSR1);
+    std::raise(first_signal);
     try {
       co_await sleep_for(1h);
     } catch (const std::system_error&) {
@@ -155,7 +155,7 @@ TEST_CASE("given a signal, when the work cleans up and fails in another way, the
     cleaned = co_await use(pool);
     throw std::out_of_range("the clean-up failed");
   };
-  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1}}), std::out_of_range);
+  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, {.signals = {first_signal}}), std::out_of_range);
   CHECK(cleaned == 1);
   b.check_closed();
 }
@@ -232,7 +232,7 @@ asio::awaitable<void> deaf(run_pool& pool, std::atomic<int>& steps) {
   for (;;) {
     ++steps;
     co_await sleep_for(1ms);
-    if (steps == 5) std::raise(SIGUSR1);
+    if (steps == 5) std::raise(first_signal);
   }
 }
 
@@ -244,14 +244,14 @@ TEST_CASE("given work that does not end after a signal, when a second one comes,
         b.io,
         [&]() -> asio::awaitable<void> {
           while (steps < 20) co_await sleep_for(1ms);
-          std::raise(SIGUSR2);
+          std::raise(second_signal);
         },
         asio::detached);
     co_await deaf(pool, steps);
   };
   const std::size_t threads = GENERATE(1u, 3u);
-  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1, SIGUSR2}, .grace = 1h, .threads = threads});
-  CHECK(got.signal == SIGUSR1);
+  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {first_signal, second_signal}, .grace = 1h, .threads = threads});
+  CHECK(got.signal == first_signal);
   CHECK(got.cut_short);
   CHECK(steps >= 20);
   CHECK(b.pool.state() == pool_state::closed);
@@ -261,8 +261,8 @@ TEST_CASE("given work that ignores a signal, when the grace is over, then the po
   std::atomic<int> steps = 0;
   bench b;
   const auto work = [&](run_pool& pool) { return deaf(pool, steps); };
-  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1}, .grace = 30ms});
-  CHECK(got.signal == SIGUSR1);
+  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {first_signal}, .grace = 30ms});
+  CHECK(got.signal == first_signal);
   CHECK(got.cut_short);
   CHECK(b.pool.state() == pool_state::closed);
 }
@@ -366,7 +366,7 @@ TEST_CASE("given other traits, when the work runs, then it does so on an executo
 TEST_CASE("given options that cannot be, when run() is called, then it throws in words and nothing has begun", "[field-U2]") {
   bench b;
   CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.threads = 0}), std::invalid_argument);
-  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.signals = {SIGKILL}}), std::system_error);
+  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.signals = {no_signal}}), std::system_error);
   CHECK(b.pool.state() == pool_state::starting);
   CHECK(tidepool::run(b.io, b.pool, use) == 1);
   b.check_closed();

@@ -5,11 +5,27 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <memory>
 
 #include "rig.hpp"
 
 namespace tidepool_tests {
+
+/// Two signals that nothing else uses, and one that cannot be caught.
+#if defined(_WIN32)
+inline constexpr int first_signal = SIGTERM;
+inline constexpr int second_signal = SIGBREAK;
+inline constexpr int no_signal = 9;
+/// How many threads may raise one: on Windows a handler is in force for one signal, and until Asio's sets itself again, a second one would
+/// end the process.
+inline constexpr int signal_threads = 1;
+#else
+inline constexpr int first_signal = SIGUSR1;
+inline constexpr int second_signal = SIGUSR2;
+inline constexpr int no_signal = SIGKILL;
+inline constexpr int signal_threads = 2;
+#endif
 
 /// Counts what is open; the pool closes it.
 struct counted_session {

@@ -61,7 +61,7 @@ TEST_CASE("given work that failed, when its first signal comes, then leases besi
   const auto beside = [&]() -> asio::awaitable<void> {
     auto lease = co_await b.pool.acquire();
     co_await sleep_for(1ms);
-    std::raise(SIGUSR1);
+    std::raise(first_signal);
     co_await sleep_for(30ms);
     used = b.pool.stats().active_connections == 1;
   };
@@ -70,7 +70,7 @@ TEST_CASE("given work that failed, when its first signal comes, then leases besi
     co_await use(pool);
     throw std::out_of_range("the work failed");
   };
-  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1}, .grace = 1h}), std::out_of_range);
+  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, {.signals = {first_signal}, .grace = 1h}), std::out_of_range);
   CHECK(used);
   b.check_closed();
 }
@@ -85,7 +85,7 @@ TEST_CASE("given work that has ended, when a signal comes before the pool is clo
     if (by_exception) {
       asio::post(b.io, [] { throw std::out_of_range("a handler failed"); });
     } else {
-      std::raise(SIGUSR1);
+      std::raise(first_signal);
     }
     co_await sleep_for(10ms);
   };
@@ -93,13 +93,13 @@ TEST_CASE("given work that has ended, when a signal comes before the pool is clo
     asio::co_spawn(b.io, beside, tidepool::rethrow);
     co_return co_await use(pool);
   };
-  const tidepool::run_options options{.signals = {SIGUSR1}, .grace = 60s};
+  const tidepool::run_options options{.signals = {first_signal}, .grace = 60s};
   if (by_exception) {
     CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, options), std::out_of_range);
   } else {
     const auto got = tidepool::run(b.io, b.pool, work, options);
     CHECK(got.value);
-    CHECK(got.signal == SIGUSR1);
+    CHECK(got.signal == first_signal);
     CHECK_FALSE(got.cut_short);
   }
   CHECK(steady::now() - began < 30s);
@@ -130,10 +130,10 @@ TEST_CASE("given the longest grace that is not no_limit, when a signal comes, th
   bench b;
   bool cleaned = false;
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    std::raise(SIGUSR1);
+    std::raise(first_signal);
     co_await wait_and_clean_up(pool, cleaned);
   };
-  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {SIGUSR1}, .grace = duration::max() - 1ns});
+  const auto got = tidepool::run(b.io, b.pool, work, {.signals = {first_signal}, .grace = duration::max() - 1ns});
   CHECK(cleaned);
   CHECK_FALSE(got.cut_short);
   b.check_closed();
@@ -141,13 +141,13 @@ TEST_CASE("given the longest grace that is not no_limit, when a signal comes, th
 
 TEST_CASE("given signals that rain on several threads, when run() begins, then the pool is closed each time", "[field-U2]") {
   asio::io_context keeps;  // so that no signal ends the process
-  asio::signal_set set(keeps, SIGUSR1);
+  asio::signal_set set(keeps, first_signal);
   std::atomic<bool> over = false;
   std::vector<std::thread> rain;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < signal_threads; ++i) {
     rain.emplace_back([&over] {
       while (!over) {
-        std::raise(SIGUSR1);
+        std::raise(first_signal);
         std::this_thread::yield();
       }
     });
@@ -159,7 +159,7 @@ TEST_CASE("given signals that rain on several threads, when run() begins, then t
   for (; runs < 100'000 && (runs < 60 || stopped < 20); ++runs) {
     bench b;
     try {
-      const auto got = tidepool::run(b.io, b.pool, just_use, {.signals = {SIGUSR1}, .threads = runs % 2 == 0 ? 1u : 3u});
+      const auto got = tidepool::run(b.io, b.pool, just_use, {.signals = {first_signal}, .threads = runs % 2 == 0 ? 1u : 3u});
       stopped += got.signal != 0;
     } catch (const std::exception&) {
       ++thrown;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - failing allocations: code that must not fail goes on, nothing is kept for ever, and no caller waits for a dropped request.
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "support/plain_memory.hpp"
 
 using namespace tidepool_tests;
 
@@ -20,10 +20,9 @@ thread_local long spare = -1;
 void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (spare == 0) return nullptr;
   if (spare > 0) --spare;
-  if (size == 0) size = 1;
-  return alignment != 0 ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
+  return plain_allocate(size, alignment);
 }
-void test_free(void* block) noexcept { std::free(block); }
+void test_free(void* block) noexcept { plain_free(block); }
 
 /// While it lives, this thread has memory for so many allocations and no more.
 class short_of_memory {

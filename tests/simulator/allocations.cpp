@@ -3,10 +3,10 @@
 #include <tidepool/pool.hpp>
 #include <tidepool/testing.hpp>
 
-#include <cstdlib>
 #include <new>
 
 #include "../support/catch.hpp"
+#include "../support/plain_memory.hpp"
 
 using namespace std::chrono_literals;
 namespace testing = tidepool::testing;
@@ -18,14 +18,13 @@ std::ptrdiff_t blocks = 0;  // handed out and not freed
 void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
   // An allocator may lock, and may take its time: never while the pool does. simulation::step() throws what is noted here.
   testing::checked_mutex::expect_unlocked("memory is allocated");
-  if (size == 0) size = 1;
-  void* out = alignment ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size);
+  void* out = tidepool_tests::plain_allocate(size, alignment);
   if (out) ++blocks;
   return out;
 }
 void test_free(void* block) noexcept {
   if (block) --blocks;
-  std::free(block);
+  tidepool_tests::plain_free(block);
 }
 
 }  // namespace

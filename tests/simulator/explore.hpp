@@ -12,7 +12,9 @@
 
 #include "scenario.hpp"
 
+#if !defined(_WIN32)  // no sanitizers, no weak symbols, and no SIGBUS
 extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
+#endif
 
 namespace tidepool_sim {
 
@@ -44,21 +46,23 @@ class crash_note {
 
  private:
   static void tell() {
-    if (text_[0] != '\0' && ::write(2, text_, std::strlen(text_)) < 0) text_[0] = '\0';
+    if (text_[0] != '\0' && ::write(2, text_, static_cast<unsigned>(std::strlen(text_))) < 0) text_[0] = '\0';
+  }
+  static void on_crash(int number) {
+    tell();
+    std::signal(number, SIG_DFL);
+    std::raise(number);
   }
   static void install() {
     static const bool once = [] {
+#if !defined(_WIN32)
       if (__sanitizer_set_death_callback) {
         __sanitizer_set_death_callback(&tell);
         return true;
       }
-      for (const int what : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) {
-        std::signal(what, [](int number) {
-          tell();
-          std::signal(number, SIG_DFL);
-          std::raise(number);
-        });
-      }
+      std::signal(SIGBUS, &on_crash);
+#endif
+      for (const int what : {SIGSEGV, SIGABRT, SIGFPE, SIGILL}) std::signal(what, &on_crash);
       return true;
     }();
     static_cast<void>(once);

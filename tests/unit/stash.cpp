@@ -13,6 +13,7 @@ using tidepool::detail::stash;
 using tidepool::detail::thread_number;
 
 TEST_CASE("given threads one after another, when each asks for its number, then numbers are used again") {
+  const unsigned here = thread_number::mine();
   for (unsigned i = 0; i < 3 * thread_number::most; ++i) {
     unsigned mine = thread_number::none;
     bool the_same = false;
@@ -22,6 +23,7 @@ TEST_CASE("given threads one after another, when each asks for its number, then 
     }).join();
     REQUIRE(mine < thread_number::most);
     CHECK(the_same);
+    CHECK(mine != here);
   }
 }
 

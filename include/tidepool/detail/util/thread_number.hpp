@@ -10,6 +10,14 @@
 #include "../../version.hpp"
 #include "visibility.hpp"
 
+/// MinGW frees a thread's variables before it destroys them (emulated TLS), so there the number is kept with what libstdc++ itself uses.
+#if defined(__MINGW32__) && defined(__GLIBCXX__)
+#include <bits/gthr.h>
+#define TIDEPOOL_THREAD_END_BY_KEY 1
+#else
+#define TIDEPOOL_THREAD_END_BY_KEY 0
+#endif
+
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// A small number for each running thread, unique until the thread ends; `none` when there are too many threads.
@@ -36,18 +44,39 @@ class TIDEPOOL_EXPORT thread_number {
  private:
   static constexpr unsigned unknown = most + 1;
 
-  struct release {
+  [[gnu::noinline]] static void enter(place& mine) noexcept {
+    mine = {claim(), &used()};
+    if (mine.number < most) release_at_exit(mine);
+  }
+#if TIDEPOOL_THREAD_END_BY_KEY
+  struct key {
+    key() noexcept : made(__gthread_key_create(&id, &ended) == 0) {}
+    key(const key&) = delete;
+    key& operator=(const key&) = delete;
+    ~key() {
+      if (made) __gthread_key_delete(id);  // a DLL may be unloaded before its threads end
+    }
+    __gthread_key_t id{};
+    bool made;
+  };
+  static void release_at_exit(place& mine) noexcept {
+    static const key numbers;
+    if (numbers.made && __gthread_setspecific(numbers.id, reinterpret_cast<void*>(std::uintptr_t{mine.number} + 1)) == 0) return;
+    release(mine.number);
+    mine.number = none;
+  }
+  static void ended(void* value) noexcept { release(static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(value) - 1)); }
+#else
+  struct releaser {
     place& here;
-    explicit release(place& of) noexcept : here(of) {}
-    ~release() {
-      if (here.number < most) used().fetch_and(~(std::uint32_t{1} << here.number), std::memory_order_release);
+    ~releaser() {
+      release(here.number);
       here.number = none;
     }
   };
-  [[gnu::noinline]] static void enter(place& mine) noexcept {
-    mine = {claim(), &used()};
-    static thread_local const release at_exit{mine};
-  }
+  static void release_at_exit(place& mine) noexcept { static thread_local const releaser at_exit{mine}; }
+#endif
+  static void release(unsigned number) noexcept { used().fetch_and(~(std::uint32_t{1} << number), std::memory_order_release); }
   static std::atomic<std::uint32_t>& used() noexcept {
     static std::atomic<std::uint32_t> bits{0};
     return bits;
