@@ -45,7 +45,10 @@ template <class T>
 struct codec;
 
 /// What `decode` throws; the row adds the column's name and type.
-inline error conversion_error(std::string_view expected) { return {errc::conversion, "not " + std::string(expected)}; }
+template <class = void>
+[[gnu::cold]] inline error conversion_error(std::string_view expected) {
+  return {errc::conversion, "not " + std::string(expected)};
+}
 
 namespace detail {
 

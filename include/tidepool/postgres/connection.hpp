@@ -12,15 +12,26 @@
 #include <utility>
 
 #include "../connection.hpp"
+#include "../detail/driver/lazy.hpp"
 #include "../version.hpp"
 #include "cancel.hpp"
-#include "detail/connect.hpp"
-#include "detail/graceful_close.hpp"
-#include "detail/limited.hpp"
+#include "detail/session_base.hpp"
+#include "options.hpp"
 #include "queries.hpp"
 #include "transaction.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
+
+namespace detail {
+template <class>
+class basic_address_memory;
+using address_memory = basic_address_memory<void>;
+
+template <class = void>
+asio::awaitable<void> done() {
+  co_return;
+}
+}  // namespace detail
 
 /// A connection to a PostgreSQL server on asynchronous libpq. Move-only; a move does not affect an operation that runs. Destroying it ends
 /// the session without waiting; an operation that still runs on it then fails.
@@ -42,24 +53,24 @@ class connection : public queries<connection> {
 
   /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
   /// `connect_error`. The sockets use the caller's executor. Cancellation (all types): at once.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(options settings) {
-    return connect_here(std::make_shared<const options>(std::move(settings)));
-  }
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(options settings);
   /// The same on another executor, with options and the memory of failed addresses shared between connects, until `until` at the latest:
   /// each address gets an equal part of the time that is left. `application` is the `application_name` where the options have none; empty:
   /// "tidepool".
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(
       asio::any_io_executor executor, std::shared_ptr<const options> settings, std::shared_ptr<detail::address_memory> memory,
-      std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(), std::string_view application = {}) {
-    return connect_as(std::move(executor), std::move(settings), std::move(memory), until, std::string(application));
-  }
+      std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max(), std::string_view application = {});
 
   /// Prepares a statement on this connection, for `exec(statement, args...)`.
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<statement> prepare(query_text sql) {
-    return detail::prepare(session(), std::string(sql.view()), sql.from(), no_limit);
+    const auto& s = live();
+    return s->prepare(s, sql, no_limit);
   }
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<statement> prepare(within limit, query_text sql) {
-    return detail::prepare(session(), std::string(sql.view()), sql.from(), limit.limit());
+    const auto& s = live();
+    return s->prepare(s, sql, limit.limit());
   }
 
   /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. An exception of
@@ -84,7 +95,9 @@ class connection : public queries<connection> {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(Body&& body, transaction_options wanted = {})
       -> asio::awaitable<detail::body_result<Body>> {
     if constexpr (detail::check_body<Body>()) {
-      return detail::run_transaction<detail::body_result<Body>, std::decay_t<Body>>(session(), std::forward<Body>(body), wanted);
+      const auto& s = live();
+      return detail::run_any_body(std::forward<Body>(body),
+                                  [&](std::shared_ptr<detail::any_body> kept) { return s->transact(s, std::move(kept), wanted); });
     } else {
       return {};
     }
@@ -97,25 +110,30 @@ class connection : public queries<connection> {
   }
 
   /// One round trip with an empty statement. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping() { return ping(std::string_view()); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping() {
+    return ping(within(no_limit), std::string_view());
+  }
   /// The same with a query; its errors are thrown. Where `target_session_attrs` asks for a kind of server, both forms also ask the server
   /// for its kind (the first by a query instead of the empty statement, the second by one more round trip): afterwards `usable()` is false
   /// where the kind has changed.
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(std::string_view query) {
-    return ping_session(session(), std::string(query));
+    return ping(within(no_limit), query);
   }
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit) { return ping(limit, std::string_view()); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit) {
+    return ping(limit, std::string_view());
+  }
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit, std::string_view query) {
-    return detail::limited(session(), "ping()", limit.limit(), ping_session(session(), std::string(query)));
+    const auto& s = live();
+    return s->ping(s, std::string(query), limit.limit());
   }
 
   /// Whether it may be handed out: no operation runs, no transaction is open, and no error has arrived on its socket. No round trip; one
   /// `poll`, and a read where something has arrived. Does not see a server that vanished without closing the socket.
-  bool usable() const noexcept {
-    return session_ && !session_->busy && !session_->needs_reset && !session_->outdated && !session_->wrong_role &&
-           !session_->role_unconfirmed && !session_->limits.was_silent() && session_->cancels->in_flight.load() == 0 && session_->alive() &&
-           PQtransactionStatus(session_->pg()) == PQTRANS_IDLE;
-  }
+  TIDEPOOL_LAZY bool usable() const noexcept;
 
   /// What the pool has to do with the connection at the end of a lease; no system call. `retired`: a large message has grown its buffers
   /// (`retire_after_result_bytes`). `unfinished`: a statement runs whose answer will not be read, of a stream or COPY left in the middle or
@@ -123,90 +141,70 @@ class connection : public queries<connection> {
   /// server: `reset()` then asks the server for its kind, and a read-only one is not used again. `outdated`, which ends every connection
   /// the pool made before: a server that has to be writable has answered that it is a standby; or the server reported that it goes down as
   /// a whole (crash or immediate stop). One terminated backend is not enough for that: the pool then checks the others.
-  lease_end after_lease() const noexcept {
-    if (!session_) return lease_end::broken;
-    if (session_->unread && !session_->busy && !session_->broken) (void)session_->sound();
-    if (session_->outdated) return lease_end::outdated;
-    if (detail::runs_on(*session_)) return lease_end::unfinished;
-    if (session_->broken || session_->busy || session_->wrong_role || session_->shutdown->reason() != detail::shutdown_reason::none ||
-        session_->cancels->in_flight.load() != 0 || PQpipelineStatus(session_->pg()) != PQ_PIPELINE_OFF) {
-      return lease_end::broken;
-    }
-    const auto level = session_->settings().reset;
-    const auto state = PQtransactionStatus(session_->pg());
-    if (session_->retire && state != PQTRANS_ACTIVE && state != PQTRANS_UNKNOWN) return lease_end::retired;
-    switch (state) {
-      case PQTRANS_IDLE: {
-        if (session_->role_unconfirmed || session_->limits.was_silent()) return lease_end::needs_reset;
-        const bool always = level == reset_level::light || level == reset_level::full || session_->settings().on_reset;
-        return always && session_->touched ? lease_end::needs_reset : lease_end::clean;
-      }
-      case PQTRANS_INTRANS:
-      case PQTRANS_INERROR: return level == reset_level::none ? lease_end::broken : lease_end::needs_reset;
-      default: return lease_end::broken;
-    }
-  }
+  TIDEPOOL_LAZY lease_end after_lease() const noexcept;
 
   /// Resets the session state, by `options::reset`.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset() { return reset(session()->settings().reset); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset() {
+    const auto& s = live();
+    return s->reset(s, std::nullopt, no_limit);
+  }
   /// What each level leaves as it is:
   /// `none`: everything. `rollback`: everything outside the transaction: settings, role, temporary tables, advisory locks,
   /// LISTENs, WITH HOLD cursors, prepared statements. `light`: prepared statements, `currval`'s sequences excepted.
   /// `full`: nothing. `light` and `full` run `on_connect` again. Throws when it fails; the connection is then not usable.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(reset_level level) { return reset_session(session(), level); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(reset_level level) {
+    const auto& s = live();
+    return s->reset(s, level, no_limit);
+  }
   /// With a time limit for all of it, `on_connect` and `on_reset` included. A connection whose reset was not done refuses statements
   /// (`needs_reset`) until another one is.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit) { return reset(limit, session()->settings().reset); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit) {
+    const auto& s = live();
+    return s->reset(s, std::nullopt, limit.limit());
+  }
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit, reset_level level) {
-    return detail::limited(session(), "reset()", limit.limit(), reset_marked(session(), level));
+    const auto& s = live();
+    return s->reset(s, level, limit.limit());
   }
 
   /// Closes gracefully: ends the session and waits, at most `close_timeout`, until the server has ended it too, so that it no longer counts
   /// against the server's `max_connections`. A statement that still runs is cancelled. Throws only when the caller is cancelled.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return detail::close_gracefully(session_); }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
+    return session_ ? session_->close(session_) : detail::done();
+  }
 
   /// Shuts the socket: the operation that runs, and all that are started later, fail soon. Callable from any thread.
-  void abort() noexcept { abort(std::string_view()); }
+  template <class = void>
+  void abort() noexcept {
+    abort(std::string_view());
+  }
   /// The same with the reason, which the errors of those operations begin with; cut to 200 bytes. A pool says so why it takes a
   /// connection from its holder.
-  void abort(std::string_view why) noexcept {
-    if (session_) session_->shutdown->request(detail::shutdown_reason::aborted, why);
-  }
+  TIDEPOOL_LAZY void abort(std::string_view why) noexcept;
 
   /// Calls `gone` once when the server closes the connection while nothing reads from it, on the executor the connection was made on; an
   /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself; a connection has one such function.
-  void watch(std::function<void()> gone) {
-    if (session_) session_->watch(std::move(gone));
-  }
+  TIDEPOOL_LAZY void watch(std::function<void()> gone);
 
   /// When the server last answered.
-  std::chrono::steady_clock::time_point last_round_trip() const noexcept {
-    return session_ ? session_->last_answer : std::chrono::steady_clock::time_point();
-  }
+  TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
   /// Why the connection cannot be kept, for a pool's events; empty when unknown.
-  std::string why_broken() const { return session_ ? session_->why_broken() : std::string(); }
+  TIDEPOOL_LAZY std::string why_broken() const;
   /// A pool's health policy refused it: for `bad_host_memory` the connector tries other servers first.
-  void rejected() noexcept {
-    if (!session_ || !session_->addresses) return;
-    try {
-      session_->addresses->remember(session_->peer, detail::address_memory::mark::wrong_role, session_->settings().bad_host_memory);
-    } catch (...) {  // out of memory: it keeps its place
-    }
-  }
+  TIDEPOOL_LAZY void rejected() noexcept;
   /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
-  void context_gone() noexcept {
-    if (!session_) return;
-    session_->drop_socket();
-    session_->broken = true;
-  }
+  TIDEPOOL_LAZY void context_gone() noexcept;
 
   /// Since when an answer of the server is awaited, exact to some milliseconds; zero when none is. Callable from any thread.
-  std::chrono::steady_clock::time_point waiting_since() const noexcept {
-    return session_ ? session_->limits.waiting_since() : std::chrono::steady_clock::time_point();
-  }
+  TIDEPOOL_LAZY std::chrono::steady_clock::time_point waiting_since() const noexcept;
 
   /// Stops a statement from another coroutine or thread; get it before the statement starts.
-  postgres::canceller canceller() { return session()->canceller(); }
+  TIDEPOOL_LAZY postgres::canceller canceller();
 
   /// False when empty, moved from, or closed.
   explicit operator bool() const noexcept { return native() != nullptr; }
@@ -216,12 +214,12 @@ class connection : public queries<connection> {
     return state == PQTRANS_INTRANS || state == PQTRANS_INERROR;
   }
   /// Address and host for reports, as "10.0.0.7:5432 (db1)"; empty when there is no connection. Valid as long as the connection.
-  std::string_view peer() const noexcept { return session_ ? std::string_view(session_->peer) : std::string_view(); }
+  TIDEPOOL_LAZY std::string_view peer() const noexcept;
   /// True when a pooler (PgBouncer and the like) is in between: the process that answers is not the one the login named. Each statement
   /// outside a transaction may then meet another server process, and session state is shared with other clients, or lost; the driver sets
   /// no settings in such a session. Found out by the first query of a connect; always false where `options::session_pooler` says that each
   /// client keeps its server process. True as well for servers that cannot answer that query.
-  bool behind_pooler() const noexcept { return session_ && session_->pooled; }
+  TIDEPOOL_LAZY bool behind_pooler() const noexcept;
   /// The server process that serves this session, as told at login; a pooler sends a number of its own.
   int backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
   /// 150018 for 15.18.
@@ -236,70 +234,28 @@ class connection : public queries<connection> {
   PGconn* native() const noexcept { return session_ ? session_->pg() : nullptr; }
 
   /// For other parts of the driver.
-  const detail::session_ptr& session() const {
-    if (!session_) throw error(errc::connection_lost, "the connection is closed");
+  template <class = void>
+  const detail::base_ptr& live() const {
+    if (!session_) refuse();
     return session_;
   }
-  explicit connection(detail::session_ptr s) : session_(std::move(s)) {}
+  TIDEPOOL_LAZY detail::session_ptr session() const;
+  explicit connection(detail::base_ptr s) : session_(std::move(s)) {}
 
  private:
-  static asio::awaitable<connection> connect_as(asio::any_io_executor executor, std::shared_ptr<const options> settings,
-                                                std::shared_ptr<detail::address_memory> memory, std::chrono::steady_clock::time_point until,
-                                                std::string application) {
-    std::function<asio::awaitable<void>(detail::session_ptr)> hook;
-    if (settings->on_connect) hook = &connection::run_hook;
-    auto made = co_await detail::connect_to_server(std::move(executor), std::move(settings), std::move(memory), until, std::move(hook),
-                                                   std::move(application));
-    co_return connection(std::move(made));
-  }
-  static asio::awaitable<connection> connect_here(std::shared_ptr<const options> settings) {
-    const asio::any_io_executor here = co_await asio::this_coro::executor;
-    auto memory = std::make_shared<detail::address_memory>();
-    co_return co_await connect(here, std::move(settings), std::move(memory));
-  }
-  static asio::awaitable<void> run_hook(detail::session_ptr s) {
-    connection same(s);
-    co_await s->settings().on_connect(same);
-  }
-
-  static asio::awaitable<void> ping_session(detail::session_ptr s, std::string query) {
-    const auto wanted = s->settings().target();
-    const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
-    if (any || !query.empty()) co_await detail::perform(s, detail::request::simple(query, "ping()"), detail::operation::allow::always);
-    if (!any) co_await detail::ask_role(s);
-  }
-
-  static asio::awaitable<void> reset_marked(detail::session_ptr s, reset_level level) {
-    try {
-      co_await reset_session(s, level);
-    } catch (...) {
-      s->needs_reset = true;
-      throw;
-    }
-  }
-  static asio::awaitable<void> reset_session(detail::session_ptr s, reset_level level) {
-    const bool wiped = co_await detail::wipe_session(s, level);
-    const bool silent = s->limits.take_long_silence();
-    if (s->role_unconfirmed || silent) co_await detail::ask_role(s);
-    if (s->wrong_role) co_return;
-    connection same(s);
-    if (wiped && s->settings().on_connect) co_await s->settings().on_connect(same);
-    if (s->settings().on_reset) co_await s->settings().on_reset(same);
-    s->touched = false;
-  }
-
+  TIDEPOOL_LAZY [[noreturn, gnu::cold]] static void refuse();
   void let_go() noexcept {
-    // An operation that still runs holds the session, and nothing will read its answer: its socket is shut.
-    if (session_ && session_->busy) {
-      session_->shutdown->request(detail::shutdown_reason::aborted,
-                                  "the connection was destroyed, or its lease given back, while an operation was running");
-    }
+    if (session_) session_->let_go();
     session_.reset();
   }
 
-  detail::session_ptr session_;
+  detail::base_ptr session_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/connection.ipp"
+#endif
 
 #endif

@@ -8,12 +8,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "../detail/driver/lazy.hpp"
 #include "../error.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"
 #include "detail/diagnosis.hpp"
-#include "detail/error_text.hpp"
-#include "detail/text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
@@ -120,9 +119,8 @@ enum class consequence {
 /// value that cannot be read, the first 40 bytes of the value. Copies are cheap and do not throw.
 class TIDEPOOL_EXPORT error : public system_error {
  public:
-  error(errc code, std::string_view text) : error(code, text, postgres::detail::diagnosis{}) {}
-  error(errc code, std::string_view text, postgres::detail::diagnosis said)
-      : system_error(make_error_code(code)), said_(std::make_shared<const contents>(explain(code, text, said), std::move(said))) {}
+  TIDEPOOL_LAZY error(errc code, std::string_view text);
+  TIDEPOOL_LAZY error(errc code, std::string_view text, postgres::detail::diagnosis said);
 
   const char* what() const noexcept override { return said_->text.c_str(); }
   /// `what()` without the driver's name in front.
@@ -192,15 +190,9 @@ class TIDEPOOL_EXPORT error : public system_error {
  private:
   static constexpr std::string_view prefix = "postgres: ";
   struct contents : postgres::detail::diagnosis {
-    contents(const std::string& words, postgres::detail::diagnosis&& said)
-        : postgres::detail::diagnosis(std::move(said)), text(std::string(prefix) + words) {}
     std::string text;
   };
-
-  static std::string explain(errc code, std::string_view text, const postgres::detail::diagnosis& said) {
-    auto out = postgres::detail::error_text(text, said);
-    return out.empty() ? make_error_code(code).message() : out;
-  }
+  TIDEPOOL_LAZY static std::shared_ptr<const contents> explain(errc code, std::string_view text, postgres::detail::diagnosis&& said);
 
   std::shared_ptr<const contents> said_;
 };
@@ -213,23 +205,13 @@ class TIDEPOOL_EXPORT error : public system_error {
 /// credentials end the search, and a refusal of TLS is `permanent` where all servers refuse it.
 class TIDEPOOL_EXPORT connect_error : public error, public connect_failure {
  public:
-  connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false)
-      : error(code, text, std::move(said)), kind_(permanent ? failure_kind::permanent : told()) {}
+  TIDEPOOL_LAZY connect_error(errc code, std::string_view text, postgres::detail::diagnosis said = {}, bool permanent = false);
   /// With a kind that neither code nor SQLSTATE shows.
-  connect_error(errc code, std::string_view text, postgres::detail::diagnosis said, failure_kind kind)
-      : error(code, text, std::move(said)), kind_(kind) {}
+  TIDEPOOL_LAZY connect_error(errc code, std::string_view text, postgres::detail::diagnosis said, failure_kind kind);
   failure_kind kind() const noexcept override { return kind_; }
 
  private:
-  failure_kind told() const noexcept {
-    const auto state = sqlstate();
-    if (state == "53300" || state == "53400") return failure_kind::server_full;
-    if (state == "08P01" && message().starts_with("no more connections allowed")) return failure_kind::server_full;
-    if (state == "08P01" && message().starts_with("server login has been failing")) return failure_kind::refused;
-    if (state == "57P01" || state == "57P02" || state == "57P03") return failure_kind::starting;
-    const bool refused = state.substr(0, 2) == "28" || state == "3D000" || state == "42501";
-    return refused || reason() == errc::bad_options || reason() == errc::tls_refused ? failure_kind::permanent : failure_kind::transient;
-  }
+  TIDEPOOL_LAZY failure_kind told() const noexcept;
 
   failure_kind kind_;
 };
@@ -244,5 +226,9 @@ struct notice {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/error.ipp"
+#endif
 
 #endif

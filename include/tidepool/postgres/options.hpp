@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_POSTGRES_OPTIONS_HPP
 #define TIDEPOOL_POSTGRES_OPTIONS_HPP
 
-#include <charconv>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -11,15 +10,20 @@
 #include <string_view>
 #include <vector>
 
+#include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
-#include "detail/conninfo.hpp"
+#include "detail/endpoint.hpp"
 #include "error.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 class connection;
+namespace detail {
+template <class>
+class basic_login_parameters;
+}
 
 /// What is reset at the end of a lease. What each level leaves as it is stands at `connection::reset`.
 enum class reset_level {
@@ -57,29 +61,27 @@ class credentials {
 /// Errors: `error(errc::bad_options)` naming the option, never its value. Not thread safe while it is being changed.
 class options {
  public:
-  options() : options(std::string_view()) {}
-  options(std::string_view conninfo);
-  options(const char* conninfo) : options(conninfo == nullptr ? std::string_view() : std::string_view(conninfo)) {}
-  options(const std::string& conninfo) : options(std::string_view(conninfo)) {}
+  TIDEPOOL_LAZY options();
+  TIDEPOOL_LAZY options(std::string_view conninfo);
+  TIDEPOOL_LAZY options(const char* conninfo);
+  TIDEPOOL_LAZY options(const std::string& conninfo);
 
   /// Sets one libpq option by its keyword; an empty value unsets it. `connect_timeout` sets `address_timeout`, as in a connection string.
-  options& set(std::string_view keyword, std::string_view value);
-  options& set(std::string_view keyword, const char* value) {
-    return set(keyword, value == nullptr ? std::string_view() : std::string_view(value));
-  }
+  TIDEPOOL_LAZY options& set(std::string_view keyword, std::string_view value);
+  TIDEPOOL_LAZY options& set(std::string_view keyword, const char* value);
   /// The value of one libpq option, empty when unset; secrets read as "***".
-  std::string_view get(std::string_view keyword) const;
+  TIDEPOOL_LAZY std::string_view get(std::string_view keyword) const;
   /// Host, port, database and user in one line; no secret.
-  std::string summary() const;
+  TIDEPOOL_LAZY std::string summary() const;
 
   /// The servers in the order given; below, the wanted kind, and whether their order is random.
-  std::vector<detail::endpoint> endpoints() const;
-  session_attrs target() const;
-  bool load_balance() const;
+  TIDEPOOL_LAZY std::vector<detail::endpoint> endpoints() const;
+  TIDEPOOL_LAZY session_attrs target() const;
+  TIDEPOOL_LAZY bool load_balance() const;
 
   /// Throws `error(errc::bad_options)` for mistakes that show only when all options are set: lists of different lengths, times that are not
   /// above zero (`bad_host_memory` may be zero).
-  void check() const;
+  TIDEPOOL_LAZY void check() const;
 
   /// How long one address may take from connecting to the first query. Looking up a name has the same bound. libpq's `connect_timeout`
   /// sets it too, and the one that was set last counts; without either 5 s. A pool's `connect_timeout` bounds the search through all
@@ -139,102 +141,17 @@ class options {
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
 
  private:
-  static duration address_timeout_of(std::string_view seconds);
+  TIDEPOOL_LAZY static duration address_timeout_of(std::string_view seconds);
 
-  friend class detail::login_parameters;
+  template <class>
+  friend class detail::basic_login_parameters;
   std::map<std::string, std::string, std::less<>> values_;
 };
 
-inline options::options(std::string_view conninfo) : values_(detail::parse_conninfo(conninfo)) {
-  detail::add_defaults(values_);
-  try {
-    (void)endpoints();
-  } catch (const error& wrong) {
-    const bool uri = conninfo.starts_with("postgresql://") || conninfo.starts_with("postgres://");
-    if (!uri || wrong.explanation().find("URI") != std::string_view::npos) throw;
-    throw error(errc::bad_options,
-                std::string(wrong.explanation()) + "; in a URI, write \":\" \"/\" \"@\" within a password as %3A %2F %40");
-  }
-  (void)target();
-  address_timeout = address_timeout_of(get("connect_timeout"));
-}
-
-inline duration options::address_timeout_of(std::string_view seconds) {
-  if (seconds.empty()) return std::chrono::seconds(5);
-  int count = 0;
-  const auto [end, failure] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), count);
-  if (failure != std::errc() || end != seconds.data() + seconds.size()) {
-    throw error(errc::bad_options, "connect_timeout is not a number of seconds, which has no unit");
-  }
-  return count <= 0 ? duration(no_limit) : std::chrono::seconds(count);
-}
-
-inline options& options::set(std::string_view keyword, std::string_view value) {
-  if (!detail::is_keyword(keyword)) {
-    const auto meant = detail::meant_keyword(keyword);
-    throw error(errc::bad_options, "unknown connection option \"" + detail::printable(keyword, 40) + "\"" +
-                                       (meant.empty() ? std::string() : ": did you mean \"" + std::string(meant) + "\"?"));
-  }
-  if (value.find('\0') != std::string_view::npos) {
-    throw error(errc::bad_options, "connection option \"" + std::string(keyword) + "\" holds a NUL byte");
-  }
-  detail::check_value(keyword, value);
-  if (keyword == "connect_timeout") address_timeout = address_timeout_of(value);
-  if (value.empty()) {
-    values_.erase(std::string(keyword));
-  } else {
-    values_.insert_or_assign(std::string(keyword), std::string(value));
-  }
-  return *this;
-}
-
-inline std::string_view options::get(std::string_view keyword) const {
-  const auto at = values_.find(keyword);
-  if (at == values_.end()) return {};
-  return detail::is_secret(keyword) ? std::string_view("***") : std::string_view(at->second);
-}
-
-inline std::string options::summary() const {
-  std::string out;
-  for (const char* keyword : {"host", "hostaddr", "port", "dbname", "user"}) {
-    const auto at = values_.find(keyword);
-    if (at == values_.end()) continue;
-    if (!out.empty()) out += ' ';
-    out += keyword;
-    out += '=';
-    out += detail::printable(at->second, 100);
-  }
-  return out;
-}
-
-inline std::vector<detail::endpoint> options::endpoints() const { return detail::endpoints_of(values_); }
-
-inline session_attrs options::target() const {
-  const auto said = get("target_session_attrs");
-  constexpr std::string_view words[] = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"};
-  if (said.empty()) return session_attrs::any;
-  for (std::size_t i = 0; i < std::size(words); ++i) {
-    if (said == words[i]) return static_cast<session_attrs>(i);
-  }
-  throw error(errc::bad_options, "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby");
-}
-
-inline void options::check() const {
-  (void)endpoints();
-  const auto positive = [](duration given, const char* name) {
-    if (given <= duration::zero()) throw error(errc::bad_options, std::string(name) + " has to be above zero");
-  };
-  positive(address_timeout, "address_timeout");
-  positive(response_timeout, "response_timeout");
-  positive(cancel_timeout, "cancel_timeout");
-  positive(close_timeout, "close_timeout");
-  positive(peer_timeout, "peer_timeout");
-  positive(idle_in_transaction_timeout, "idle_in_transaction_timeout");
-  if (bad_host_memory < duration::zero()) throw error(errc::bad_options, "bad_host_memory is below zero");
-}
-
-inline bool options::load_balance() const { return get("load_balance_hosts") == "random"; }
-
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/options.ipp"
+#endif
 
 #endif

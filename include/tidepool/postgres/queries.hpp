@@ -13,7 +13,8 @@
 
 #include "../version.hpp"
 #include "copy.hpp"
-#include "detail/perform.hpp"
+#include "detail/request.hpp"
+#include "detail/session_base.hpp"
 #include "pipeline.hpp"
 #include "query_text.hpp"
 #include "statement.hpp"
@@ -38,7 +39,6 @@ asio::awaitable<std::optional<T>> opt_of(asio::awaitable<result> running) {
   const result got = co_await std::move(running);
   co_return got.template opt<T>();
 }
-inline asio::awaitable<void> ignore(asio::awaitable<result> running) { co_await std::move(running); }
 
 template <class T>
 inline constexpr bool is_statement = std::is_convertible_v<const T&, query_text> || std::is_convertible_v<const T&, statement_use>;
@@ -80,12 +80,14 @@ class queries {
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
-    return detail::execute(self().session(), detail::request::parameters(sql, args...));
+    const auto& s = self().live();
+    return s->execute(s, detail::request::parameters(sql, args...));
   }
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(within limit, query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
-    return detail::execute(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
+    const auto& s = self().live();
+    return s->execute(s, bounded(limit, detail::request::parameters(sql, args...)));
   }
   /// The same for a statement prepared on this connection. A value that is sent in binary form (bytes) where the statement takes another
   /// type is `errc::bad_parameter`, before anything is sent.
@@ -93,14 +95,16 @@ class queries {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(statement_use prepared, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     detail::check_types(prepared.of(), args...);
-    return detail::perform(self().session(), detail::request::prepared(prepared.of().name(), prepared.from(), args...));
+    const auto& s = self().live();
+    return s->perform(s, detail::request::prepared(prepared.of().name(), prepared.from(), args...));
   }
 
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<result> exec(within limit, statement_use prepared, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
     detail::check_types(prepared.of(), args...);
-    return detail::perform(self().session(), bounded(limit, detail::request::prepared(prepared.of().name(), prepared.from(), args...)));
+    const auto& s = self().live();
+    return s->perform(s, bounded(limit, detail::request::prepared(prepared.of().name(), prepared.from(), args...)));
   }
 
   // Arguments that begin in another way do not compile: these say why.
@@ -193,39 +197,45 @@ class queries {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
-    return detail::open_stream<element>(self().session(), detail::request::parameters(sql, args...));
+    return detail::open_stream<element>(self().live(), detail::request::parameters(sql, args...));
   }
   template <class T, class... Ts, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(within limit, query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
-    return detail::open_stream<element>(self().session(), bounded(limit, detail::request::parameters(sql, args...)));
+    return detail::open_stream<element>(self().live(), bounded(limit, detail::request::parameters(sql, args...)));
   }
   /// `COPY ... FROM STDIN`; see `copy_writer`.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_writer> copy_in(query_text sql) {
-    return detail::open_copy<copy_writer>(self().session(), detail::request::simple(sql), PGRES_COPY_IN);
+    const auto& s = self().live();
+    return s->copy_in(s, detail::request::simple(sql));
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_writer> copy_in(within limit, query_text sql) {
-    return detail::open_copy<copy_writer>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_IN);
+    const auto& s = self().live();
+    return s->copy_in(s, bounded(limit, detail::request::simple(sql)));
   }
   /// `COPY ... TO STDOUT`; see `copy_reader`.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_reader> copy_out(query_text sql) {
-    return detail::open_copy<copy_reader>(self().session(), detail::request::simple(sql), PGRES_COPY_OUT);
+    const auto& s = self().live();
+    return s->copy_out(s, detail::request::simple(sql));
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<copy_reader> copy_out(within limit, query_text sql) {
-    return detail::open_copy<copy_reader>(self().session(), bounded(limit, detail::request::simple(sql)), PGRES_COPY_OUT);
+    const auto& s = self().live();
+    return s->copy_out(s, bounded(limit, detail::request::simple(sql)));
   }
   /// Several statements in one round trip; see `pipeline`.
-  postgres::pipeline pipeline(pipeline_mode mode) { return {self().session(), mode}; }
-  postgres::pipeline pipeline(within limit, pipeline_mode mode) { return {self().session(), mode, limit.limit()}; }
+  postgres::pipeline pipeline(pipeline_mode mode) { return {self().live(), mode}; }
+  postgres::pipeline pipeline(within limit, pipeline_mode mode) { return {self().live(), mode, limit.limit()}; }
 
   /// Several statements in one text, without parameters, in the simple protocol: one implicit transaction unless the text
   /// says otherwise; the first error ends it. Never build the text from user input.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> script(query_text sql) {
-    return detail::ignore(detail::perform(self().session(), detail::request::simple(sql)));
+    const auto& s = self().live();
+    return s->script(s, detail::request::simple(sql));
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> script(within limit, query_text sql) {
-    return detail::ignore(detail::perform(self().session(), bounded(limit, detail::request::simple(sql))));
+    const auto& s = self().live();
+    return s->script(s, bounded(limit, detail::request::simple(sql)));
   }
 
  protected:

@@ -28,6 +28,7 @@ struct result_deleter {
 };
 using result_handle = std::unique_ptr<PGresult, result_deleter>;
 
+template <class = void>
 inline std::uint64_t affected_rows(const PGresult* of) noexcept {
   const std::string_view text = PQcmdTuples(const_cast<PGresult*>(of));
   std::uint64_t count = 0;
@@ -96,23 +97,26 @@ class row {
 
   std::size_t size() const noexcept { return static_cast<std::size_t>(PQnfields(from_)); }
   /// Throws `errc::columns` when there is no such column.
+  template <class = void>
   field operator[](std::size_t column) const {
-    if (column >= size()) {
-      detail::throw_about(from_, errc::columns,
-                          "no column with the index " + std::to_string(column) + ": the result has " + detail::columns_text(from_),
-                          "indexes count from 0");
-    }
+    if (column >= size()) detail::throw_no_column(from_, column);
     return {from_, index_, static_cast<int>(column)};
   }
+  template <class = void>
   field operator[](std::string_view name) const {
     for (std::size_t i = 0; i < size(); ++i) {
-      if (name == PQfname(from_, static_cast<int>(i))) return (*this)[i];
+      if (name == PQfname(from_, static_cast<int>(i))) return {from_, index_, static_cast<int>(i)};
     }
-    detail::throw_about(from_, errc::columns,
-                        "no column \"" + detail::printable(name, 64) + "\": the result has " + detail::columns_text(from_), {});
+    detail::throw_no_column(from_, name);
   }
-  field operator[](const char* name) const { return (*this)[std::string_view(name)]; }
-  field operator[](int column) const { return (*this)[static_cast<std::size_t>(column)]; }
+  template <class = void>
+  field operator[](const char* name) const {
+    return (*this)[std::string_view(name)];
+  }
+  template <class = void>
+  field operator[](int column) const {
+    return (*this)[static_cast<std::size_t>(column)];
+  }
   /// The whole row as one T: a scalar, a tuple or pair, or a plain struct, member by member in column order.
   template <class T>
   T as() const {
@@ -182,14 +186,14 @@ class result {
   /// "INSERT 0 1", "SELECT 3", "COMMIT".
   std::string_view command() const noexcept { return handle_ ? std::string_view(PQcmdStatus(handle_.get())) : std::string_view(); }
   /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other commands.
-  std::uint64_t affected() const noexcept { return handle_ ? detail::affected_rows(handle_.get()) : 0; }
+  template <class = void>
+  std::uint64_t affected() const noexcept {
+    return handle_ ? detail::affected_rows(handle_.get()) : 0;
+  }
   /// Throws `errc::rows` when there is no such row.
+  template <class = void>
   row operator[](std::size_t index) const {
-    if (index >= size()) {
-      detail::throw_about(handle_.get(), errc::rows,
-                          "no row with the index " + std::to_string(index) + ": the result has " + std::to_string(size()),
-                          "indexes count from 0");
-    }
+    if (index >= size()) detail::throw_no_row(handle_.get(), index, size());
     return {handle_.get(), static_cast<int>(index)};
   }
 

@@ -28,6 +28,7 @@ struct error_fields {
 
 /// `throw postgres::server_error("23505", "duplicate key value", {.constraint = "users_pkey"})`. For errors that are not the server's use
 /// the constructor: `postgres::error(postgres::errc::connection_lost, "the cable")`.
+template <class = void>
 inline error server_error(std::string_view sqlstate, std::string_view message, const error_fields& more) {
   detail::diagnosis said;
   said.sqlstate = sqlstate;
@@ -44,7 +45,10 @@ inline error server_error(std::string_view sqlstate, std::string_view message, c
   said.position = more.position;
   return {errc::server, "", std::move(said)};
 }
-inline error server_error(std::string_view sqlstate, std::string_view message) { return server_error(sqlstate, message, error_fields()); }
+template <class = void>
+inline error server_error(std::string_view sqlstate, std::string_view message) {
+  return server_error(sqlstate, message, error_fields());
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

@@ -11,5 +11,18 @@
 #endif
 
 #include "../postgres.hpp"
+#include "impl/cancel.ipp"
+#include "impl/connection.ipp"
+#include "impl/connector.ipp"
+#include "impl/copy.ipp"
+#include "impl/error.ipp"
+#include "impl/listener.ipp"
+#include "impl/options.ipp"
+#include "impl/pipeline.ipp"
+#include "impl/read_error.ipp"
+#include "impl/request.ipp"
+#include "impl/statement.ipp"
+#include "impl/transaction.ipp"
+#include "impl/type_words.ipp"
 
 #endif

@@ -3,20 +3,40 @@
 #ifndef TIDEPOOL_POSTGRES_STREAM_HPP
 #define TIDEPOOL_POSTGRES_STREAM_HPP
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "../version.hpp"
-#include "cancel.hpp"
-#include "detail/drain.hpp"
-#include "detail/perform.hpp"
+#include "detail/request.hpp"
+#include "detail/session_base.hpp"
+#include "result.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 namespace detail {
+
+/// The rows of a running statement, as they arrive: made by `session_base::begin_stream()`.
+class row_source {
+ public:
+  row_source() = default;
+  row_source(const row_source&) = delete;
+  row_source& operator=(const row_source&) = delete;
+  virtual ~row_source() = default;
+
+  /// What is left to do before the stream is open.
+  virtual asio::awaitable<void> begin() = 0;
+  /// Replaces the rows that were read. Without rows the statement has ended.
+  virtual asio::awaitable<void> fetch() = 0;
+  virtual asio::awaitable<void> close() = 0;
+
+  bool begun = true;        ///< nothing is left to do
+  bool open = true;         ///< rows may come
+  int at = 0, end = 0;      ///< of the rows that are here
+  std::uint64_t count = 0;  ///< rows returned, for errors
+  result rows = {};
+};
 
 /// One row of a stream, with its number in the whole of it; has the members of `row` that `read_row` needs.
 class streamed_row {
@@ -57,8 +77,7 @@ class streamed_row {
 template <class T>
 class row_stream {
  public:
-  row_stream(detail::session_ptr s, std::unique_ptr<detail::statement_run> running)
-      : session_(std::move(s)), running_(std::move(running)) {}
+  explicit row_stream(std::unique_ptr<detail::row_source> from) : from_(std::move(from)) {}
   row_stream(row_stream&&) noexcept = default;
   row_stream& operator=(row_stream&&) = delete;
 
@@ -66,95 +85,31 @@ class row_stream {
   /// three the stream can go on with the next row.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> next() {
     static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
-    if (at_ >= rows_.size() && running_) co_await fetch();
-    if (at_ >= rows_.size()) co_return std::nullopt;
-    const detail::streamed_row row(rows_.native(), static_cast<int>(at_++), ++count_);
-    detail::check_result_columns<T>(rows_.native());
+    auto& from = *from_;
+    if (from.at >= from.end && from.open) co_await from.fetch();
+    if (from.at >= from.end) co_return std::nullopt;
+    const detail::streamed_row row(from.rows.native(), from.at++, ++from.count);
+    detail::check_result_columns<T>(from.rows.native());
     co_return detail::read_row<T>(row);
   }
 
   /// Ends the statement early: cancels it on the server and discards the rows that still come, so that the connection can be used again. It
   /// does not tell whether a statement that writes was done: read to the end to know. Does nothing after the last row. When the server
   /// sends nothing for 5 s (for the time limit, where there is one), the connection is shut: `errc::server_silent`. Cannot be cancelled.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
-    const detail::one_call only(in_call_, "a stream()");
-    rows_ = result();
-    at_ = 0;
-    if (!running_) co_return;
-    co_await detail::cancel_and_drain(session_, *running_);
-    running_.reset();
-  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return from_->close(); }
 
  private:
-  asio::awaitable<void> fetch() {
-    const detail::one_call only(in_call_, "a stream()");
-    rows_ = result();
-    at_ = 0;
-    for (;;) {
-      detail::result_handle got = co_await detail::next_result(session_);
-      if (!got) break;
-      const auto status = PQresultStatus(got.get());
-#ifdef LIBPQ_HAS_CHUNK_MODE
-      const bool rows = status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_CHUNK;
-#else
-      const bool rows = status == PGRES_SINGLE_TUPLE;
-#endif
-      if (rows) session_->note_size(got.get());
-      if (rows && session_->limits.stop()) continue;  // being stopped: rows are dropped
-      if (rows) {
-        if (session_->settings().statement_in_errors) detail::note_origin(*session_, got.get());
-        rows_ = result(std::move(got));
-        co_return;
-      }
-      const bool taken = all_.take(*session_, std::move(got));
-      if (!taken) {
-        all_.refuse();
-        co_await detail::refuse_copy(session_);
-      }
-    }
-    running_->finished();
-    const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
-    if (session_->limits.stop()) {
-      (void)co_await detail::conclude_stopped(session_, all_);
-      detail::throw_stopped(*session_, *session_->limits.stop(), {});  // it has ended by itself, but rows were dropped
-    }
-    (void)all_.conclude(*session_);
-  }
-
-  detail::session_ptr session_;
-  std::unique_ptr<detail::statement_run> running_;  // set while rows may come
-  detail::outcome all_;
-  result rows_;
-  std::size_t at_ = 0;
-  std::uint64_t count_ = 0;  // rows returned, for errors
-  bool in_call_ = false;
+  std::unique_ptr<detail::row_source> from_;
 };
 
 namespace detail {
 
-/// How many rows libpq returns at once, where it can (libpq 17): as fast as a whole result, without its memory.
-inline constexpr int stream_chunk = 128;
-
 template <class T>
-asio::awaitable<row_stream<T>> open_stream(session_ptr s, request what) {
-  refuse_copy_text(*s, what);
-  if (is_held_up(*s)) co_await make_way(s, "stream()", what.limit);
-  auto running = std::make_unique<statement_run>(*s, "stream()", std::move(what));
-  put_request(*s, *running, running->what);
-#ifdef LIBPQ_HAS_CHUNK_MODE
-  const bool set = PQsetChunkedRowsMode(s->pg(), stream_chunk) == 1;
-#else
-  const bool set = PQsetSingleRowMode(s->pg()) == 1;
-#endif
-  if (!set) throw s->lost("while starting a stream");
-  const int unsent = PQflush(s->pg());
-  if (unsent != 0) co_await flush(s);
-  if (s->limits.stop()) {
-    co_await drain_stopped(s, *running);
-    throw_stopped(*s, *s->limits.stop(), {});
-  }
-  running->hold();
-  co_return row_stream<T>(std::move(s), std::move(running));
+asio::awaitable<row_stream<T>> open_stream(base_ptr s, request what) {
+  if (s->is_held_up()) co_await s->make_way(s, "stream()", what.limit);
+  auto rows = s->begin_stream(s, std::move(what));
+  if (!rows->begun) co_await rows->begin();
+  co_return row_stream<T>(std::move(rows));
 }
 
 }  // namespace detail

@@ -18,6 +18,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// comes in between is returned as usual. Must be above zero, else `errc::bad_parameter`; `no_limit` bounds nothing.
 class within {
  public:
+  template <class = void>
   explicit constexpr within(duration limit) : limit_(limit) {
     if (limit <= duration::zero()) throw error(errc::bad_parameter, "the time limit of a call must be above zero");
   }

@@ -38,6 +38,7 @@ class gate {
   }
 
   /// Returns when the gate is open, or at once when the coroutine is cancelled; the caller finds out which. At most one coroutine waits.
+  template <class = void>
   static asio::awaitable<void> wait(std::weak_ptr<gate> self) {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, std::weak_ptr<gate> target) {

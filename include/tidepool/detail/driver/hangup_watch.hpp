@@ -28,14 +28,19 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// The epoll set. Thread safe. Its I/O object exists only while sockets are registered, so that an empty set does not keep the context
 /// running, and none is left when all sockets are unregistered before the context is destroyed.
-class hangup_set : public std::enable_shared_from_this<hangup_set> {
+template <class = void>
+class basic_hangup_set;
+using hangup_set = basic_hangup_set<>;
+
+template <class>
+class basic_hangup_set : public std::enable_shared_from_this<hangup_set> {
  public:
   using callback = std::function<void()>;
   using key = std::uint64_t;
 
-  hangup_set() = default;
-  hangup_set(const hangup_set&) = delete;
-  hangup_set& operator=(const hangup_set&) = delete;
+  basic_hangup_set() = default;
+  basic_hangup_set(const basic_hangup_set&) = delete;
+  basic_hangup_set& operator=(const basic_hangup_set&) = delete;
 
   /// Calls `gone` once, on a thread of the context and without a lock, after the peer has closed; a call that has begun may still come
   /// after `remove()`. The descriptor has to stay open until `remove()`. Returns 0 when it cannot be watched.
@@ -152,12 +157,13 @@ class hangup_set : public std::enable_shared_from_this<hangup_set> {
 };
 
 /// The Asio service that holds the set of an execution context.
-class hangup_watch : public asio::execution_context::service {
+template <class = void>
+class basic_hangup_watch : public asio::execution_context::service {
  public:
-  using key_type = hangup_watch;
+  using key_type = basic_hangup_watch;
   inline static asio::execution_context::id id;
 
-  explicit hangup_watch(asio::execution_context& context) : service(context), set_(std::make_shared<hangup_set>()) {}
+  explicit basic_hangup_watch(asio::execution_context& context) : service(context), set_(std::make_shared<hangup_set>()) {}
   const std::shared_ptr<hangup_set>& set() const noexcept { return set_; }
 
  private:
@@ -165,14 +171,16 @@ class hangup_watch : public asio::execution_context::service {
 
   std::shared_ptr<hangup_set> set_;
 };
+using hangup_watch = basic_hangup_watch<>;
 
 /// Watches one descriptor as long as it lives.
-class hangup_guard {
+template <class = void>
+class basic_hangup_guard {
  public:
-  hangup_guard() = default;
-  hangup_guard(const hangup_guard&) = delete;
-  hangup_guard& operator=(const hangup_guard&) = delete;
-  ~hangup_guard() { stop(); }
+  basic_hangup_guard() = default;
+  basic_hangup_guard(const basic_hangup_guard&) = delete;
+  basic_hangup_guard& operator=(const basic_hangup_guard&) = delete;
+  ~basic_hangup_guard() { stop(); }
 
   /// May throw `std::bad_alloc`.
   void start(const asio::any_io_executor& executor, int descriptor, hangup_set::callback gone) {
@@ -190,6 +198,7 @@ class hangup_guard {
   std::shared_ptr<hangup_set> set_;
   hangup_set::key key_ = 0;
 };
+using hangup_guard = basic_hangup_guard<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

@@ -21,7 +21,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// How the last attempt at each address went, and which names could not be looked up, by their text. Shared by all connects of one
 /// connector. Thread safe.
-class address_memory {
+template <class = void>
+class basic_address_memory {
  public:
   /// In the order in which they are tried. An unknown address counts as good; one that a pool's own validation refused is of the wrong
   /// role.
@@ -58,15 +59,17 @@ class address_memory {
   mutable std::mutex mutex_;
   std::map<std::string, entry> known_;
 };
+using address_memory = basic_address_memory<>;
 
 /// Remembers one attempt as failed unless `settle()` says otherwise: also when it is cancelled, or its coroutine is destroyed.
-class attempt_note {
+template <class = void>
+class basic_attempt_note {
  public:
-  attempt_note(std::shared_ptr<address_memory> memory, std::string where, duration span)
+  basic_attempt_note(std::shared_ptr<address_memory> memory, std::string where, duration span)
       : memory_(std::move(memory)), where_(std::move(where)), span_(span) {}
-  attempt_note(const attempt_note&) = delete;
-  attempt_note& operator=(const attempt_note&) = delete;
-  ~attempt_note() {
+  basic_attempt_note(const basic_attempt_note&) = delete;
+  basic_attempt_note& operator=(const basic_attempt_note&) = delete;
+  ~basic_attempt_note() {
     if (settled_) return;
     try {
       memory_->remember(where_, address_memory::mark::failed, span_);
@@ -89,11 +92,16 @@ class attempt_note {
   duration span_;
   bool settled_ = false;
 };
+using attempt_note = basic_attempt_note<>;
 
 /// The key of a lookup. Not the bare name: a host's name may look the same as an address.
-inline std::string lookup_key(const endpoint& host) { return "lookup of " + host.text(); }
+template <class = void>
+inline std::string lookup_key(const endpoint& host) {
+  return "lookup of " + host.text();
+}
 
 /// The order in which hosts are looked up: as given or shuffled, and last the names whose lookup failed lately.
+template <class = void>
 inline std::vector<endpoint> host_order(const options& settings, const address_memory& memory) {
   auto order = settings.endpoints();
   if (settings.load_balance()) {
@@ -107,6 +115,7 @@ inline std::vector<endpoint> host_order(const options& settings, const address_m
 
 /// IPv6 and IPv4 alternately, beginning with the family of the first address: where one family is unreachable, only every second attempt
 /// fails.
+template <class = void>
 inline void interleave_families(std::vector<std::string>& addresses) {
   const auto is_v6 = [](const std::string& address) { return address.find(':') != std::string::npos; };
   if (addresses.empty()) return;

@@ -20,11 +20,12 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A blocking call that waits for a thread. `give_up()` before it has begun keeps it from being made.
-class cancel_job {
+template <class = void>
+class basic_cancel_job {
  public:
   /// `send` blocks, and returns whether the server took the request; `done` is called with that, or with false when the job was dropped.
   /// Neither may throw.
-  cancel_job(std::string server, clock::time_point until, std::function<bool()> send, std::function<void(bool)> done)
+  basic_cancel_job(std::string server, clock::time_point until, std::function<bool()> send, std::function<void(bool)> done)
       : server_(std::move(server)), until_(until), send_(std::move(send)), done_(std::move(done)) {}
 
   const std::string& server() const noexcept { return server_; }
@@ -56,19 +57,21 @@ class cancel_job {
   std::function<void(bool)> done_;
   std::atomic<bool> begun_{false};
 };
+using cancel_job = basic_cancel_job<>;
 
 /// Sends the requests of all connections of the process. A call to a silent server blocks its thread for as long as the kernel lets it,
 /// which can be minutes. So one server has at most two threads, and cannot delay requests to others. A hundred statements of one server
 /// that are cancelled at once need two threads. Thread safe.
-class cancel_dispatcher {
+template <class = void>
+class basic_cancel_dispatcher {
  public:
   static constexpr std::size_t most_threads = 16;
   static constexpr std::size_t most_per_server = 2;
   static constexpr std::size_t most_waiting = 4096;
 
   /// Never destroyed, because its threads may outlive main().
-  static cancel_dispatcher& instance() {
-    static cancel_dispatcher* const dispatcher = new cancel_dispatcher;
+  static basic_cancel_dispatcher& instance() {
+    static basic_cancel_dispatcher* const dispatcher = new basic_cancel_dispatcher;
     return *dispatcher;
   }
 
@@ -184,6 +187,7 @@ class cancel_dispatcher {
   std::map<std::string, std::size_t> busy_;
   std::size_t running_ = 0;
 };
+using cancel_dispatcher = basic_cancel_dispatcher<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -24,6 +24,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A call of a function that the libpq of compile time has and that of run time lacks would end the program: this throws before that.
+template <class = void>
 inline void check_libpq(int version) {
 #ifndef LIBPQ_HAS_PIPELINING
 #error "tidepool::postgres needs libpq 14 or newer"
@@ -41,7 +42,8 @@ inline void check_libpq(int version) {
 }
 
 /// Collects the failures of all attempts of one connect, and makes one error of them.
-class search_report {
+template <class = void>
+class basic_search_report {
  public:
   void add(connect_error failure) { failures_.push_back(std::move(failure)); }
   void add_untried(std::size_t addresses) noexcept { untried_ += addresses; }
@@ -94,11 +96,13 @@ class search_report {
   std::vector<connect_error> failures_;
   std::size_t untried_ = 0;
 };
+using search_report = basic_search_report<>;
 
 /// One search for a server: its input, and what was found so far.
-struct server_search {
-  server_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<address_memory> known,
-                login_parameters with, clock::time_point end)
+template <class = void>
+struct basic_server_search {
+  basic_server_search(asio::any_io_executor where, std::shared_ptr<const options> how, std::shared_ptr<address_memory> known,
+                      login_parameters with, clock::time_point end)
       : executor(std::move(where)), settings(std::move(how)), memory(std::move(known)), login(std::move(with)), until(end) {}
 
   /// The time for one of `left` addresses and names: an equal part of what is left, so that the last one gets some too.
@@ -118,13 +122,16 @@ struct server_search {
   search_report report = {};
   session_ptr second_choice = {};  ///< a primary where a standby is preferred: used when no standby is found
 };
+using server_search = basic_server_search<>;
 
 /// A refusal that every other server would repeat: wrong password, no such database.
+template <class = void>
 inline bool ends_search(const connect_error& failure) {
   return failure.kind() == failure_kind::permanent && failure.reason() != errc::tls_refused;
 }
 
 /// Runs `options::on_connect` within `limit`.
+template <class = void>
 inline asio::awaitable<void> run_on_connect(server_search& search, session_ptr s, duration limit) {
   if (!search.on_connect) co_return;
   deadline_guard guard(search.executor, limit, s->shutdown);
@@ -142,6 +149,7 @@ inline asio::awaitable<void> run_on_connect(server_search& search, session_ptr s
 }
 
 /// Tries one address: returns the session, or null with a line in the report. The outcome is remembered, also when this is cancelled.
+template <class = void>
 inline asio::awaitable<session_ptr> try_address(server_search& search, const target& where, duration limit) {
   const auto wanted = search.settings->target();
   attempt_note note(search.memory, where.text(), search.settings->bad_host_memory);
@@ -182,6 +190,7 @@ inline asio::awaitable<session_ptr> try_address(server_search& search, const tar
 }
 
 /// Tries the addresses of one host that have not failed lately; the others go to `later`.
+template <class = void>
 inline asio::awaitable<session_ptr> try_host(server_search& search, const endpoint& host, std::size_t hosts_left,
                                              std::vector<target>& later) {
   const auto& memory = *search.memory;
@@ -227,6 +236,7 @@ inline asio::awaitable<session_ptr> try_host(server_search& search, const endpoi
 /// Connects to the first server that answers and fits, until `until` at the latest; with `time_point::max()` only each address is bounded.
 /// Throws `connect_error`. A refusal that every server would repeat (wrong password, no such database) ends the search; a refusal of TLS,
 /// which is about one server alone, does not. `application`: see `login_parameters`.
+template <class = void>
 inline asio::awaitable<session_ptr> connect_to_server(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                                       std::shared_ptr<address_memory> memory, clock::time_point until,
                                                       std::function<asio::awaitable<void>(session_ptr)> hook, std::string application) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../../version.hpp"
+#include "conninfo.hpp"
 #include "login.hpp"
 #include "refusal.hpp"
 #include "setup.hpp"
@@ -18,21 +19,22 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// What libpq is given for one connect besides the address, with credentials. Secrets are wiped by the destructor.
-class login_parameters {
+template <class = void>
+class basic_login_parameters {
  public:
-  login_parameters(const login_parameters&) = delete;
-  login_parameters(login_parameters&&) = default;
-  login_parameters& operator=(const login_parameters&) = delete;
-  login_parameters& operator=(login_parameters&&) = delete;
-  ~login_parameters() {
+  basic_login_parameters(const basic_login_parameters&) = delete;
+  basic_login_parameters(basic_login_parameters&&) = default;
+  basic_login_parameters& operator=(const basic_login_parameters&) = delete;
+  basic_login_parameters& operator=(basic_login_parameters&&) = delete;
+  ~basic_login_parameters() {
     for (auto& [name, value] : values_) {
       if (is_secret(name)) wipe(value);
     }
   }
 
   /// `application`: the `application_name` where the options have none.
-  static asio::awaitable<login_parameters> make(std::shared_ptr<const options> settings, std::string application) {
-    login_parameters login(settings->values_);
+  static asio::awaitable<basic_login_parameters> make(std::shared_ptr<const options> settings, std::string application) {
+    basic_login_parameters login(settings->values_);
     login.values_.emplace("fallback_application_name", application.empty() ? std::string("tidepool") : std::move(application));
     if (settings->credential_provider) {
       const credentials now = co_await settings->credential_provider();
@@ -102,7 +104,7 @@ class login_parameters {
   }
 
  private:
-  explicit login_parameters(option_map values) : values_(std::move(values)) {}
+  explicit basic_login_parameters(option_map values) : values_(std::move(values)) {}
   /// libpq's default, `prefer`, goes on without encryption when an attacker on the way says that the server has none.
   bool asks_for_tls(const std::string& address) const {
     error_code unknown;
@@ -110,8 +112,10 @@ class login_parameters {
   }
   option_map values_;
 };
+using login_parameters = basic_login_parameters<>;
 
 /// "... FATAL:  28P01: password authentication failed ...": verbose messages carry the SQLSTATE, in every language.
+template <class = void>
 inline diagnosis diagnose_connect(std::string_view message) {
   diagnosis said;
   const auto line = first_line(message);
@@ -130,7 +134,8 @@ inline diagnosis diagnose_connect(std::string_view message) {
 }
 
 /// One address of one server.
-struct target {
+template <class = void>
+struct basic_target {
   endpoint host;
   std::string address;  ///< numeric; empty for a local socket
 
@@ -144,12 +149,15 @@ struct target {
     return out;
   }
 };
+using target = basic_target<>;
 
+template <class = void>
 inline clock::time_point deadline_of(duration limit) {
   return clock::now() + std::chrono::duration_cast<clock::duration>(std::min<duration>(limit, std::chrono::hours(24)));
 }
 
 /// What the server has not answered yet at this step of a connect.
+template <class = void>
 inline const char* unanswered(PGconn* connection, bool local) noexcept {
   switch (PQstatus(connection)) {
     case CONNECTION_STARTED: return local ? "the socket does not accept" : "no answer to the TCP handshake";
@@ -161,6 +169,7 @@ inline const char* unanswered(PGconn* connection, bool local) noexcept {
 }
 
 /// libpq's text about a failed connect without the address, which the error names already.
+template <class = void>
 inline std::string_view without_address(std::string_view message) {
   constexpr std::string_view before = "connection to server";
   constexpr std::string_view after = " failed: ";
@@ -168,10 +177,15 @@ inline std::string_view without_address(std::string_view message) {
   return at == std::string_view::npos ? message : message.substr(at + after.size());
 }
 
+/// See live_session.hpp.
+template <class = void>
+inline session_ptr make_session(asio::any_io_executor executor, std::shared_ptr<const options> settings);
+
 /// One attempt at one address: connecting, login and the first query, all within `limit`. Notes whether the server is of the wanted kind.
+template <class = void>
 inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                                        const login_parameters& login, const target& where, duration limit) {
-  auto s = std::make_shared<session>(executor, settings);
+  auto s = make_session(executor, settings);
   PGconn* const started = login.start(where.host, where.address);
   if (started == nullptr) throw std::bad_alloc();
   s->adopt(started);

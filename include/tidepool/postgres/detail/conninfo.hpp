@@ -18,11 +18,10 @@
 #include "../../version.hpp"
 #include "../error.hpp"
 #include "conninfo_parser.hpp"
+#include "endpoint.hpp"
 #include "text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
-
-class login_parameters;
 
 using option_map = std::map<std::string, std::string, std::less<>>;
 
@@ -31,20 +30,8 @@ struct conninfo_deleter {
 };
 using conninfo_list = std::unique_ptr<PQconninfoOption, conninfo_deleter>;
 
-/// One server as the options name it; libpq's default socket when all is empty.
-struct endpoint {
-  std::string host, hostaddr, port;
-  /// A local socket: a path, or '@' for the abstract namespace. No name to look up.
-  bool local() const { return hostaddr.empty() && (host.empty() || host[0] == '/' || host[0] == '@'); }
-  std::string text() const {
-    const auto& shown = host.empty() ? hostaddr : host;
-    std::string out = printable(shown.empty() ? "local socket" : shown, 80);
-    if (!port.empty()) out.append(":").append(printable(port, 8));
-    return out;
-  }
-};
-
 /// The options that this libpq knows, and two of newer ones that work here with every libpq.
+template <class = void>
 inline const std::map<std::string, std::string, std::less<>>& keywords() {
   static const auto known = [] {
     std::map<std::string, std::string, std::less<>> map;
@@ -56,9 +43,13 @@ inline const std::map<std::string, std::string, std::less<>>& keywords() {
   }();
   return known;
 }
-inline bool is_keyword(std::string_view name) { return keywords().contains(name); }
+template <class = void>
+inline bool is_keyword(std::string_view name) {
+  return keywords().contains(name);
+}
 
 /// Refuses bad values that an older libpq would accept: the choice between servers is made here.
+template <class = void>
 inline void check_value(std::string_view keyword, std::string_view value) {
   const auto one_of = [&](auto... words) {
     if (((value == words) || ...)) return;
@@ -73,6 +64,7 @@ inline void check_value(std::string_view keyword, std::string_view value) {
 }
 
 /// How many letters differ, are missing, too many, or changed places; for short words.
+template <class = void>
 inline std::size_t spelling_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   for (std::size_t i = 0; i <= a.size(); ++i) {
@@ -89,6 +81,7 @@ inline std::size_t spelling_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 /// The option that was meant, where its name is nearly the same; else empty.
+template <class = void>
 inline std::string_view meant_keyword(std::string_view written) {
   constexpr std::pair<std::string_view, std::string_view> others[] = {{"database", "dbname"}, {"db", "dbname"},   {"username", "user"},
                                                                       {"pass", "password"},   {"server", "host"}, {"ssl", "sslmode"}};
@@ -107,6 +100,7 @@ inline std::string_view meant_keyword(std::string_view written) {
   }
   return best;
 }
+template <class = void>
 [[noreturn]] inline void refuse_keyword(const conninfo_item& item) {
   std::string text = "connection string: unknown option " + conninfo_parser::name_of(item) + " (libpq " +
                      std::to_string(PQlibVersion() / 10000) + " knows no such one)";
@@ -115,6 +109,7 @@ inline std::string_view meant_keyword(std::string_view written) {
   throw error(errc::bad_options, text);
 }
 /// `host= dbname=shop` gives the host "dbname=shop", by libpq's rules. That is what an empty variable makes of a string, and never meant.
+template <class = void>
 inline void refuse_swallowed(const conninfo_item& item) {
   const auto equals = item.value.find('=');
   if (!item.after_blank || equals == std::string::npos) return;
@@ -124,6 +119,7 @@ inline void refuse_swallowed(const conninfo_item& item) {
                                      "=...\" for it: leave it out, or write '' for an empty value");
 }
 
+template <class = void>
 inline option_map parse_conninfo(std::string_view given) {
   if (given.find('\0') != std::string_view::npos) throw error(errc::bad_options, "the connection string holds a NUL byte");
   option_map values;
@@ -145,6 +141,7 @@ inline option_map parse_conninfo(std::string_view given) {
 
 /// Reads a service file. libpq has no call for that, but a connection object that cannot start has read it. So one is made with a bad
 /// option, which libpq refuses before it connects; and a second one with another bad option, to read the first option's value too.
+template <class = void>
 inline void add_service(option_map& values, const std::string& service) {
   const auto probe = [&](const char* spoiled, auto take) {
     const char* names[] = {"service", spoiled, nullptr};
@@ -166,6 +163,7 @@ inline void add_service(option_map& values, const std::string& service) {
   probe("channel_binding", [](std::string_view name) { return name == "ssl_min_protocol_version"; });
 }
 
+template <class = void>
 inline void add_defaults(option_map& values) {
   const char* service_name = std::getenv("PGSERVICE");
   const auto service = values.find("service");
@@ -189,6 +187,7 @@ inline void add_defaults(option_map& values) {
   values.emplace("tcp_user_timeout", "15000");
 }
 
+template <class = void>
 inline std::vector<std::string> split_list(const option_map& values, std::string_view keyword) {
   std::vector<std::string> parts;
   const auto at = values.find(keyword);
@@ -202,6 +201,7 @@ inline std::vector<std::string> split_list(const option_map& values, std::string
   }
 }
 
+template <class = void>
 inline std::vector<endpoint> endpoints_of(const option_map& values) {
   const auto hosts = split_list(values, "host");
   const auto addresses = split_list(values, "hostaddr");

@@ -19,6 +19,7 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
+template <class = void>
 inline bool is_secret(std::string_view name) {
   constexpr std::string_view secrets[] = {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"};
   return std::find(std::begin(secrets), std::end(secrets), name) != std::end(secrets);
@@ -34,12 +35,13 @@ struct conninfo_item {
 using conninfo_items = std::vector<conninfo_item>;
 
 /// Parses a connection string. Wipes the text at the end, because it may hold a password.
-class conninfo_parser {
+template <class = void>
+class basic_conninfo_parser {
  public:
-  explicit conninfo_parser(std::string_view text) : text_(text) {}
-  conninfo_parser(const conninfo_parser&) = delete;
-  conninfo_parser& operator=(const conninfo_parser&) = delete;
-  ~conninfo_parser() {
+  explicit basic_conninfo_parser(std::string_view text) : text_(text) {}
+  basic_conninfo_parser(const basic_conninfo_parser&) = delete;
+  basic_conninfo_parser& operator=(const basic_conninfo_parser&) = delete;
+  ~basic_conninfo_parser() {
     for (auto& item : items_) wipe(item.value);
   }
 
@@ -236,6 +238,7 @@ class conninfo_parser {
   bool has_password_ = false;
   conninfo_items items_;
 };
+using conninfo_parser = basic_conninfo_parser<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -12,6 +12,7 @@
 
 #include "../../version.hpp"
 #include "../codec.hpp"
+#include "text.hpp"
 #include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -19,6 +20,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// How many bytes are gathered before they go to libpq, and how many libpq may hold unsent.
 inline constexpr std::size_t copy_block = std::size_t{64} << 10U;
 
+template <class = void>
 inline void append_copy_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
     switch (c) {
@@ -68,11 +70,12 @@ void append_copy_row(std::string& out, const Columns&... columns) {
 }
 
 /// One line, split into columns; has the members of `row` that `read_row` needs.
-class copy_row {
+template <class = void>
+class basic_copy_row {
  public:
   class field {
    public:
-    field(const copy_row& of, std::size_t column) : of_(of), column_(column) {}
+    field(const basic_copy_row& of, std::size_t column) : of_(of), column_(column) {}
     template <class T>
     T as() const {
       using type = typename unwrapped<T>::type;
@@ -97,12 +100,12 @@ class copy_row {
    private:
     std::string name() const { return "row " + std::to_string(of_.number_) + ", column " + std::to_string(column_ + 1); }
 
-    const copy_row& of_;
+    const basic_copy_row& of_;
     std::size_t column_;
   };
 
   /// `number`: of the row, for errors; counts from 1.
-  explicit copy_row(std::string_view line, std::uint64_t number = 1, bool values_in_errors = false)
+  explicit basic_copy_row(std::string_view line, std::uint64_t number = 1, bool values_in_errors = false)
       : number_(number), values_in_errors_(values_in_errors) {
     if (line.ends_with('\n')) line.remove_suffix(1);
     for (;;) {
@@ -141,6 +144,7 @@ class copy_row {
   std::uint64_t number_;
   bool values_in_errors_;
 };
+using copy_row = basic_copy_row<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -29,6 +29,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 using ssl_peek_function = int (*)(void*, void*, int);
 
+template <class = void>
 inline ssl_peek_function find_ssl_peek() noexcept {
   static const ssl_peek_function found = []() -> ssl_peek_function {
     if (&tidepool_ssl_peek != nullptr) return &tidepool_ssl_peek;
@@ -42,6 +43,7 @@ enum class copy_answer { nothing, error, perhaps };
 
 /// Looks for the head of an ErrorResponse; `perhaps`: the piece ends within one. The piece need not begin at a message: strings of the
 /// protocol hold no zero byte, so no other message that may come here (notice, notification, parameter) contains the same bytes.
+template <class = void>
 inline copy_answer look_for_error(std::string_view seen) noexcept {
   for (auto at = seen.find('E'); at != std::string_view::npos; at = seen.find('E', at + 1)) {
     auto rest = seen.substr(at + 1);
@@ -78,7 +80,8 @@ inline copy_answer look_for_error(std::string_view seen) noexcept {
 }
 
 /// The state of a COPY to the server.
-class copy_watch {
+template <class = void>
+class basic_copy_watch {
  public:
   enum class look { room, full, refused };
 
@@ -125,6 +128,7 @@ class copy_watch {
   std::size_t undecided_ = 0;
   std::string many_;
 };
+using copy_watch = basic_copy_watch<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

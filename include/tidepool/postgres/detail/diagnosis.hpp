@@ -25,6 +25,7 @@ struct diagnosis {
   std::string statement;          ///< see `error::statement()`
   source_location called_from{};  ///< see `error::called_from()`; line 0: not known
 
+  template <class = void>
   static diagnosis of(const PGresult* result) {
     const auto field = [result](int code) {
       const char* text = PQresultErrorField(result, code);

@@ -12,6 +12,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Reads an operation that is being stopped to its end, whatever it was doing, and throws its error.
+template <class = void>
 inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
   outcome all;
   for (;;) {
@@ -29,6 +30,7 @@ inline asio::awaitable<void> drain_stopped(session_ptr s, operation& running) {
 
 /// Cancels the running statement and reads to its end. The server may be silent for five seconds at a time, or for the time limit where
 /// one is set.
+template <class = void>
 inline asio::awaitable<void> cancel_and_drain(session_ptr s, operation& running) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);

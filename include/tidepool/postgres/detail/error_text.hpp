@@ -20,6 +20,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 // --- the place in the statement ---------------------------------------------------------------------------------------
 
 /// How many bytes the character takes that begins there; 0: it is none of UTF-8.
+template <class = void>
 inline std::size_t character_size(std::string_view at) noexcept {
   const auto first = static_cast<unsigned char>(at.front());
   const std::size_t size = first < 0x80U ? 1U : first < 0xC2U ? 0U : first < 0xE0U ? 2U : first < 0xF0U ? 3U : first < 0xF5U ? 4U : 0U;
@@ -30,6 +31,7 @@ inline std::size_t character_size(std::string_view at) noexcept {
   return size;
 }
 /// The byte at which the server's position is: it counts characters from 1. Empty where the text before it is no UTF-8.
+template <class = void>
 inline std::optional<std::size_t> byte_of(std::string_view sql, int position) noexcept {
   std::size_t at = 0;
   for (int i = 1; i < position && at < sql.size(); ++i) {
@@ -42,6 +44,7 @@ inline std::optional<std::size_t> byte_of(std::string_view sql, int position) no
 
 /// The statement around a position in one line, marked by "HERE-->". What stands between quotes is left out, because it may be a secret;
 /// comments and blanks become one blank.
+template <class = void>
 inline std::string excerpt_of(std::string_view sql, int position, bool backslashes) {
   constexpr std::size_t most_before = 60, most_after = 40, enough = 200;
   const auto mark = byte_of(sql, position);
@@ -75,6 +78,7 @@ inline std::string excerpt_of(std::string_view sql, int position, bool backslash
 }
 
 /// A statement's text for a log: in one line, and cut.
+template <class = void>
 inline std::string statement_text(std::string_view sql) {
   constexpr std::size_t most = 300;
   std::string out;
@@ -96,6 +100,7 @@ inline std::string statement_text(std::string_view sql) {
 
 /// The "$1" of "unnamed portal parameter $1" and of "... $1 = '...'", in every language of the server; empty for other contexts. That of a
 /// function has more text.
+template <class = void>
 inline std::string_view bound_parameter(std::string_view context) {
   constexpr std::string_view value = " = '...'";
   if (context.ends_with(value)) context.remove_suffix(value.size());
@@ -105,6 +110,7 @@ inline std::string_view bound_parameter(std::string_view context) {
   return found.front() == '$' ? found : std::string_view();
 }
 /// "COPY t, line 3, column n" of a context that goes on with the value; empty for other contexts, and in other languages.
+template <class = void>
 inline std::string_view copied_line(std::string_view context) {
   constexpr std::string_view line = ", line ", column = ", column ";
   auto at = context.starts_with("COPY ") ? context.substr(0, context.find('\n')).find(line) : std::string_view::npos;
@@ -115,6 +121,7 @@ inline std::string_view copied_line(std::string_view context) {
 }
 
 /// `what()` without its prefix: `words`, then what the server said, in one line.
+template <class = void>
 inline std::string error_text(std::string_view words, const diagnosis& said) {
   std::string out(words);
   if (!said.message.empty()) {

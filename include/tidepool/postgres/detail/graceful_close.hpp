@@ -16,6 +16,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Resets session state by `level`. True when all of it was reset, so that `on_connect` has to run again.
+template <class = void>
 inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
   if (level == reset_level::none) co_return false;
   const auto state = PQtransactionStatus(s->pg());
@@ -43,6 +44,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
 }
 
 /// Whether the server is running a statement whose answer will not be read. It would go on although the socket is closed.
+template <class = void>
 inline bool runs_on(const session& s) noexcept {
   return s.pg() != nullptr && !s.busy && s.has_socket() && s.shutdown->reason() == shutdown_reason::none &&
          PQstatus(s.pg()) == CONNECTION_OK && s.fatal.message.empty() && PQtransactionStatus(s.pg()) == PQTRANS_ACTIVE;
@@ -50,6 +52,7 @@ inline bool runs_on(const session& s) noexcept {
 
 /// Ends a session and waits until the server process has closed its socket, which is the last thing it does. Only then does the session
 /// no longer count against the server's `max_connections`. Waits at most `close_timeout`.
+template <class = void>
 inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
   const bool active = runs_on(*s);

@@ -31,8 +31,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 inline constexpr int most_lookups = 16;
 
 /// A name being looked up. All of it is guarded by its resolver's mutex.
-struct lookup {
-  explicit lookup(std::string what) : name(std::move(what)) {}
+template <class = void>
+struct basic_lookup {
+  explicit basic_lookup(std::string what) : name(std::move(what)) {}
   const std::string name;
   bool begun = false;  ///< a thread is looking it up
   bool done = false;
@@ -40,9 +41,15 @@ struct lookup {
   std::string failure = {};
   std::vector<std::weak_ptr<tidepool::detail::gate>> waiting = {};
 };
+using lookup = basic_lookup<>;
 
 /// Looks up the names of all connects of the process, on threads: `getaddrinfo` blocks. Thread safe.
-class host_resolver : public std::enable_shared_from_this<host_resolver> {
+template <class = void>
+class basic_host_resolver;
+using host_resolver = basic_host_resolver<>;
+
+template <class>
+class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
  public:
   /// Shared with its threads, because they may outlive the statics of the program.
   static const std::shared_ptr<host_resolver>& instance() {
@@ -163,6 +170,7 @@ class host_resolver : public std::enable_shared_from_this<host_resolver> {
 };
 
 /// Numeric addresses of a server, in the order of `getaddrinfo`; one empty string for a local socket. Waits at most for `limit`.
+template <class = void>
 inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor executor, const endpoint& host, duration limit) {
   const auto& name = host.hostaddr.empty() ? host.host : host.hostaddr;
   error_code not_numeric;

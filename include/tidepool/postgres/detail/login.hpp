@@ -23,19 +23,22 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// Logins that go on computing although their coroutine is gone. A hostile server can make each last for many minutes, and a thread cannot
 /// be stopped: at this many, no new login that needs a password is begun.
 inline constexpr int most_abandoned_logins = 4;
+template <class = void>
 inline std::atomic<int>& abandoned_logins() noexcept {
   static std::atomic<int> count{0};
   return count;
 }
 
 /// Whether the next step may be a costly one: the server has asked for a password, and not accepted it yet.
+template <class = void>
 inline bool may_compute(PGconn* connection) noexcept {
   const auto status = PQstatus(connection);
   return PQconnectionUsedPassword(connection) == 1 && status != CONNECTION_AUTH_OK && status != CONNECTION_OK;
 }
 
 /// A step on a thread. Its atomic stage tells whether the thread or the coroutine ended first.
-class login_step {
+template <class = void>
+class basic_login_step {
  public:
   enum class stage { running, finished, abandoned };
 
@@ -55,15 +58,17 @@ class login_step {
   std::atomic<stage> stage_{stage::running};
   PostgresPollingStatusType next_ = PGRES_POLLING_FAILED;
 };
+using login_step = basic_login_step<>;
 
 /// Held by the coroutine while `PQconnectPoll` runs on a thread. Where the coroutine ends first, the session stays with the thread, without
 /// its I/O object, which belongs to the execution context.
-class login_step_guard {
+template <class = void>
+class basic_login_step_guard {
  public:
-  login_step_guard(session_ptr s, std::shared_ptr<login_step> step) noexcept : session_(std::move(s)), step_(std::move(step)) {}
-  login_step_guard(const login_step_guard&) = delete;
-  login_step_guard& operator=(const login_step_guard&) = delete;
-  ~login_step_guard() {
+  basic_login_step_guard(session_ptr s, std::shared_ptr<login_step> step) noexcept : session_(std::move(s)), step_(std::move(step)) {}
+  basic_login_step_guard(const basic_login_step_guard&) = delete;
+  basic_login_step_guard& operator=(const basic_login_step_guard&) = delete;
+  ~basic_login_step_guard() {
     if (step_->finished()) return;
     session_->leave_context();
     step_->abandon();
@@ -73,8 +78,10 @@ class login_step_guard {
   session_ptr session_;
   std::shared_ptr<login_step> step_;
 };
+using login_step_guard = basic_login_step_guard<>;
 
 /// `PQconnectPoll` on a thread, until `until` at the latest; after that, and when cancelled, the session cannot be used any more.
+template <class = void>
 inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, asio::any_io_executor executor, clock::time_point until) {
   if (abandoned_logins().load() >= most_abandoned_logins) {
     throw connect_error(errc::connect_failed,
@@ -109,7 +116,8 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
 /// Tells a refusal of TLS from a connection that is lost, or damaged, while TLS is negotiated: only what would be the same next time is a
 /// refusal. libpq's text is translated into the user's language. So this looks at the server's answer, at OpenSSL's words, which are
 /// never translated, and at the names that libpq quotes.
-class tls_refusal_check {
+template <class = void>
+class basic_tls_refusal_check {
  public:
   /// Before each step.
   void look(session& s) noexcept {
@@ -156,6 +164,7 @@ class tls_refusal_check {
   bool negotiating_ = false;
   bool encrypted_ = false;
 };
+using tls_refusal_check = basic_tls_refusal_check<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -20,6 +20,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// A write was refused by a read-only server or transaction. Where writes are wanted, the server is asked for its kind before the
 /// connection is used again; where any server will do, this returns a hint how to connect to a writable one.
+template <class = void>
 inline std::string refused_write(session& s) {
   if (s.reads_only) return {};
   const auto wanted = s.settings().target();
@@ -32,6 +33,7 @@ inline std::string refused_write(session& s) {
   return "this server is a standby (target_session_attrs=read-write leads to one that takes writes)";
 }
 
+template <class = void>
 inline bool is_copy(ExecStatusType status) noexcept {
   return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
@@ -39,6 +41,7 @@ inline bool is_copy(ExecStatusType status) noexcept {
 /// Checks the encoding the server has reported, when it has changed. In an encoding that PostgreSQL has for clients only (SJIS, BIG5), the
 /// second byte of a character may be a backslash, a brace or a comma: arrays and COPY would be read and written wrongly. A session with
 /// such an encoding is not used any more.
+template <class = void>
 inline bool encoding_turned_unsafe(session& s) noexcept {
   const int now = PQclientEncoding(s.pg());
   if (now == s.encoding) return false;
@@ -47,18 +50,21 @@ inline bool encoding_turned_unsafe(session& s) noexcept {
   s.broken = true;
   return true;
 }
+template <class = void>
 inline std::string unsafe_encoding_text(session& s) {
   const char* const name = PQparameterStatus(s.pg(), "client_encoding");
   return "client_encoding is " + printable(name == nullptr ? "unknown" : name, 40) +
          ", in which arrays and COPY cannot be read safely: use UTF8, and convert in the program";
 }
 
+template <class = void>
 [[gnu::cold, gnu::noinline]] inline void note_origin(const session& s, PGresult* of) {
   if (s.current != nullptr) note_origin(of, s.text_in_errors(*s.current), s.current->from());
 }
 
 /// Gathers the results of one request: keeps the last good one and the first error, which is the cause of later ones.
-class outcome {
+template <class = void>
+class basic_outcome {
  public:
   /// False for a COPY, which libpq reports again and again until it is served. Throws when the server ends the session: nothing follows.
   bool take(session& s, result_handle got) {
@@ -157,8 +163,10 @@ class outcome {
   errc reason_ = errc::server;
   std::string text_;
 };
+using outcome = basic_outcome<>;
 
 /// Refuses a statement before anything of it is sent.
+template <class = void>
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_request(const session& s, const request& what, const char* why,
                                                                   errc reason = errc::bad_usage) {
   diagnosis said;
@@ -166,6 +174,7 @@ class outcome {
   throw error(reason, why, std::move(said));
 }
 /// Refuses a COPY that the caller cannot serve, where its text shows that.
+template <class = void>
 inline void refuse_copy_text(const session& s, const request& what) {
   const auto sql = what.sql();
   if (!may_be_copy(sql)) return;
@@ -176,6 +185,7 @@ inline void refuse_copy_text(const session& s, const request& what) {
 
 /// The result of an operation that was stopped and has ended. The server's answer counts; only where that is 57014 (query_canceled) was the
 /// operation cancelled.
+template <class = void>
 inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
   co_await settle(s);
   diagnosis said;
@@ -188,6 +198,7 @@ inline asio::awaitable<result> conclude_stopped(session_ptr s, outcome& all) {
 }
 
 /// Ends a COPY that was started by something else than `copy_in()` or `copy_out()`.
+template <class = void>
 inline asio::awaitable<void> refuse_copy(session_ptr s) {
   if (PQputCopyEnd(s->pg(), "it was not started by copy_in()") == 1) {
     co_await flush(s);
@@ -204,6 +215,7 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
 }
 
 /// Reads an operation that is being stopped to its end, and returns its result.
+template <class = void>
 inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running, outcome& all) {
   for (;;) {
     result_handle got = co_await next_result(s);
@@ -220,6 +232,7 @@ inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running,
 
 /// Puts a request into libpq's buffer; it has to live as long as the operation. When libpq refuses it, nothing was sent and the connection
 /// stays usable.
+template <class = void>
 inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
   s.note_sent_size(what.size());
@@ -235,6 +248,7 @@ inline void put_request(session& s, operation& running, const request& what) {
 }
 
 /// Puts the Sync of a pipeline into libpq's buffer. libpq before 17 sends the buffer with each one: a system call for each.
+template <class = void>
 inline bool put_sync(PGconn* connection) noexcept {
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
   return PQsendPipelineSync(connection) == 1;
@@ -244,10 +258,15 @@ inline bool put_sync(PGconn* connection) noexcept {
 }
 
 /// See setup.hpp.
+template <class = void>
 inline asio::awaitable<void> ask_role(session_ptr s);
 
 /// A server that was silent for long may have been replaced meanwhile: before the next operation of a caller it is asked for its kind.
-inline bool is_to_be_asked(const session& s) noexcept { return s.limits.was_silent() && PQtransactionStatus(s.pg()) != PQTRANS_INERROR; }
+template <class = void>
+inline bool is_to_be_asked(const session& s) noexcept {
+  return s.limits.was_silent() && PQtransactionStatus(s.pg()) != PQTRANS_INERROR;
+}
+template <class = void>
 inline asio::awaitable<void> ask_after_silence(session_ptr s) {
   if (!s->limits.take_long_silence()) co_return;
   co_await ask_role(s);
@@ -257,13 +276,18 @@ inline asio::awaitable<void> ask_after_silence(session_ptr s) {
 }
 
 /// Whether an operation may not begin at once.
-inline bool is_held_up(const session& s) noexcept { return s.busy || is_to_be_asked(s); }
+template <class = void>
+inline bool is_held_up(const session& s) noexcept {
+  return s.busy || is_to_be_asked(s);
+}
 /// What comes first then: one await, because each one in `perform()` costs every statement some instructions.
+template <class = void>
 inline asio::awaitable<void> make_way(session_ptr s, std::string_view verb, duration limit) {
   return s->busy ? refuse_second(std::move(s), verb, limit) : ask_after_silence(std::move(s));
 }
 
 /// Sends one request and collects its results until the server is ready for the next.
+template <class = void>
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(*s, what);
   if (is_held_up(*s)) co_await make_way(s, what.called(), what.limit);

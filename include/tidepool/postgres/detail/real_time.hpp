@@ -44,7 +44,10 @@ struct clock {
 };
 
 using random_engine = std::minstd_rand;
-inline random_engine seeded_random() { return random_engine(std::random_device{}()); }  // NOLINT(clock)
+template <class = void>
+inline random_engine seeded_random() {
+  return random_engine(std::random_device{}());  // NOLINT(clock)
+}
 
 /// Up to some milliseconds behind `clock::real_now()`, at a fifth of its cost.
 inline clock::time_point coarse_now() noexcept {
@@ -63,7 +66,8 @@ inline clock::time_point later(clock::time_point at, duration span) noexcept {
 }
 
 /// A timer of that clock.
-class real_timer : public asio::basic_waitable_timer<clock> {
+template <class = void>
+class basic_real_timer : public asio::basic_waitable_timer<clock> {
  public:
   using asio::basic_waitable_timer<clock>::basic_waitable_timer;
   void expires_at(time_point at) {
@@ -72,6 +76,7 @@ class real_timer : public asio::basic_waitable_timer<clock> {
   }
   void expires_after(tidepool::duration span) { expires_at(later(clock::now(), span)); }
 };
+using real_timer = basic_real_timer<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -20,7 +20,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// Tells a refusal from other failures of a connect before the server's first byte: `connect()` was refused, a local socket does not exist,
 /// or the peer accepted the connection and closed it without sending a byte. A proxy without a server does the latter, and so does the
 /// kernel with connections that a server which died had not accepted yet.
-class refusal_check {
+template <class = void>
+class basic_refusal_check {
  public:
   /// Before each step.
   void look(session& s) noexcept {
@@ -48,6 +49,7 @@ class refusal_check {
   bool answered_ = false;
   bool closed_ = false;
 };
+using refusal_check = basic_refusal_check<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -15,6 +15,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Which operation runs already, and what to do instead.
+template <class = void>
 inline error two_at_once(const session& s, std::string_view second) {
   const std::string_view first = s.named != nullptr ? s.named : s.current != nullptr ? s.current->called() : "another operation";
   std::string text = std::string(second) + " was started while " + std::string(first) + (s.held ? " is open" : " is running") +
@@ -31,6 +32,7 @@ inline error two_at_once(const session& s, std::string_view second) {
 
 /// Returns when no operation runs and no more bodies of transactions than now, after `limit` at the latest, or at once when the caller is
 /// cancelled. Never throws because of that.
+template <class = void>
 inline asio::awaitable<void> wait_until_free(session_ptr s, duration limit) {
   const auto cancels = s->cancels;
   const int enclosing = cancels->bodies.load();
@@ -54,6 +56,7 @@ inline asio::awaitable<void> wait_until_free(session_ptr s, duration limit) {
 /// `first && second` of Asio cancels the first when the second fails, and then tells nothing but "multiple exceptions". So the first one is
 /// done, and this error is the only one. An operation that an object keeps open is not waited for, because it may be this caller who is to
 /// end it.
+template <class = void>
 inline asio::awaitable<void> refuse_second(session_ptr s, std::string_view second, duration limit) {
   const error refusal = two_at_once(*s, second);
   s->refused = refusal.explanation();
@@ -63,19 +66,21 @@ inline asio::awaitable<void> refuse_second(session_ptr s, std::string_view secon
 }
 
 /// The calls of one stream, COPY or listener come one after another.
-class one_call {
+template <class = void>
+class basic_one_call {
  public:
-  one_call(bool& running, const char* what) : running_(running) {
+  basic_one_call(bool& running, const char* what) : running_(running) {
     if (running) throw error(errc::busy, std::string(what) + " is used by two calls at once: co_await the first before the second");
     running = true;
   }
-  one_call(const one_call&) = delete;
-  one_call& operator=(const one_call&) = delete;
-  ~one_call() { running_ = false; }
+  basic_one_call(const basic_one_call&) = delete;
+  basic_one_call& operator=(const basic_one_call&) = delete;
+  ~basic_one_call() { running_ = false; }
 
  private:
   bool& running_;
 };
+using one_call = basic_one_call<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

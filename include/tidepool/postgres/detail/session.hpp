@@ -20,11 +20,14 @@
 #include "../../detail/driver/gate.hpp"
 #include "../../detail/driver/hangup_watch.hpp"
 #include "../../version.hpp"
-#include "../cancel.hpp"
 #include "../error.hpp"
+#include "../notification.hpp"
 #include "../options.hpp"
 #include "../result.hpp"
+#include "cancel_request.hpp"
 #include "request.hpp"
+#include "result_origin.hpp"
+#include "session_base.hpp"
 #include "socket_copy.hpp"
 #include "socket_shutdown.hpp"
 #include "statement_cache.hpp"
@@ -36,33 +39,26 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
-/// What NOTIFY sent.
-struct notification {
-  std::string channel;
-  std::string payload;
-  int backend_pid = 0;
-};
-
 namespace detail {
 
-class address_memory;
-class request;
+template <class>
+class basic_address_memory;
+using address_memory = basic_address_memory<void>;
 
 /// The state of one connection. Never moves, because libpq holds its address for notices. One operation at a time uses it; only `shutdown`,
 /// `cancels` and `limits.waiting_since()` may be used from other threads.
-class session {
+template <class>
+class basic_session : public session_base {
  public:
-  session(asio::any_io_executor executor, std::shared_ptr<const options> settings)
+  basic_session(asio::any_io_executor executor, std::shared_ptr<const options> settings)
       : executor_(std::move(executor)),
         settings_(std::move(settings)),
         shutdown(std::make_shared<socket_shutdown>()),
         limits(settings_->response_timeout, settings_->target()),
         prepared(settings_->statement_cache) {}
-  session(const session&) = delete;
-  session& operator=(const session&) = delete;
-  ~session() { finish(); }
+  basic_session(const basic_session&) = delete;
+  basic_session& operator=(const basic_session&) = delete;
 
-  PGconn* pg() const noexcept { return pg_; }
   const options& settings() const noexcept { return *settings_; }
   const asio::any_io_executor& executor() const noexcept { return executor_; }
   bool has_socket() const noexcept { return bool(socket_); }
@@ -70,7 +66,7 @@ class session {
   /// Takes a connection that `PQconnectStart*` made, before anything was received.
   void adopt(PGconn* connection) {
     pg_ = connection;
-    PQsetNoticeReceiver(pg_, &session::receive_notice, this);
+    PQsetNoticeReceiver(pg_, &basic_session::receive_notice, this);
     PQsetErrorVerbosity(pg_, PQERRORS_VERBOSE);  // the only way to see the SQLSTATE of a failed connect
   }
 
@@ -290,6 +286,9 @@ class session {
     PQfinish(std::exchange(pg_, nullptr));
   }
 
+ protected:
+  ~basic_session() { finish(); }
+
  private:
   static constexpr int most_reads = 4;  ///< of 16 kB or so
 
@@ -307,7 +306,7 @@ class session {
   }
 
   static void receive_notice(void* self, const PGresult* said) noexcept {
-    auto& here = *static_cast<session*>(self);
+    auto& here = *static_cast<basic_session*>(self);
     try {
       const auto what = diagnosis::of(said);
       here.note_size(said);
@@ -327,7 +326,6 @@ class session {
 
   asio::any_io_executor executor_;
   std::shared_ptr<const options> settings_;
-  PGconn* pg_ = nullptr;
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
   bool out_of_step_ = false;
@@ -374,15 +372,14 @@ class session {
   std::uint64_t refused_beside = 0;  ///< the `activity` of that time
 };
 
-using session_ptr = std::shared_ptr<session>;
-
 /// Marks a session busy for one operation; it must not be busy (see `refuse_second()`). One that is destroyed before `finished()`
 /// (cancelled, context gone) leaves the protocol in the middle of an answer: the connection cannot be used any more.
-class operation {
+template <class = void>
+class basic_operation {
  public:
   enum class allow { always, clean };
 
-  explicit operation(session& on, allow when = allow::clean) : on_(on) {
+  explicit basic_operation(session& on, allow when = allow::clean) : on_(on) {
     // What is still unread would be taken for the answer of this one.
     if (on.unread && on.pg() != nullptr && !on.broken) (void)on.sound();
     if (on.pg() == nullptr || !on.has_socket() || on.broken || !on.fatal.message.empty() ||
@@ -395,9 +392,9 @@ class operation {
     on.cancels->activity.fetch_add(1);
     on.limits.begin();
   }
-  operation(const operation&) = delete;
-  operation& operator=(const operation&) = delete;
-  ~operation() {
+  basic_operation(const basic_operation&) = delete;
+  basic_operation& operator=(const basic_operation&) = delete;
+  ~basic_operation() {
     on_.busy = false;
     on_.current = nullptr;
     on_.unread = true;
@@ -418,14 +415,16 @@ class operation {
   session& on_;
   bool finished_ = false;
 };
+using operation = basic_operation<>;
 
 /// One that lasts longer than a statement, and has a name in error texts.
-class named_operation : public operation {
+template <class = void>
+class basic_named_operation : public operation {
  public:
-  named_operation(session& on, const char* verb) : operation(on), verb_(verb) { on.named = verb; }
-  named_operation(const named_operation&) = delete;
-  named_operation& operator=(const named_operation&) = delete;
-  ~named_operation() {
+  basic_named_operation(session& on, const char* verb) : operation(on), verb_(verb) { on.named = verb; }
+  basic_named_operation(const basic_named_operation&) = delete;
+  basic_named_operation& operator=(const basic_named_operation&) = delete;
+  ~basic_named_operation() {
     on().named = nullptr;
     on().held = false;
     if (!is_finished()) leave(verb_);
@@ -436,13 +435,16 @@ class named_operation : public operation {
  private:
   const char* verb_;
 };
+using named_operation = basic_named_operation<>;
 
 /// One that lasts longer than the function that starts it, with its statement.
-class statement_run : public named_operation {
+template <class = void>
+class basic_statement_run : public named_operation {
  public:
-  statement_run(session& on, const char* verb, request asked) : named_operation(on, verb), what(std::move(asked)) {}
+  basic_statement_run(session& on, const char* verb, request asked) : named_operation(on, verb), what(std::move(asked)) {}
   const request what;
 };
+using statement_run = basic_statement_run<>;
 
 }  // namespace detail
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

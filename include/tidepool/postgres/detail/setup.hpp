@@ -44,6 +44,7 @@ struct session_setting {
 
 /// The same list, in the same order, for the whole life of a session. `extra_float_digits` has to be right; a limit is set only where the
 /// server has none.
+template <class = void>
 inline std::vector<session_setting> settings_for(const options& wanted, int server_version) {
   std::vector<session_setting> out;
   const auto where = [](const char* name, const char* present) {
@@ -80,15 +81,18 @@ inline std::vector<session_setting> settings_for(const options& wanted, int serv
 }
 
 /// Dates are read in ISO style. Most servers use it already, and report it; poolers keep it right for each client.
+template <class = void>
 inline bool has_iso_dates(PGconn* connection) noexcept {
   const char* style = PQparameterStatus(connection, "DateStyle");
   return style != nullptr && std::string_view(style).starts_with("ISO");
 }
 
+template <class = void>
 inline std::string set_config(std::string_view name, std::string_view value) {
   return "pg_catalog.set_config('" + std::string(name) + "', '" + std::string(value) + "', false)";
 }
 
+template <class = void>
 inline std::string setup_query(session& s, const std::vector<session_setting>& settings) {
   constexpr std::string_view own = "pg_catalog.pg_backend_pid() operator(pg_catalog.=) ";
   const auto pid =
@@ -105,6 +109,7 @@ inline std::string setup_query(session& s, const std::vector<session_setting>& s
 
 inline constexpr std::string_view role_query = "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
 
+template <class = void>
 inline server_role role_of(const result& answer) {
   server_role role;
   role.standby = answer[0][0].text() == "t";
@@ -113,6 +118,7 @@ inline server_role role_of(const result& answer) {
 }
 
 /// Through a pooler the setting would stay behind for others, and might be missing for the next statement: it has to be set on the server.
+template <class = void>
 inline void refuse_rounded_doubles(const session& s, std::string_view digits) {
   const int needed = PQserverVersion(s.pg()) >= 120000 ? 1 : 3;
   int found = needed;
@@ -126,6 +132,7 @@ inline void refuse_rounded_doubles(const session& s, std::string_view digits) {
 /// Asks which kind of server this is now, and notes what follows for the session. A server that has to be writable and is a standby was
 /// demoted: all connections made before lead there too. A setting of the session can make it read-only as well: that is about this
 /// connection alone.
+template <class>
 inline asio::awaitable<void> ask_role(session_ptr s) {
   const result answer = co_await perform(s, request::simple(role_query, "ping()"), operation::allow::always);
   const auto role = role_of(answer);
@@ -138,6 +145,7 @@ inline asio::awaitable<void> ask_role(session_ptr s) {
 
 /// Begins a session, in one round trip: asks for the server's kind and whether the process that answers is the one of the login, and where
 /// it is, sets the settings. A server that is not quite PostgreSQL and cannot answer that is asked for its kind alone, where that matters.
+template <class = void>
 inline asio::awaitable<server_role> set_up(session_ptr s) {
   const auto settings = settings_for(s->settings(), PQserverVersion(s->pg()));
   result answer;
@@ -169,6 +177,7 @@ inline asio::awaitable<server_role> set_up(session_ptr s) {
 }
 
 /// SQL that sets the settings again after they were reset; empty where there are none.
+template <class = void>
 inline std::string restore_query(session& s) {
   if (s.settings_given == 0) return {};
   const auto settings = settings_for(s.settings(), PQserverVersion(s.pg()));

@@ -19,7 +19,8 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// The duplicate that Asio watches.
-class socket_copy {
+template <class = void>
+class basic_socket_copy {
  public:
   /// Makes a duplicate of the socket that libpq uses now, also for `shutdown`; cheap when it is still the same. Returns errno, or 0.
   int follow(int theirs, const asio::any_io_executor& executor, socket_shutdown& shutdown) {
@@ -50,6 +51,7 @@ class socket_copy {
   std::optional<asio::posix::stream_descriptor> copy_;
   ino_t inode_ = 0;
 };
+using socket_copy = basic_socket_copy<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -27,7 +27,8 @@ using shutdown_words = bounded_string<200>;
 
 /// Asio's I/O objects may not be used from two threads, a file descriptor may: `::shutdown()` ends every wait on it, also while it is still
 /// connecting. The mutex keeps the descriptor from being closed, and its number from being used again, meanwhile.
-class socket_shutdown {
+template <class = void>
+class basic_socket_shutdown {
  public:
   /// The descriptor to shut down from now on; -1: none. At once where that was requested before.
   void watch(int descriptor) noexcept {
@@ -54,11 +55,13 @@ class socket_shutdown {
   int descriptor_ = -1;
   std::atomic<shutdown_reason> reason_{shutdown_reason::none};
 };
+using socket_shutdown = basic_socket_shutdown<>;
 
 /// Requests a shutdown at a deadline, unless it is destroyed or disarmed before. `no_limit` starts no timer.
-class deadline_guard {
+template <class = void>
+class basic_deadline_guard {
  public:
-  deadline_guard(const asio::any_io_executor& executor, duration limit, const std::shared_ptr<socket_shutdown>& target)
+  basic_deadline_guard(const asio::any_io_executor& executor, duration limit, const std::shared_ptr<socket_shutdown>& target)
       : timer_(executor), armed_(std::make_shared<std::atomic<bool>>(true)) {
     if (limit == no_limit) return;
     timer_.expires_after(limit);
@@ -66,9 +69,9 @@ class deadline_guard {
       if (!failure && armed->exchange(false)) target->request(shutdown_reason::deadline);
     });
   }
-  deadline_guard(const deadline_guard&) = delete;
-  deadline_guard& operator=(const deadline_guard&) = delete;
-  ~deadline_guard() { disarm(); }
+  basic_deadline_guard(const basic_deadline_guard&) = delete;
+  basic_deadline_guard& operator=(const basic_deadline_guard&) = delete;
+  ~basic_deadline_guard() { disarm(); }
 
   /// False when the deadline has passed. After true the timer does nothing, even where its handler is queued already.
   bool disarm() noexcept { return armed_->exchange(false); }
@@ -77,6 +80,7 @@ class deadline_guard {
   real_timer timer_;
   std::shared_ptr<std::atomic<bool>> armed_;
 };
+using deadline_guard = basic_deadline_guard<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -134,6 +134,7 @@ class sql_scanner {
 };
 
 /// The first word of the first statement, as it is written.
+template <class = void>
 inline std::string_view first_word(std::string_view sql) noexcept {
   sql_scanner at(sql);
   at.skip_empty_statements();
@@ -144,6 +145,7 @@ inline std::string_view first_word(std::string_view sql) noexcept {
 /// done at once.
 enum class transaction_end { none, commit, rollback };
 
+template <class = void>
 inline transaction_end transaction_end_of(std::string_view sql) noexcept {
   sql_scanner at(sql);
   at.skip_empty_statements();
@@ -165,6 +167,7 @@ inline transaction_end transaction_end_of(std::string_view sql) noexcept {
 /// Whether a text begins with a COPY, and which; `unclear` where the text alone does not tell.
 enum class copy_kind { none, from_client, to_client, server_file, unclear };
 
+template <class = void>
 inline copy_kind copy_kind_of(std::string_view sql) noexcept {
   sql_scanner at(sql);
   at.skip_empty_statements();
@@ -188,6 +191,7 @@ inline copy_kind copy_kind_of(std::string_view sql) noexcept {
 
 /// Whether a COPY uses the text format without options of its own: tabs between columns, \N for NULL, no header, the session's encoding.
 /// Rows of another format would be read as wrong values, without an error.
+template <class = void>
 inline bool copies_plain_text(std::string_view sql) noexcept {
   sql_scanner at(sql);
   std::string_view before, word;
@@ -213,6 +217,7 @@ inline bool copies_plain_text(std::string_view sql) noexcept {
 }
 
 /// A fast check of the first character: false for nearly every statement that is no COPY.
+template <class = void>
 inline bool may_be_copy(std::string_view sql) noexcept {
   if (sql.empty()) return false;
   const char first = sql.front();

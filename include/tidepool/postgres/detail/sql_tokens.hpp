@@ -14,10 +14,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 enum class sql_token { end, blank, comment, literal, name, word, parameter, other };
 
 /// As PostgreSQL's scanner sees a text. A literal without an end reaches to the end of the text, so that none is taken for something else.
-class sql_tokens {
+template <class = void>
+class basic_sql_tokens {
  public:
   /// `backslashes`: they escape in every literal (`standard_conforming_strings` is off), not only in E'...'.
-  explicit sql_tokens(std::string_view sql, bool backslashes = false) noexcept : sql_(sql), backslashes_(backslashes) {}
+  explicit basic_sql_tokens(std::string_view sql, bool backslashes = false) noexcept : sql_(sql), backslashes_(backslashes) {}
 
   /// The kind of the next token; `text()` and `begin()` are then its text and place.
   sql_token next() noexcept {
@@ -98,8 +99,10 @@ class sql_tokens {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 };
+using sql_tokens = basic_sql_tokens<>;
 
 /// The largest n of the `$n` in a text; 0: it has no parameter.
+template <class = void>
 inline std::size_t highest_parameter(std::string_view sql, bool backslashes) noexcept {
   std::size_t highest = 0;
   sql_tokens at(sql, backslashes);

@@ -92,7 +92,8 @@ struct statement_key {
   statement_id id;
 };
 
-class statement_cache {
+template <class = void>
+class basic_statement_cache {
  public:
   struct entry {
     statement_id id;
@@ -111,7 +112,7 @@ class statement_cache {
     }
   };
 
-  explicit statement_cache(std::size_t capacity) : capacity_(capacity) {}
+  explicit basic_statement_cache(std::size_t capacity) : capacity_(capacity) {}
   std::size_t capacity() const noexcept { return capacity_; }
   std::size_t size() const noexcept { return entries_.size(); }
 
@@ -186,9 +187,10 @@ class statement_cache {
 
   std::size_t capacity_;
   std::list<entry> entries_;
-  std::unordered_map<std::size_t, std::list<entry>::iterator, as_it_is> index_;
+  std::unordered_map<std::size_t, typename std::list<entry>::iterator, as_it_is> index_;
   std::vector<statement_id> closing_;
 };
+using statement_cache = basic_statement_cache<>;
 
 /// The settings that decide what a statement's text means to the server's parser (`search_path` and the like), as far as they are known.
 /// `text()` is empty for those of the session's start.

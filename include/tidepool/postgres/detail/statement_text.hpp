@@ -13,6 +13,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Whether the server makes a plan for it: preparing it saves that. Other statements are not prepared: it would gain nothing, and
 /// transaction control has to work in a failed transaction too.
+template <class = void>
 inline bool has_plan(std::string_view sql) noexcept {
   sql_scanner at(sql);
   do at.skip_blanks();
@@ -25,6 +26,7 @@ inline bool has_plan(std::string_view sql) noexcept {
 }
 
 /// Where `word`, given in lower case, begins at or after `from`; not only as a whole word.
+template <class = void>
 inline std::size_t find_text(std::string_view text, std::string_view word, std::size_t from = 0) noexcept {
   for (; from + word.size() <= text.size(); ++from) {
     if (sql_scanner::same(text.substr(from, word.size()), word)) return from;
@@ -34,6 +36,7 @@ inline std::size_t find_text(std::string_view text, std::string_view word, std::
 
 /// Whether a literal in it may mean the time when it is parsed: `'now'`, `date 'today'`. A prepared statement would return the time when it
 /// was prepared, for ever. The function `now()` has no such effect.
+template <class = void>
 inline bool names_a_moment(std::string_view sql) noexcept {
   const auto in_word = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || static_cast<unsigned char>(c) >= 0x80U;
@@ -79,12 +82,14 @@ struct command_tags {
 };
 
 /// CREATE TABLE AS has the tag of its SELECT.
+template <class = void>
 inline bool creates(std::string_view sql) noexcept {
   if (sql.empty() || (sql.front() > '/' && sql.front() != 'c' && sql.front() != 'C')) return false;
   return sql_scanner::same(first_word(sql), "create");
 }
 
 /// Whether a SET in this text may change how a statement is planned; the server would keep a plan that was made before.
+template <class = void>
 inline bool may_change_plans(std::string_view sql) noexcept {
   if (sql.empty()) return true;
   for (const std::string_view part :
@@ -96,6 +101,7 @@ inline bool may_change_plans(std::string_view sql) noexcept {
 
 /// Whether a SET or RESET in this text may change what a statement means to the server's parser: where names are looked up, how literals
 /// are read. An empty text is one that is not known: true. Where the server reports `search_path`, changes of that one are seen anyway.
+template <class = void>
 inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcept {
   if (sql.empty()) return true;
   for (const std::string_view part : {"path", "schema", "role", "authorization", "all", "style", "zone", "abbreviations", "strings",
@@ -107,6 +113,7 @@ inline bool may_change_meaning(std::string_view sql, bool path_reported) noexcep
 }
 
 /// The same for calls of `set_config()`. Where the name of the setting is not a literal it can be any: true.
+template <class = void>
 inline bool may_set_meaning(std::string_view sql, bool path_reported) noexcept {
   constexpr std::string_view word = "set_config";
   bool called = false;
@@ -122,6 +129,7 @@ inline bool may_set_meaning(std::string_view sql, bool path_reported) noexcept {
 }
 
 /// A single `SET LOCAL`: undone at the end of the transaction.
+template <class = void>
 inline bool is_set_local(std::string_view sql) noexcept {
   sql_scanner at(sql);
   at.skip_blanks();

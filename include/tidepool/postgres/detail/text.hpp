@@ -17,6 +17,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// Control characters as `\xNN` (also the C1 ones of UTF-8), at most `limit` bytes of input: a server, or a program that poses as one, must
 /// not write lines or colours into a log. A new line and the blanks around it are one blank, and none at the end of the text.
+template <class = void>
 inline std::string printable(std::string_view text, std::size_t limit) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
@@ -56,15 +57,20 @@ inline std::string printable(std::string_view text, std::size_t limit) {
 }
 
 /// "1.25 s".
+template <class = void>
 inline std::string seconds_text(duration span) {
   std::array<char, 32> out{};
   std::snprintf(out.data(), out.size(), "%.3g s", std::chrono::duration<double>(span).count());
   return out.data();
 }
 
-inline std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
+template <class = void>
+inline std::string_view first_line(std::string_view text) {
+  return text.substr(0, text.find('\n'));
+}
 
 /// `text` without any occurrence of `secret`.
+template <class = void>
 inline std::string redact(std::string text, std::string_view secret) {
   if (secret.empty()) return text;
   for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3)) text.replace(at, secret.size(), "***");
@@ -72,6 +78,7 @@ inline std::string redact(std::string text, std::string_view secret) {
 }
 
 /// Overwrites the characters and clears the string; `volatile` keeps the compiler from leaving it out.
+template <class = void>
 inline void wipe(std::string& secret) noexcept {
   volatile char* at = secret.data();
   for (std::size_t i = 0; i < secret.size(); ++i) at[i] = '\0';

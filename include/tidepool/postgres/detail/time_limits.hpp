@@ -31,9 +31,10 @@ struct stopping {
 };
 
 /// The time limits of one session. `begin()` starts every operation.
-class time_limits {
+template <class = void>
+class basic_time_limits {
  public:
-  time_limits(duration each, session_attrs wanted) : after_connect_(each) {
+  basic_time_limits(duration each, session_attrs wanted) : after_connect_(each) {
     const bool any = wanted == session_attrs::any || wanted == session_attrs::prefer_standby;
     if (!any) long_silence_ = std::min<duration>(each, std::chrono::seconds(5));
   }
@@ -96,6 +97,7 @@ class time_limits {
   std::atomic<clock::rep> since_{0};
   std::optional<stopping> stop_;
 };
+using time_limits = basic_time_limits<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
 

@@ -23,6 +23,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 using ssl_pending_function = int (*)(const void*);
 
 /// `SSL_pending`, by reference or else by name (libpq loaded at run time); null when there is none.
+template <class = void>
 inline ssl_pending_function find_ssl_pending() noexcept {
   static const ssl_pending_function found = []() -> ssl_pending_function {
     if (&tidepool_ssl_pending != nullptr) return &tidepool_ssl_pending;
@@ -32,6 +33,7 @@ inline ssl_pending_function find_ssl_pending() noexcept {
 }
 
 /// libpq before the fixes of July 2026 can leave decrypted bytes in OpenSSL when a record is larger than its buffer has room for.
+template <class = void>
 inline bool tls_pending(PGconn* connection) noexcept {
   if (PQsslInUse(connection) == 0) return false;
   const ssl_pending_function pending = find_ssl_pending();
@@ -40,6 +42,7 @@ inline bool tls_pending(PGconn* connection) noexcept {
 }
 
 /// Whether this libpq leaves no bytes there. `version` as from `PQlibVersion()`.
+template <class = void>
 inline bool libpq_drains_tls(int version) noexcept {
   const int minor = version % 10000;
   switch (version / 10000) {
@@ -53,6 +56,7 @@ inline bool libpq_drains_tls(int version) noexcept {
 }
 
 /// Why a connection with TLS cannot be used; empty where it can. Without this check some queries would hang without a visible cause.
+template <class = void>
 inline std::string blind_to_tls(int libpq_version, bool can_look) {
   if (can_look || libpq_drains_tls(libpq_version)) return {};
   const int minor = libpq_version % 10000;
@@ -61,6 +65,7 @@ inline std::string blind_to_tls(int libpq_version, bool can_look) {
          " leaves bytes there, so that queries could hang: export SSL_pending from where OpenSSL is linked (-rdynamic), or use a libpq of "
          "August 2026 or newer, or sslmode=disable";
 }
+template <class = void>
 inline std::string blind_to_tls(PGconn* connection) {
   if (PQsslInUse(connection) == 0) return {};
   const bool can_look = find_ssl_pending() != nullptr && PQsslStruct(connection, "OpenSSL") != nullptr;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "../../detail/driver/lazy.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -22,18 +23,7 @@ const char* compiler_words() {
   return __PRETTY_FUNCTION__;
 }
 /// The type's name in them, without what inline namespaces add.
-inline std::string type_in(std::string_view words) {
-  const auto from = words.find("T = ");
-  if (from == std::string_view::npos) return "this type";
-  words.remove_prefix(from + 4);
-  words = words.substr(0, words.rfind(']'));
-  std::string out(words);
-  const std::string version = "v" + std::to_string(TIDEPOOL_VERSION_MAJOR) + "_" + std::to_string(TIDEPOOL_VERSION_MINOR) + "::";
-  for (const std::string_view noise : {"__cxx11::", "{anonymous}::", "(anonymous namespace)::", version.c_str()}) {
-    for (auto at = out.find(noise); at != std::string::npos; at = out.find(noise, at)) out.erase(at, noise.size());
-  }
-  return out;
-}
+TIDEPOOL_LAZY std::string type_in(std::string_view words);
 
 template <class T>
 struct type_words_of {
@@ -66,18 +56,14 @@ template <class Rep, class Period>
 struct type_words_of<std::chrono::duration<Rep, Period>> {
   static std::string text() {
     using type = std::chrono::duration<Rep, Period>;
-    const char* name = nullptr;
-    const auto is = [&name]<class U>(std::type_identity<U>, const char* written) {
-      if (std::is_same_v<type, U>) name = written;
-    };
-    is(std::type_identity<std::chrono::nanoseconds>(), "std::chrono::nanoseconds");
-    is(std::type_identity<std::chrono::microseconds>(), "std::chrono::microseconds");
-    is(std::type_identity<std::chrono::milliseconds>(), "std::chrono::milliseconds");
-    is(std::type_identity<std::chrono::seconds>(), "std::chrono::seconds");
-    is(std::type_identity<std::chrono::minutes>(), "std::chrono::minutes");
-    is(std::type_identity<std::chrono::hours>(), "std::chrono::hours");
-    is(std::type_identity<std::chrono::days>(), "std::chrono::days");
-    return name != nullptr ? name : type_in(compiler_words<type>());
+    if constexpr (std::is_same_v<type, std::chrono::nanoseconds>) return "std::chrono::nanoseconds";
+    if constexpr (std::is_same_v<type, std::chrono::microseconds>) return "std::chrono::microseconds";
+    if constexpr (std::is_same_v<type, std::chrono::milliseconds>) return "std::chrono::milliseconds";
+    if constexpr (std::is_same_v<type, std::chrono::seconds>) return "std::chrono::seconds";
+    if constexpr (std::is_same_v<type, std::chrono::minutes>) return "std::chrono::minutes";
+    if constexpr (std::is_same_v<type, std::chrono::hours>) return "std::chrono::hours";
+    if constexpr (std::is_same_v<type, std::chrono::days>) return "std::chrono::days";
+    return type_in(compiler_words<type>());
   }
 };
 template <class Span>
@@ -98,23 +84,23 @@ template <class T>
 requires std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, std::string_view>
 struct type_words_of<T> {
   static std::string text() {
-    const char* name = nullptr;
-    const auto is = [&name]<class U>(std::type_identity<U>, const char* written) {
-      if (std::is_same_v<T, U>) name = written;
-    };
-    is(std::type_identity<std::string>(), "std::string");
-    is(std::type_identity<std::string_view>(), "std::string_view");
-    is(std::type_identity<short>(), "short");
-    is(std::type_identity<unsigned short>(), "unsigned short");
-    is(std::type_identity<unsigned>(), "unsigned");
-    is(std::type_identity<long>(), sizeof(long) == 8 ? "std::int64_t" : "long");
-    is(std::type_identity<unsigned long>(), sizeof(long) == 8 ? "std::uint64_t" : "unsigned long");
-    is(std::type_identity<long long>(), sizeof(long) == 8 ? "long long" : "std::int64_t");
-    is(std::type_identity<unsigned long long>(), sizeof(long) == 8 ? "unsigned long long" : "std::uint64_t");
-    return name != nullptr ? name : type_in(compiler_words<T>());
+    if constexpr (std::is_same_v<T, std::string>) return "std::string";
+    if constexpr (std::is_same_v<T, std::string_view>) return "std::string_view";
+    if constexpr (std::is_same_v<T, short>) return "short";
+    if constexpr (std::is_same_v<T, unsigned short>) return "unsigned short";
+    if constexpr (std::is_same_v<T, unsigned>) return "unsigned";
+    if constexpr (std::is_same_v<T, long>) return sizeof(long) == 8 ? "std::int64_t" : "long";
+    if constexpr (std::is_same_v<T, unsigned long>) return sizeof(long) == 8 ? "std::uint64_t" : "unsigned long";
+    if constexpr (std::is_same_v<T, long long>) return sizeof(long) == 8 ? "long long" : "std::int64_t";
+    if constexpr (std::is_same_v<T, unsigned long long>) return sizeof(long) == 8 ? "unsigned long long" : "std::uint64_t";
+    return type_in(compiler_words<T>());
   }
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+
+#if TIDEPOOL_HEADER_ONLY
+#include "../impl/type_words.ipp"
+#endif
 
 #endif

@@ -43,6 +43,7 @@ inline constexpr Oid first_of_users = 16384;
 }  // namespace type_oid
 
 /// "int4", "box[]", "type 16500".
+template <class = void>
 inline std::string type_name(Oid type) {
   for (const type_entry& entry : builtin_types) {
     if (entry.oid == type) return entry.name;
@@ -51,6 +52,7 @@ inline std::string type_name(Oid type) {
   return "type " + std::to_string(type);
 }
 /// 0: not the array type of a built-in type.
+template <class = void>
 inline Oid element_type(Oid array) noexcept {
   for (const type_entry& entry : builtin_types) {
     if (entry.array == array) return entry.oid;
@@ -58,8 +60,12 @@ inline Oid element_type(Oid array) noexcept {
   return 0;
 }
 /// bit and varbit.
-inline bool is_bits(Oid type) noexcept { return type == 1560 || type == 1562; }
+template <class = void>
+inline bool is_bits(Oid type) noexcept {
+  return type == 1560 || type == 1562;
+}
 /// Types whose text begins with a brace, as that of an array, and that are no arrays: json, multiranges.
+template <class = void>
 inline bool braces_without_array(Oid type) noexcept {
   return type == type_oid::json || type == type_oid::jsonb || type == 4451 || (type >= 4532 && type <= 4536);
 }

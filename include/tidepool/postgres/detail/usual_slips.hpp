@@ -17,6 +17,7 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// "2 parameters were given, and the statement takes 1".
+template <class = void>
 inline std::string parameter_count_text(std::size_t given, std::size_t taken, std::string_view what) {
   const auto count = [](std::size_t n) { return n == 0 ? std::string("none") : std::to_string(n); };
   return (given == 0   ? "no parameter was"
@@ -26,6 +27,7 @@ inline std::string parameter_count_text(std::size_t given, std::size_t taken, st
 }
 
 /// Words of the driver's own before those of the server, or advice in `said`; both may stay empty.
+template <class = void>
 inline std::string words_for(diagnosis& said, const request& asked, bool backslashes) {
   const auto& state = said.sqlstate;
   const auto sql = asked.sql();
@@ -70,6 +72,7 @@ inline std::string words_for(diagnosis& said, const request& asked, bool backsla
 }
 
 /// For an error of the server: quotes the place in the statement; returns the words to begin with.
+template <class = void>
 inline std::string explain_slip(diagnosis& said, const request& asked, bool backslashes) {
   if (said.position > 0) said.excerpt = excerpt_of(asked.sql(), said.position, backslashes);
   return words_for(said, asked, backslashes);

@@ -21,7 +21,12 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// statement sets no timer while one is pending. A timer that fires early is set again for the rest. It fires at least once a second, and
 /// is not set again when nothing waits, so that a context with no other work ends soon. Thread safe: the coroutine and the timer may run
 /// on two threads.
-class wait_timer : public std::enable_shared_from_this<wait_timer> {
+template <class = void>
+class basic_wait_timer;
+using wait_timer = basic_wait_timer<>;
+
+template <class>
+class basic_wait_timer : public std::enable_shared_from_this<wait_timer> {
  public:
   using gate = tidepool::detail::gate;
 

@@ -22,6 +22,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 using tidepool::detail::in_words;
 using wait_type = asio::posix::stream_descriptor::wait_type;
 
+template <class = void>
 inline void throw_if_failed(session& s, error_code failure) {
   if (!failure) return;
   if (failure == asio::error::operation_aborted) throw system_error(failure);
@@ -31,6 +32,7 @@ inline void throw_if_failed(session& s, error_code failure) {
 // --- stopping ---------------------------------------------------------------------------------------------------------
 
 /// From now on the waits of this operation stop it. The caller has switched `throw_if_cancelled` off; `throws` is its former value.
+template <class = void>
 inline void begin_stop(session& s, stopping::cause why, bool throws) {
   const auto now = clock::now();
   const auto since = s.limits.waiting_since();
@@ -52,6 +54,7 @@ inline void begin_stop(session& s, stopping::cause why, bool throws) {
 }
 
 /// Sends one cancel request in the background. It counts in `cancels->in_flight` until the server has received it, or never will.
+template <class = void>
 inline void request_stop(session& s, stopping& stop, clock::time_point now) noexcept {
   stop.next_request = now + stop.pause;
   stop.pause = std::min<duration>(stop.pause * 4, std::chrono::milliseconds(800));
@@ -68,6 +71,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
 }
 
 /// The error of an operation that was stopped and did not end. The connection is shut.
+template <class = void>
 [[noreturn]] inline void throw_unstopped(session& s, const stopping& stop) {
   const bool aborted = s.shutdown->reason() == shutdown_reason::aborted;
   s.shutdown->request(shutdown_reason::deadline);
@@ -84,6 +88,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
 }
 
 /// What a statement that ended by being stopped throws: `said` is the server's 57014.
+template <class = void>
 [[noreturn]] inline void throw_stopped(const session& s, const stopping& stop, diagnosis said) {
   if (stop.why == stopping::cause::cancelled) {
     // Its own `&&` may have cancelled it, because of a second operation.
@@ -99,6 +104,7 @@ inline void request_stop(session& s, stopping& stop, clock::time_point now) noex
 
 /// After the last answer of an operation that was stopped: waits until no cancel request can hit the next statement, and restores
 /// `throw_if_cancelled`.
+template <class = void>
 inline asio::awaitable<void> settle(session_ptr s) {
   auto& stop = *s->limits.stop();
   real_timer timer(co_await asio::this_coro::executor);
@@ -122,6 +128,7 @@ struct socket_gate : tidepool::detail::gate {
 
 /// After a wait that was not bounded: begins to stop the operation where the coroutine was cancelled, also when that was in the moment in
 /// which the socket became ready. To be called with `throw_if_cancelled` off.
+template <class = void>
 inline asio::awaitable<void> interrupted(session_ptr s, error_code failure, bool throws) {
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() == asio::cancellation_type::none) {
@@ -134,6 +141,7 @@ inline asio::awaitable<void> interrupted(session_ptr s, error_code failure, bool
 
 /// Waits until the socket can be read, or written where `sending`, within the limits of the operation. Stops the operation when they pass,
 /// and shuts the connection when that takes too long.
+template <class = void>
 inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
   auto& limits = s->limits;
   const auto begun = clock::now();
@@ -188,6 +196,7 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
 }
 
 /// Waits until libpq has something to read.
+template <class = void>
 inline asio::awaitable<void> wait_for_input(session_ptr s) {
   if (tls_pending(s->pg())) co_return;
   if (s->limits.watched()) {
@@ -207,11 +216,13 @@ inline asio::awaitable<void> wait_for_input(session_ptr s) {
 }
 
 /// When the session is lost while its operation is being stopped: restores `throw_if_cancelled`.
+template <class = void>
 inline asio::awaitable<void> stop_is_over(session_ptr s) {
   if (s->limits.stop()) co_await asio::this_coro::throw_if_cancelled(s->limits.stop()->throws);
 }
 
 /// Waits until the socket can be read, and lets libpq read it.
+template <class = void>
 inline asio::awaitable<void> receive(session_ptr s) {
   co_await wait_for_input(s);
   const bool read = PQconsumeInput(s->pg()) == 1;
@@ -222,6 +233,7 @@ inline asio::awaitable<void> receive(session_ptr s) {
 }
 
 /// A server that ends a session while data is sent to it has sent the reason before: reads it.
+template <class = void>
 inline void read_final_error(session& s) {
   for (int i = 0; i < 100 && s.fatal.message.empty() && PQisBusy(s.pg()) == 0; ++i) {
     const result_handle got(PQgetResult(s.pg()));
@@ -232,6 +244,7 @@ inline void read_final_error(session& s) {
 }
 
 /// Sends all that libpq has buffered. Reads meanwhile, because a server that is blocked in a write does not read.
+template <class = void>
 inline asio::awaitable<void> flush(session_ptr s) {
   for (;;) {
     const int left = PQflush(s->pg());
@@ -247,6 +260,7 @@ inline asio::awaitable<void> flush(session_ptr s) {
 }
 
 /// The next result, or null at the end of a statement. `PQgetResult` never blocks here: it is called only when the result has arrived.
+template <class = void>
 inline asio::awaitable<result_handle> next_result(session_ptr s) {
   while (PQisBusy(s->pg()) == 1) {
     co_await wait_for_input(s);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - functions of a driver that a file compiles only when it uses them.
+//
+// A driver is large, and a file with a handler needs little of it. So nothing of it is an ordinary inline function, whose body is compiled
+// in every file, coroutine and all that it instantiates:
+// * What callers see, the headers beside `detail/`, declares functions by TIDEPOOL_LAZY, and `impl/*.ipp` defines them by
+// TIDEPOOL_LAZY_BODY.
+//   Header-only they are templates with a parameter that nobody gives, so that they are instantiated where they are called. Compiled
+//   separately they are ordinary functions in the file that includes `src.hpp`.
+// * What only those definitions use, in `detail/`, is such a template in both modes.
+// An ordinary inline function must not call any of them, because that would instantiate them in every file: it goes by a virtual function
+// of an object that was made elsewhere, or is TIDEPOOL_LAZY itself.
+#ifndef TIDEPOOL_DETAIL_DRIVER_LAZY_HPP
+#define TIDEPOOL_DETAIL_DRIVER_LAZY_HPP
+
+#include "../util/linkage.hpp"
+
+#if TIDEPOOL_HEADER_ONLY
+#define TIDEPOOL_LAZY template <class = void>
+#define TIDEPOOL_LAZY_BODY \
+  template <class>         \
+  inline
+#else
+#define TIDEPOOL_LAZY
+#define TIDEPOOL_LAZY_BODY
+#endif
+
+#endif
