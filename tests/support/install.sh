@@ -5,10 +5,11 @@
 #   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)
 #   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
 #   install.sh upstream-asio X.Y.Z  fetches a release of Asio from its authors under .cache and prints its include folder
-#   install.sh root SUITE PKG... unpacks packages of a newer Debian, with all they need, under .cache and prints the folder
+#   install.sh headers SUITE PKG unpacks one package of a Debian, without what it needs, under .cache and prints its include folder
+#   install.sh root SUITE PKG... unpacks packages of a Debian, with all they need, under .cache, to be entered by chroot, and prints the folder
 #   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
 #
-# The last three install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
+# The last five install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache
@@ -64,12 +65,13 @@ foreign_index() {
   fi
 }
 
-newer_asio() {
-  local suite=$1 dir=$cache/asio-$1
-  if [ ! -e "$dir/usr/include/asio.hpp" ]; then
+headers_of() {
+  local suite=$1 package=$2 dir=$cache/headers-$1-$2
+  if [ ! -e "$dir/.complete" ]; then
     foreign_index "$suite"
     rm -rf "$dir" && mkdir -p "$dir"
-    (cd "$dir" && apt-get "${apt_options[@]}" download libasio-dev >&2 && dpkg -x ./*.deb . && rm -f ./*.deb)
+    (cd "$dir" && apt-get "${apt_options[@]}" download "$package" >&2 && dpkg -x ./*.deb . && rm -f ./*.deb)
+    touch "$dir/.complete"
   fi
   echo "$dir/usr/include"
 }
@@ -97,6 +99,10 @@ foreign_root() {
       dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --keep-directory-symlink
     done
     rm -rf "$cache/apt-$suite/cache/archives"
+    # What the packages' scripts would do, as far as programs in there need it.
+    printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n' >"$dir/etc/passwd"
+    printf 'root:x:0:\nnogroup:x:65534:\n' >"$dir/etc/group"
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$dir/etc/hosts"
     echo "$*" >"$dir/.complete"
   fi
   echo "$dir"
@@ -117,9 +123,10 @@ source_package() {
 
 case ${1:-} in
   "") packages ;;
-  newer-asio) newer_asio "${2:?which suite}" ;;
+  newer-asio) headers_of "${2:?which suite}" libasio-dev ;;
   upstream-asio) upstream_asio "${2:?which release}" ;;
+  headers) headers_of "${2:?which suite}" "${3:?which package}" ;;
   root) shift && foreign_root "$@" ;;
   source) source_package "${2:?which package}" ;;
-  *) sed -n '4,7s/^# *//p' "$0" >&2 && exit 2 ;;
+  *) sed -n '4,9s/^# *//p' "$0" >&2 && exit 2 ;;
 esac

@@ -38,7 +38,10 @@ owner() {
   exit 1
 }
 as_owner() {
-  if [ "$(id -u)" = 0 ]; then (cd / && runuser -u "$(owner)" -- "$@"); else (cd / && "$@"); fi
+  local name
+  name=$(owner)
+  # setpriv and not runuser, which needs PAM to be set up.
+  if [ "$(id -u)" = 0 ]; then (cd / && setpriv --reuid "$name" --regid "$(id -g "$name")" --clear-groups -- "$@"); else (cd / && "$@"); fi
 }
 
 free_port() {

@@ -1,0 +1,239 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# tidepool - tests with compilers, standard libraries, Asio, Boost, libpq, PostgreSQL and Catch2 from old to new, each from the Debian that
+# has it, unpacked under .cache and entered by chroot. Installs nothing.
+#
+#   tests/matrix.sh              every cell of the table below; then writes the table in tests/README.md
+#   tests/matrix.sh CELL...      just these, and leaves that page alone
+#   tests/matrix.sh --list       their names
+#   tests/matrix.sh --table      writes the table in tests/README.md from what was run here; the other rows stay
+#
+# It has to run as root. A cell that has passed is not run again before a file that it uses has changed, unless $AGAIN is set. A cell with a
+# part that cannot be had here is not run, and the table says so. Exit status: 1 when a cell failed, else 77 when one was not run.
+# $JOBS: how many compilers at once; default: the processors. Logs and results: build/matrix/CELL (or $TIDEPOOL_BUILD/matrix/CELL). What was
+# unpacked stays under .cache, and is not looked for anew while it is there.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+install=$repo/tests/support/install.sh
+results=${TIDEPOOL_BUILD:-$repo/build}/matrix
+page=$repo/tests/README.md
+
+# The suite decides the libpq (bookworm 15, trixie 17, sid 18). Asio and the server (15, 17, 18) come from any.
+all_cells() {
+  cat <<'CELLS'
+name             suite     compiler    library    asio                  catch2  server    areas
+gcc-12           bookworm  g++-12      libstdc++  sid/libasio-dev       2       sid       pool;postgres
+gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev    3       bookworm  core;postgres
+gcc-14           trixie    g++-14      libstdc++  bookworm/libasio-dev  3       trixie    core;pool
+gcc-15           sid       g++-15      libstdc++  sid/libasio-dev       3       sid       unit;pool
+gcc-16           sid       g++-16      libstdc++  upstream/1.38.2       3       sid       unit;core;pool;postgres
+gcc-16-asio-old  sid       g++-16      libstdc++  bookworm/libasio-dev  2       sid       pool
+clang-14         bookworm  clang++-14  libstdc++  upstream/1.38.2       2       sid       pool;postgres
+clang-14-libc++  bookworm  clang++-14  libc++     bookworm/libasio-dev  2       bookworm  unit;core;pool;postgres
+clang-15         bookworm  clang++-15  libstdc++  trixie/libasio-dev    2       bookworm  pool
+clang-16         bookworm  clang++-16  libstdc++  bookworm/libasio-dev  2       bookworm  pool
+clang-17         trixie    clang++-17  libstdc++  trixie/libasio-dev    3       trixie    pool
+clang-18         trixie    clang++-18  libstdc++  sid/libasio-dev       3       trixie    pool
+clang-19         trixie    clang++-19  libstdc++  trixie/libasio-dev    3       trixie    unit;core;pool;postgres
+clang-21         sid       clang++-21  libstdc++  sid/libasio-dev       3       sid       pool
+clang-22         sid       clang++-22  libstdc++  sid/libasio-dev       3       sid       pool
+clang-23         sid       clang++-23  libstdc++  sid/libasio-dev       3       sid       unit;core;pool;simulator;threads;postgres
+clang-23-libc++  sid       clang++-23  libc++     sid/libasio-dev       2       sid       unit;core;pool;postgres
+CELLS
+}
+
+# What is unpacked of each suite: one root for all its cells.
+packages_of() {
+  local tools='bash dash coreutils sed grep gawk findutils util-linux procps openssl perl ccache cmake ninja-build libc6-dev libpq-dev'
+  case $1 in
+    bookworm) echo "$tools g++-12 clang-14 clang-15 clang-16 libc++-14-dev libc++abi-14-dev catch2 postgresql-15" ;;
+    trixie) echo "$tools g++-14 clang-17 clang-18 clang-19 libcatch2-dev postgresql-17" ;;
+    sid) echo "$tools g++-13 g++-15 g++-16 clang-21 clang-22 clang-23 libc++-23-dev libc++abi-23-dev libcatch2-dev postgresql-18" ;;
+  esac
+}
+
+say() { echo "matrix: $*"; }
+names() { all_cells | awk 'NR > 1 { print $1 }'; }
+# The columns of one cell, as variables.
+read_cell() {
+  read -r cell suite compiler library asio catch2 server areas < <(all_cells | awk -v name="$1" '$1 == name') || {
+    say "there is no cell $1; there are: $(names | tr "\n" " ")" >&2
+    exit 2
+  }
+  folder=$results/$cell
+}
+
+# --- roots --------------------------------------------------------------------------------------------------------------------
+
+root_of() { # suite
+  local packages
+  read -ra packages <<<"$(packages_of "$1")"
+  "$install" root "$1" "${packages[@]}"
+}
+# Runs a command within a root. This project, the results and /tmp are at the same places in there.
+enter() { # root, command...
+  # shellcheck disable=SC2016 # expanded inside
+  unshare --mount bash -euc '
+    root=$1
+    for folder in /proc /dev; do
+      mkdir -p "$root$folder"
+      mount --rbind "$folder" "$root$folder"
+    done
+    for folder in /tmp "$2" "$3"; do
+      mkdir -p "$root$folder"
+      mount --bind "$folder" "$root$folder"
+    done
+    shift 3
+    exec chroot "$root" /usr/bin/env PATH=/usr/bin:/bin HOME=/tmp TMPDIR=/tmp "$@"
+  ' _ "$1" "$repo" "$results" "${@:2}"
+}
+
+server_root='' server_folder=''
+start_server() { # suite
+  server_root=$(root_of "$1") || return 1
+  server_folder=$(mktemp -d /tmp/tidepool-matrix.XXXXXX)
+  chmod 711 "$server_folder"
+  TIDEPOOL_TEST_PG=$(enter "$server_root" "$repo/tests/support/postgres_server.sh" start "$server_folder/pg") || return 1
+  export TIDEPOOL_TEST_PG
+}
+stop_server() {
+  if [ -z "$server_folder" ]; then return; fi
+  enter "$server_root" "$repo/tests/support/postgres_server.sh" stop "$server_folder/pg" immediate || true
+  rm -rf "$server_folder"
+  server_folder=''
+  unset TIDEPOOL_TEST_PG
+}
+
+# --- results ------------------------------------------------------------------------------------------------------------------
+
+# One number for all that a cell uses.
+state_of_cell() {
+  local used
+  IFS=';' read -ra used <<<"$areas"
+  {
+    all_cells | grep "^$cell "
+    cd "$repo"
+    find include CMakeLists.txt .cmake tests/CMakeLists.txt tests/CMakePresets.json tests/support "${used[@]/#/tests/}" -type f \
+      ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
+  } | sha256sum | cut -c 1-16
+}
+
+version_of() { sed -n "s/^$1=//p" "$folder/versions" 2>/dev/null | grep . || echo "$2"; }
+# Writes the cell's row of the table.
+note() { # what came of it, in words
+  local with=– calls
+  if [[ ";$areas;" == *';postgres;'* ]]; then
+    with=$(version_of libpq "of $suite")
+    calls=$(grep -cE 'libpq [0-9.]+: (rows in chunks|cancels without|closes statements by a message|a pipeline is sent at once)' \
+      "$folder/tree/Testing/Temporary/LastTest.log" 2>/dev/null) || true
+    with+=", ${calls:-0} of 4 | $(version_of server "of $server")"
+  else
+    with='– | –'
+  fi
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$cell" "$(version_of compiler "$compiler")" "$(version_of library "$library")" \
+    "$(version_of asio "$asio")" "$(version_of catch2 "$catch2")" "$with" "${areas//;/ }" "$1" >"$folder/row"
+}
+
+write_table() {
+  local table name
+  table=$(
+    echo '| cell | compiler | standard library | Asio | Catch2 | libpq | server | areas | result |'
+    echo '|---|---|---|---|---|---|---|---|---|'
+    for name in $(names); do
+      cat "$results/$name/row" 2>/dev/null || grep "^| $name |" "$page" || echo "| $name | | | | | | | | not run |"
+    done
+  )
+  TABLE=$table perl -0pi -e 's/(<!-- matrix -->\n).*?(<!-- end of matrix -->)/$1$ENV{TABLE}\n$2/s or die "no markers\n"' "$page"
+}
+
+# --- cells --------------------------------------------------------------------------------------------------------------------
+
+not_run() { # why
+  say "$cell: NOT RUN: $1"
+  rm -f "$folder/versions" "$folder/passed"
+  note "not run: $1"
+  return 77
+}
+
+# Exit status: 0 passed, 1 failed, 77 not run.
+run_cell() { # name
+  local root place state day begin=$SECONDS status=0 options=()
+  read_cell "$1"
+  mkdir -p "$folder"
+  state=$(state_of_cell)
+  if [ -z "${AGAIN:-}" ] && [ "$(cat "$folder/passed" 2>/dev/null)" = "$state" ]; then
+    say "$cell: has passed, and nothing it uses has changed since"
+    return 0
+  fi
+  rm -f "$folder/passed"
+  if [ "$(id -u)" != 0 ]; then not_run 'only root can enter another Debian' || return 77; fi
+  root=$(root_of "$suite") || not_run "$suite cannot be had" || return 77
+
+  options=("-DCMAKE_CXX_COMPILER=$compiler" "-DTIDEPOOL_TEST_PREFIX=$cell." "-DTIDEPOOL_TEST_AREAS=$areas")
+  if [ "$library" = libc++ ]; then options+=('-DCMAKE_CXX_FLAGS=-stdlib=libc++'); fi
+  if [[ $asio == upstream/* ]]; then
+    place=$("$install" upstream-asio "${asio#*/}") || not_run "Asio ${asio#*/} cannot be had" || return 77
+  else
+    place=$("$install" headers "${asio%/*}" "${asio#*/}") || not_run "the ${asio#*/} of ${asio%/*} cannot be had" || return 77
+  fi
+  options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$place")
+  if [ "$catch2" = 2 ] && [ "$suite" != bookworm ]; then
+    place=$("$install" headers bookworm catch2) || not_run 'Catch2 2 cannot be had' || return 77
+    options+=("-DCatch2_DIR=${place%/include}/lib/cmake/Catch2")
+  fi
+  if [[ ";$areas;" == *';postgres;'* ]]; then
+    start_server "$server" || not_run "no PostgreSQL of $server starts" || return 77
+  fi
+
+  say "$cell: building and running ${areas//;/ }; log: $folder/log"
+  rm -rf "$folder/tree"
+  enter "$root" "$repo/tests/support/cell.sh" "$folder" "${options[@]}" >"$folder/log" 2>&1 || status=$?
+  stop_server
+  day=$(date -u +%F)
+  if [ $status = 0 ]; then
+    echo "$state" >"$folder/passed"
+    note "$day: $(sed -n 's/.* tests failed out of \([0-9]*\).*/\1/p' "$folder/log") passed"
+    say "$cell: passed, $((SECONDS - begin)) s"
+    return 0
+  fi
+  if [ $status = 3 ]; then
+    note "$day: DOES NOT BUILD"
+    grep -E -A 3 'error:|warning:|undefined reference|CMake Error' "$folder/log" | head -n 40 || tail -n 20 "$folder/log"
+    say "$cell: DOES NOT BUILD; log: $folder/log"
+  else
+    note "$day: $(sed -n 's/.* \([0-9]*\) tests failed out of \([0-9]*\).*/\1 of \2 FAILED/p' "$folder/log")"
+    sed -n '/The following tests FAILED/,$p' "$folder/log"
+    say "$cell: FAILED; log: $folder/log"
+  fi
+  return 1
+}
+
+case ${1:-} in
+  --list) names && exit ;;
+  --table) write_table && exit ;;
+  -*) sed -n '6,9s/^# *//p' "$0" >&2 && exit 2 ;;
+esac
+trap stop_server EXIT
+trap 'exit 130' INT TERM
+export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-5}
+if [ $# = 0 ]; then
+  all=yes
+  mapfile -t wanted < <(names)
+else
+  all=no
+  wanted=("$@")
+fi
+failed=() skipped=()
+for name in "${wanted[@]}"; do
+  status=0
+  run_cell "$name" || status=$?
+  case $status in
+    0) ;;
+    77) skipped+=("$name") ;;
+    *) failed+=("$name") ;;
+  esac
+done
+if [ $all = yes ]; then write_table; fi
+say "$((${#wanted[@]} - ${#failed[@]} - ${#skipped[@]})) of ${#wanted[@]} cells passed${failed:+; failed: ${failed[*]}}${skipped:+; not run: ${skipped[*]}}"
+if [ ${#failed[@]} -gt 0 ]; then exit 1; fi
+if [ ${#skipped[@]} -gt 0 ]; then exit 77; fi
