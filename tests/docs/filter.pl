@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - perl filter.pl HEADER: the header as Doxygen is to see it; line numbers stay.
 #
-# Doxygen 1.9 does not know `namespace a::inline b`. And it wants a comment before every declaration, where these headers leave out what
-# would only repeat: a comment is for all overloads that follow it; and members with a fixed meaning, constructors, comparisons, fields and plain getters whose
-# name says it all have none.
+# Doxygen 1.9 does not know `namespace a::inline b`, and where code is compiled is none of the reader's business. It wants a comment before
+# every declaration, where these headers leave out what would only repeat: a comment is for all overloads that follow it, and members with
+# a fixed meaning, constructors, comparisons, fields and plain getters whose name says it all have none.
 use strict;
 use warnings;
 
@@ -15,9 +15,11 @@ my %said = (
   kind => 'As in `connect_failure`.',
   on_event => 'Words it.',
   map({ $_ => 'As in containers of the standard library.' } qw(begin end size empty c_str operator++ operator-> operator[] operator<<)),
-  map({ $_ => 'As in `default_traits`.' } qw(traits_type connection_type timer_type mutex_type observer health_policy leak_policy scaling_policy lifetime_policy queue_policy
-       breaker_policy)),
+  map({ $_ => 'As in `default_traits`.' }
+    qw(traits_type connection_type timer_type mutex_type observer health_policy leak_policy scaling_policy lifetime_policy
+       queue_policy breaker_policy)),
 );
+my $getter = qr/\b\w+\(\) const(?: noexcept)?(?: requires\S+)?(?: \{ return .*\}|;)$/;
 my %of_codec = map { $_ => 'As in every `codec`.' } qw(oid array_oid encode decode type);
 
 # What a declaration says, from its first line to the brace or semicolon, without attributes, template heads and constraints.
@@ -25,9 +27,10 @@ sub plain {
   my ($text) = @_;
   $text =~ s/\[\[.*?\]\]//sg;
   $text =~ s/^\s*template\s*(<(?:[^<>]|(?1))*>)//s;
-  $text =~ s/^\s*requires\s*(?:\((?:[^()]|\([^()]*\))*\)|[\w:]+(<(?:[^<>]|(?1))*>)?)(?:\s*&&\s*(?:\([^()]*\)|[\w:]+(<(?:[^<>]|(?2))*>)?))*//s;
+  my $constraint = qr/\([^()]*(?:\([^()]*\)[^()]*)*\)|[\w:]+(?<list><(?:[^<>]|(?&list))*>)?/;
+  $text =~ s/^\s*requires\s*$constraint(?:\s*&&\s*$constraint)*//s;
   $text =~ s/\b(?:explicit|noexcept|decltype)\s*\((?:[^()]|\([^()]*\))*\)//g;
-  $text =~ s/\b(?:TIDEPOOL_EXPORT|explicit|constexpr|static|virtual|inline|friend)\b\s*//g;
+  $text =~ s/\b(?:explicit|constexpr|static|virtual|inline|friend)\b\s*//g;
   return $text;
 }
 # Its name, and whether it is a function.
@@ -40,7 +43,7 @@ sub name_of {
   return ('', 0);
 }
 
-my @lines = <>;
+my @lines = map { s/\bTIDEPOOL_(?:EXPORT|DECL|LAZY) //r } <>;
 my %class_at;    # by indentation
 my $group = '';  # the comment of all members from ///@{ to ///@}
 my ($comment, $comment_of, $comment_at) = ('', '', -1);  # the last one, the function it is for, and its indentation
@@ -71,7 +74,9 @@ for (my $i = 0; $i < @lines; ++$i) {
   next if length($indent) > 4;
   # The whole declaration: lines that go on have a deeper indentation, or stand below a template head.
   my ($whole, $last) = ($line, $i);
-  while ($whole !~ /[;{}]\s*(?:\/\/.*)?$/m && $last + 1 < @lines && $lines[$last + 1] =~ /\S/ && $lines[$last + 1] !~ m{^ *//}) { $whole .= $lines[++$last]; }
+  while ($whole !~ /[;{}]\s*(?:\/\/.*)?$/m && $last + 1 < @lines && $lines[$last + 1] =~ /\S/ && $lines[$last + 1] !~ m{^ *//}) {
+    $whole .= $lines[++$last];
+  }
   next if $whole =~ m{///<};
   my $text = plain($whole);
   if ($text =~ /^\s*(?:class|struct)\s+([\w:]+)\s*(<.*?>)?(?=[^;]*\{)/s) {
@@ -110,7 +115,7 @@ for (my $i = 0; $i < @lines; ++$i) {
     $word = 'From its parameters.';
   } elsif ($said{$name}) {
     $word = $said{$name};
-  } elsif ($is_function ? $whole =~ /\b\w+\(\) const (?:noexcept )?(?:requires\S+ )?\{ return .*\}$/ : $text !~ /^\s*(?:using|enum)\b/) {
+  } elsif ($is_function ? $whole =~ $getter : $text !~ /^\s*(?:using|enum)\b/) {
     ($word = ucfirst $name) =~ tr/_/ /;
     $word .= '.';
   }
