@@ -77,7 +77,10 @@ fi
 
 # The table of README.md that begins with `| mutant of the driver |`.
 declare -A row
-while IFS='|' read -r _ name by; do row[${name// /}]=${by% |}; done < <(grep -E '^\| [a-z0-9-]* \| (postgres/|nothing:)' "$here/README.md")
+while IFS='|' read -r _ name by; do
+  by=${by%|}
+  row[${name// /}]=${by%"${by##*[! ]}"}
+done < <(grep -E '^\| [a-z0-9-]* \| (postgres/|nothing:)' "$here/README.md")
 write_table() {
   local name
   {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a connection that is taken from its holder: the error of the holder's statement says by whom, and why.
+#include <unistd.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,14 +67,16 @@ std::string without_times(std::string said) {
 }
 
 /// Runs a holder and takes its connection; what it was told.
-asio::awaitable<std::string> told_to_holder(use what, bool by_close) {
+asio::awaitable<std::string> told_to_holder(use what, bool by_close, std::string server_of_test = server()) {
   const auto executor = co_await asio::this_coro::executor;
   auto config = of_one();
   if (!by_close) {
     config.leak_timeout = 100ms;
     config.abandon_timeout = 250ms;
   }
-  pg::pool pool(executor, pg::connector(server(), config), config);
+  pg::options settings(server_of_test);
+  settings.peer_timeout = tidepool::no_limit;  // else the server looks after its clients, and ends what it runs for one that has gone
+  pg::pool pool(executor, pg::connector(settings, config), config);
   std::string said;
   auto holder = [](pg::pool& from, use work, std::string& to) -> asio::awaitable<void> {
     auto lease = co_await from.acquire();
@@ -132,6 +136,26 @@ TEST_CASE("given a lease that outlives the grace of close(), then its holder is 
     CHECK(without_times(without_place(said))
               .find("postgres: the pool took this connection back: held for N, closed by pool.close() after its grace of 200 ms") == 0);
     CHECK(without_place(said).find(each.more) != std::string::npos);
+  }
+}
+
+TEST_CASE("given a statement whose connection is taken back, then the server is asked to end it", "[postgres][pool][server][field-U7]") {
+  NEEDS_SERVER();
+  for (std::size_t i = 0; i < 5; ++i) {  // those that have a statement on the server, and one that close() takes
+    const row& each = uses[i % 4];
+    INFO(each.name);
+    const auto name = "taken_" + std::to_string(::getpid()) + "_" + std::to_string(i);
+    (void)run(told_to_holder(each.what, i == 4, server() + " application_name=" + name));
+    const bool ended = run([](std::string of) -> asio::awaitable<bool> {
+      auto c = co_await connect();
+      for (int look = 0; look < 3000; ++look) {
+        const auto left = co_await c.one<int>("select count(*)::int from pg_stat_activity where application_name = $1", of);
+        if (left == 0) co_return true;
+        co_await pause(10ms);
+      }
+      co_return false;
+    }(name));
+    CHECK(ended);
   }
 }
 

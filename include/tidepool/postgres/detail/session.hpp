@@ -111,7 +111,11 @@ class basic_session : public session_base {
     if (timer_) timer_->forget();
   }
   /// After every wait for the server that began with `limits.waits()`.
-  void waited() noexcept { limits.waited(); }
+  void waited() noexcept {
+    limits.waited();
+    // Now, because libpq forgets whom to ask when it sees the end of the connection.
+    if (shutdown->reason() == shutdown_reason::aborted) cancel_on_server();
+  }
   /// For reports.
   std::string server_name() const {
     if (!peer.empty()) return "the server " + peer;
@@ -282,7 +286,7 @@ class basic_session : public session_base {
   void finish() noexcept {
     drop_socket();
     if (pg_ == nullptr) return;
-    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
+    cancel_on_server();
     PQfinish(std::exchange(pg_, nullptr));
   }
 
@@ -290,6 +294,11 @@ class basic_session : public session_base {
   ~basic_session() { finish(); }
 
  private:
+  /// Of a statement whose answer nobody reads any more.
+  [[gnu::noinline]] void cancel_on_server() noexcept {
+    if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
+  }
+
   static constexpr int most_reads = 4;  ///< of 16 kB or so
 
   /// libpq's error text accumulates: this is its last line that is no hint. Lines that came from the server (see `settled()`) were reported
