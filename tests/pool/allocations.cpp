@@ -147,6 +147,8 @@ TEST_CASE("given no memory, when an acquire has failed, then its callback gets b
   pool_type::lease held;
   pool.async_acquire(1s, [&](tidepool::error_code, pool_type::lease lease) { held = std::move(lease); });
   while (!held) context.run_one();
+  context.poll();  // the end of the connect, which Asio 1.30 and newer allocate for
+  context.restart();
   const auto kept = std::make_shared<int>(7);
   std::exception_ptr got;
   int calls = 0;
