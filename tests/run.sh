@@ -8,8 +8,8 @@
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
-# clang, release (GCC with a newer Asio where one can be had). The first run has every area once or twice; alone, or with --long, each
-# runs all that its preset names.
+# clang, release (GCC with a newer Asio where one can be had), windows (mingw-w64 and Wine; in --long, or alone). The first run has every
+# area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
 # (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
 set -euo pipefail
@@ -37,7 +37,7 @@ fi
 standard=no
 if [ ${#configurations[@]} -eq 0 ]; then
   configurations=(debug asan tsan release)
-  if [ $long = yes ]; then configurations+=(asan-gcc clang); else standard=yes; fi
+  if [ $long = yes ]; then configurations+=(asan-gcc clang windows); else standard=yes; fi
 fi
 
 # What this script's children used so far; on a busy machine it says more than the clock.
@@ -127,6 +127,10 @@ fi
 
 for configuration in "${configurations[@]}"; do
   options=()
+  if [ "$configuration" = windows ] && ! "$repo/tests/support/install.sh" windows >/dev/null; then
+    say "windows: skipped, because there is no mingw-w64 or no Wine, and they cannot be installed"
+    continue
+  fi
   if [ -n "${areas[$configuration]:-}" ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}" -DTIDEPOOL_TEST_EACH_HEADER=$([ "$configuration" = asan ] && echo ON || echo OFF))
   fi

@@ -91,7 +91,7 @@ struct pool_config {
   // --- leaks ----------------------------------------------------------------------------------------------------
   bool leak_detection = true;
   duration leak_timeout = std::chrono::seconds(300);  ///< a lease held this long is reported once; `no_limit`: never
-  bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report
+  bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report; glibc and macOS
   duration abandon_timeout = no_limit;  ///< a lease held this long loses its connection; above `leak_timeout`; `no_limit`: never
 
   start_mode start = start_mode::fail_fast;

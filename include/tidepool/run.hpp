@@ -21,7 +21,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// How `run()` stops, and on how many threads it runs.
 struct run_options {
-  std::vector<int> signals{};  ///< that stop the work, for example {SIGINT, SIGTERM}; none by default
+  std::vector<int> signals{};  ///< that stop the work, for example {SIGINT, SIGTERM}; none by default. Windows: SIGINT, SIGBREAK, SIGTERM
   std::optional<time_limit>
       grace{};              ///< from a stop on: for the work to end and for leases to come back; default: the pool's `close_grace`
   std::size_t threads = 1;  ///< that run the io_context, the calling one among them

@@ -67,7 +67,7 @@ struct default_traits {
 
   /// How far `coarse_now()` may be behind `clock_type`.
   static constexpr std::chrono::nanoseconds coarse_lag = std::chrono::milliseconds(10);
-  /// A cheap clock for un-contended checkouts and long queues. Ignored when it is not of `clock_type`.
+  /// A cheap clock for un-contended checkouts and long queues, by default cheap on Linux only. Ignored when it is not of `clock_type`.
   [[gnu::always_inline]] static std::chrono::steady_clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
     timespec now{};

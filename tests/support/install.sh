@@ -8,8 +8,10 @@
 #   install.sh headers SUITE PKG unpacks one package of a Debian, without what it needs, under .cache and prints its include folder
 #   install.sh root SUITE PKG... unpacks packages of a Debian, with all they need, under .cache, to be entered by chroot, and prints the folder
 #   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
+#   install.sh windows           installs mingw-w64 and Wine (root or sudo), fills a folder for them under .cache, and prints it
 #
-# The last five install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot be reached.
+# All but the first and the last install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot
+# be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache
@@ -121,6 +123,31 @@ source_package() {
   echo "$dir"
 }
 
+windows() {
+  local missing=() dir=$cache/windows
+  command -v x86_64-w64-mingw32-g++-posix >/dev/null || missing+=(g++-mingw-w64-x86-64-posix)
+  command -v wine >/dev/null || missing+=(wine64 wine)
+  if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || { say "no Debian packages here; needed are the likes of: ${missing[*]}"; return 1; }
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+      { say "mingw-w64 and Wine cannot be installed"; return 1; }
+  fi
+  # What is only headers, apart from those of Linux. Without the one file of Catch2 2, CMake fetches Catch2 3.
+  rm -rf "$dir" && mkdir -p "$dir/include"
+  if [ -e /usr/include/asio.hpp ]; then ln -s /usr/include/asio /usr/include/asio.hpp "$dir/include/"; fi
+  if [ -e /usr/include/catch2/catch.hpp ]; then
+    mkdir -p "$dir/lib/cmake/Catch2"
+    ln -s /usr/include/catch2 "$dir/include/"
+    cat >"$dir/lib/cmake/Catch2/Catch2Config.cmake" <<'CMAKE'
+add_library(Catch2::Catch2 INTERFACE IMPORTED)
+set_target_properties(Catch2::Catch2 PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${CMAKE_CURRENT_LIST_DIR}/../../../include)
+set(Catch2_VERSION 2)
+CMAKE
+  fi
+  echo "$dir"
+}
+
 case ${1:-} in
   "") packages ;;
   newer-asio) headers_of "${2:?which suite}" libasio-dev ;;
@@ -128,5 +155,6 @@ case ${1:-} in
   headers) headers_of "${2:?which suite}" "${3:?which package}" ;;
   root) shift && foreign_root "$@" ;;
   source) source_package "${2:?which package}" ;;
-  *) sed -n '4,9s/^# *//p' "$0" >&2 && exit 2 ;;
+  windows) windows ;;
+  *) sed -n '4,12s/^# *//p' "$0" >&2 && exit 2 ;;
 esac

@@ -210,7 +210,8 @@ using hangup_guard = basic_hangup_guard<>;
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// On other systems nothing is watched: the pool's periodic check finds connections whose peer has closed.
+/// Linux only is the real one: on other systems nothing is watched, and the pool's periodic check, or that before a hand-out, finds
+/// connections whose peer has closed.
 class hangup_guard {
  public:
   void start(const asio::any_io_executor&, int, std::function<void()>) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the call stack, by the C library where it can.
+// tidepool - the call stack, by the C library where it can: glibc, macOS. Elsewhere, as on Windows, the text is empty.
 #ifndef TIDEPOOL_DETAIL_UTIL_IMPL_STACK_TRACE_IPP
 #define TIDEPOOL_DETAIL_UTIL_IMPL_STACK_TRACE_IPP
 
