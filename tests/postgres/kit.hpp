@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include <tidepool/detail/driver/asio_io.hpp>
 #include <tidepool/postgres.hpp>
 
 #include "../support/catch.hpp"

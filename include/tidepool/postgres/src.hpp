@@ -10,6 +10,7 @@
 #error "tidepool/postgres/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
 #endif
 
+#include "../instantiate.hpp"
 #include "../postgres.hpp"
 #include "impl/cancel.ipp"
 #include "impl/connection.ipp"
@@ -24,5 +25,7 @@
 #include "impl/statement.ipp"
 #include "impl/transaction.ipp"
 #include "impl/type_words.ipp"
+
+TIDEPOOL_INSTANTIATE_POOL(::tidepool::postgres::connection);
 
 #endif
