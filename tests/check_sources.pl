@@ -5,8 +5,8 @@
 # Sources, scripts and build files have the SPDX line; the version that CMake has read is that of version.hpp; no header opens the
 # namespace without the version's inline one, and each that opens it includes version.hpp, by itself or through what it includes; the name
 # of a test says given and then, in at most 100 characters and without an id, and is unique in its area; include guards are the path; what
-# takes real time or real randomness in a header says that it means to; headers name neither standalone Asio nor Boost's, and no error types
-# of the standard library.
+# takes real time or real randomness in a header says that it means to; attributes of one compiler stand behind macros; headers
+# name neither standalone Asio nor Boost's, and no error types of the standard library.
 use strict;
 use warnings;
 use File::Find;
@@ -102,6 +102,17 @@ for my $file (sort grep { m{^include/.*\.[hi]pp$} } keys %text) {
     next if $line =~ m{// NOLINT\(clock\)};
     (my $code = $line) =~ s{"(?:[^"\\]|\\.)*"|//.*}{}g;
     push @wrong, "$file:$number: takes real time or randomness: use that of Traits, or mark it: // NOLINT(clock): why" if $code =~ $real;
+  }
+}
+
+# --- attributes of one compiler: the pool's headers spell them once -------------------------------------------------------------------
+# The PostgreSQL driver needs POSIX, and with it GCC or Clang.
+for my $file (sort grep { m{^include/.*\.[hi]pp$} && $_ !~ m{/postgres/|/attributes\.hpp$} } keys %text) {
+  my $number = 0;
+  for my $line (split /\n/, $text{$file}) {
+    $number++;
+    (my $code = $line) =~ s{//.*}{};
+    push @wrong, "$file:$number: an attribute that MSVC spells otherwise: write that of detail/util/attributes.hpp" if $code =~ /\[\[(?:gnu::|no_unique_address)/;
   }
 }
 

@@ -14,6 +14,7 @@
 #include "detail/shell/async_acquire.hpp"
 #include "detail/shell/event_log.hpp"
 #include "detail/shell/pool_front.hpp"
+#include "detail/util/attributes.hpp"
 #include "lease.hpp"
 #include "version.hpp"
 
@@ -183,7 +184,7 @@ class basic_pool {
   executor_type get_executor() const noexcept { return impl_->executor(); }
 
  private:
-  [[gnu::always_inline]] awaitable<lease> acquire_within(duration timeout, source_location where) {
+  TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(duration timeout, source_location where) {
     if (config().track_stack_trace) [[unlikely]]
       return impl_->acquire_traced(timeout, where, detail::captured_stack());
     return impl_->acquire(timeout, where);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "detail/util/attributes.hpp"
 #include "error.hpp"
 #include "events.hpp"
 #include "version.hpp"
@@ -86,7 +87,7 @@ class TIDEPOOL_EXPORT pool_error : public system_error {
   pool_error(const pool_error&) = default;
   pool_error& operator=(const pool_error&) = default;
   // Out of line: GCC 12 warns of an empty `std::optional<pool_error>` that is not initialized, wrongly, where it sees what this does.
-  [[gnu::noinline]] ~pool_error() override {}
+  TIDEPOOL_NOINLINE ~pool_error() override {}
 
   const char* what() const noexcept override { return told_->text.c_str(); }
   const error_report& report() const noexcept { return told_->report; }

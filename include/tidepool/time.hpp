@@ -10,6 +10,7 @@
 #include <ratio>
 #include <utility>
 
+#include "detail/util/attributes.hpp"
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
@@ -75,7 +76,7 @@ constexpr tick tick_of(std::chrono::time_point<Clock, Span> at) noexcept {
 }
 
 /// `at + span` that stops at `never`, and at the beginning of time.
-[[gnu::always_inline]] constexpr tick later(tick at, duration span) noexcept {
+TIDEPOOL_ALWAYS_INLINE constexpr tick later(tick at, duration span) noexcept {
   if (span == no_limit || at == never) return never;
   if (span > duration::zero() && at > never - span) return never;
   if (span < duration::zero() && at < (tick::min)() - span) return (tick::min)();

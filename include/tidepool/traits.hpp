@@ -10,6 +10,7 @@
 #include <random>
 
 #include "detail/util/asio.hpp"
+#include "detail/util/attributes.hpp"
 #include "policy/breaker.hpp"
 #include "policy/health.hpp"
 #include "policy/leak.hpp"
@@ -68,7 +69,7 @@ struct default_traits {
   /// How far `coarse_now()` may be behind `clock_type`.
   static constexpr std::chrono::nanoseconds coarse_lag = std::chrono::milliseconds(10);
   /// A cheap clock for un-contended checkouts and long queues, by default cheap on Linux only. Ignored when it is not of `clock_type`.
-  [[gnu::always_inline]] static std::chrono::steady_clock::time_point coarse_now() noexcept {
+  TIDEPOOL_ALWAYS_INLINE static std::chrono::steady_clock::time_point coarse_now() noexcept {
 #if defined(__linux__) && defined(CLOCK_MONOTONIC_COARSE)
     timespec now{};
     if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {  // NOLINT(clock): the default of Traits
@@ -97,7 +98,7 @@ inline constexpr bool has_coarse_clock = requires(typename Traits::clock_type::t
   t = Traits::coarse_now();
 };
 template <class Traits>
-[[gnu::always_inline]] inline tick coarse_now() noexcept {
+TIDEPOOL_ALWAYS_INLINE inline tick coarse_now() noexcept {
   if constexpr (has_coarse_clock<Traits>) {
     return tick_of(Traits::coarse_now());
   }

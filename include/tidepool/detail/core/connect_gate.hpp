@@ -31,6 +31,7 @@
 #include "../../error.hpp"
 #include "../../policy/breaker.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "../util/random.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -157,7 +158,7 @@ class connect_gate {
 
   static constexpr duration look_ = std::chrono::milliseconds(200);  ///< longest pause where hosts answer and none fits yet
 
-  [[no_unique_address]] Breaker breaker_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS Breaker breaker_;
   duration first_;
   duration longest_;
   duration pause_{};  ///< the latest

@@ -10,6 +10,7 @@
 #include "../../config.hpp"
 #include "../../policy/scaling.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "../util/random.hpp"
 #include "census.hpp"
 #include "connect_gate.hpp"
@@ -101,10 +102,10 @@ struct core_state {
   breaker_state seen_breaker = breaker_state::closed;
   splitmix random;
   connect_gate<typename Rules::breaker_policy> gate;
-  [[no_unique_address]] typename Rules::health_policy health;
-  [[no_unique_address]] typename Rules::leak_policy leak;
-  [[no_unique_address]] typename Rules::scaling_policy scaling;
-  [[no_unique_address]] typename Rules::lifetime_policy lifetime;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::health_policy health;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::leak_policy leak;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::scaling_policy scaling;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::lifetime_policy lifetime;
 };
 
 // --- leases -----------------------------------------------------------------------------------------------------------
@@ -121,14 +122,14 @@ void check_out(core_state<Rules>& c, core_slot& slot, tick now, const source_loc
 }
 /// Takes a leased slot out of its list; the caller says what becomes of it. Writes nothing that its holder may touch without the lock.
 template <class Rules>
-[[gnu::always_inline]] inline void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
+TIDEPOOL_ALWAYS_INLINE inline void end_listing(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   (slot.leak_reported ? c.reported : c.leased).erase(slot);
   c.used.count_reuses(slot);
   c.used.lease_ended(now);
 }
 /// The same when its holder has let go of it. `held`: `not_timed`, or for how long.
 template <class Rules>
-[[gnu::always_inline]] inline void end_lease(core_state<Rules>& c, core_slot& slot, tick now, tick last_ok, duration held) noexcept {
+TIDEPOOL_ALWAYS_INLINE inline void end_lease(core_state<Rules>& c, core_slot& slot, tick now, tick last_ok, duration held) noexcept {
   end_listing(c, slot, now);
   slot.must_take_slow_path = false;
   if (held >= duration::zero()) {

@@ -8,6 +8,7 @@
 #include "../../error.hpp"
 #include "../../states.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -30,7 +31,7 @@ struct admission_verdict {
 };
 
 // Inlined, because what is known at the place of a call leaves little of it.
-[[gnu::always_inline]] constexpr admission_verdict admit(const admission_input& f) noexcept {
+TIDEPOOL_ALWAYS_INLINE constexpr admission_verdict admit(const admission_input& f) noexcept {
   if (!f.running) return {admission::refuse, errc::closed};
   // A caller that cannot wait for a validation takes a connection that is due for one.
   if (f.admits && !f.others_wait && f.idle_there && (f.idle_fresh || !f.can_wait)) return {admission::serve, errc{}};
@@ -60,7 +61,7 @@ struct route {
 };
 
 /// What the connection is comes first, then what the pool wants, then who waits. `generation_ended`: why the latest generation did.
-[[gnu::always_inline]] constexpr route where_to(const routing_input& f, close_reason generation_ended) noexcept {
+TIDEPOOL_ALWAYS_INLINE constexpr route where_to(const routing_input& f, close_reason generation_ended) noexcept {
   if (f.end == lease_end::broken) return {destination::destroy, close_reason::broken};
   if (f.end == lease_end::unfinished) return {destination::close, close_reason::broken};
   if (!f.running) return {destination::close, close_reason::shutdown};

@@ -9,6 +9,7 @@
 #include "../../source_location.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "slot.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -67,7 +68,7 @@ bool stash_slot(const typename Rules::health_policy& health, core_slot& slot, ti
   return true;
 }
 /// By the thread that took it out of the stash, without the lock. False: it is not for handing out unseen.
-[[gnu::always_inline]] inline bool take_stashed_slot(core_slot& slot, tick now, const source_location& from) noexcept {
+TIDEPOOL_ALWAYS_INLINE inline bool take_stashed_slot(core_slot& slot, tick now, const source_location& from) noexcept {
   if (now >= slot.fresh_until || slot.must_take_slow_path) return false;
   slot.checked_out = now;
   slot.where = from;

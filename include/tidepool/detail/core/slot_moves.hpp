@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "core_state.hpp"
 #include "decisions.hpp"
 
@@ -148,7 +149,7 @@ bool outlived(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
 }
 /// What is known of a connection that is free, for `where_to()`; its age and its wear aside.
 template <class Rules>
-[[gnu::always_inline]] inline routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end,
+TIDEPOOL_ALWAYS_INLINE inline routing_input routing_facts(const core_state<Rules>& c, const core_slot& slot, lease_end end,
                                                           bool fresh) noexcept {
   routing_input f;
   f.end = end;

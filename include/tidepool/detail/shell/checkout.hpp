@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "coroutine_wait.hpp"
 #include "pool_impl.hpp"
 #include "reports.hpp"
@@ -69,7 +70,7 @@ auto pool_impl<Connection, Traits>::wait(std::shared_ptr<pool_impl> self, core_w
 }
 
 template <class Connection, class Traits>
-[[gnu::noinline]] auto pool_impl<Connection, Traits>::take_idle(const source_location& where, bool stale_ok) noexcept -> entry* {
+TIDEPOOL_NOINLINE auto pool_impl<Connection, Traits>::take_idle(const source_location& where, bool stale_ok) noexcept -> entry* {
   for (;;) {
     tick arm_at = never;
     bool owed = false;
@@ -141,7 +142,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
 
 /// Served, queued or refused, as the core decides; it also opens connections for the queue.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept {
   const auto self = this->shared_from_this();
   pool_actions a;
   const tick now = precise_now<Traits>();
@@ -187,13 +188,13 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
 }
 
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::tell_slow_acquire(const core_waiter& w, duration waited) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::tell_slow_acquire(const core_waiter& w, duration waited) noexcept {
   tell([&] { return slow_acquire_event{waited, w.where}; });
 }
 
 /// This lease is timed. It stands for those between it and the one timed before: each of the first, then ever fewer.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::begin_sample(entry& e) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::begin_sample(entry& e) noexcept {
   std::uint64_t gap = Traits::hold_sampling;
   if constexpr (Traits::hold_sampling_ramp > 0) gap = std::clamp<std::uint64_t>(e.uses / Traits::hold_sampling_ramp, 1, gap);
   e.sample_weight = times_every_lease ? 1 : e.uses - std::exchange(e.last_sample, e.uses);
@@ -205,7 +206,7 @@ template <class Connection, class Traits>
 
 /// The stash did not keep it, or must not hand it out: it is idle again, and a caller may be waiting for it.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::take_back(entry& e) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::take_back(entry& e) noexcept {
   event([&](tick now, pool_actions& a) {
     core_.collect(e, now, peer_closed(e));
     core_.reconcile(now, a);
@@ -213,7 +214,7 @@ template <class Connection, class Traits>
 }
 
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::release_under_lock(entry& e) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::release_under_lock(entry& e) noexcept {
   const lease_end end = broken_if_peer_closed(e, after_lease(*e.connection));
   duration held = not_timed;
   if (e.sampled_at != not_sampled) held = end_sample(e);

@@ -15,6 +15,7 @@
 #include "../../version.hpp"
 #include "../core/slot.hpp"
 #include "../util/asio.hpp"
+#include "../util/attributes.hpp"
 #include "../util/stack_trace.hpp"
 #include "peer_closed.hpp"
 
@@ -83,7 +84,7 @@ struct pool_entry : core_slot {
     if (!words) words.reset(new (std::nothrow) entry_words);
     if (words) (*words).*which = std::move(text);
   }
-  [[no_unique_address]] peer_closed_flag_for<reached_t<Connection>> peer_closed;
+  TIDEPOOL_NO_UNIQUE_ADDRESS peer_closed_flag_for<reached_t<Connection>> peer_closed;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set when the pool gives it up while its lease is out
 
   /// The object whose members are called; null where a pointer is pooled and is null.

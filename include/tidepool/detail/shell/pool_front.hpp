@@ -24,6 +24,7 @@
 #include "../../version.hpp"
 #include "../core/reuse.hpp"
 #include "../core/wait_queue.hpp"
+#include "../util/attributes.hpp"
 #include "../util/stack_trace.hpp"
 #include "connection_calls.hpp"
 #include "context_client.hpp"
@@ -124,7 +125,7 @@ class pool_front : public context_client {
   virtual void take_back(entry& e) noexcept = 0;
   virtual void begin_sample(entry& e) noexcept = 0;
 
-  [[gnu::always_inline]] entry* take_stashed(const source_location& where) noexcept;
+  TIDEPOOL_ALWAYS_INLINE entry* take_stashed(const source_location& where) noexcept;
   void checked_out(entry& e, duration waited) noexcept;
   bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept;
   static bool peer_closed(const entry& e) noexcept {
@@ -148,9 +149,9 @@ class pool_front : public context_client {
   const pool_config config_;
   executor_type executor_;
   std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
-  [[no_unique_address]] observer observer_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS observer observer_;
   /// For what is done without the lock: its `validate()`, and where it has none, so that nothing changes it, its `fresh_until()`.
-  [[no_unique_address]] typename Traits::health_policy health_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Traits::health_policy health_;
   stash_type stash_;
 };
 

@@ -38,6 +38,7 @@
 #include "../../traits.hpp"
 #include "../../version.hpp"
 #include "../core/pool_core.hpp"
+#include "../util/attributes.hpp"
 #include "../util/stack_trace.hpp"
 #include "connection_calls.hpp"
 #include "context_watch.hpp"
@@ -283,7 +284,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   mutable mutex_type mutex_;
   core_type core_;
   const bool may_stash_ = core_.may_stash();
-  [[no_unique_address]] mutable silence_watch_for<Connection, Traits> silence_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS mutable silence_watch_for<Connection, Traits> silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
   pool_log<mutex_type> log_;

@@ -16,6 +16,7 @@
 #include "../../policy/observer.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "event_log.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -36,7 +37,7 @@ class pool_log {
     on_.store(log_ != nullptr, std::memory_order_relaxed);
   }
   template <class Event>
-  [[gnu::noinline, gnu::cold]] void write(std::string_view pool, const Event& event) const {
+  TIDEPOOL_NOINLINE TIDEPOOL_COLD void write(std::string_view pool, const Event& event) const {
     if (const auto log = get()) log->on_event(pool, event);
   }
 

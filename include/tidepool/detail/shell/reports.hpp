@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "pool_impl.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -77,7 +78,7 @@ inline void pool_impl<Connection, Traits>::tell(Make make) noexcept {
 
 template <class Connection, class Traits>
 template <class Make>
-[[gnu::noinline, gnu::cold]] void pool_impl<Connection, Traits>::tell_log(Make& make) noexcept {
+TIDEPOOL_NOINLINE TIDEPOOL_COLD void pool_impl<Connection, Traits>::tell_log(Make& make) noexcept {
   try {
     log_.write(config_.name.view(), make());
   } catch (...) {  // nor is a sink's
@@ -86,7 +87,7 @@ template <class Make>
 
 /// An acquire has failed, and its caller does not know yet.
 template <class Connection, class Traits>
-[[gnu::noinline, gnu::cold]] void pool_impl<Connection, Traits>::tell_failure(const core_waiter& w, pool_actions& a) noexcept {
+TIDEPOOL_NOINLINE TIDEPOOL_COLD void pool_impl<Connection, Traits>::tell_failure(const core_waiter& w, pool_actions& a) noexcept {
   if (!tells<acquire_failed_event>()) return;
   const std::size_t alike = failures_.count(w.error, precise_now<Traits>());
   try {
@@ -142,7 +143,7 @@ std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcep
 
 /// At the end of an event, with the lock held and the stash closed: how the pool is when a caller fails.
 template <class Connection, class Traits>
-[[gnu::noinline]] void pool_impl<Connection, Traits>::explain_failures(pool_actions& a) noexcept {
+TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::explain_failures(pool_actions& a) noexcept {
   a.explain = a.failed = false;
   failure_snapshot& out = a.snapshot.emplace();
   const tick now = precise_now<Traits>();

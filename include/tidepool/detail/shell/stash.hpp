@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "../util/thread_number.hpp"
 #include "../util/yield.hpp"
 
@@ -90,7 +91,7 @@ class alignas(64) stash<Slot>::stripe {
   friend stash;
 
   /// It is bound to the first registry that it meets, for good: with numbers of two registries two threads could use it at once.
-  [[gnu::noinline]] bool settle(const void* whose) noexcept {
+  TIDEPOOL_NOINLINE bool settle(const void* whose) noexcept {
     const void* nobody = nullptr;
     return registry.compare_exchange_strong(nobody, whose, std::memory_order_relaxed);
   }
@@ -124,7 +125,7 @@ class single_stash : public stash_epoch {
 
  private:
   Slot* slot_ = nullptr;
-  [[no_unique_address]] stripe all_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS stripe all_;
   epoch epoch_ = 0;
 };
 

@@ -69,7 +69,7 @@
 #else
 
 // Asio does not find out by itself whether the compiler has RTTI.
-#if !defined(__cpp_rtti) && !defined(ASIO_NO_TYPEID)
+#if !defined(__cpp_rtti) && !defined(_CPPRTTI) && !defined(ASIO_NO_TYPEID)
 #define ASIO_NO_TYPEID 1
 #endif
 #if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && defined(__cpp_impl_coroutine)

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "../../version.hpp"
+#include "attributes.hpp"
 #include "visibility.hpp"
 
 /// MinGW frees a thread's variables before it destroys them (emulated TLS), so there the number is kept with what libstdc++ itself uses.
@@ -44,7 +45,7 @@ class TIDEPOOL_EXPORT thread_number {
  private:
   static constexpr unsigned unknown = most + 1;
 
-  [[gnu::noinline]] static void enter(place& mine) noexcept {
+  TIDEPOOL_NOINLINE static void enter(place& mine) noexcept {
     mine = {claim(), &used()};
     if (mine.number < most) release_at_exit(mine);
   }
