@@ -47,6 +47,14 @@ packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# One at a time, for those who call this beside each other.
+locked() {
+  mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock 9
+  "$@"
+}
+
 # A package index of another suite, or one of sources (deb-src), in a folder of our own, from the mirror this machine uses. Sets
 # `apt_options`.
 foreign_index() {
@@ -150,11 +158,11 @@ CMAKE
 
 case ${1:-} in
   "") packages ;;
-  newer-asio) headers_of "${2:?which suite}" libasio-dev ;;
-  upstream-asio) upstream_asio "${2:?which release}" ;;
-  headers) headers_of "${2:?which suite}" "${3:?which package}" ;;
-  root) shift && foreign_root "$@" ;;
-  source) source_package "${2:?which package}" ;;
+  newer-asio) locked headers_of "${2:?which suite}" libasio-dev ;;
+  upstream-asio) locked upstream_asio "${2:?which release}" ;;
+  headers) locked headers_of "${2:?which suite}" "${3:?which package}" ;;
+  root) shift && locked foreign_root "$@" ;;
+  source) locked source_package "${2:?which package}" ;;
   windows) windows ;;
   *) sed -n '4,12s/^# *//p' "$0" >&2 && exit 2 ;;
 esac

@@ -153,6 +153,7 @@ inline asio::awaitable<void> exchange_pipeline(session_ptr s, pipeline_mode mode
   std::size_t size = 0;
   for (const auto& entry : all) size += entry->what.size();
   s->note_sent_size(size);
+  std::size_t unsent = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const bool last = i + 1 == all.size();
     all[i]->sent = all[i]->what.send(s->pg());
@@ -164,6 +165,12 @@ inline asio::awaitable<void> exchange_pipeline(session_ptr s, pipeline_mode mode
       how.may_end = true;
     }
     if (!put_sync(s->pg())) throw s->lost("while sending a pipeline");
+    // When this fails, what comes after it was certainly not done.
+    unsent += all[i]->what.size();
+    if (unsent > pipeline_sent_at_once) {
+      co_await flush(s);
+      unsent = 0;
+    }
   }
   co_await flush(s);
   for (std::size_t i = 0; i < all.size(); ++i) {
