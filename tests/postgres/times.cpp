@@ -78,9 +78,10 @@ TEST_CASE("given timestamps, when read into a unit that cannot hold them, then t
   CHECK(has(unreadable<sys_seconds>("2024-02-29 12:00:01.5+00"), "coarser"));
   CHECK(has(unreadable<sys_time<hours>>("2024-02-29 12:30:00+00"), "coarser"));
   CHECK(read<sys_time<hours>>("2024-02-29 12:30:00+00:30") == sys_days(year(2024) / 2 / 29) + 12h);
-  CHECK(read<sys_time<nanoseconds>>("2262-04-11 23:47:16.854775+00") == sys_time<nanoseconds>(9'223'372'036'854'775'000ns));
+  // In parentheses, because Catch2 cannot print what is finer than the clock, as nanoseconds are with libc++.
+  CHECK((read<sys_time<nanoseconds>>("2262-04-11 23:47:16.854775+00") == sys_time<nanoseconds>(9'223'372'036'854'775'000ns)));
   CHECK(has(unreadable<sys_time<nanoseconds>>("2262-04-11 23:47:16.854776+00"), "too fine"));
-  CHECK(read<sys_time<nanoseconds>>("1677-09-21 00:12:43.145225+00") == sys_time<nanoseconds>(-9'223'372'036'854'775'000ns));
+  CHECK((read<sys_time<nanoseconds>>("1677-09-21 00:12:43.145225+00") == sys_time<nanoseconds>(-9'223'372'036'854'775'000ns)));
   CHECK(has(unreadable<sys_time<nanoseconds>>("1677-09-21 00:12:43.145223+00"), "too fine"));
   CHECK(read<sys_time<short_seconds>>("2038-01-19 03:14:07+00") == sys_time<short_seconds>(short_seconds::max()));
   CHECK(has(unreadable<sys_time<short_seconds>>("2038-01-19 03:14:08+00"), "too fine"));
