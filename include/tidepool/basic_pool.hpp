@@ -15,6 +15,7 @@
 #include "detail/shell/event_log.hpp"
 #include "detail/shell/pool_front.hpp"
 #include "detail/util/attributes.hpp"
+#include "fwd.hpp"
 #include "lease.hpp"
 #include "version.hpp"
 
@@ -27,7 +28,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 ///
 /// Destroying the pool is safe at any time: waiting callers fail with `errc::closed`, leases stay usable and are destroyed when they end.
 /// An awaitable of the pool that was not awaited before that must not be awaited afterwards.
-template <class Connection, class Traits = default_traits<Connection>>
+template <class Connection, class Traits>
 class basic_pool {
   using impl = detail::pool_front<Connection, Traits>;
 

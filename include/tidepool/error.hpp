@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "detail/util/error_code.hpp"
+#include "detail/util/linkage.hpp"
 #include "detail/util/visibility.hpp"
 #include "version.hpp"
 
@@ -36,44 +37,8 @@ enum class errc {
 TIDEPOOL_DETAIL_ERROR_ENUM(tidepool::errc);
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-namespace detail {
-
-class TIDEPOOL_EXPORT pool_category final : public shared_category {
- public:
-  const char* name() const noexcept override { return "tidepool"; }
-  std::string message(int value) const override {
-    switch (static_cast<errc>(value)) {
-      case errc::timeout: return "no connection became free in time";
-      case errc::closed: return "the pool is closed";
-      case errc::queue_full: return "too many callers wait for a connection";
-      case errc::circuit_open: return "the circuit breaker is open";
-      case errc::connect_failed: return "connecting failed";
-      case errc::cancelled: return "cancelled by the caller";
-      case errc::empty_lease: return "the lease holds no connection";
-      case errc::not_in_time: return "the time limit has passed";
-    }
-    return "unknown pool error";
-  }
-  error_condition default_error_condition(int value) const noexcept override {
-    switch (static_cast<errc>(value)) {
-      case errc::timeout:
-      case errc::not_in_time: return generic_errc::timed_out;
-      case errc::cancelled: return generic_errc::operation_canceled;
-      case errc::queue_full: return generic_errc::resource_unavailable_try_again;
-      case errc::connect_failed:
-      case errc::circuit_open: return generic_errc::not_connected;
-      default: return {value, *this};
-    }
-  }
-};
-
-}  // namespace detail
-
 /// The category of `errc`; its conditions compare with `std::errc` (`timed_out`, `operation_canceled`, ...).
-TIDEPOOL_EXPORT inline const error_category& pool_category() noexcept {
-  static const detail::pool_category instance;
-  return instance;
-}
+TIDEPOOL_EXPORT TIDEPOOL_DECL const error_category& pool_category() noexcept;
 inline error_code make_error_code(errc value) noexcept { return {static_cast<int>(value), pool_category()}; }
 inline bool operator==(const error_code& code, errc value) noexcept {
   return code.value() == static_cast<int>(value) && detail::same_category(code.category(), pool_category());
@@ -115,5 +80,9 @@ class TIDEPOOL_EXPORT connect_error : public std::runtime_error, public connect_
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/error.ipp"
+#endif
 
 #endif

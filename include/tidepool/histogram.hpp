@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 
+#include "detail/util/linkage.hpp"
 #include "detail/util/wide.hpp"
 #include "time.hpp"
 #include "version.hpp"
@@ -45,32 +45,11 @@ class histogram {
   duration mean() const noexcept { return count_ ? length(sum_.over(count_)) : duration::zero(); }
 
   /// The smallest bucket bound that at least the share `q` (0..1) of all values does not exceed; zero when empty.
-  duration quantile(double q) const noexcept {
-    if (count_ == 0) return duration::zero();
-    const double share = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_));
-    const auto rank = std::max<std::uint64_t>(static_cast<std::uint64_t>(share), 1);
-    std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < buckets_.size(); ++i) {
-      seen += buckets_[i];
-      if (seen >= rank) return length((std::min)(upper(i), max_));
-    }
-    return (max)();
-  }
+  TIDEPOOL_DECL duration quantile(double q) const noexcept;
   /// How many values are at most `bound`, to the resolution of the buckets.
-  std::uint64_t at_most(duration bound) const noexcept {
-    const std::size_t last = index(static_cast<std::uint64_t>(std::max<duration::rep>(bound.count(), 0)));
-    std::uint64_t seen = 0;
-    for (std::size_t i = 0; i <= last; ++i) seen += buckets_[i];
-    return seen;
-  }
+  TIDEPOOL_DECL std::uint64_t at_most(duration bound) const noexcept;
 
-  histogram& operator+=(const histogram& other) noexcept {
-    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
-    count_ += other.count_;
-    sum_ += other.sum_;
-    max_ = (std::max)(max_, other.max_);
-    return *this;
-  }
+  TIDEPOOL_DECL histogram& operator+=(const histogram& other) noexcept;
 
  private:
   static constexpr unsigned sub_bits = 3;  // eight buckets per octave
@@ -101,5 +80,9 @@ class histogram {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/histogram.ipp"
+#endif
 
 #endif

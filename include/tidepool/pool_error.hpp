@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "detail/util/attributes.hpp"
+#include "detail/util/linkage.hpp"
 #include "error.hpp"
 #include "events.hpp"
 #include "version.hpp"
@@ -55,25 +56,13 @@ struct error_report {
   bool next_connect_by_itself = true;  ///< the pool makes it by itself; false: the next acquire makes it, because nothing else needs one
 
   /// In words, what the caller had to wait for.
-  const char* bottleneck() const noexcept {
-    if (why == errc::connect_failed || why == errc::circuit_open) return "connecting fails";
-    if (state == pool_state::suspended) return "the pool is suspended";
-    if (state == pool_state::closing || state == pool_state::closed) return "the pool is closed";
-    if (server_is_silent()) return "the server is silent";
-    if (active >= max_size) return "every connection is leased";
-    if (connecting > 0) return "a connect was under way";
-    if (validating > 0) return "a validation was under way";
-    if (resetting > 0) return "a reset was under way";
-    if (closing > 0) return "connections were being closed";
-    if (connecting_fails()) return "connecting fails";
-    return "no connection was free";
-  }
+  TIDEPOOL_DECL const char* bottleneck() const noexcept;
   bool server_is_silent() const noexcept { return silent > 0 && silent * 2 >= active; }
   bool connecting_fails() const noexcept { return connect_failures > 0 || !last_connect_error.empty(); }
 
   /// One sentence: what failed, where it was asked for, how long it took, and the cause; then, where there is more to say, one line of
   /// details and of what to do, after `between`. Holds no secret, unless the connector has put one into its error text.
-  std::string text(std::string_view between = "\n") const;
+  TIDEPOOL_DECL std::string text(std::string_view between = "\n") const;
 };
 
 /// Thrown by `acquire()`, `open()` and `detach()`, and by a `close()` that is cancelled, or during which the pool object is destroyed; for
@@ -81,8 +70,7 @@ struct error_report {
 /// are cheap and do not throw.
 class TIDEPOOL_EXPORT pool_error : public system_error {
  public:
-  pool_error(errc code, error_report report)
-      : system_error(make_error_code(code)), told_(std::make_shared<const story>(with(code, std::move(report)))) {}
+  TIDEPOOL_DECL pool_error(errc code, error_report report);
 
   pool_error(const pool_error&) = default;
   pool_error& operator=(const pool_error&) = default;
@@ -94,20 +82,17 @@ class TIDEPOOL_EXPORT pool_error : public system_error {
 
  private:
   struct story {
-    explicit story(error_report&& from) : report(std::move(from)), text(report.text()) {}
+    TIDEPOOL_DECL explicit story(error_report&& from);
     error_report report;
     std::string text;
   };
-  static error_report&& with(errc code, error_report&& report) noexcept {
-    report.why = code;
-    return std::move(report);
-  }
-
   std::shared_ptr<const story> told_;  // copies of an exception must not throw
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-#include "detail/util/error_text.hpp"
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/pool_error.ipp"
+#endif
 
 #endif

@@ -14,10 +14,20 @@
 #error "tidepool/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
 #endif
 
+#include "detail/shell/impl/description.ipp"
 #include "detail/shell/impl/event_log.ipp"
 #include "detail/shell/impl/failure.ipp"
+#include "detail/shell/impl/helper_threads.ipp"
 #include "detail/util/impl/stack_trace.ipp"
+#include "detail/util/impl/system_seed.ipp"
+#include "detail/util/impl/words.ipp"
 #include "impl/config.ipp"
+#include "impl/error.ipp"
+#include "impl/histogram.ipp"
 #include "impl/lease.ipp"
+#include "impl/pool_error.ipp"
+#include "impl/prometheus.ipp"
+#include "impl/stats.ipp"
+#include "policy/impl/observer.ipp"
 
 #endif

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "detail/util/linkage.hpp"
 #include "events.hpp"
 #include "histogram.hpp"
 #include "version.hpp"
@@ -84,7 +85,7 @@ struct pool_stats {
   /// Leased share of `max_size`, 0..1: alerts and `assess()` use this. At 1 the next caller has to wait for the end of a lease.
   double saturation() const noexcept { return share(max_size); }
   /// One JSON object on one line; durations in seconds. Allocates the text; does not use the pool.
-  std::string to_json() const;
+  TIDEPOOL_DECL std::string to_json() const;
 
  private:
   double share(std::size_t of) const noexcept {
@@ -112,25 +113,12 @@ struct health_verdict {
 /// - degraded when half of the leases wait for a silent server, when connecting fails while connections are alive, when the pool is
 /// suspended, and when more than 95 % of `max_size` is leased.
 ///   A pool that may still grow is not degraded for being busy. A degraded pool serves: take only an unhealthy one out of rotation.
-inline health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept {
-  switch (now.state) {
-    case pool_state::critical: return {health_status::unhealthy, "pool critical"};
-    case pool_state::closing:
-    case pool_state::closed: return {health_status::unhealthy, "pool closed"};
-    default: break;
-  }
-  const std::uint64_t failed = now.failed_checkouts - now.cancelled;
-  const std::uint64_t known = before.failed_checkouts - before.cancelled;
-  if (failed > known && failed - known > max_failed) return {health_status::unhealthy, "high error rate"};
-  if (now.silent > 0 && now.silent * 2 >= now.active_connections) return {health_status::degraded, "server silent"};
-  if (now.state == pool_state::degraded) return {health_status::degraded, "connecting fails"};
-  if (now.state == pool_state::suspended) return {health_status::degraded, "suspended"};
-  if (now.saturation() > 0.95) return {health_status::degraded, "high utilization"};
-  return {health_status::healthy, ""};
-}
+TIDEPOOL_DECL health_verdict assess(const pool_stats& now, const pool_stats& before = {}, std::uint64_t max_failed = 100) noexcept;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
-#include "detail/util/stats_json.hpp"
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/stats.ipp"
+#endif
 
 #endif

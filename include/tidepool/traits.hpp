@@ -7,10 +7,10 @@
 #include <concepts>
 #include <cstdint>
 #include <mutex>
-#include <random>
 
 #include "detail/util/asio.hpp"
 #include "detail/util/attributes.hpp"
+#include "detail/util/system_seed.hpp"
 #include "policy/breaker.hpp"
 #include "policy/health.hpp"
 #include "policy/leak.hpp"
@@ -79,10 +79,7 @@ struct default_traits {
     return std::chrono::steady_clock::now();  // NOLINT(clock): the default of Traits
   }
   /// The seed of a pool's random numbers (jitter).
-  static std::uint64_t random_seed() {
-    std::random_device device;  // NOLINT(clock)
-    return (std::uint64_t{device()} << 32) ^ device();
-  }
+  static std::uint64_t random_seed() { return detail::seed_of_system(); }
   // Optional: `using timer_type = ...;` with a constructor from executor_type, `expires_at(time_point)`, `async_wait(void(error_code))`,
   // `cancel()`. Default: asio::basic_waitable_timer<clock_type>.
 };

@@ -36,6 +36,44 @@ struct bare : one_thread {
   using breaker_policy = tidepool::no_breaker;
 };
 
+struct without_health : concrete {
+  using health_policy = tidepool::no_health_check;
+};
+struct without_leaks : concrete {
+  using leak_policy = tidepool::no_leak_detection;
+};
+struct without_scaling : concrete {
+  using scaling_policy = tidepool::no_scaling;
+};
+struct without_lifetime : concrete {
+  using lifetime_policy = tidepool::no_lifetime;
+};
+struct without_breaker : concrete {
+  using breaker_policy = tidepool::no_breaker;
+};
+// Policies that are off as well, but have some bytes.
+template <std::size_t>
+struct dead_weight {
+  static constexpr bool enabled = false;
+  explicit dead_weight(const tidepool::pool_config&) {}
+  std::uint64_t bytes[8] = {};
+};
+struct heavy_leaks : bare {
+  using leak_policy = dead_weight<0>;
+};
+struct heavy_scaling : bare {
+  using scaling_policy = dead_weight<1>;
+};
+struct heavy_lifetime : bare {
+  using lifetime_policy = dead_weight<2>;
+};
+struct heavy_breaker : bare {
+  using breaker_policy = dead_weight<3>;
+};
+struct heavy_health : bare {
+  using health_policy = dead_weight<4>;
+};
+
 template <class Executor>
 void run(asio::io_context& io, asio::awaitable<void, Executor> work) {
   asio::co_spawn(Executor(io.get_executor()), std::move(work), [&io](std::exception_ptr failed) {

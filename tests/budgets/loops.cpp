@@ -15,49 +15,12 @@
 namespace tidepool_budgets {
 namespace {
 
-struct without_health : concrete {
-  using health_policy = tidepool::no_health_check;
-};
-struct without_leaks : concrete {
-  using leak_policy = tidepool::no_leak_detection;
-};
-struct without_scaling : concrete {
-  using scaling_policy = tidepool::no_scaling;
-};
-struct without_lifetime : concrete {
-  using lifetime_policy = tidepool::no_lifetime;
-};
-struct without_breaker : concrete {
-  using breaker_policy = tidepool::no_breaker;
-};
-
 // A policy that is off has neither state nor functions, so that nothing of it can be called.
 static_assert(std::is_empty_v<tidepool::no_health_check> && std::is_empty_v<tidepool::no_leak_detection> &&
               std::is_empty_v<tidepool::no_scaling> && std::is_empty_v<tidepool::no_lifetime> && std::is_empty_v<tidepool::no_breaker> &&
               std::is_empty_v<tidepool::null_observer> && std::is_empty_v<tidepool::null_mutex>);
 
-// Nor does its place in the pool take a byte: a policy that is off as well, but has some, makes the pool larger by all of them.
-template <std::size_t>
-struct dead_weight {
-  static constexpr bool enabled = false;
-  explicit dead_weight(const tidepool::pool_config&) {}
-  std::uint64_t bytes[8] = {};
-};
-struct heavy_leaks : bare {
-  using leak_policy = dead_weight<0>;
-};
-struct heavy_scaling : bare {
-  using scaling_policy = dead_weight<1>;
-};
-struct heavy_lifetime : bare {
-  using lifetime_policy = dead_weight<2>;
-};
-struct heavy_breaker : bare {
-  using breaker_policy = dead_weight<3>;
-};
-struct heavy_health : bare {
-  using health_policy = dead_weight<4>;
-};
+#if TIDEPOOL_HEADER_ONLY
 template <class Traits>
 constexpr std::size_t pool_size = sizeof(tidepool::detail::pool_impl<nothing, Traits>);
 constexpr std::size_t weight = sizeof(dead_weight<0>);
@@ -71,6 +34,9 @@ using entry = tidepool::detail::pool_entry<nothing, defaults>;
 using waiter = tidepool::detail::coroutine_wait<tidepool::detail::pool_impl<nothing, defaults>>;
 static_assert(sizeof(entry) - sizeof(nothing) <= 512, "a slot besides its connection");
 static_assert(sizeof(waiter) <= 256, "a waiting acquire besides its frame");
+#endif
+
+constexpr const char* mode = TIDEPOOL_HEADER_ONLY ? "" : "-separate";
 
 struct loop {
   const char* name;
@@ -99,9 +65,9 @@ int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "toolchain") {
 #if defined(__clang__)
-    std::printf("clang-%d-asio-%d\n", __clang_major__, ASIO_VERSION);
+    std::printf("clang-%d-asio-%d%s\n", __clang_major__, ASIO_VERSION, mode);
 #else
-    std::printf("gcc-%d-asio-%d\n", __GNUC__, ASIO_VERSION);
+    std::printf("gcc-%d-asio-%d%s\n", __GNUC__, ASIO_VERSION, mode);
 #endif
     return 0;
   }
@@ -110,8 +76,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (what == "sizes") {
+#if TIDEPOOL_HEADER_ONLY  // those of separate compilation are the same
     std::printf("pool.bare %zu\npool %zu\nslot %zu\nwaiter %zu\n", pool_size<bare>, pool_size<defaults>, sizeof(entry) - sizeof(nothing),
                 sizeof(waiter));
+#endif
     return 0;
   }
   for (const auto& one : loops) {

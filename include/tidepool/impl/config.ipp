@@ -4,8 +4,8 @@
 #define TIDEPOOL_IMPL_CONFIG_IPP
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -74,7 +74,7 @@ class rule_book {
     return holds;
   }
   void share(const char* field, double value, double low, double high, const char* rule) {
-    require(std::isfinite(value) && value >= low && value <= high, field, value, rule);
+    require(value >= low && value <= high, field, value, rule);
   }
 
  private:
@@ -142,7 +142,7 @@ std::vector<config_fault> pool_config::validate() const {
                   "must be longer than leak_timeout (" + detail::show(leak_timeout) + ")");
   }
 
-  rules.share("lifetime_jitter", lifetime_jitter, 0.0, std::nextafter(1.0, 0.0), "must be at least 0 and below 1");
+  rules.share("lifetime_jitter", lifetime_jitter, 0.0, 1.0 - std::numeric_limits<double>::epsilon() / 2, "must be at least 0 and below 1");
   rules.share("scale_up_threshold", scale_up_threshold, 0.0, 1.0, "must be between 0 and 1");
   rules.share("scale_down_threshold", scale_down_threshold, 0.0, 1.0, "must be between 0 and 1");
   rules.require(!(scale_down_threshold >= scale_up_threshold), "scale_down_threshold", scale_down_threshold,

@@ -4,13 +4,13 @@
 #define TIDEPOOL_POLICY_OBSERVER_HPP
 
 #include <concepts>
-#include <cstdio>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include "../detail/util/linkage.hpp"
 #include "../events.hpp"
 #include "../pool_error.hpp"
 #include "../version.hpp"
@@ -40,7 +40,7 @@ inline const char* to_string(log_level level) noexcept {
 /// Where lines go: any logger. May be called by several threads at once, never under the pool's lock. What it throws is ignored.
 using log_sink = std::function<void(log_level, const std::string&)>;
 /// A sink that writes to the standard error stream.
-inline void stderr_sink(log_level level, const std::string& line) { std::fprintf(stderr, "%s: %s\n", to_string(level), line.c_str()); }
+TIDEPOOL_DECL void stderr_sink(log_level level, const std::string& line);
 
 /// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
 /// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; of
@@ -57,78 +57,21 @@ class log_observer {
   log_observer() = default;
   explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}
 
-  void on_event(std::string_view p, const created_event& e) {
-    say(level::info, p, "connection %llu%s%.*s created in %.3f ms", number(e.id), e.server.empty() ? "" : " to ", width(e.server),
-        chars(e.server), ms(e.connect_time));
-  }
-  void on_event(std::string_view p, const destroyed_event& e) {
-    say(level::info, p, "connection %llu%s%.*s destroyed: %s, age %.3f s%s%.*s", number(e.id), e.server.empty() ? "" : " to ",
-        width(e.server), chars(e.server), to_string(e.reason), ms(e.age) / 1e3, e.cause.empty() ? "" : ": ", width(e.cause),
-        chars(e.cause));
-  }
-  void on_event(std::string_view p, const checkout_event& e) {
-    say(level::debug, p, "checkout of %llu after %.3f ms", number(e.id), ms(e.waited));
-  }
-  void on_event(std::string_view p, const checkin_event& e) {
-    say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
-  }
+  TIDEPOOL_DECL void on_event(std::string_view p, const created_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const destroyed_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const checkout_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const checkin_event& e);
   /// Kinds that repeat several times a second are told the 1st, 2nd, 4th, 8th ... time (refusals with `wait_when_refused` off, too).
-  void on_event(std::string_view p, const connect_failed_event& e) {
-    const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
-    if (frequent && (e.alike & (e.alike - 1)) != 0) return;
-    say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
-  }
-  void on_event(std::string_view p, const health_failed_event& e) {
-    say(level::warning, p, "connection %llu%s%.*s failed its health check: %.*s", number(e.id), e.server.empty() ? "" : " to ",
-        width(e.server), chars(e.server), width(e.error), chars(e.error));
-  }
-  void on_event(std::string_view p, const leak_event& e) {
-    constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
-    if (!wants(level::warning)) return;
-    // A lease that waits for a silent server is not reported as a leak.
-    const bool waits = e.lease.waiting > duration::zero();
-    const bool silent = waits && e.what == leak_event::kind::detected && e.lease.waiting >= e.lease.held / 2;
-    const char* const what = silent ? "the server does not answer, lease of" : words[static_cast<int>(e.what)];
-    char since[64] = "";
-    if (waits) std::snprintf(since, sizeof since, ", waiting for the server for %.3f s", ms(e.lease.waiting) / 1e3);
-    std::string text =
-        line(p, "%s connection %llu held %.3f s%s, acquired at %s:%u in %s%s%s", what, number(e.lease.id), ms(e.lease.held) / 1e3, since,
-             e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()), e.lease.acquired_at.function_name(),
-             e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
-    if (!e.stack.empty()) text.append("\n").append(e.stack);
-    out_(level::warning, text);
-  }
-  void on_event(std::string_view p, const scaled_event& e) {
-    say(level::info, p, "target size %zu -> %zu at %.0f %% utilisation", e.from, e.to, e.utilization * 100);
-  }
-  void on_event(std::string_view p, const breaker_event& e) {
-    say(level::warning, p, "breaker %s -> %s", to_string(e.from), to_string(e.to));
-  }
-  void on_event(std::string_view p, const state_event& e) {
-    say(e.to == pool_state::critical ? level::error : level::info, p, "state %s -> %s: %.*s", to_string(e.from), to_string(e.to),
-        width(e.reason), chars(e.reason));
-  }
-  void on_event(std::string_view p, const slow_acquire_event& e) {
-    say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
-  }
+  TIDEPOOL_DECL void on_event(std::string_view p, const connect_failed_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const health_failed_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const leak_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const scaled_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const breaker_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const state_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const slow_acquire_event& e);
   /// Those of ten seconds for the same reason are told the 1st, 2nd, 4th, 8th ... time; what the caller cancelled has `level::debug`.
-  void on_event(std::string_view p, const acquire_failed_event& e) {
-    const level how = e.why == errc::cancelled ? level::debug : level::warning;
-    if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
-    char times[48] = "";
-    if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within 10 s)", e.alike);
-    std::string text = e.report.text("; ");
-    const std::string name = "pool \"" + detail::one_line(p) + "\": ";  // every line begins with it
-    if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());
-    out_(how, line(p, "acquire failed%s: %s", times, text.c_str()));
-  }
-  void on_event(std::string_view p, const unused_event& e) {
-    say(level::info, p,
-        "unused: nothing was acquired for %.0f s, and no lease is out. An open pool keeps io_context::run() from returning: close() it to "
-        "end "
-        "the program",
-        ms(e.unused) / 1e3);
-  }
+  TIDEPOOL_DECL void on_event(std::string_view p, const acquire_failed_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const unused_event& e);
 
  private:
   static unsigned long long number(connection_id id) { return static_cast<unsigned long long>(id); }
@@ -139,23 +82,9 @@ class log_observer {
 
   bool wants(level how) const { return out_ && how >= least_; }
   template <class... Args>
-  void say(level how, std::string_view pool, const char* format, Args... args) {
-    if (wants(how)) out_(how, line(pool, format, args...));
-  }
+  void say(level how, std::string_view pool, const char* format, Args... args);
   template <class... Args>
-  static std::string line(std::string_view pool, const char* format, Args... args) {
-    const int size = std::snprintf(nullptr, 0, format, args...);
-    std::string text(pool);
-    text += ": ";
-    const std::size_t start = text.size();
-    text.resize(start + static_cast<std::size_t>(size < 0 ? 0 : size));
-    std::snprintf(text.data() + start, text.size() - start + 1, format, args...);
-    // Labels and error texts may hold text of a client: it must not make new lines, nor control a terminal.
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    return text;
-  }
+  static std::string line(std::string_view pool, const char* format, Args... args);
 
   sink out_;
   level least_ = level::info;
@@ -229,5 +158,9 @@ concept observer_form = std::move_constructible<Observer> && detail::observer_li
     detail::observer_sees_something<Observer> && detail::observer_is_exact<Observer> && detail::observer_hides_nothing<Observer>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/observer.ipp"
+#endif
 
 #endif

@@ -6,6 +6,7 @@
 #include "../pool.hpp"
 #include "../version.hpp"
 #include "connector.hpp"
+#include "fwd.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "../../config.hpp"
+#include "../../fwd.hpp"
 #include "../../source_location.hpp"
 #include "../../states.hpp"
 #include "../../stats.hpp"
@@ -16,11 +17,6 @@
 #include "../../version.hpp"
 #include "../util/asio.hpp"
 #include "traits_fit.hpp"
-
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-template <class Connection, class Traits>
-class basic_pool;
-}
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

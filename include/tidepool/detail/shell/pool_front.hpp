@@ -19,6 +19,7 @@
 
 #include "../../config.hpp"
 #include "../../connect_context.hpp"
+#include "../../fwd.hpp"
 #include "../../stats.hpp"
 #include "../../traits.hpp"
 #include "../../version.hpp"
@@ -32,9 +33,6 @@
 #include "stash.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-
-template <class Connection, class Traits>
-class basic_lease;
 
 namespace detail {
 

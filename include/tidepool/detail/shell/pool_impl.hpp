@@ -40,6 +40,7 @@
 #include "../core/pool_core.hpp"
 #include "../util/attributes.hpp"
 #include "../util/stack_trace.hpp"
+#include "../util/words.hpp"
 #include "connection_calls.hpp"
 #include "context_watch.hpp"
 #include "description.hpp"

@@ -11,7 +11,6 @@
 #include <optional>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "../../version.hpp"
 #include "../util/asio.hpp"
 #include "../util/cancellation.hpp"
+#include "helper_threads.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -256,15 +256,15 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   // --- the threads ----------------------------------------------------------------------------------------------------
 
   void run_context(std::size_t threads, tick until = never) {
-    std::vector<std::thread> others;
+    if (threads == 1) return run_here(until);
+    helper_threads others;
     try {
-      while (others.size() + 1 < threads) others.emplace_back([this, until] { run_here(until); });
+      others.start(threads - 1, [this, until] { run_here(until); });
     } catch (...) {  // no more threads
       fail(std::current_exception());
       ask_to_stop();
     }
     run_here(until);
-    for (std::thread& other : others) other.join();
   }
   void run_here(tick until) {
     for (;;) {

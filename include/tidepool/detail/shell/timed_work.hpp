@@ -12,7 +12,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "../../time.hpp"
 #include "../../version.hpp"
@@ -21,10 +20,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
+/// The value of work that has none.
+struct no_value {};
 /// What became of the work.
 template <class T>
 struct timed_work {
-  std::optional<std::conditional_t<std::is_void_v<T>, std::monostate, T>> value;
+  std::optional<std::conditional_t<std::is_void_v<T>, no_value, T>> value;
   std::exception_ptr failure;
   bool late = false;  ///< its time was over, so it was cancelled; it may have ended in another way all the same
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what an error of the pool says: one sentence with the cause, one line of details.
-#ifndef TIDEPOOL_DETAIL_UTIL_ERROR_TEXT_HPP
-#define TIDEPOOL_DETAIL_UTIL_ERROR_TEXT_HPP
+#ifndef TIDEPOOL_IMPL_POOL_ERROR_IPP
+#define TIDEPOOL_IMPL_POOL_ERROR_IPP
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "../../pool_error.hpp"
-#include "../../version.hpp"
-#include "words.hpp"
+#include "../detail/util/words.hpp"
+#include "../pool_error.hpp"
+#include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
@@ -207,7 +209,26 @@ class error_text {
 
 }  // namespace detail
 
-inline std::string error_report::text(std::string_view between) const { return detail::error_text(*this).text(between); }
+const char* error_report::bottleneck() const noexcept {
+  if (why == errc::connect_failed || why == errc::circuit_open) return "connecting fails";
+  if (state == pool_state::suspended) return "the pool is suspended";
+  if (state == pool_state::closing || state == pool_state::closed) return "the pool is closed";
+  if (server_is_silent()) return "the server is silent";
+  if (active >= max_size) return "every connection is leased";
+  if (connecting > 0) return "a connect was under way";
+  if (validating > 0) return "a validation was under way";
+  if (resetting > 0) return "a reset was under way";
+  if (closing > 0) return "connections were being closed";
+  if (connecting_fails()) return "connecting fails";
+  return "no connection was free";
+}
+std::string error_report::text(std::string_view between) const { return detail::error_text(*this).text(between); }
+
+pool_error::story::story(error_report&& from) : report(std::move(from)), text(report.text()) {}
+pool_error::pool_error(errc code, error_report report) : system_error(make_error_code(code)) {
+  report.why = code;
+  told_ = std::make_shared<const story>(std::move(report));
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

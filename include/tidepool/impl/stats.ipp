@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - pool_stats as JSON, without a JSON library.
-#ifndef TIDEPOOL_DETAIL_UTIL_STATS_JSON_HPP
-#define TIDEPOOL_DETAIL_UTIL_STATS_JSON_HPP
+// tidepool - pool_stats as JSON, without a JSON library, and judged.
+#ifndef TIDEPOOL_IMPL_STATS_IPP
+#define TIDEPOOL_IMPL_STATS_IPP
 
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
 
-#include "../../stats.hpp"
-#include "../../version.hpp"
+#include "../stats.hpp"
+#include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
@@ -87,7 +89,7 @@ class json_writer {
 
 }  // namespace detail
 
-inline std::string pool_stats::to_json() const {
+std::string pool_stats::to_json() const {
   detail::json_writer out;
   out.open();
   out.add("name", name.view());
@@ -144,6 +146,23 @@ inline std::string pool_stats::to_json() const {
   out.add("connect_time", connect_time);
   out.close();
   return out.take();
+}
+
+health_verdict assess(const pool_stats& now, const pool_stats& before, std::uint64_t max_failed) noexcept {
+  switch (now.state) {
+    case pool_state::critical: return {health_status::unhealthy, "pool critical"};
+    case pool_state::closing:
+    case pool_state::closed: return {health_status::unhealthy, "pool closed"};
+    default: break;
+  }
+  const std::uint64_t failed = now.failed_checkouts - now.cancelled;
+  const std::uint64_t known = before.failed_checkouts - before.cancelled;
+  if (failed > known && failed - known > max_failed) return {health_status::unhealthy, "high error rate"};
+  if (now.silent > 0 && now.silent * 2 >= now.active_connections) return {health_status::degraded, "server silent"};
+  if (now.state == pool_state::degraded) return {health_status::degraded, "connecting fails"};
+  if (now.state == pool_state::suspended) return {health_status::degraded, "suspended"};
+  if (now.saturation() > 0.95) return {health_status::degraded, "high utilization"};
+  return {health_status::healthy, ""};
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

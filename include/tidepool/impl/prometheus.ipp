@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the metrics of pools as text.
+#ifndef TIDEPOOL_IMPL_PROMETHEUS_IPP
+#define TIDEPOOL_IMPL_PROMETHEUS_IPP
+
+#include <charconv>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../prometheus.hpp"
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+class prometheus_writer {
+ public:
+  prometheus_writer(const std::vector<const pool_stats*>& pools, std::string_view prefix) : pools_(pools), prefix_(prefix) {}
+
+  void head(const char* name, const char* type, const char* help) {
+    text_.append("# HELP ").append(prefix_).append(name).append(" ").append(help);
+    text_.append("\n# TYPE ").append(prefix_).append(name).append(" ").append(type).append("\n");
+  }
+  template <class Read>
+  void family(const char* name, const char* type, const char* help, Read read) {
+    head(name, type, help);
+    for (const pool_stats* s : pools_) sample(*s, name, {}, {}, read(*s));
+  }
+  /// One sample for each pool and each value of one label, read by `read(stats, i)`.
+  template <class Name, class Read>
+  void family_by(const char* name, const char* type, const char* help, const char* label, std::size_t values, Name value_name, Read read) {
+    head(name, type, help);
+    for (const pool_stats* s : pools_)
+      for (std::size_t i = 0; i < values; ++i) sample(*s, name, label, value_name(i), read(*s, i));
+  }
+  template <class Read>
+  void histogram_family(const char* name, const char* help, Read read) {
+    static constexpr double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                        0.1,    0.25,    0.5,    1,     2.5,    5,     10,   30};
+    head(name, "histogram", help);
+    const std::string base(name);
+    for (const pool_stats* s : pools_) {
+      const histogram& h = read(*s);
+      for (const double bound : bounds) {
+        const auto limit = std::chrono::duration_cast<duration>(std::chrono::duration<double>(bound));
+        sample(*s, (base + "_bucket").c_str(), "le", number(bound), h.at_most(limit));
+      }
+      sample(*s, (base + "_bucket").c_str(), "le", "+Inf", h.count());
+      sample(*s, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
+      sample(*s, (base + "_count").c_str(), {}, {}, h.count());
+    }
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  template <std::integral T>
+  static std::string number(T value) {
+    return std::to_string(value);  // every digit: otherwise a large counter would increase in steps
+  }
+  static std::string number(double value) {
+    char digits[40];
+    // Not printf: a locale may want a decimal comma.
+    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 15);
+    return std::string(digits, written.ptr);
+  }
+  template <class Number>
+  void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, Number number_of) {
+    text_.append(prefix_).append(name).append("{pool=\"");
+    for (const char c : s.name.view()) {
+      if (c == '\n') {
+        text_ += "\\n";
+        continue;
+      }
+      if (c == '"' || c == '\\') text_ += '\\';
+      text_ += c;
+    }
+    text_ += '"';
+    if (!label.empty()) text_.append(",").append(label).append("=\"").append(value).append("\"");
+    text_.append("} ").append(number(number_of)).append("\n");
+  }
+
+  const std::vector<const pool_stats*>& pools_;
+  std::string_view prefix_;
+  std::string text_;
+};
+
+std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::string_view prefix) {
+  prometheus_writer out(pools, prefix);
+  out.family("pool_size", "gauge", "Connections in the pool, all states.", [](const pool_stats& s) { return s.total_connections; });
+  out.family("pool_active", "gauge", "Connections leased.", [](const pool_stats& s) { return s.active_connections; });
+  out.family("pool_idle", "gauge", "Connections idle.", [](const pool_stats& s) { return s.idle_connections; });
+  out.family("pool_connecting", "gauge", "Connects in flight.", [](const pool_stats& s) { return s.connecting; });
+  out.family("pool_validating", "gauge", "Connections being validated.", [](const pool_stats& s) { return s.validating; });
+  out.family("pool_resetting", "gauge", "Connections being reset.", [](const pool_stats& s) { return s.resetting; });
+  out.family("pool_closing", "gauge", "Connections being closed.", [](const pool_stats& s) { return s.closing; });
+  out.family("pool_waiting", "gauge", "Callers in the queue.", [](const pool_stats& s) { return s.waiting; });
+  out.family("pool_leaked", "gauge", "Leases reported as leaked and still out.", [](const pool_stats& s) { return s.leaked; });
+  out.family("pool_silent", "gauge", "Leases that wait for a silent server.", [](const pool_stats& s) { return s.silent; });
+  out.family("pool_min_size", "gauge", "Lower bound of the size.", [](const pool_stats& s) { return s.min_size; });
+  out.family("pool_max_size", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
+  out.family("pool_target_size", "gauge", "What scaling aims at.", [](const pool_stats& s) { return s.target_size; });
+  out.family("pool_min_idle", "gauge", "Connections to be kept spare.", [](const pool_stats& s) { return s.min_idle; });
+  out.family("pool_longest_silence_seconds", "gauge", "Longest wait for a silent server.",
+             [](const pool_stats& s) { return std::chrono::duration<double>(s.longest_silence).count(); });
+  out.family("pool_generation", "counter", "How often all connections were outdated.", [](const pool_stats& s) { return s.generation; });
+  out.family("pool_utilization_ratio", "gauge", "Leased share of the open connections.",
+             [](const pool_stats& s) { return s.utilization(); });
+  out.family("pool_saturation_ratio", "gauge", "Leased share of the upper bound.", [](const pool_stats& s) { return s.saturation(); });
+  out.family_by(
+      "pool_state", "gauge", "1 for the state the pool is in.", "state", 7,
+      [](std::size_t i) { return to_string(static_cast<pool_state>(i)); },
+      [](const pool_stats& s, std::size_t i) { return s.state == static_cast<pool_state>(i) ? 1 : 0; });
+  out.family_by(
+      "pool_breaker_state", "gauge", "1 for the state of the circuit breaker.", "state", 3,
+      [](std::size_t i) { return to_string(static_cast<breaker_state>(i)); },
+      [](const pool_stats& s, std::size_t i) { return s.breaker == static_cast<breaker_state>(i) ? 1 : 0; });
+
+  out.family("checkouts_total", "counter", "Leases handed out.", [](const pool_stats& s) { return s.total_checkouts; });
+  out.family("checkins_total", "counter", "Leases ended.", [](const pool_stats& s) { return s.total_checkins; });
+  static constexpr const char* causes[] = {"timeout", "queue_full", "cancelled", "circuit_open", "connect_failed", "closed"};
+  out.family_by(
+      "checkout_errors_total", "counter", "Acquires that failed, by cause.", "cause", std::size(causes),
+      [](std::size_t i) { return causes[i]; },
+      [](const pool_stats& s, std::size_t i) {
+        const std::uint64_t counts[] = {s.timeouts, s.rejected_full, s.cancelled, s.refused_open, s.refused_connect, s.refused_closed};
+        return counts[i];
+      });
+  out.family("connects_started_total", "counter", "Connect attempts.", [](const pool_stats& s) { return s.connects_started; });
+  out.family("connections_created_total", "counter", "Connects that succeeded.", [](const pool_stats& s) { return s.connections_created; });
+  out.family("connection_errors_total", "counter", "Connects that failed.", [](const pool_stats& s) { return s.connection_errors; });
+  out.family_by(
+      "connections_closed_total", "counter", "Connections that left the pool, by reason.", "reason", close_reasons,
+      [](std::size_t i) { return to_string(static_cast<close_reason>(i)); },
+      [](const pool_stats& s, std::size_t i) { return s.closed_by_reason[i]; });
+  out.family("validations_total", "counter", "Health checks made.", [](const pool_stats& s) { return s.validations; });
+  out.family("validation_failures_total", "counter", "Health checks failed.", [](const pool_stats& s) { return s.validation_failures; });
+  out.family("resets_total", "counter", "Resets at return.", [](const pool_stats& s) { return s.resets; });
+  out.family("leaks_detected_total", "counter", "Leases held too long.", [](const pool_stats& s) { return s.leaks_detected; });
+  out.family("leaks_returned_total", "counter", "Of those, came back.", [](const pool_stats& s) { return s.leaks_returned; });
+  out.family("leaks_reclaimed_total", "counter", "Of those, lost their connection.", [](const pool_stats& s) { return s.leaks_reclaimed; });
+
+  out.histogram_family("checkout_duration_seconds", "Time an acquire took.",
+                       [](const pool_stats& s) -> const histogram& { return s.wait_time; });
+  out.histogram_family("hold_duration_seconds", "Time a lease was held (sampled).",
+                       [](const pool_stats& s) -> const histogram& { return s.hold_time; });
+  out.histogram_family("connect_duration_seconds", "Time a connect took.",
+                       [](const pool_stats& s) -> const histogram& { return s.connect_time; });
+  return out.take();
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+
+#endif

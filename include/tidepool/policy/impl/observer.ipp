@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - events in words.
+#ifndef TIDEPOOL_POLICY_IMPL_OBSERVER_IPP
+#define TIDEPOOL_POLICY_IMPL_OBSERVER_IPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "../../detail/util/words.hpp"
+#include "../../pool_error.hpp"
+#include "../../version.hpp"
+#include "../observer.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+void stderr_sink(log_level level, const std::string& line) { std::fprintf(stderr, "%s: %s\n", to_string(level), line.c_str()); }
+
+template <class... Args>
+void log_observer::say(level how, std::string_view pool, const char* format, Args... args) {
+  if (wants(how)) out_(how, line(pool, format, args...));
+}
+template <class... Args>
+std::string log_observer::line(std::string_view pool, const char* format, Args... args) {
+  const int size = std::snprintf(nullptr, 0, format, args...);
+  std::string text(pool);
+  text += ": ";
+  const std::size_t start = text.size();
+  text.resize(start + static_cast<std::size_t>(size < 0 ? 0 : size));
+  std::snprintf(text.data() + start, text.size() - start + 1, format, args...);
+  // Labels and error texts may hold text of a client: it must not make new lines, nor control a terminal.
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
+void log_observer::on_event(std::string_view p, const created_event& e) {
+  say(level::info, p, "connection %llu%s%.*s created in %.3f ms", number(e.id), e.server.empty() ? "" : " to ", width(e.server),
+      chars(e.server), ms(e.connect_time));
+}
+
+void log_observer::on_event(std::string_view p, const destroyed_event& e) {
+  say(level::info, p, "connection %llu%s%.*s destroyed: %s, age %.3f s%s%.*s", number(e.id), e.server.empty() ? "" : " to ",
+      width(e.server), chars(e.server), to_string(e.reason), ms(e.age) / 1e3, e.cause.empty() ? "" : ": ", width(e.cause), chars(e.cause));
+}
+
+void log_observer::on_event(std::string_view p, const checkout_event& e) {
+  say(level::debug, p, "checkout of %llu after %.3f ms", number(e.id), ms(e.waited));
+}
+
+void log_observer::on_event(std::string_view p, const checkin_event& e) {
+  say(level::debug, p, "checkin of %llu after %.3f ms", number(e.id), ms(e.held));
+}
+
+void log_observer::on_event(std::string_view p, const connect_failed_event& e) {
+  const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
+  if (frequent && (e.alike & (e.alike - 1)) != 0) return;
+  say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
+}
+
+void log_observer::on_event(std::string_view p, const health_failed_event& e) {
+  say(level::warning, p, "connection %llu%s%.*s failed its health check: %.*s", number(e.id), e.server.empty() ? "" : " to ",
+      width(e.server), chars(e.server), width(e.error), chars(e.error));
+}
+
+void log_observer::on_event(std::string_view p, const leak_event& e) {
+  constexpr const char* words[] = {"possible leak: lease of", "leaked lease came back:", "leaked lease reclaimed:"};
+  if (!wants(level::warning)) return;
+  // A lease that waits for a silent server is not reported as a leak.
+  const bool waits = e.lease.waiting > duration::zero();
+  const bool silent = waits && e.what == leak_event::kind::detected && e.lease.waiting >= e.lease.held / 2;
+  const char* const what = silent ? "the server does not answer, lease of" : words[static_cast<int>(e.what)];
+  char since[64] = "";
+  if (waits) std::snprintf(since, sizeof since, ", waiting for the server for %.3f s", ms(e.lease.waiting) / 1e3);
+  std::string text = line(p, "%s connection %llu held %.3f s%s, acquired at %s:%u in %s%s%s", what, number(e.lease.id),
+                          ms(e.lease.held) / 1e3, since, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
+                          e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
+  if (!e.stack.empty()) text.append("\n").append(e.stack);
+  out_(level::warning, text);
+}
+
+void log_observer::on_event(std::string_view p, const scaled_event& e) {
+  say(level::info, p, "target size %zu -> %zu at %.0f %% utilisation", e.from, e.to, e.utilization * 100);
+}
+
+void log_observer::on_event(std::string_view p, const breaker_event& e) {
+  say(level::warning, p, "breaker %s -> %s", to_string(e.from), to_string(e.to));
+}
+
+void log_observer::on_event(std::string_view p, const state_event& e) {
+  say(e.to == pool_state::critical ? level::error : level::info, p, "state %s -> %s: %.*s", to_string(e.from), to_string(e.to),
+      width(e.reason), chars(e.reason));
+}
+
+void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {
+  say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
+}
+
+void log_observer::on_event(std::string_view p, const acquire_failed_event& e) {
+  const level how = e.why == errc::cancelled ? level::debug : level::warning;
+  if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
+  char times[48] = "";
+  if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within 10 s)", e.alike);
+  std::string text = e.report.text("; ");
+  const std::string name = "pool \"" + detail::one_line(p) + "\": ";  // every line begins with it
+  if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());
+  out_(how, line(p, "acquire failed%s: %s", times, text.c_str()));
+}
+
+void log_observer::on_event(std::string_view p, const unused_event& e) {
+  say(level::info, p,
+      "unused: nothing was acquired for %.0f s, and no lease is out. An open pool keeps io_context::run() from returning: close() it to "
+      "end "
+      "the program",
+      ms(e.unused) / 1e3);
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - declarations without definitions, for headers that only name a pool of PostgreSQL connections or what belongs to one: they
+// include neither Asio nor libpq.
+#ifndef TIDEPOOL_POSTGRES_FWD_HPP
+#define TIDEPOOL_POSTGRES_FWD_HPP
+
+#include "../fwd.hpp"
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
+
+class connection;
+class connector;
+class options;
+class transaction;
+class statement;
+class pipeline;
+class listener;
+class result;
+class row;
+class error;
+enum class errc;
+template <class T>
+struct codec;
+using pool = basic_pool<connection>;
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#endif

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# tidepool - what a file with one handler gives the compiler to do, against the same handler with Asio alone: lines that are read, functions
+# in the object, its bytes. Those can be counted; how long it takes is measured by benchmarks/run.sh headers.
+#
+#   handlers.sh COMPILER [OPTION ...]     exit status 1: a ratio is above its limit; 77: no libpq, or no binutils
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+repo=$(cd "$here/../.." && pwd)
+cost=$repo/benchmarks/header_cost
+command -v nm >/dev/null || { echo "skipped: binutils are not installed"; exit 77; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-handlers.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+compile=("$@" -std=c++20 -O2 -DNDEBUG "-I$repo/include" "-I$cost")
+
+# name, options ...: lines without comments and line markers, functions, bytes
+count() {
+  local file=$1
+  shift
+  "${compile[@]}" "$@" -E -P "$cost/$file.cpp" >"$work/read"
+  "${compile[@]}" "$@" -c "$cost/$file.cpp" -o "$work/object"
+  echo "$(wc -l <"$work/read") $(nm "$work/object" | grep -c ' [TtWw] ') $(stat -c %s "$work/object")"
+}
+status=0
+# name, the figures, then the limits of their ratios
+check() {
+  local name=$1 figures=$2
+  shift 2
+  awk -v name="$name" -v limits="$*" -v base="$base" -v got="$figures" 'BEGIN {
+    split(base, b); split(got, g); split(limits, l); split("lines functions bytes", what)
+    for (i = 1; i <= 3; ++i) {
+      bad = g[i] / b[i] > l[i]
+      printf "%-36s %-10s %8d  %5.2f times, limit %4.2f%s\n", name, what[i], g[i], g[i] / b[i], l[i], bad ? "  TOO MANY" : ""
+      failed = failed || bad
+    }
+    exit failed
+  }' || status=1
+}
+
+base=$(count asio_handler)
+separate=-DTIDEPOOL_SEPARATE_COMPILATION
+check 'pool, header-only' "$(count pool_handler)" 1.35 1.45 1.35
+check 'pool, compiled separately' "$(count pool_handler $separate)" 1.20 1.15 1.15
+if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
+  check 'PostgreSQL, header-only' "$(count postgres_handler)" 1.9 1.9 2.1
+  check 'PostgreSQL, compiled separately' "$(count postgres_handler $separate)" 1.45 1.4 1.45
+fi
+exit $status
