@@ -22,26 +22,29 @@ page=$repo/tests/README.md
 # of headers alone, so it goes with any standard library.
 all_cells() {
   cat <<'CELLS'
-name             suite     compiler    library    asio                  catch2  server    areas
-gcc-12           bookworm  g++-12      libstdc++  sid/libasio-dev       2       sid       pool;postgres
-gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev    3       bookworm  core;postgres
-gcc-14           trixie    g++-14      libstdc++  bookworm/libasio-dev  3       trixie    core;pool
-gcc-15           sid       g++-15      libstdc++  sid/libasio-dev       3       sid       unit;pool
-gcc-16           sid       g++-16      libstdc++  upstream/1.38.2       3       sid       unit;core;pool;postgres
-gcc-16-asio-old  sid       g++-16      libstdc++  bookworm/libasio-dev  2       sid       pool
-clang-14         bookworm  clang++-14  libstdc++  upstream/1.38.2       2       sid       pool;postgres
-clang-14-libc++  bookworm  clang++-14  libc++     bookworm/libasio-dev  2       bookworm  unit;core;pool;postgres
-clang-15         bookworm  clang++-15  libstdc++  trixie/libasio-dev    2       bookworm  pool
-clang-16         bookworm  clang++-16  libstdc++  bookworm/libasio-dev  2       bookworm  pool
-clang-17         trixie    clang++-17  libstdc++  trixie/libasio-dev    3       trixie    pool
-clang-18         trixie    clang++-18  libstdc++  sid/libasio-dev       3       trixie    pool
-clang-19         trixie    clang++-19  libstdc++  trixie/libasio-dev    3       trixie    unit;core;pool;postgres
-clang-21         sid       clang++-21  libstdc++  sid/libasio-dev       3       sid       pool
-clang-22         sid       clang++-22  libstdc++  sid/libasio-dev       3       sid       pool
-clang-23         sid       clang++-23  libstdc++  sid/libasio-dev       3       sid       unit;core;pool;simulator;threads;postgres
-clang-23-libc++  sid       clang++-23  libc++     sid/libasio-dev       2       sid       unit;core;pool;postgres
+name             suite     compiler    library    asio                       catch2  server    areas
+gcc-12           bookworm  g++-12      libstdc++  sid/libasio-dev            2       sid       pool;verbs
+gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev         3       bookworm  core;threads;verbs
+gcc-14           trixie    g++-14      libstdc++  bookworm/libasio-dev       3       trixie    unit;core;threads;verbs
+gcc-15           sid       g++-15      libstdc++  sid/libasio-dev            3       -         unit;core;threads
+gcc-16           sid       g++-16      libstdc++  upstream/1.38.2            3       sid       unit;core;pool;threads;postgres
+gcc-16-asio-old  sid       g++-16      libstdc++  bookworm/libasio-dev       2       -         threads
+clang-14         bookworm  clang++-14  libstdc++  upstream/1.38.2            2       sid       pool;verbs
+clang-14-libc++  bookworm  clang++-14  libc++     bookworm/libasio-dev       2       bookworm  unit;core;pool;postgres
+clang-15         bookworm  clang++-15  libstdc++  trixie/libasio-dev         2       -         core;threads
+clang-16         bookworm  clang++-16  libstdc++  bookworm/libasio-dev       2       -         core;threads
+clang-17         trixie    clang++-17  libstdc++  trixie/libasio-dev         3       -         core;threads
+clang-19         trixie    clang++-19  libstdc++  trixie/libasio-dev         3       trixie    unit;core;pool;postgres
+clang-21         sid       clang++-21  libstdc++  sid/libasio-dev            3       -         core;threads
+clang-23         sid       clang++-23  libstdc++  sid/libasio-dev            3       sid       unit;core;pool;simulator;threads;postgres
+clang-23-libc++  sid       clang++-23  libc++     sid/libasio-dev            2       sid       unit;core;threads;postgres
+boost-1.81       bookworm  g++-12      libstdc++  bookworm/libboost1.81-dev  2       bookworm  core;threads;verbs
+boost-1.88       trixie    clang++-18  libstdc++  trixie/libboost1.88-dev    3       -         core;threads
+boost-1.92       sid       clang++-22  libstdc++  sid/libboost1.92-dev       3       sid       unit;core;pool;threads;postgres
 CELLS
 }
+# `verbs`: the part of `postgres` that uses most of libpq.
+verbs='bulk|cancelling|commit|libpq_features|pipeline|pool|query|statement_cache|transaction'
 
 # What is unpacked of each suite: one root for all its cells.
 packages_of() {
@@ -110,9 +113,9 @@ stop_server() {
 # One number for all that a cell uses.
 state_of_cell() {
   local used
-  IFS=';' read -ra used <<<"$areas"
+  IFS=';' read -ra used <<<"${areas/verbs/postgres}"
   {
-    all_cells | grep "^$cell "
+    echo "$suite $compiler $library $asio $catch2 $server $areas $verbs"
     cd "$repo"
     find include CMakeLists.txt .cmake tests/CMakeLists.txt tests/CMakePresets.json tests/support "${used[@]/#/tests/}" -type f \
       ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
@@ -123,7 +126,7 @@ version_of() { sed -n "s/^$1=//p" "$folder/versions" 2>/dev/null | grep . || ech
 # Writes the cell's row of the table.
 note() { # what came of it, in words
   local with=– calls
-  if [[ ";$areas;" == *';postgres;'* ]]; then
+  if [ "$server" != - ]; then
     with=$(version_of libpq "of $suite")
     calls=$(grep -cE 'libpq [0-9.]+: (rows in chunks|cancels without|closes statements by a message|a pipeline is sent at once)' \
       "$folder/tree/Testing/Temporary/LastTest.log" 2>/dev/null) || true
@@ -170,21 +173,26 @@ run_cell() { # name
   if [ "$(id -u)" != 0 ]; then not_run 'only root can enter another Debian' || return 77; fi
   root=$(root_of "$suite") || not_run "$suite cannot be had" || return 77
 
-  options=("-DCMAKE_CXX_COMPILER=$compiler" "-DTIDEPOOL_TEST_PREFIX=$cell." "-DTIDEPOOL_TEST_AREAS=$areas")
+  options=("-DCMAKE_CXX_COMPILER=$compiler" "-DTIDEPOOL_TEST_PREFIX=$cell." "-DTIDEPOOL_TEST_AREAS=${areas/verbs/postgres}")
+  if [[ $areas == *verbs* ]]; then options+=("-DTIDEPOOL_TEST_FILES=(unit|core|pool|threads)/.*|postgres/($verbs)"); fi
   if [ "$library" = libc++ ]; then options+=('-DCMAKE_CXX_FLAGS=-stdlib=libc++'); fi
   if [[ $asio == upstream/* ]]; then
     place=$("$install" upstream-asio "${asio#*/}") || not_run "Asio ${asio#*/} cannot be had" || return 77
   else
     place=$("$install" headers "${asio%/*}" "${asio#*/}") || not_run "the ${asio#*/} of ${asio%/*} cannot be had" || return 77
   fi
-  options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$place")
+  if [[ $asio == */libboost* ]]; then
+    options+=("-DTIDEPOOL_TEST_BOOST_ASIO=ON" "-DTIDEPOOL_STANDALONE_ASIO=OFF" "-DTIDEPOOL_BOOST_INCLUDE_DIR=$place")
+  else
+    options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$place")
+  fi
   if [ "$catch2" = 2 ]; then
     place=$("$install" headers bookworm catch2) || not_run 'Catch2 2 cannot be had' || return 77
   else
     place=$("$install" headers "$suite" libcatch2-dev) || not_run 'Catch2 3 cannot be had' || return 77
   fi
   options+=("-DCatch2_DIR=${place%/include}/lib/cmake/Catch2")
-  if [[ ";$areas;" == *';postgres;'* ]]; then
+  if [ "$server" != - ]; then
     start_server "$server" || not_run "no PostgreSQL of $server starts" || return 77
   fi
 

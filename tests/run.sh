@@ -4,7 +4,7 @@
 #
 #   tests/run.sh                 debug, asan, tsan and release; under 15 minutes on two cores
 #   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
-#   tests/run.sh --long          every configuration, newer compilers, Asio, Catch2 and libpq, and the soak tests (some hours)
+#   tests/run.sh --long          every configuration, old and new compilers and libraries (matrix.sh), soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
