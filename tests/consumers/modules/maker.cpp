@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a shared object that makes pools which others use.
+#include <tidepool/instantiate.hpp>
+
 #include "user.hpp"
 
 const maker_functions* tidepool_test_maker() {
