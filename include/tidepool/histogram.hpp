@@ -49,6 +49,7 @@ class histogram {
   /// How many values are at most `bound`, to the resolution of the buckets.
   TIDEPOOL_DECL std::uint64_t at_most(duration bound) const noexcept;
 
+  /// Adds what another has counted.
   TIDEPOOL_DECL histogram& operator+=(const histogram& other) noexcept;
 
  private:
