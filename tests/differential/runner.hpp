@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/postgres/detail/sql_text.hpp>
+
 #include "splitter.hpp"
 #include "tested.hpp"
 

@@ -5,6 +5,7 @@
 //       -I include -I "$(pg_config --includedir)" tests/fuzz/copy_text.cpp -lpq -ldl -o fuzz_copy_text
 //   ./fuzz_copy_text -max_len=256 -max_total_time=60 tests/fuzz/corpus/copy_text
 #include <tidepool/postgres.hpp>
+#include <tidepool/postgres/detail/copy_text.hpp>
 
 #include "pieces.hpp"
 

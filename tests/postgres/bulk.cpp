@@ -7,6 +7,9 @@
 
 #include <unistd.h>
 
+#include <tidepool/postgres/detail/copy_watch.hpp>
+#include <tidepool/postgres/detail/session.hpp>
+
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;

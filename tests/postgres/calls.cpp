@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include <tidepool/postgres/detail/tls_pending.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

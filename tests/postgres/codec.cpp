@@ -10,6 +10,11 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/connect.hpp>
+#include <tidepool/postgres/detail/connect_address.hpp>
+#include <tidepool/postgres/detail/request.hpp>
+#include <tidepool/postgres/detail/text.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

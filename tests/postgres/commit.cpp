@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <tidepool/postgres/detail/session.hpp>
+
 #include "kit.hpp"
 #include "recording_proxy.hpp"
 

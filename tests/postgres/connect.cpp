@@ -12,6 +12,11 @@
 #include <string>
 #include <thread>
 
+#include <tidepool/postgres/detail/address_memory.hpp>
+#include <tidepool/postgres/detail/connect_address.hpp>
+#include <tidepool/postgres/detail/conninfo.hpp>
+#include <tidepool/postgres/detail/login.hpp>
+
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
 

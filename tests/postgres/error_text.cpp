@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/postgres/detail/error_text.hpp>
+#include <tidepool/postgres/detail/sql_tokens.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

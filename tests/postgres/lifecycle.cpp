@@ -7,6 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/postgres/detail/address_memory.hpp>
+#include <tidepool/postgres/detail/cancel_request.hpp>
+#include <tidepool/postgres/detail/session.hpp>
+
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;

@@ -7,6 +7,11 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/postgres/detail/cancel_dispatcher.hpp>
+#include <tidepool/postgres/detail/host_resolver.hpp>
+#include <tidepool/postgres/detail/real_time.hpp>
+#include <tidepool/postgres/detail/session.hpp>
+
 #include "kit.hpp"
 #include "support/plain_memory.hpp"
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/connect_address.hpp>
+
 #include "fake_server.hpp"
 #include "kit.hpp"
 

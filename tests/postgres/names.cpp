@@ -13,6 +13,9 @@
 #include <mutex>
 #include <string>
 
+#include <tidepool/postgres/detail/address_memory.hpp>
+#include <tidepool/postgres/detail/host_resolver.hpp>
+
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/session.hpp>
+
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/sql_text.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/postgres/detail/cancel_dispatcher.hpp>
+#include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/prometheus.hpp>
 
 #include "fake_server.hpp"

@@ -4,6 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/postgres/detail/execute.hpp>
+#include <tidepool/postgres/detail/session.hpp>
+#include <tidepool/postgres/detail/statement_cache.hpp>
+
 #include "kit.hpp"
 #include "recording_proxy.hpp"
 

@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/execute.hpp>
+#include <tidepool/postgres/detail/session.hpp>
+#include <tidepool/postgres/detail/statement_cache.hpp>
+
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/postgres/detail/calendar.hpp>
+
 #include "codec_words.hpp"
 #include "kit.hpp"
 

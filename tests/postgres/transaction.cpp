@@ -2,6 +2,8 @@
 // tidepool - transactions, savepoints, retries, and connections lost on the way.
 #include <string>
 
+#include <tidepool/postgres/detail/transact.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

@@ -13,6 +13,9 @@
 #include <variant>
 #include <vector>
 
+#include <tidepool/postgres/detail/copy_text.hpp>
+#include <tidepool/postgres/detail/request.hpp>
+#include <tidepool/postgres/detail/utf8.hpp>
 #include <tidepool/postgres/types.hpp>
 
 #include "codec_words.hpp"

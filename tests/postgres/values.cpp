@@ -13,6 +13,8 @@
 #include <tuple>
 #include <vector>
 
+#include <tidepool/postgres/detail/sql_text.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;

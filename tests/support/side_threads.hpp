@@ -4,6 +4,7 @@
 #define TIDEPOOL_TESTS_SUPPORT_SIDE_THREADS_HPP
 
 #include <tidepool/postgres.hpp>
+#include <tidepool/postgres/detail/side_thread.hpp>
 
 #include <chrono>
 #include <thread>

@@ -26,6 +26,10 @@ class request {
  public:
   enum class verb { simple, parameters, prepare, describe, prepared, close };
 
+  /// Inlined, because every statement is moved from its verb to its coroutine.
+  [[gnu::always_inline]] request(request&&) noexcept = default;
+  request& operator=(request&&) noexcept = default;
+
   /// Many statements in one text, without parameters. `of`: the verb that sends it, for error texts; empty: script().
   TIDEPOOL_LAZY static request simple(query_text sql, std::string_view of = {});
   template <class... Args>

@@ -111,7 +111,7 @@ class basic_session : public session_base {
     if (timer_) timer_->forget();
   }
   /// After every wait for the server that began with `limits.waits()`.
-  void waited() noexcept {
+  [[gnu::always_inline]] void waited() noexcept {
     limits.waited();
     // Now, because libpq forgets whom to ask when it sees the end of the connection.
     if (shutdown->reason() == shutdown_reason::aborted) cancel_on_server();
