@@ -227,7 +227,9 @@ case ${1:-} in
 esac
 trap stop_server EXIT
 trap 'exit 130' INT TERM
-export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-5}
+# Not those of a long run: what takes long there says little of compilers.
+unset TIDEPOOL_TEST_PG TIDEPOOL_LONG TIDEPOOL_STRESS_ROUNDS TIDEPOOL_PGBOUNCER_ROOT
+export TIDEPOOL_SIM_SECONDS=5
 if [ $# = 0 ]; then
   all=yes
   mapfile -t wanted < <(names)
