@@ -37,9 +37,10 @@ if(VIA STREQUAL "libcxx")
   # It compares types by their addresses: those that are thrown must exist once. Plugins find the program's, which it has to export.
   set(modules ${CMAKE_CURRENT_LIST_DIR}/modules)
   set(hidden ${with} -fvisibility=hidden -fvisibility-inlines-hidden)
-  foreach(library user maker)
-    run(${hidden} -fPIC -shared ${modules}/${library}.cpp -o ${WORK}/lib${library}.so)
-  endforeach()
+  run(${hidden} -fPIC -shared ${modules}/user.cpp -o ${WORK}/libuser.so)
+  # One of them is compiled separately, the others are not.
+  file(WRITE ${WORK}/src.cpp "#include <tidepool/src.hpp>\n#include <tidepool/postgres/src.hpp>\n")
+  run(${hidden} -DTIDEPOOL_SEPARATE_COMPILATION -fPIC -shared ${modules}/maker.cpp ${WORK}/src.cpp -o ${WORK}/libmaker.so -lpq)
   run(${hidden} -c ${modules}/program.cpp -o ${WORK}/program.o)
   run(${hidden} ${modules}/linked.cpp ${WORK}/program.o ${WORK}/libuser.so ${WORK}/libmaker.so -Wl,-rpath,${WORK} -o ${WORK}/linked)
   run(${WORK}/linked)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what a user's first program looks like: a connection of its own, a pool, a lease.
+#include <tidepool/instantiate.hpp>
 #include <tidepool/pool.hpp>
 #include <tidepool/version.hpp>
 
