@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTS_CATCH_HPP
 #define TIDEPOOL_TESTS_CATCH_HPP
 
+#include <new>  // Catch2 2 uses it, and the newest libc++ does not bring it by another header
 #include <string>
 
 #if __has_include(<catch2/catch_test_macros.hpp>)

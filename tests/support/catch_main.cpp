@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the main function of the test programs.
+#include <new>  // see catch.hpp
+
 #if __has_include(<catch2/catch_session.hpp>)
 #include <catch2/catch_session.hpp>
 #else

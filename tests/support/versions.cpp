@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - prints what a build of the tests was made of, one `name=version` a line, for the table of tests/matrix.sh.
 #include <cstdio>
+#include <new>  // see catch.hpp
 #include <string>
 #include <version>
 
