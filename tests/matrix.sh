@@ -161,7 +161,7 @@ not_run() { # why
 
 # Exit status: 0 passed, 1 failed, 77 not run.
 run_cell() { # name
-  local root place state day begin=$SECONDS status=0 options=()
+  local root place state commit day begin=$SECONDS status=0 options=()
   read_cell "$1"
   mkdir -p "$folder"
   state=$(state_of_cell)
@@ -200,7 +200,8 @@ run_cell() { # name
   rm -rf "$folder/tree"
   enter "$root" "$repo/tests/support/cell.sh" "$folder" "${options[@]}" >"$folder/log" 2>&1 || status=$?
   stop_server
-  day=$(date -u +%F)
+  commit=$(git -C "$repo" describe --always --dirty --exclude '*' 2>/dev/null) || commit='no commit'
+  day="$(date -u +%F), $commit"
   if [ $status = 0 ]; then
     # Files that have changed meanwhile may be in it or not.
     if [ "$(state_of_cell)" = "$state" ]; then echo "$state" >"$folder/passed"; fi
