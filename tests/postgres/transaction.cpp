@@ -220,6 +220,23 @@ TEST_CASE("given a transaction in progress, when another is begun on the connect
   CHECK(run(task()) == pg::errc::bad_usage);
 }
 
+TEST_CASE("given a statement of the connection, when a body runs, then it is part of the transaction", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<int> {
+    auto c = co_await connect_with_table();
+    auto body = [&c](pg::transaction&) -> asio::awaitable<void> {
+      co_await c.exec("insert into t values (1)");
+      throw std::out_of_range("mine");
+    };
+    try {
+      co_await c.transaction(body);
+    } catch (const std::out_of_range&) {
+    }
+    co_return co_await count(c);
+  };
+  CHECK(run(task()) == 0);
+}
+
 TEST_CASE("given a cancelled body, when the transaction ends, then the connection needs a reset first", "[postgres][server]") {
   NEEDS_SERVER();
   asio::io_context context;

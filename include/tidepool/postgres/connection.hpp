@@ -83,6 +83,8 @@ class connection : public queries<connection> {
   /// transaction stays open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends. Cancelled in
   /// COMMIT: an answer within a quarter of `cancel_timeout` counts, and without one the call throws `outcome_unknown`.
   ///
+  /// A statement of the connection itself is part of the transaction while the body runs.
+  ///
   /// With `retries` the whole body runs again after an error that is `retryable()`: serialisation failure, deadlock, a stale cached
   /// statement. What the body does outside the database is then done again too.
   ///
