@@ -63,7 +63,8 @@ struct connect_failed_event {
   std::string_view error;         ///< the text of the connector's exception
   std::size_t failures_in_a_row;  ///< attempts in flight together that fail together count as one
   failure_kind kind = failure_kind::transient;
-  std::size_t alike = 1;  ///< how many of the latest failures in a row were of this kind
+  std::size_t alike = 1;     ///< how many of the latest failures in a row were of this kind
+  std::size_t together = 1;  ///< attempts in flight together count as one failure: 1 for the first of them that fails, 2 for the next ...
 };
 /// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {

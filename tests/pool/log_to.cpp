@@ -128,6 +128,20 @@ TEST_CASE("given an acquire that fails, when there is a sink, then a line says w
   }
 }
 
+TEST_CASE("given connects in flight together, when they fail, then the log has one line of them", "[field-U5]") {
+  log_lines seen;
+  plain_rig r(calm(4, 4));
+  r.server.state(server_state::unreachable);
+  r.pool->log_to(seen.sink(), log_level::debug);
+  r.ask(1h);
+  r.sim.run_for(1ms);
+  std::size_t warnings = 0;
+  for (const auto& [level, text] : seen.all)
+    warnings += level == log_level::warning && text.find("connect failed (1 in a row)") != text.npos;
+  CHECK(warnings == 1);
+  CHECK(seen.count("connect failed (1 in a row)") == 4);
+}
+
 TEST_CASE("given a name with two blanks, when an acquire fails, then its line begins with it, once", "[field-U5]") {
   log_lines seen;
   pool_config config = calm(1, 1);

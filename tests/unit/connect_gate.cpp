@@ -256,6 +256,20 @@ TEST_CASE("given failures of several kinds in a row, then those of the latest ki
   CHECK(counts(failure_kind::starting) == std::pair<std::size_t, std::size_t>(1, 1));
 }
 
+TEST_CASE("given attempts in flight together, when they fail, then they count as one, and each has its number") {
+  splitmix random(3);
+  connect_gate<circuit_breaker> gate(config());
+  for (std::size_t round = 1; round <= 2; ++round) {
+    const auto wave = gate.wave();
+    for (std::size_t i = 1; i <= 3; ++i) {
+      gate.started();
+      gate.failed(wave, failure_kind::transient, tick(0s), random);
+      CHECK(gate.streak() == round);
+      CHECK(gate.together() == i);
+    }
+  }
+}
+
 TEST_CASE("given a connection lost before it served, then there is doubt until one serves or lasts", "[field-L7]") {
   splitmix random(3);
   connect_gate<circuit_breaker> gate(config());

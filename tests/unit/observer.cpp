@@ -108,6 +108,8 @@ TEST_CASE("given each event, when it is logged, then its line names pool and eve
   check_line(checkout_event{7, 2ms}, level::debug, "orders: checkout of 7 after 2.000 ms");
   check_line(checkin_event{7, 3ms}, level::debug, "orders: checkin of 7 after 3.000 ms");
   check_line(connect_failed_event{"refused", 2}, level::warning, "orders: connect failed (2 in a row): refused");
+  check_line(connect_failed_event{"refused", 2, failure_kind::transient, 1, 3}, level::debug,
+             "orders: connect failed (2 in a row): refused");
   check_line(health_failed_event{7, "no answer"}, level::warning, "orders: connection 7 failed its health check: no answer");
   check_line(scaled_event{10, 12, 0.85}, level::info, "orders: target size 10 -> 12 at 85 % utilisation");
   check_line(breaker_event{breaker_state::closed, breaker_state::open}, level::warning, "orders: breaker closed -> open");

@@ -44,9 +44,10 @@ TIDEPOOL_DECL void stderr_sink(log_level level, const std::string& line);
 
 /// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
 /// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; of
-/// acquires that fail for one reason only those of each ten seconds. A leak with its stack is followed by the lines of the stack. Checkouts
-/// and check-ins have `level::debug`. The sink may be called by several threads at once. A class that derives from this and adds an
-/// `on_event` needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
+/// those in flight together the first, the others have `level::debug`; of acquires that fail for one reason only those of each ten seconds.
+/// A leak with its stack is followed by the lines of the stack. Checkouts and check-ins have `level::debug`. The sink may be called by
+/// several threads at once. A class that derives from this and adds an `on_event` needs `using log_observer::on_event;`: otherwise it would
+/// hide the others, and does not compile.
 class log_observer {
  public:
   /// How important a line is.

@@ -80,8 +80,12 @@ class connect_gate {
   }
   void failed(std::uint32_t wave, failure_kind kind, tick now, splitmix& random) noexcept {
     if (kind == failure_kind::permanent) permanent_until_ = later(now, std::max<duration>(std::chrono::seconds(5), first_));
-    if (wave != wave_) return;
+    if (wave != wave_) {
+      ++together_;
+      return;
+    }
     ++wave_;
+    together_ = 1;
     if (streak_++ == 0) since_ = now;
     alike_ = streak_ > 1 && kind == kind_ ? alike_ + 1 : 1;
     kind_ = kind;
@@ -135,6 +139,8 @@ class connect_gate {
   failure_kind kind() const noexcept { return kind_; }
   /// Of the streak, the latest that were all of this kind.
   std::size_t alike() const noexcept { return alike_; }
+  /// Of the latest wave, how many have failed.
+  std::size_t together() const noexcept { return together_; }
   tick failing_since() const noexcept { return since_; }
   bool passes() const noexcept { return streak_ > 0 && passes_by_itself(kind_); }
   breaker_state state() const noexcept {
@@ -172,6 +178,7 @@ class connect_gate {
   std::size_t futile_ = 0;
   std::size_t steps_ = 0;  ///< of the back-off
   std::uint32_t wave_ = 1;
+  std::uint32_t together_ = 0;
   failure_kind kind_{};
   bool waits_when_refused_;
   bool doubtful_ = false;  ///< connections were lost before they served, and none has served since

@@ -325,6 +325,7 @@ class pool_core {
   std::size_t failures_in_a_row() const noexcept { return c.gate.streak(); }
   /// Of these, the latest that were all of one kind.
   std::size_t failures_alike() const noexcept { return c.gate.alike(); }
+  std::size_t failures_together() const noexcept { return c.gate.together(); }
   /// The longest held leases, reported ones first; `complete(slot, report)` adds what only others know. Returns how many were written.
   template <class Complete>
   std::size_t holders(std::array<lease_report, 8>& out, tick now, Complete complete) const noexcept {

@@ -101,6 +101,7 @@ void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, 
   std::string kept = text_or_empty(std::string_view(error).substr(0, most_error_text));
   std::size_t in_a_row = 0;
   std::size_t alike = 1;
+  std::size_t together = 1;
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -109,9 +110,10 @@ void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, 
         core.connect_failed(slot, kind, now, a);
         in_a_row = core.failures_in_a_row();
         alike = core.failures_alike();
+        together = core.failures_together();
       },
       [&] { tell([&] {
-              return connect_failed_event{error, in_a_row, kind, alike};
+              return connect_failed_event{error, in_a_row, kind, alike, together};
             }); });
 }
 

@@ -58,7 +58,8 @@ void log_observer::on_event(std::string_view p, const checkin_event& e) {
 void log_observer::on_event(std::string_view p, const connect_failed_event& e) {
   const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
   if (frequent && (e.alike & (e.alike - 1)) != 0) return;
-  say(level::warning, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error), chars(e.error));
+  say(e.together == 1 ? level::warning : level::debug, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error),
+      chars(e.error));
 }
 
 void log_observer::on_event(std::string_view p, const health_failed_event& e) {
