@@ -123,8 +123,8 @@ state_of_cell() {
 }
 
 version_of() { sed -n "s/^$1=//p" "$folder/versions" 2>/dev/null | grep . || echo "$2"; }
-# Writes the cell's row of the table.
-note() { # what came of it, in words
+# The cell's row of the table.
+row() { # what came of it, in words
   local with=– calls
   if [ "$server" != - ]; then
     with=$(version_of libpq "of $suite")
@@ -135,8 +135,9 @@ note() { # what came of it, in words
     with='– | –'
   fi
   printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$cell" "$(version_of compiler "$compiler")" "$(version_of library "$library")" \
-    "$(version_of asio "$asio")" "$(version_of catch2 "$catch2")" "$with" "${areas//;/ }" "$1" >"$folder/row"
+    "$(version_of asio "$asio")" "$(version_of catch2 "$catch2")" "$with" "${areas//;/ }" "$1"
 }
+note() { row "$1" >"$folder/row"; }
 
 write_table() {
   local table name
@@ -144,7 +145,8 @@ write_table() {
     echo '| cell | compiler | standard library | Asio | Catch2 | libpq | server | areas | result |'
     echo '|---|---|---|---|---|---|---|---|---|'
     for name in $(names); do
-      cat "$results/$name/row" 2>/dev/null || grep "^| $name |" "$page" || echo "| $name | | | | | | | | not run |"
+      read_cell "$name"
+      cat "$folder/row" 2>/dev/null || grep "^| $cell |" "$page" || row 'not run'
     done
   )
   TABLE=$table perl -0pi -e 's/(<!-- matrix -->\n).*?(<!-- end of matrix -->)/$1$ENV{TABLE}\n$2/s or die "no markers\n"' "$page"
