@@ -264,12 +264,15 @@ if wanted headers; then
     say "headers, round $round"
     for compiler in g++ clang++; do
       command -v $compiler >/dev/null || continue
-      for file in asio_only pool_only asio_handler pool_handler pool_made asio_io postgres_handler; do
+      for file in asio_only asio_handler pool_only pool_handler pool_made postgres_handler \
+        separate/{pool_only,pool_handler,pool_made,postgres_handler,pool_src,postgres_src}; do
+        mode=()
+        if [[ $file == separate/* ]]; then mode=(-DTIDEPOOL_SEPARATE_COMPILATION); fi
         TIMEFORMAT='%U'
-        { time "${one_cpu[@]}" $compiler "${flags[@]}" -c "$here/header_cost/$file.cpp" -o "$build/header.o" 2>"$build/header.err"; } \
-          2>"$scratch/time" || { say "headers: $file does not compile"; head "$build/header.err"; exit 1; }
+        { time "${one_cpu[@]}" $compiler "${flags[@]}" "${mode[@]}" -c "$here/header_cost/${file#*/}.cpp" -o "$build/header.o" \
+          2>"$build/header.err"; } 2>"$scratch/time" || { say "headers: $file does not compile"; head "$build/header.err"; exit 1; }
         printf '%s\t%s\tseconds\t%s\n%s\t%s\tbytes\t%s\n' $compiler $file "$(tail -n 1 "$scratch/time")" $compiler $file \
-          "$(size "$build/header.o" | awk 'NR == 2 { print $4 }')" >>"$results/headers.$round.tsv"
+          "$(stat -c %s "$build/header.o")" >>"$results/headers.$round.tsv"
       done
     done
   done

@@ -136,6 +136,8 @@ for configuration in "${configurations[@]}"; do
   fi
   # Line numbers cost a fourteenth of the time, and nothing here is read in a debugger.
   if [ $standard = yes ] && [ "$configuration" = debug ]; then options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer"); fi
+  # Those with servers compile the library once; asan has them header-only.
+  if [ $standard = yes ] && [ "$configuration" = debug ]; then options+=(-DTIDEPOOL_TEST_SEPARATE=ON); fi
   if [ "$configuration" = release ]; then
     if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
       options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/instantiate.hpp>
 #include <tidepool/postgres.hpp>
 
 #include "rig.hpp"

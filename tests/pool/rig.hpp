@@ -250,4 +250,8 @@ class rig {
 
 }  // namespace tidepool_tests
 
+#if defined(TIDEPOOL_TEST_INSTANCES)
+TIDEPOOL_DECLARE_POOL(tidepool::testing::fake_connection, tidepool_tests::watched_traits<tidepool::testing::fake_connection>);
+#endif
+
 #endif

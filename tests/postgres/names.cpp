@@ -100,7 +100,7 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
   *out = first;
   return 0;
 }
-extern "C" void freeaddrinfo(addrinfo* list) {
+extern "C" void freeaddrinfo(addrinfo* list) noexcept {
   while (list != nullptr) {
     addrinfo* const next = list->ai_next;
     std::free(list->ai_addr);

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/instantiate.hpp>
+
 #include "fake_server.hpp"
 #include "proxy.hpp"
 

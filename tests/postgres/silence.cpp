@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/instantiate.hpp>
 #include <tidepool/postgres/detail/cancel_dispatcher.hpp>
 #include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/prometheus.hpp>
