@@ -135,7 +135,7 @@ class basic_pool {
     impl& pool = *impl_;
     auto* const held = pool.take(where, true);
     if (pool.config().track_stack_trace && held) [[unlikely]]
-      pool.keep_trace(*held, detail::captured_stack());
+      pool.keep_stack(*held);
     return detail::make_lease::of<lease>(held);
   }
 
@@ -187,7 +187,7 @@ class basic_pool {
  private:
   TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(duration timeout, source_location where) {
     if (config().track_stack_trace) [[unlikely]]
-      return impl_->acquire_traced(timeout, where, detail::captured_stack());
+      return impl_->acquire_traced(timeout, where);
     return impl_->acquire(timeout, where);
   }
   template <class Connect>

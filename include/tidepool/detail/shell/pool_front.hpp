@@ -65,9 +65,9 @@ class pool_front : public context_client {
 
   // --- acquire and release --------------------------------------------------------------------------------------------
 
-  /// The coroutine behind `pool.acquire()`, without a trace and with one.
+  /// The coroutine behind `pool.acquire()`, and the same where the caller's stack is kept.
   virtual awaitable<lease> acquire(duration timeout, source_location where) = 0;
-  virtual awaitable<lease> acquire_traced(duration timeout, source_location where, std::unique_ptr<stack_trace> trace) = 0;
+  virtual awaitable<lease> acquire_traced(duration timeout, source_location where) = 0;
   /// A connection that is there: stashed by this thread, or idle while no caller waits. Null: there is none. `stale_ok`: one that is due
   /// for validation will do, because the caller does not wait.
   entry* take(const source_location& where, bool stale_ok) noexcept;
@@ -99,6 +99,8 @@ class pool_front : public context_client {
   virtual pool_state state() const noexcept = 0;
   virtual void label(entry& e, std::string_view text) noexcept = 0;
   virtual void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept = 0;
+  /// That of the caller.
+  virtual void keep_stack(entry& e) noexcept = 0;
   /// The stack of the caller, where that is wanted. To be called by what the user calls: inside a coroutine of the pool's the stack shows
   /// the event loop alone.
   std::unique_ptr<stack_trace> capture() const noexcept {

@@ -91,7 +91,9 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   // --- acquire and release (checkout.hpp) -----------------------------------------------------------------------------
 
   awaitable<lease> acquire(duration timeout, source_location where) override;
-  awaitable<lease> acquire_traced(duration timeout, source_location where, std::unique_ptr<stack_trace> trace) override;
+  awaitable<lease> acquire_traced(duration timeout, source_location where) override {
+    return acquire_and_keep(timeout, where, captured_stack());  // not in the coroutine: see capture()
+  }
   void enqueue(core_waiter& w, duration timeout) noexcept override;
   void discard(entry& e) noexcept override;
   Connection detach(entry& e) override;
@@ -141,6 +143,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
     const lock_type lock(mutex_);
     e.trace.swap(trace);
   }
+  void keep_stack(entry& e) noexcept override { keep_trace(e, captured_stack()); }
 
   // --- events from elsewhere (pool_events.hpp) ------------------------------------------------------------------------
 
@@ -215,6 +218,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   }
 
   // checkout.hpp
+  awaitable<lease> acquire_and_keep(duration timeout, source_location where, std::unique_ptr<stack_trace> trace);
   static awaitable<void> wait(std::shared_ptr<pool_impl> self, core_waiter::queue what, duration span, source_location where);
   entry* take_idle(const source_location& where, bool stale_ok) noexcept override;
   void enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept;
