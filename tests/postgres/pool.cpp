@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/detail/driver/hangup_watch.hpp>
 #include <tidepool/instantiate.hpp>
 
 #include "fake_server.hpp"
