@@ -27,9 +27,8 @@ gcc-12           bookworm  g++-12      libstdc++  sid/libasio-dev            2  
 gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev         3       bookworm  core;threads;verbs
 gcc-14           trixie    g++-14      libstdc++  bookworm/libasio-dev       3       trixie    core;threads;verbs
 gcc-15           sid       g++-15      libstdc++  sid/libasio-dev            3       -         core;threads
-gcc-16           sid       g++-16      libstdc++  upstream/1.38.2            3       sid       unit;core;threads;verbs
-gcc-16-asio-old  sid       g++-16      libstdc++  bookworm/libasio-dev       2       -         threads
-clang-14         bookworm  clang++-14  libstdc++  upstream/1.38.2            2       sid       core;threads;verbs
+gcc-16           sid       g++-16      libstdc++  bookworm/libasio-dev       3       sid       core;threads;verbs
+clang-14         bookworm  clang++-14  libstdc++  sid/libasio-dev            2       sid       core;threads;verbs
 clang-14-libc++  bookworm  clang++-14  libc++     bookworm/libasio-dev       2       bookworm  unit;core;pool;postgres
 clang-15         bookworm  clang++-15  libstdc++  trixie/libasio-dev         2       -         core;threads
 clang-16         bookworm  clang++-16  libstdc++  bookworm/libasio-dev       2       -         core;threads
@@ -38,6 +37,7 @@ clang-19         trixie    clang++-19  libstdc++  trixie/libasio-dev         3  
 clang-21         sid       clang++-21  libstdc++  sid/libasio-dev            3       -         core;threads
 clang-23         sid       clang++-23  libstdc++  sid/libasio-dev            3       sid       unit;core;pool;simulator;threads;postgres
 clang-23-libc++  sid       clang++-23  libc++     sid/libasio-dev            2       sid       core;threads;verbs
+asio-newest      sid       g++-16      libstdc++  upstream/1.38.2            3       sid       unit;core;threads;verbs
 boost-1.81       bookworm  g++-12      libstdc++  bookworm/libboost1.81-dev  2       bookworm  core;threads;verbs
 boost-1.88       trixie    clang++-18  libstdc++  trixie/libboost1.88-dev    3       -         core;threads
 boost-1.92       sid       clang++-22  libstdc++  sid/libboost1.92-dev       3       sid       unit;core;pool;threads;postgres
