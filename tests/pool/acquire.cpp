@@ -2,18 +2,11 @@
 // tidepool - acquire with every completion token, on the caller's executor, with every cancellation type; leases; errors that explain.
 #include <tidepool/pool.hpp>
 
-#if __has_include(<asio/as_tuple.hpp>)
-#include <asio/as_tuple.hpp>
-#else
-#include <asio/experimental/as_tuple.hpp>
-#endif
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/thread_pool.hpp>
-#include <asio/use_future.hpp>
 #include <future>
 #include <thread>
 
 #include "rig.hpp"
+#include "support/asio.hpp"
 
 namespace {
 
@@ -23,11 +16,6 @@ struct plain {
   int number = 0;
 };
 asio::awaitable<plain> make_plain() { co_return plain{7}; }
-#if __has_include(<asio/as_tuple.hpp>)
-using asio::as_tuple;
-#else
-using asio::experimental::as_tuple;
-#endif
 using plain_pool = tidepool::basic_pool<plain>;
 
 // --- completion tokens --------------------------------------------------------------------------------------------------
@@ -70,7 +58,7 @@ TEST_CASE("given use_future and a pool on another thread, then the future gives 
   error_code seen;
   try {
     static_cast<void>(second.get());
-  } catch (const std::system_error& e) {
+  } catch (const tidepool::system_error& e) {
     seen = e.code();
   }
   CHECK(seen == errc::timeout);
@@ -94,7 +82,7 @@ TEST_CASE("given use_awaitable, as_tuple and redirect_error, when awaited, then 
     as_tuple_empty = !std::get<1>(result);
     try {
       plain_pool::lease none = co_await pool.async_acquire(0s, asio::use_awaitable);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       thrown = e.code();
     }
   };
@@ -237,7 +225,7 @@ TEST_CASE("given a lease, when it is moved, assigned or released twice, then its
   a.release();
   a.discard();
   a.label("nobody");
-  CHECK_THROWS_AS(a.detach(), std::system_error);
+  CHECK_THROWS_AS(a.detach(), tidepool::system_error);
   CHECK(b.id() == id);
   auto c = r.take();
   b = std::move(c);  // gives the first one back
@@ -470,7 +458,7 @@ TEST_CASE("given times that may be zero, when they are, then zero means not at a
   auto body = [&]() -> asio::awaitable<void> {
     try {
       auto lease = co_await r.pool->acquire();
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       seen = e.code();
     }
   };
@@ -544,7 +532,7 @@ TEST_CASE("given a caller failed by the pool's end, when it is cancelled before 
   auto ask = [&]() -> asio::awaitable<void> {
     try {
       auto never = co_await pool->acquire(10s);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       result = e.code();
     }
   };

@@ -49,7 +49,7 @@ TEST_CASE("given a lease that is kept, when the grace is over, then its socket i
   auto use = [&]() -> asio::awaitable<void> {
     try {
       co_await held->query(1);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       seen = e.code();
     }
   };
@@ -81,7 +81,7 @@ TEST_CASE("given no grace, when the pool closes, then leases are aborted at once
   SECTION("released") { held.release(); }
   SECTION("discarded") { held.discard(); }
   SECTION("detached") {
-    CHECK_THROWS_AS(held.detach(), std::system_error);
+    CHECK_THROWS_AS(held.detach(), tidepool::system_error);
     CHECK_FALSE(held);
   }
   SECTION("outliving the pool") {

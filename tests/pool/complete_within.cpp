@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - complete_within(): a time limit for any work, in virtual time and on threads.
-#include <asio/experimental/awaitable_operators.hpp>
 
 #include <atomic>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "rig.hpp"
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -24,7 +24,7 @@ std::string outcome_of(simulation& sim, asio::awaitable<std::string> work, asio:
   auto keep = [](asio::awaitable<std::string> what, std::string& to) -> asio::awaitable<void> {
     try {
       to = co_await std::move(what);
-    } catch (const std::system_error& failure) {
+    } catch (const tidepool::system_error& failure) {
       to = failure.code() == errc::not_in_time                ? std::string("late: ") + failure.what()
            : failure.code() == asio::error::operation_aborted ? "aborted"
                                                               : std::string("system_error: ") + failure.what();
@@ -56,7 +56,7 @@ asio::awaitable<std::string> lingers(bool returns) {
   bool cancelled = false;
   try {
     co_await testing::sleep_for(1h);
-  } catch (const std::system_error&) {
+  } catch (const tidepool::system_error&) {
     cancelled = true;
   }
   co_await asio::this_coro::reset_cancellation_state();
@@ -94,7 +94,7 @@ TEST_CASE("given work with a limit, when that passes, then the work is cancelled
   CHECK(outcome_of(sim, limited(250ms, after(1h, "?"))) == "late: not done within 250 ms, and cancelled: the time limit has passed");
   CHECK(sim.now() - began == 250ms);
   CHECK(outcome_of(sim, limited(250ms, two_at_once())).find("late: ") == 0);
-  CHECK(std::error_code(make_error_code(errc::not_in_time)) == std::errc::timed_out);
+  CHECK(tidepool::error_code(make_error_code(errc::not_in_time)) == std::errc::timed_out);
   sim.run_for(0s);
   CHECK(sim.pending_waits() == 0);
 }
@@ -135,7 +135,7 @@ asio::awaitable<std::string> ends_late() {
   std::exception_ptr cancelled;
   try {
     co_await testing::sleep_for(1h);
-  } catch (const std::system_error&) {
+  } catch (const tidepool::system_error&) {
     cancelled = std::current_exception();
   }
   co_await asio::this_coro::reset_cancellation_state();
@@ -171,7 +171,7 @@ TEST_CASE("given a caller that is cancelled at any step, then its limited work e
       auto keep = [](std::string& to) -> asio::awaitable<void> {
         try {
           to = co_await limited(10s, after(1h, "?"));
-        } catch (const std::system_error& failure) {
+        } catch (const tidepool::system_error& failure) {
           to = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
         }
       };
@@ -244,7 +244,7 @@ TEST_CASE("given several threads and no strand, when limits pass, then each piec
       try {
         const auto got = co_await tidepool::complete_within(std::chrono::microseconds(700), work(number + i));
         ++(got == number + i ? done : other);
-      } catch (const std::system_error& failure) {
+      } catch (const tidepool::system_error& failure) {
         ++(failure.code() == errc::not_in_time ? late : other);
       }
     }

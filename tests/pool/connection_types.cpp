@@ -2,13 +2,13 @@
 // tidepool - pools of what others have made: whatever can be moved, with members of the same names that mean something else.
 #include <tidepool/pool.hpp>
 
-#include <asio/ip/tcp.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <type_traits>
 
 #include "rig.hpp"
+#include "support/asio.hpp"
 
 namespace {
 

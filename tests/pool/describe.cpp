@@ -115,7 +115,7 @@ TEST_CASE("given leases in the stash, when it is described, then they are idle, 
 TEST_CASE("given an empty lease, when it is used, then it throws in words that say how that comes", "[field-U8]") {
   plain_rig r(calm(1, 1));
   plain_rig::lease empty;
-  const auto check = [](const std::system_error& e, const char* what) {
+  const auto check = [](const tidepool::system_error& e, const char* what) {
     CHECK(e.code() == errc::empty_lease);
     CHECK_THAT(std::string(e.what()), has_text(what));
     CHECK_THAT(std::string(e.what()), has_text("released, discarded, detached or moved from, or try_acquire() found no connection idle"));
@@ -139,7 +139,7 @@ TEST_CASE("given an empty lease, when it is used, then it throws in words that s
     try {
       use();
       FAIL("nothing was thrown");
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       check(e, what);
     }
   };

@@ -2,24 +2,14 @@
 // tidepool - the error of an acquire, as callbacks, futures and other tokens get it.
 #include <tidepool/pool.hpp>
 
-#if __has_include(<asio/as_tuple.hpp>)
-#include <asio/as_tuple.hpp>
-#else
-#include <asio/experimental/as_tuple.hpp>
-#endif
-#include <asio/use_future.hpp>
 #include <future>
 
 #include "shop.hpp"
+#include "support/asio.hpp"
 
 namespace {
 
 using namespace tidepool_tests;
-#if __has_include(<asio/as_tuple.hpp>)
-using asio::as_tuple;
-#else
-using asio::experimental::as_tuple;
-#endif
 using tidepool::pool_error;
 
 /// A pool of one connection that is leased.
@@ -143,7 +133,7 @@ TEST_CASE("given any token, when the kind of its failure is chosen, then it gets
   try {
     (void)future.get();
   } catch (const pool_error&) {
-  } catch (const std::system_error& e) {
+  } catch (const tidepool::system_error& e) {
     plain = e.code() == errc::timeout;
   }
   CHECK(plain);

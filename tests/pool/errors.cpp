@@ -452,7 +452,7 @@ TEST_CASE("given a lease without its connection, when it is detached, then the e
     error_code code;
     try {
       (void)from.detach();
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       text = e.what();
       code = e.code();
     }

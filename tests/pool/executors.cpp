@@ -2,13 +2,12 @@
 // tidepool - where callers are resumed, and whose work a waiting one is.
 #include <tidepool/pool.hpp>
 
-#include <asio/thread_pool.hpp>
-#include <asio/use_future.hpp>
 #include <future>
 #include <optional>
 #include <thread>
 
 #include "rig.hpp"
+#include "support/asio.hpp"
 
 namespace {
 
@@ -67,7 +66,7 @@ TEST_CASE("given callers on strands of their own, when they wait or fail, then e
     try {
       auto lease = co_await busy.pool.acquire(timeout);
       out.served = true;
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
     }
     out.there = mine.running_in_this_thread();
   };

@@ -318,7 +318,7 @@ TEST_CASE("given threads that use a pool, when sinks come and go, then each line
       try {
         auto lease = co_await pool.acquire(1ms);
         lease.discard();
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
       }
     }
     over = true;

@@ -302,7 +302,7 @@ TEST_CASE("given a death not visible and no validation, when handed out, then th
   auto use = [&]() -> asio::awaitable<void> {
     try {
       co_await a->query(1);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       seen = e.code();
     }
   };

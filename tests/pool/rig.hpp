@@ -224,7 +224,7 @@ class rig {
     try {
       lease got = co_await from.acquire(timeout);
       out->held = std::move(got);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       result = e.code();
       text = e.what();
     }
@@ -238,7 +238,7 @@ class rig {
     std::string text;
     try {
       co_await std::move(what);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       result = e.code();
       text = e.what();
     }

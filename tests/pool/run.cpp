@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - run(): the pool is open while the work runs, closed on every path, and no exception is lost.
-#include <asio/experimental/awaitable_operators.hpp>
 #include <atomic>
 #include <csignal>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <type_traits>
 
 #include "run_bench.hpp"
+#include "support/asio.hpp"
 
 namespace {
 
@@ -102,7 +102,7 @@ TEST_CASE("given a handler that throws, when the work waits, then that is cancel
     asio::post(b.io, [] { throw std::out_of_range("a handler failed"); });
     try {
       co_await sleep_for(1h);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       seen = e.code();
       throw std::runtime_error("and then the work");
     }
@@ -125,7 +125,7 @@ TEST_CASE("given a signal, when the work waits, then that is cancelled, the pool
     }
     try {
       co_await sleep_for(1h);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       seen = e.code();
       throw;
     }
@@ -149,7 +149,7 @@ TEST_CASE("given a signal, when the work cleans up and fails in another way, the
     std::raise(first_signal);
     try {
       co_await sleep_for(1h);
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
     }
     co_await asio::this_coro::reset_cancellation_state();
     cleaned = co_await use(pool);
@@ -216,7 +216,7 @@ TEST_CASE("given coroutines spawned with rethrow, when one fails, then the work 
     asio::co_spawn(b.io, fails, tidepool::rethrow);
     try {
       co_await sleep_for(1h);
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
       cancelled = true;
     }
   };
@@ -298,7 +298,7 @@ TEST_CASE("given io.stop() by somebody, when the work waits, then it is cancelle
     try {
       tidepool::run(b.io, b.pool, work);
       FAIL("nothing was thrown");
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       CHECK(e.code() == std::errc::operation_canceled);
       CHECK(std::string(e.what()).find("the work was stopped") != std::string::npos);
     }
@@ -366,7 +366,7 @@ TEST_CASE("given other traits, when the work runs, then it does so on an executo
 TEST_CASE("given options that cannot be, when run() is called, then it throws in words and nothing has begun", "[field-U2]") {
   bench b;
   CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.threads = 0}), std::invalid_argument);
-  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.signals = {no_signal}}), std::system_error);
+  CHECK_THROWS_AS(tidepool::run(b.io, b.pool, use, {.signals = {no_signal}}), tidepool::system_error);
   CHECK(b.pool.state() == pool_state::starting);
   CHECK(tidepool::run(b.io, b.pool, use) == 1);
   b.check_closed();

@@ -19,7 +19,7 @@ using steady = std::chrono::steady_clock;
 asio::awaitable<void> wait_and_clean_up(run_pool& pool, bool& cleaned) {
   try {
     co_await sleep_for(1h);
-  } catch (const std::system_error&) {
+  } catch (const tidepool::system_error&) {
   }
   co_await asio::this_coro::reset_cancellation_state();
   auto lease = co_await pool.acquire();

@@ -2,11 +2,10 @@
 // tidepool - seams between threads: what the pool does to a connection while its holder or its operation lets go of it.
 #include <tidepool/pool.hpp>
 
-#include <asio/thread_pool.hpp>
-#include <asio/use_future.hpp>
 #include <atomic>
 #include <thread>
 
+#include "support/asio.hpp"
 #include "support/catch.hpp"
 #include "support/stashing_traits.hpp"
 
@@ -86,7 +85,7 @@ TEST_CASE("given leases that are aborted, when their holders let go just then, t
             timed_session mine = held[i].detach();
             ++mine.own->uses;
             ++detached;
-          } catch (const std::system_error&) {  // the pool was first
+          } catch (const tidepool::system_error&) {  // the pool was first
             ++refused;
           }
           break;
@@ -143,7 +142,7 @@ TEST_CASE("given many threads, when they acquire, leave, discard and wait, then 
         ++served;
         if (i % 5 == 0) co_await asio::post(asio::use_awaitable);
         if (i % 31 == 0) lease.discard();
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
         ++failed;
       }
     }

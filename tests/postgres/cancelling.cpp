@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what it costs to cancel statements, in connections, by each way there is. The reference has this as a table.
-#include <asio/experimental/awaitable_operators.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "support/asio.hpp"
 
 using namespace tidepool_tests;
 

@@ -48,7 +48,7 @@ verdict attempt(const std::string& conninfo, std::chrono::milliseconds limit) {
     auto c = co_await pg::connection::connect(settings);
     asio::steady_timer guard(co_await asio::this_coro::executor);
     guard.expires_after(limit);
-    guard.async_wait([&c](std::error_code failure) {
+    guard.async_wait([&c](tidepool::error_code failure) {
       if (!failure) c.abort();
     });
     co_await everything(c);

@@ -257,8 +257,8 @@ TEST_CASE("given SQLSTATEs, when an error is classified, then connection loss, r
     CHECK(pg::connect_error(pg::errc::connect_failed, "", made(state, "FATAL")).kind() == failure_kind::starting);
   }
   CHECK(pg::connect_error(pg::errc::connect_timeout, "").kind() == failure_kind::transient);
-  CHECK(std::error_code(pg::errc::connect_timeout) == std::errc::timed_out);
-  CHECK(std::error_code(pg::errc::outcome_unknown) == std::errc::connection_reset);
+  CHECK(tidepool::error_code(pg::errc::connect_timeout) == std::errc::timed_out);
+  CHECK(tidepool::error_code(pg::errc::outcome_unknown) == std::errc::connection_reset);
 }
 
 TEST_CASE("given connection strings, when parsed, then lists, defaults and the environment are put together", "[postgres][options]") {

@@ -32,7 +32,7 @@ asio::awaitable<commit_ending> cancelled(asio::awaitable<void> operation, When w
       co_await std::move(running);
     } catch (const pg::error& failure) {
       out->failure = failure;
-    } catch (const std::system_error& failure) {
+    } catch (const tidepool::system_error& failure) {
       out->aborted = failure.code() == asio::error::operation_aborted;
     }
     out->done = true;
@@ -182,7 +182,7 @@ TEST_CASE("given a body that swallows its cancellation, when it returns, then CO
       waiting = true;
       try {
         co_await pause(60s);
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
         // As a careless body does.
       }
     };

@@ -201,7 +201,7 @@ TEST_CASE("given a server whose backlog is full, when connecting, then the deadl
   std::vector<asio::ip::tcp::socket> fill;
   for (int i = 0; i < 8; ++i) {
     fill.emplace_back(context);
-    fill.back().async_connect(deaf.local_endpoint(), [](std::error_code) {});
+    fill.back().async_connect(deaf.local_endpoint(), [](tidepool::error_code) {});
   }
   context.run_for(50ms);
   pg::options settings("host=127.0.0.1 port=" + std::to_string(deaf.local_endpoint().port()) + " user=u dbname=d sslmode=disable");
@@ -361,7 +361,7 @@ TEST_CASE("given a URI, when connecting, then it is understood", "[postgres][con
 TEST_CASE("given a name, when connecting, then it is looked up and the server reached", "[postgres][connect][server]") {
   NEEDS_SERVER();
   asio::io_context context;
-  std::error_code unknown;
+  tidepool::error_code unknown;
   (void)asio::ip::tcp::resolver(context).resolve("localhost", "", unknown);
   if (unknown) {
     WARN("skipped: this machine does not know the name localhost");

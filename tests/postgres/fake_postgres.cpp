@@ -102,7 +102,8 @@ TEST_CASE("given a statement nobody expected, when it is run, then the words lis
 TEST_CASE("given functions of a script that throw, when a statement meets one, then it fails and that is told", "[field-U9]") {
   fake_postgres db;
   db.expect("made").answers([](const testing::sql_statement&) { return testing::sql_answer().returns({"a", "b"}, {{1}}); });
-  db.expect("lost").answers([](const testing::sql_statement&) -> testing::sql_answer { throw std::system_error(std::error_code()); });
+  db.expect("lost").answers(
+      [](const testing::sql_statement&) -> testing::sql_answer { throw tidepool::system_error(tidepool::error_code()); });
   db.allow(testing::sql_where("odd", [](const testing::sql_statement& got) -> bool {
     if (got.sql.starts_with("odd")) throw 7;
     return false;

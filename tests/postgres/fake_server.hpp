@@ -15,8 +15,7 @@
 #include <tidepool/testing/postgres/wire.hpp>
 
 #include "kit.hpp"
-
-#include <asio/write.hpp>  // after the shim, which sets Asio up
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -84,7 +83,7 @@ class fake_server {
 
  private:
   void accept() {
-    acceptor_.async_accept([this](std::error_code failure, asio::ip::tcp::socket socket) {
+    acceptor_.async_accept([this](tidepool::error_code failure, asio::ip::tcp::socket socket) {
       if (failure) return;
       ++accepted_;
       asio::co_spawn(context_, serve(std::move(socket)), asio::detached);

@@ -384,7 +384,7 @@ asio::awaitable<void> bounded(asio::awaitable<void> task, std::chrono::milliseco
   for (const auto limit : {patience, std::chrono::milliseconds(20000)}) {
     if (here->done) break;
     here->timer.expires_after(limit);
-    std::error_code ignored;
+    tidepool::error_code ignored;
     co_await here->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (here->done) break;
     out.cancelled = true;

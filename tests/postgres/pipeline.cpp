@@ -299,7 +299,7 @@ TEST_CASE("given an atomic pipeline that is cancelled, then no answer of it can 
     std::string ended = "fine";
     try {
       co_await asio::co_spawn(here, std::move(task_of), token);
-    } catch (const std::system_error& failure) {
+    } catch (const tidepool::system_error& failure) {
       ended = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
     }
     std::vector<std::string> said{ended, told(written), told(slow)};

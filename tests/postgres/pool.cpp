@@ -645,7 +645,7 @@ TEST_CASE("given logins that work and sessions that end at once, when the pool i
         auto lease = co_await pool.acquire(20ms);
         ::shutdown(PQsocket(lease->native()), SHUT_RDWR);  // without a word: an operator's order would be an answer
         co_await lease->exec("select 1");
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
       }
     }
     const auto connects = pool.stats().connects_started;

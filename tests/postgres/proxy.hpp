@@ -12,8 +12,7 @@
 #include <utility>
 
 #include "kit.hpp"
-
-#include <asio/write.hpp>  // after the shim, which sets Asio up
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -55,17 +54,17 @@ class proxy {
     asio::ip::tcp::socket client;
     asio::ip::tcp::socket server;
     void close() {
-      std::error_code ignored;
+      tidepool::error_code ignored;
       client.close(ignored);
       server.close(ignored);
     }
   };
 
   void accept() {
-    acceptor_.async_accept([this](std::error_code failure, asio::ip::tcp::socket socket) {
+    acceptor_.async_accept([this](tidepool::error_code failure, asio::ip::tcp::socket socket) {
       if (failure) return;
       auto both = std::make_shared<pair>(pair{std::move(socket), asio::ip::tcp::socket(context_)});
-      both->server.async_connect(target_, [this, both](std::error_code refused) {
+      both->server.async_connect(target_, [this, both](tidepool::error_code refused) {
         if (refused) return;
         asio::co_spawn(context_, pump(both, both->client, both->server, to_server_), asio::detached);
         asio::co_spawn(context_, pump(both, both->server, both->client, to_client_), asio::detached);
@@ -87,7 +86,7 @@ class proxy {
         co_await asio::async_write(to, asio::buffer(buffer.data(), size), asio::use_awaitable);
         passed += size;
       }
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
       // One side has closed.
     }
     both->close();

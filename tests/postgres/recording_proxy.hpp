@@ -11,8 +11,7 @@
 #include <utility>
 
 #include "kit.hpp"
-
-#include <asio/write.hpp>  // after the shim, which sets Asio up
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -49,10 +48,10 @@ class recording_proxy {
   };
 
   void accept() {
-    acceptor_.async_accept([this](std::error_code failure, asio::ip::tcp::socket socket) {
+    acceptor_.async_accept([this](tidepool::error_code failure, asio::ip::tcp::socket socket) {
       if (failure) return;
       auto both = std::make_shared<pair>(pair{std::move(socket), asio::ip::tcp::socket(context_)});
-      both->server.async_connect(target_, [this, both](std::error_code refused) {
+      both->server.async_connect(target_, [this, both](tidepool::error_code refused) {
         if (refused) return;
         asio::co_spawn(context_, pump(both, both->client, both->server, true), asio::detached);
         asio::co_spawn(context_, pump(both, both->server, both->client, false), asio::detached);
@@ -73,10 +72,10 @@ class recording_proxy {
         }
         co_await asio::async_write(to, asio::buffer(buffer.data(), size), asio::use_awaitable);
       }
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
       // One side has closed.
     }
-    std::error_code ignored;
+    tidepool::error_code ignored;
     both->client.close(ignored);
     both->server.close(ignored);
   }

@@ -12,9 +12,7 @@
 
 #include "fake_server.hpp"
 #include "recording_proxy.hpp"
-
-#include <asio/read.hpp>  // after the shim, which sets Asio up
-#include <asio/write.hpp>
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -110,7 +108,7 @@ class rotating_pooler {
         } while (answer[0] != 'Z');
         if (answer[5] == 'I') chosen = nullptr;
       }
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
       // The client has gone.
     }
   }

@@ -20,8 +20,7 @@
 #include <vector>
 
 #include "fake_server.hpp"
-
-#include <asio/read.hpp>  // after the shim, which sets Asio up
+#include "support/asio.hpp"
 
 namespace tidepool_tests {
 
@@ -169,7 +168,7 @@ class scripted_server {
   };
 
   void accept() {
-    acceptor_.async_accept([this](std::error_code failure, socket_type socket) {
+    acceptor_.async_accept([this](tidepool::error_code failure, socket_type socket) {
       if (failure) return;
       asio::co_spawn(context_, serve(std::move(socket)), asio::detached);
       accept();
@@ -368,7 +367,7 @@ class scripted_server {
         const std::lock_guard lock(mutex_);
         cases_[on.number].held = held;
       }
-      std::error_code ignored;
+      tidepool::error_code ignored;
       co_await held->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       fail(on, "57014");
       co_return;

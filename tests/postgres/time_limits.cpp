@@ -22,13 +22,13 @@ namespace {
 struct stopped_how {
   bool done = false;
   std::string text;
-  std::error_code code;
+  tidepool::error_code code;
   void take(std::exception_ptr failure) {
     done = true;
     if (!failure) return;
     try {
       std::rethrow_exception(failure);
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       code = e.code();
       text = e.what();
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - two operations at once on one connection: the second is refused in words, the first goes on.
-#include <asio/experimental/awaitable_operators.hpp>
 
 #include <string>
 #include <vector>
 
 #include "kit.hpp"
+#include "support/asio.hpp"
 
 using namespace tidepool_tests;
 using namespace asio::experimental::awaitable_operators;

@@ -46,7 +46,7 @@ asio::awaitable<void> swallowing(pg::transaction& t) {
   co_await t.exec("insert into done values (1)");
   try {
     co_await t.exec("select pg_sleep(60)");
-  } catch (const std::system_error&) {
+  } catch (const tidepool::system_error&) {
   }
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("given a limited transaction whose body fails, then its own error is t
       bool cancelled = false;
       try {
         co_await pause(60s);
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
         cancelled = true;
       }
       if (cancelled) throw std::out_of_range("something else went wrong");
@@ -206,7 +206,7 @@ TEST_CASE("given a limited transaction whose caller is cancelled, then it ends a
                        try {
                          if (e) std::rethrow_exception(e);
                          said = "done";
-                       } catch (const std::system_error& failure) {
+                       } catch (const tidepool::system_error& failure) {
                          said = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
                        }
                      }));
@@ -361,7 +361,7 @@ TEST_CASE("given a request with a limit, when it passes in any part, then the co
       std::string said = "nothing";
       try {
         (void)co_await tidepool::complete_within(50ms, std::move(work));
-      } catch (const std::system_error& failure) {
+      } catch (const tidepool::system_error& failure) {
         said = failure.code() == std::errc::timed_out && failure.code() == tidepool::errc::not_in_time ? failure.what() : "another code";
       }
       co_return said;

@@ -35,7 +35,7 @@ asio::awaitable<void> transaction(pool_type& pool, seen& out) {
     lease->begin_transaction();
     (void)co_await lease->query(1);
     ++out.succeeded;
-  } catch (const std::system_error&) {
+  } catch (const tidepool::system_error&) {
     ++out.failed;
   }
 }
@@ -119,7 +119,7 @@ TEST_CASE("given a lease that is over, when it is used, then it is empty, and no
   lease.label("nobody");
   lease.release();
   lease.discard();
-  CHECK_THROWS_AS(lease.detach(), std::system_error);
+  CHECK_THROWS_AS(lease.detach(), tidepool::system_error);
   const auto after = pool.stats();
   CHECK(after.total_checkins == before.total_checkins);
   CHECK(after.total_connections == before.total_connections);

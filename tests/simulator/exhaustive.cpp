@@ -25,7 +25,7 @@ asio::awaitable<void> use(bench<Kind>& b, duration timeout, duration span) {
   typename bench<Kind>::lease taken;
   try {
     taken = co_await b.pool->acquire(timeout);
-  } catch (const std::system_error&) {  // timeout, cancelled, closed: the inspector knows whether that is right
+  } catch (const tidepool::system_error&) {  // timeout, cancelled, closed: the inspector knows whether that is right
   }
   b.resumed();
   b.completed(a, static_cast<bool>(taken));

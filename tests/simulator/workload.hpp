@@ -38,7 +38,7 @@ class workload {
   void ended(const std::exception_ptr& e) {
     try {
       if (e) std::rethrow_exception(e);
-    } catch (const std::system_error& error) {
+    } catch (const tidepool::system_error& error) {
       b_.expect(error.code() == asio::error::operation_aborted, "INV-22", "a task ended with an error");
     } catch (const std::exception&) {
       b_.fail("INV-22", "a task ended with an exception");
@@ -203,7 +203,7 @@ class workload {
       try {
         co_await round(self, t);
       } catch (const user_error&) {
-      } catch (const std::system_error&) {  // a query or a nap was cancelled
+      } catch (const tidepool::system_error&) {  // a query or a nap was cancelled
       }
       self.b_.resumed();
       co_await asio::this_coro::throw_if_cancelled(false);
@@ -243,7 +243,7 @@ class workload {
     } catch (const tidepool::pool_error& e) {
       b.explain(a, e);
       b.sim->note(static_cast<std::uint64_t>(e.code().value()));
-    } catch (const std::system_error& e) {
+    } catch (const tidepool::system_error& e) {
       reached = false;
       b.expect(e.code() == asio::error::operation_aborted, "INV-22", "an acquire failed with an error of its own");
     }
@@ -316,7 +316,7 @@ class workload {
     ++b.opening;
     try {
       co_await b.pool->open();
-    } catch (const std::system_error&) {  // it cannot connect, is closed, or the task was cancelled
+    } catch (const tidepool::system_error&) {  // it cannot connect, is closed, or the task was cancelled
     }
     --b.opening;
     b.resumed();
@@ -329,7 +329,7 @@ class workload {
     b.closed(grace);
     try {
       co_await b.pool->close(grace);
-    } catch (const std::system_error&) {  // the pool object went away
+    } catch (const tidepool::system_error&) {  // the pool object went away
     }
     b.resumed();
   }

@@ -3,8 +3,7 @@
 #ifndef TIDEPOOL_TESTS_PRELUDE_HPP
 #define TIDEPOOL_TESTS_PRELUDE_HPP
 
-#include <tidepool/detail/util/asio.hpp>
-
+#include "asio.hpp"
 #include "catch.hpp"
 
 #endif

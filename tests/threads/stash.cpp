@@ -2,14 +2,12 @@
 // tidepool - the stash without the lock: leases stashed by their threads, against all events that need to see them.
 #include <tidepool/pool.hpp>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/use_future.hpp>
-
 #include <atomic>
 #include <cstdlib>
 #include <thread>
 #include <vector>
 
+#include "support/asio.hpp"
 #include "support/catch.hpp"
 #include "support/stashing_traits.hpp"
 
@@ -146,7 +144,7 @@ TEST_CASE("given threads that stash one connection, when each waits in turn, the
         if (!lease) {
           try {
             lease = pool.async_acquire(20s, asio::use_future).get();
-          } catch (const std::system_error&) {
+          } catch (const tidepool::system_error&) {
             ++forgotten;
             return;
           }

@@ -2,10 +2,6 @@
 // tidepool - the real pool on a multi-threaded io_context, everything at once. Meant for ThreadSanitizer; true without it as well.
 #include <tidepool/pool.hpp>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_future.hpp>
-
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -14,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/asio.hpp"
 #include "support/catch.hpp"
 #include "support/stashing_traits.hpp"
 
@@ -132,7 +129,7 @@ asio::awaitable<void> one_caller(pool_type& pool, outcomes& seen, unsigned seed,
           try {
             wire own = lease.detach();
             own.use();
-          } catch (const std::system_error&) {  // shut by the pool in the meantime
+          } catch (const tidepool::system_error&) {  // shut by the pool in the meantime
           }
         }
         break;
@@ -235,7 +232,7 @@ TEST_CASE("given four threads, when callers, cancels and an operator meet, then 
         auto later = pool.async_acquire(2ms, asio::use_future);
         try {
           later.get()->use();
-        } catch (const std::system_error&) {  // busy
+        } catch (const tidepool::system_error&) {  // busy
         }
       }
     }
@@ -303,7 +300,7 @@ TEST_CASE("given leases on several threads, when the pool object ends first, the
         try {
           auto lease = later.get();
           lease->use();
-        } catch (const std::system_error&) {  // the pool went first
+        } catch (const tidepool::system_error&) {  // the pool went first
         }
       }
       destroyer.join();

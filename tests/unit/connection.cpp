@@ -9,9 +9,7 @@
 #include <mutex>
 #include <string>
 
-#include <asio/ip/tcp.hpp>
-#include <asio/steady_timer.hpp>
-
+#include "support/asio.hpp"
 #include "support/catch.hpp"
 
 namespace {

@@ -9,8 +9,7 @@
 #include <tidepool/pool.hpp>
 #include <tidepool/testing.hpp>
 
-#include <asio/steady_timer.hpp>
-
+#include "../support/asio.hpp"
 #include "../support/catch.hpp"
 
 namespace {

@@ -34,7 +34,7 @@ error_code outcome_of(simulation& sim, Body body) {
     out = {};
     try {
       if (e) std::rethrow_exception(e);
-    } catch (const std::system_error& error) {
+    } catch (const tidepool::system_error& error) {
       out = error.code();
     } catch (const std::exception&) {
       out = asio::error::fault;
@@ -338,7 +338,7 @@ TEST_CASE("given connections, when the server goes down, then operations fail, u
   asio::co_spawn(sim.get_executor(), body, [&](std::exception_ptr e) {
     try {
       if (e) std::rethrow_exception(e);
-    } catch (const std::system_error& error) {
+    } catch (const tidepool::system_error& error) {
       result = error.code();
     }
   });
@@ -362,7 +362,7 @@ TEST_CASE("given an operation that hangs, when it is aborted, then it fails at o
   auto body = [&]() -> asio::awaitable<void> {
     try {
       co_await connection.query(1);
-    } catch (const std::system_error&) {
+    } catch (const tidepool::system_error&) {
       ended = sim.now();
     }
   };
@@ -400,7 +400,7 @@ TEST_CASE("given a query that hangs, when it is cancelled, then it reacts as the
                      result = {};
                      try {
                        if (e) std::rethrow_exception(e);
-                     } catch (const std::system_error& error) {
+                     } catch (const tidepool::system_error& error) {
                        result = error.code();
                      }
                    }));
@@ -465,7 +465,7 @@ TEST_CASE("given shares of faults, when many operations run, then each fault hap
     for (std::uint64_t i = 0; i < 2000; ++i) {
       try {
         co_await connection.query(i);
-      } catch (const std::system_error&) {
+      } catch (const tidepool::system_error&) {
         ++failed;
       }
     }
