@@ -7,7 +7,7 @@ install(TARGETS tidepool EXPORT tidepool)
 install(EXPORT tidepool NAMESPACE tidepool:: FILE tidepool-targets.cmake DESTINATION ${package_dir})
 # What a driver needs is looked for where the package is used, not where it was made.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tidepool-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
-install(FILES ${CMAKE_CURRENT_LIST_DIR}/tidepool-config.cmake ${CMAKE_CURRENT_LIST_DIR}/compiled.cmake
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/tidepool-config.cmake ${CMAKE_CURRENT_LIST_DIR}/compiled.cmake ${CMAKE_CURRENT_LIST_DIR}/boost.cmake
               ${PROJECT_BINARY_DIR}/tidepool-config-version.cmake
         DESTINATION ${package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tidepool)

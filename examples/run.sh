@@ -73,8 +73,8 @@ sql -f "$repo/examples/service/schema.sql"
 say "examples/quickstart.cpp says"
 DATABASE_URL=$database "$bin/quickstart"
 
-start_service() {
-  DATABASE_URL="$database application_name=bank" "$bin/service" --connections $connections >"$dir/service.out" 2>"$dir/service.log" &
+start_service() { # program
+  DATABASE_URL="$database application_name=bank" "$bin/$1" --connections $connections >"$dir/service.out" 2>"$dir/service.log" &
   service=$!
   for _ in $(seq 100); do
     port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/service.out")
@@ -87,7 +87,7 @@ start_service() {
   exit 1
 }
 say "starting the service, with a pool of $connections connections"
-start_service
+start_service service
 cat "$dir/service.out"
 
 # --- load, and what happens meanwhile --------------------------------------------------------------------------------------------------
@@ -185,6 +185,24 @@ else
   promise "no session of the service is left at the server" \
     test "$(sql -c "select count(*) from pg_stat_activity where application_name = 'bank'")" = 0
   say "what the service says of its pool"
+  sed '1d' "$dir/service.out"
+fi
+
+# --- the same handlers on Boost.Beast -----------------------------------------------------------------------------------------------------
+if [ $keep = no ] && [ -x "$bin/beast" ]; then
+  say "examples/beast: the same handlers on Boost.Asio and Boost.Beast, $clients clients"
+  before=$(sql -c "select count(*) from transfers")
+  start_service beast
+  load_status=0
+  { sleep 1 && echo steady && sleep 4; } | "$bin/load" "$port" "$clients" "$dir/result" || load_status=$?
+  # shellcheck disable=SC1091 # the load generator wrote it
+  . "$dir/result"
+  booked=$(($(sql -c "select count(*) from transfers") - before))
+  promise "Beast: every request was answered, every transfer confirmed" test "$load_status" = 0
+  promise "Beast: the ledger holds the $confirmed confirmed transfers" test "$booked" = "$confirmed"
+  promise "Beast: no request failed" test "$failed_steady" = 0
+  promise "Beast, SIGTERM: the requests under way were answered" answers_after_the_signal
+  promise "Beast, SIGTERM: the process ended with status 0" ended_well
   sed '1d' "$dir/service.out"
 fi
 

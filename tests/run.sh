@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
-#   tests/run.sh                 debug, asan, tsan and release; under 15 minutes on two cores
+#   tests/run.sh                 debug, asan, tsan, release and boost; under 15 minutes on two cores
 #   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
 #   tests/run.sh --long          every configuration, old and new compilers and libraries (matrix.sh), soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
-# clang, release (GCC with a newer Asio where one can be had), windows (mingw-w64 and Wine; in --long, or alone). The first run has every
-# area once or twice; alone, or with --long, each runs all that its preset names.
+# clang, release (GCC with a newer Asio where one can be had), boost (Clang, on Boost.Asio), windows (mingw-w64 and Wine; in --long, or
+# alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
 # (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
 set -euo pipefail
@@ -36,7 +36,7 @@ if [ $quick = yes ]; then
 fi
 standard=no
 if [ ${#configurations[@]} -eq 0 ]; then
-  configurations=(debug asan tsan release)
+  configurations=(debug asan tsan release boost)
   if [ $long = yes ]; then configurations+=(asan-gcc clang windows); else standard=yes; fi
 fi
 
@@ -122,7 +122,8 @@ declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
   areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;texts'
     [asan]='unit;core;pool;simulator;postgres;headers;misuse'
-    [release]='simulator;threads;headers')
+    [release]='simulator;threads;headers'
+    [boost]='unit;core;threads;postgres')
 fi
 
 for configuration in "${configurations[@]}"; do
@@ -148,8 +149,12 @@ for configuration in "${configurations[@]}"; do
   if [ $long = yes ] && [ "$configuration" = clang ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=unit;core;pool;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
   fi
+  # Both flavours have all sources in common: here the files that name error codes and sockets. All areas with the newest Boost: matrix.sh.
+  if [ "$configuration" = boost ]; then
+    options+=("-DTIDEPOOL_TEST_BOOST_ASIO=ON" "-DTIDEPOOL_TEST_FILES=(unit|core|threads)/.*|postgres/(connect|query|transaction|pool)")
+  fi
   preset=$configuration
-  if [ "$preset" = quick ]; then preset=clang; fi
+  if [ "$preset" = quick ] || [ "$preset" = boost ]; then preset=clang; fi
   build_configuration "$configuration" "$preset" "${options[@]}"
 done
 

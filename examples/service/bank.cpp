@@ -36,7 +36,7 @@ std::vector<std::string_view> split(std::string_view target) {
 
 }  // namespace
 
-asio::awaitable<response> bank::answer(const http::message& request) {
+tidepool::asio::awaitable<response> bank::answer(const http::message& request) {
   try {
     co_return co_await route(request.method, split(request.target));
   } catch (const bad_request&) {
@@ -54,7 +54,7 @@ asio::awaitable<response> bank::answer(const http::message& request) {
   }
 }
 
-asio::awaitable<response> bank::route(std::string_view method, path parts) {
+tidepool::asio::awaitable<response> bank::route(std::string_view method, path parts) {
   const std::string_view what = parts.empty() ? std::string_view() : parts[0];
   const bool get = method == "GET";
   if (get && what == "accounts" && parts.size() == 2) return account(number(parts[1]));
@@ -62,14 +62,14 @@ asio::awaitable<response> bank::route(std::string_view method, path parts) {
   if (method == "PUT" && what == "transfers" && parts.size() == 5) {
     return transfer(std::string(parts[1]), number(parts[2]), number(parts[3]), number(parts[4]));
   }
-  const auto ready = [](response known) -> asio::awaitable<response> { co_return known; };
+  const auto ready = [](response known) -> tidepool::asio::awaitable<response> { co_return known; };
   if (get && what == "healthz") return ready(health());
   if (get && what == "stats") return ready({200, pool_.stats().to_json()});
   if (get && what == "metrics") return ready({200, tidepool::to_prometheus(pool_.stats()), "text/plain; version=0.0.4"});
   return ready(failure(404, "no such page"));
 }
 
-asio::awaitable<response> bank::account(std::int64_t id) {
+tidepool::asio::awaitable<response> bank::account(std::int64_t id) {
   for (bool again = false;; again = true) {
     try {
       auto lease = co_await pool_.acquire();
@@ -82,10 +82,10 @@ asio::awaitable<response> bank::account(std::int64_t id) {
   }
 }
 
-asio::awaitable<response> bank::transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount) {
+tidepool::asio::awaitable<response> bank::transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount) {
   auto lease = co_await pool_.acquire();
   lease.label("transfer " + key);
-  auto move_money = [&](postgres::transaction& tx) -> asio::awaitable<bool> {
+  auto move_money = [&](postgres::transaction& tx) -> tidepool::asio::awaitable<bool> {
     auto booked = co_await tx.exec("insert into transfers (key, payer, payee, amount) values ($1, $2, $3, $4) on conflict (key) do nothing",
                                    key, payer, payee, amount);
     if (booked.affected() == 0) co_return false;
@@ -99,7 +99,7 @@ asio::awaitable<response> bank::transfer(std::string key, std::int64_t payer, st
   co_return response(200, moved ? "{\"done\":\"now\"}" : "{\"done\":\"before\"}");
 }
 
-asio::awaitable<response> bank::slow(std::chrono::milliseconds time) {
+tidepool::asio::awaitable<response> bank::slow(std::chrono::milliseconds time) {
   auto lease = co_await pool_.acquire();
   lease.label("slow query");
   co_await lease->exec("select pg_sleep($1)", std::chrono::duration<double>(time).count());

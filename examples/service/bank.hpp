@@ -23,15 +23,15 @@ class bank {
   explicit bank(tidepool::postgres::pool& pool) : pool_(pool) {}
 
   /// Answers one request. Any number at once, on any thread.
-  asio::awaitable<http::response> answer(const http::message& request);
+  tidepool::asio::awaitable<http::response> answer(const http::message& request);
 
  private:
   using path = std::vector<std::string_view>;
 
-  asio::awaitable<http::response> route(std::string_view method, path parts);
-  asio::awaitable<http::response> account(std::int64_t id);
-  asio::awaitable<http::response> transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount);
-  asio::awaitable<http::response> slow(std::chrono::milliseconds time);
+  tidepool::asio::awaitable<http::response> route(std::string_view method, path parts);
+  tidepool::asio::awaitable<http::response> account(std::int64_t id);
+  tidepool::asio::awaitable<http::response> transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount);
+  tidepool::asio::awaitable<http::response> slow(std::chrono::milliseconds time);
   http::response health();
 
   tidepool::postgres::pool& pool_;

@@ -25,9 +25,9 @@ std::string outcome_of(simulation& sim, asio::awaitable<std::string> work, asio:
     try {
       to = co_await std::move(what);
     } catch (const tidepool::system_error& failure) {
-      to = failure.code() == errc::not_in_time                ? std::string("late: ") + failure.what()
+      to = failure.code() == errc::not_in_time                ? "late: " + said_by(failure)
            : failure.code() == asio::error::operation_aborted ? "aborted"
-                                                              : std::string("system_error: ") + failure.what();
+                                                              : "system_error: " + said_by(failure);
     } catch (const std::exception& failure) {
       to = failure.what();
     }

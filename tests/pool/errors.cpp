@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shop.hpp"
+#include "support/asio.hpp"
 
 namespace {
 
@@ -453,7 +454,7 @@ TEST_CASE("given a lease without its connection, when it is detached, then the e
     try {
       (void)from.detach();
     } catch (const tidepool::system_error& e) {
-      text = e.what();
+      text = said_by(e);
       code = e.code();
     }
     CHECK(code == (text.find("pool") == std::string::npos ? errc::empty_lease : errc::closed));

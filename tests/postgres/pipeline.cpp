@@ -292,7 +292,7 @@ TEST_CASE("given an atomic pipeline that is cancelled, then no answer of it can 
     const auto slow = batch.exec("select pg_sleep(30)");
     asio::cancellation_signal stop;
     asio::steady_timer timer(here, 100ms);
-    timer.async_wait([&stop](asio::error_code) { stop.emit(asio::cancellation_type::terminal); });
+    timer.async_wait([&stop](tidepool::error_code) { stop.emit(asio::cancellation_type::terminal); });
     auto running = [](pg::pipeline& all) -> asio::awaitable<void> { co_await all.run(); };
     auto task_of = running(batch);
     auto token = asio::bind_cancellation_slot(stop.slot(), asio::use_awaitable);

@@ -362,7 +362,7 @@ TEST_CASE("given a request with a limit, when it passes in any part, then the co
       try {
         (void)co_await tidepool::complete_within(50ms, std::move(work));
       } catch (const tidepool::system_error& failure) {
-        said = failure.code() == std::errc::timed_out && failure.code() == tidepool::errc::not_in_time ? failure.what() : "another code";
+        said = failure.code() == std::errc::timed_out && failure.code() == tidepool::errc::not_in_time ? said_by(failure) : "another code";
       }
       co_return said;
     };

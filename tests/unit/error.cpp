@@ -53,7 +53,7 @@ TEST_CASE("given errors of the pool, when compared with the standard's condition
   CHECK(tidepool::error_code(errc::closed) != errc::timeout);
 }
 
-TEST_CASE("given codes of the standard library and of the flavour, when compared, then both know the pool's errors") {
+TEST_CASE("given codes of the standard library and the flavour's, then both compare with the pool's errors") {
   const std::error_code standard = tidepool::error_code(errc::timeout);
   CHECK(standard == errc::timeout);
   CHECK(errc::timeout == standard);
@@ -81,7 +81,7 @@ TEST_CASE("given codes of the standard library and of the flavour, when compared
 #endif
 }
 
-TEST_CASE("given a cancelled operation's exception of either kind, when its code is asked for, then it is a cancellation") {
+TEST_CASE("given the exception of a cancelled operation, of either kind, then it is known as a cancellation") {
   using tidepool::detail::is_cancellation;
   CHECK(is_cancellation(std::make_exception_ptr(tidepool::system_error(tidepool::asio::error::operation_aborted))));
   CHECK(is_cancellation(std::make_exception_ptr(std::system_error(std::make_error_code(std::errc::operation_canceled)))));

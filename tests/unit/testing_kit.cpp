@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/asio.hpp"
 #include "../support/catch.hpp"
 
 using namespace std::chrono_literals;
@@ -413,6 +414,7 @@ TEST_CASE("given a query that hangs, when it is cancelled, then it reacts as the
   }
 }
 
+#if !TIDEPOOL_TESTS_ASIO_CANCELS_WRONGLY
 TEST_CASE("given a query whose answer was not read, when the next one is sent, then it gets the wrong answer", "[B077][B078]") {
   simulation sim(1);
   testing::world server(sim);
@@ -427,6 +429,7 @@ TEST_CASE("given a query whose answer was not read, when the next one is sent, t
   CHECK_FALSE(outcome_of(sim, second));
   CHECK(answers == std::vector<std::uint64_t>{1});
 }
+#endif
 
 TEST_CASE("given misuse of a connection, when it happens, then the world tells") {
   simulation sim(1);

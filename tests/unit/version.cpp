@@ -27,7 +27,11 @@ TEST_CASE("given the version's numbers, when text, number and namespace are read
   const std::string minor = std::to_string(TIDEPOOL_VERSION_MINOR);
   CHECK(TIDEPOOL_VERSION_STRING == major + '.' + minor + '.' + std::to_string(TIDEPOOL_VERSION_PATCH));
   CHECK(TIDEPOOL_VERSION == TIDEPOOL_VERSION_MAJOR * 10000 + TIDEPOOL_VERSION_MINOR * 100 + TIDEPOOL_VERSION_PATCH);
+#if defined(TIDEPOOL_BOOST_ASIO)
+  CHECK(TIDEPOOL_TEST_TEXT(TIDEPOOL_VERSION_NAMESPACE) == 'v' + major + '_' + minor + "_boost");
+#else
   CHECK(TIDEPOOL_TEST_TEXT(TIDEPOOL_VERSION_NAMESPACE) == 'v' + major + '_' + minor);
+#endif
 }
 
 TEST_CASE("given the version's namespace, when a name is used without it, then it is the same type") {

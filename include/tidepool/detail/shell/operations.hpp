@@ -143,7 +143,7 @@ void pool_impl<Connection, Traits>::spawn(entry& e, slot_action what) noexcept {
         case slot_action::close: body = run_close(std::move(run)); break;
         default: body = run_connect(std::move(run)); break;
       }
-      asio::co_spawn(op->executor, std::move(body), asio::bind_cancellation_slot(op->signal.slot(), [op](std::exception_ptr) {}));
+      asio::co_spawn(op->executor, std::move(body), op_ended<Traits>{op});
     });
   } catch (...) {  // the end of `run` counts as a failure
   }

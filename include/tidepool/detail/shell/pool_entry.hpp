@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 
+#include <exception>
 #include <memory>
 #include <new>
 #include <optional>
@@ -45,6 +46,16 @@ struct op_state {
 
   executor_type executor;
   asio::cancellation_signal signal;
+};
+
+/// The completion handler of an operation's coroutine. A type of its own, because for what `bind_cancellation_slot()` returns Asio 1.26 and
+/// 1.27 dispatch the signal with a plain pointer, which may be run when the coroutine is gone.
+template <class Traits>
+struct op_ended {
+  using cancellation_slot_type = asio::cancellation_slot;
+  std::shared_ptr<op_state<Traits>> op;
+  cancellation_slot_type get_cancellation_slot() const noexcept { return op->signal.slot(); }
+  void operator()(std::exception_ptr) const noexcept {}
 };
 
 /// Texts for events about a connection; made when there is something to keep.

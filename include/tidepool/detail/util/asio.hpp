@@ -22,8 +22,8 @@
 #endif
 
 #include <boost/version.hpp>
-#if BOOST_VERSION < 107900
-#error "tidepool needs Boost 1.79 or newer"
+#if BOOST_VERSION < 107800
+#error "tidepool needs Boost 1.78 or newer"
 #endif
 
 #include <boost/asio/any_io_executor.hpp>
