@@ -139,6 +139,18 @@ for my $file (sort grep { m{^include/.*\.[hi]pp$} && $_ !~ $flavours } keys %tex
   }
 }
 
+# Their tests are compiled for both, too.
+for my $file (sort grep { m{^tests/(?:unit|core|pool|simulator|threads|postgres)/} && !m{^tests/(?:unit/error|pool/outages)\.cpp$} } keys %text) {
+  my $number = 0;
+  for my $line (split /\n/, $text{$file}) {
+    $number++;
+    (my $code = $line) =~ s{//.*}{};
+    push @wrong, "$file:$number: tests are compiled on Boost.Asio as well: write tidepool::error_code, tidepool::system_error"
+      if $code =~ /\b(?:std|asio)::(?:error_code|system_error)\b/;
+    push @wrong, "$file:$number: tests are compiled on Boost.Asio as well: include support/asio.hpp" if $code =~ m{^\s*#\s*include\s*<(?:asio|boost)/};
+  }
+}
+
 # --- names of tests ---------------------------------------------------------------------------------------------------------------
 my %area_of;
 for my $file (sort grep { m{^tests/.*\.cpp$} } keys %text) {
