@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "support/asio.hpp"
 
 using namespace tidepool_tests;
 using tidepool::lease_end;
