@@ -40,7 +40,7 @@ clang-23-libc++  sid       clang++-23  libc++     sid/libasio-dev            2  
 asio-newest      sid       g++-16      libstdc++  upstream/1.38.2            3       sid       unit;core;threads;verbs
 boost-1.81       bookworm  g++-12      libstdc++  bookworm/libboost1.81-dev  2       bookworm  core;threads;verbs
 boost-1.88       trixie    clang++-18  libstdc++  trixie/libboost1.88-dev    3       -         core;threads
-boost-1.92       sid       clang++-22  libstdc++  sid/libboost1.92-dev       3       sid       unit;core;pool;threads;postgres
+boost-1.92       sid       clang++-22  libstdc++  sid/libboost1.92-dev       3       sid       unit;core;pool;simulator;threads;postgres
 CELLS
 }
 # `verbs`: the part of `postgres` that uses most of libpq.
