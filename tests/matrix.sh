@@ -125,14 +125,12 @@ state_of_cell() {
 version_of() { sed -n "s/^$1=//p" "$folder/versions" 2>/dev/null | grep . || echo "$2"; }
 # The cell's row of the table.
 row() { # what came of it, in words
-  local with=– calls
+  local with='– | –' log=$folder/tree/Testing/Temporary/LastTest.log calls=''
   if [ "$server" != - ]; then
-    with=$(version_of libpq "of $suite")
-    calls=$(grep -cE 'libpq [0-9.]+: (rows in chunks|cancels without|closes statements by a message|a pipeline is sent at once)' \
-      "$folder/tree/Testing/Temporary/LastTest.log" 2>/dev/null) || true
-    with+=", ${calls:-0} of 4 | $(version_of server "of $server")"
-  else
-    with='– | –'
+    if [ -e "$log" ]; then
+      calls=", $(grep -cE 'libpq [0-9.]+: (rows in chunks|cancels without|closes statements by a message|a pipeline is sent at once)' "$log") of 4"
+    fi
+    with="$(version_of libpq "of $suite")$calls | $(version_of server "of $server")"
   fi
   printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$cell" "$(version_of compiler "$compiler")" "$(version_of library "$library")" \
     "$(version_of asio "$asio")" "$(version_of catch2 "$catch2")" "$with" "${areas//;/ }" "$1"
