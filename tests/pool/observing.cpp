@@ -80,6 +80,11 @@ TEST_CASE("given a lease held too long, when it is reported, then place, label, 
   config.leak_detection = true;
   config.leak_timeout = 300s;
   config.track_stack_trace = stack;
+#if __has_include(<execinfo.h>)
+  const char* const told = stack ? "with stack" : "without stack";
+#else  // on Windows
+  const char* const told = "without stack";
+#endif
   rig<> r(config);
   auto first = r.ask(1s, how);  // by a wait
   r.sim.run_for(1s);
@@ -87,16 +92,18 @@ TEST_CASE("given a lease held too long, when it is reported, then place, label, 
   first->held.label("nightly export");
   r.sim.run_for(300s);
   CHECK(r.events->count("leak detected 1 'nightly export'") == 1);
-  CHECK(r.events->count(stack ? "with stack" : "without stack") == 1);
+  CHECK(r.events->count(told) == 1);
   first->held.release();
   CHECK(r.events->count("leak returned 1 'nightly export'") == 1);
   auto second = r.ask(1s, how);  // from the idle ones
   r.settle();
   r.sim.run_for(1h);
   CHECK(r.events->count("leak detected 1 ''") == 1);
-  CHECK(r.events->count(stack ? "with stack" : "without stack") >= 2);
+  CHECK(r.events->count(told) >= 2);
   CHECK(r.stats().leaked == 1);
 }
+
+#if __has_include(<execinfo.h>)  // elsewhere the stack is empty
 
 namespace {
 
@@ -156,6 +163,8 @@ TEST_CASE("given a leak told with its stack, when the next holder leaks by a cal
   CHECK(r.events->last_stack != "");
   CHECK(r.events->last_stack != stack_of_first);
 }
+
+#endif
 
 TEST_CASE("given acquires at different places, when they leak, then each report names its own line", "[H15]") {
   auto config = calm(2, 2);

@@ -5,13 +5,14 @@
 
 #include <tidepool/pool.hpp>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <deque>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <semaphore>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -163,6 +164,29 @@ class basic_watcher {
 using watcher = basic_watcher<true>;
 using quiet_watcher = basic_watcher<false>;
 
+/// Two threads take turns by two of these. No std::binary_semaphore: where the system has no futex, as under Wine, all of those share one
+/// queue, and a wake-up may go to the other waiter.
+class turn {
+ public:
+  void release() {
+    {
+      const std::lock_guard lock(mutex_);
+      mine_ = true;
+    }
+    changed_.notify_one();
+  }
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return mine_; });
+    mine_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool mine_ = false;
+};
+
 /// A real second thread, which runs one job at a time while the caller waits for it. So the stash, which depends on the thread, has two
 /// threads, and the run still depends on its choices alone.
 class second_thread {
@@ -198,8 +222,8 @@ class second_thread {
   }
   std::function<void()> job_;
   const char* fault_ = nullptr;
-  std::binary_semaphore wanted_{0};
-  std::binary_semaphore done_{0};
+  turn wanted_;
+  turn done_;
   std::thread thread_;
 };
 
