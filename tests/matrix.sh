@@ -19,12 +19,12 @@ results=${TIDEPOOL_BUILD:-$repo/build}/matrix
 page=$repo/tests/README.md
 
 # The suite decides the libpq (bookworm 15, trixie 17, sid 18). Asio and the server (15, 17, 18) come from any; Catch2 2 is that of bookworm,
-# of headers alone, so it goes with any standard library.
+# of headers alone, so it goes with any standard library; Catch2 3 is compiled, and goes with a compiler about as new as its suite.
 all_cells() {
   cat <<'CELLS'
 name             suite     compiler    library    asio                       catch2  server    areas
 gcc-12           bookworm  g++-12      libstdc++  sid/libasio-dev            2       sid       core;threads;verbs
-gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev         3       bookworm  core;threads;verbs
+gcc-13           sid       g++-13      libstdc++  trixie/libasio-dev         2       bookworm  core;threads;verbs
 gcc-14           trixie    g++-14      libstdc++  bookworm/libasio-dev       3       trixie    core;threads;verbs
 gcc-15           sid       g++-15      libstdc++  sid/libasio-dev            3       -         core;threads
 gcc-16           sid       g++-16      libstdc++  bookworm/libasio-dev       3       sid       core;threads;verbs
