@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "recording_proxy.hpp"
 
 using namespace tidepool_tests;
 
@@ -157,6 +158,35 @@ TEST_CASE("given a statement whose connection is taken back, then the server is 
     }(name));
     CHECK(ended);
   }
+}
+
+TEST_CASE("given a stream whose connection is shut while rows are here, then the server is asked once to end it",
+          "[postgres][server][field-U7]") {
+  NEEDS_SERVER();
+  recording_proxy wire(server_port());
+  auto task = [&]() -> asio::awaitable<void> {
+    auto c = co_await pg::connection::connect(through(wire.port()));
+    auto rows = co_await c.stream<std::string>("select repeat('x', 4000) from generate_series(1, 100000)");
+    co_await pause(300ms);  // as many as the socket takes: each wait for the next ones ends at once
+    c.abort();
+    bool lost = false;
+    try {
+      for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
+    } catch (const pg::error& failure) {
+      lost = failure.connection_lost();
+    }
+    must(lost, "not told as lost");
+  };
+  CHECK_NOTHROW(run(task()));
+  const std::string request("\x04\xd2\x16\x2e", 4);  // begins with this code
+  std::size_t asked = 0;
+  for (int look = 0; look < 100 && asked < 2; ++look) {
+    const auto heard = wire.heard();
+    asked = 0;
+    for (auto at = heard.find(request); at != std::string::npos; at = heard.find(request, at + 1)) ++asked;
+    std::this_thread::sleep_for(5ms);
+  }
+  CHECK(asked == 1);
 }
 
 TEST_CASE("given a lease whose pool is destroyed, then its holder keeps the connection", "[postgres][pool][server][field-U7]") {

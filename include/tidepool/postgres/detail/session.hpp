@@ -113,8 +113,7 @@ class basic_session : public session_base {
   /// After every wait for the server that began with `limits.waits()`.
   [[gnu::always_inline]] void waited() noexcept {
     limits.waited();
-    // Now, because libpq forgets whom to ask when it sees the end of the connection.
-    if (shutdown->reason() == shutdown_reason::aborted) cancel_on_server();
+    if (shutdown->reason() == shutdown_reason::aborted) end_on_server();
   }
   /// For reports.
   std::string server_name() const {
@@ -294,8 +293,13 @@ class basic_session : public session_base {
   ~basic_session() { finish(); }
 
  private:
+  /// Now, because libpq forgets whom to ask when it sees the end of the connection; once, because many waits may come before that, for what
+  /// the socket has received already.
+  [[gnu::noinline]] void end_on_server() noexcept {
+    if (!std::exchange(end_asked_, true)) cancel_on_server();
+  }
   /// Of a statement whose answer nobody reads any more.
-  [[gnu::noinline]] void cancel_on_server() noexcept {
+  void cancel_on_server() noexcept {
     if (PQstatus(pg_) == CONNECTION_OK && fatal.message.empty() && PQtransactionStatus(pg_) == PQTRANS_ACTIVE) cancel_in_background(pg_);
   }
 
@@ -338,6 +342,7 @@ class basic_session : public session_base {
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
   bool out_of_step_ = false;
+  bool end_asked_ = false;             ///< of the server, for a statement whose connection was aborted
   std::shared_ptr<wait_timer> timer_;  ///< made with the first limit
 
  public:

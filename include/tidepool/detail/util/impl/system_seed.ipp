@@ -7,6 +7,7 @@
 #include <cstdint>
 #if __has_include(<sys/random.h>)
 #include <sys/random.h>
+#include <unistd.h>  // musl has it here
 #include <cerrno>
 #else
 #include <random>
