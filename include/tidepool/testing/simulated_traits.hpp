@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "../instantiate.hpp"  // a file of tests makes its pools: compiled separately, no other file holds their code
 #include "../traits.hpp"
 #include "../version.hpp"
 #include "virtual_timer.hpp"
