@@ -158,12 +158,14 @@ for configuration in "${configurations[@]}"; do
   build_configuration "$configuration" "$preset" "${options[@]}"
 done
 
-# Older and newer compilers and libraries: each cell is one long test of its own.
+# Older and newer compilers and libraries: each cell is one long test of its own. And the example on Boost.MySQL, which Debian 12 does not have.
 matrix() {
   local cell
   if [ $long = no ]; then return; fi
   printf 'add_test("asio-releases" "%s")\n' "$repo/tests/support/asio_matrix.sh"
   printf 'set_tests_properties("asio-releases" PROPERTIES TIMEOUT 7200)\n'
+  printf 'add_test("boost-mysql" "%s")\n' "$repo/tests/support/boost_mysql.sh"
+  printf 'set_tests_properties("boost-mysql" PROPERTIES TIMEOUT 1800 SKIP_RETURN_CODE 77)\n'
   for cell in $("$repo/tests/matrix.sh" --list); do
     printf 'add_test("matrix.%s" "%s" "%s")\n' "$cell" "$repo/tests/matrix.sh" "$cell"
     printf 'set_tests_properties("matrix.%s" PROPERTIES TIMEOUT 7200 RUN_SERIAL ON SKIP_RETURN_CODE 77)\n' "$cell"

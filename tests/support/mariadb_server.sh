@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# tidepool - a throw-away MariaDB for an example and a benchmark.
+#
+#   mariadb_server.sh start <dir>   creates it (or starts the one that is there) and prints MYSQL_SOCKET=... MYSQL_PORT=... MYSQL_USER=... MYSQL_DATABASE=...
+#   mariadb_server.sh stop  <dir>   kills it; the files stay
+#   mariadb_server.sh pid   <dir>   prints the server's process id
+#
+# The server listens on a free port of 127.0.0.1 and on a Unix socket in <dir>, and runs as the caller, or as `mysql`, or `nobody`, when
+# the caller is root. User and database are `tidepool`, without a password. Nothing is durable. Exit status 77: MariaDB is not installed.
+set -euo pipefail
+
+say() { echo "mariadb_server: $*" >&2; }
+usage() { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
+
+owner() {
+  local name
+  if [ "$(id -u)" != 0 ]; then id -un; return; fi
+  for name in mysql nobody; do
+    if id "$name" >/dev/null 2>&1; then echo "$name"; return; fi
+  done
+  say "running as root, and there is neither a user mysql nor nobody"
+  exit 1
+}
+
+owner=$(owner)
+as=() # MariaDB refuses to run as root
+if [ "$(id -u)" = 0 ]; then as=(setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups --); fi
+as_owner() { (cd / && "${as[@]}" "$@"); }
+
+free_port() {
+  local port
+  for _ in $(seq 100); do
+    port=$((RANDOM % 12000 + 20000))
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
+  done
+  say "no free port found"
+  exit 1
+}
+
+# By its arguments as well: a process id may be given anew.
+alive() { [ -s "$dir/pid" ] && tr '\0' '\n' 2>/dev/null <"/proc/$(cat "$dir/pid")/cmdline" | grep -qxF -e "--datadir=$dir/data"; }
+variables() { echo "MYSQL_SOCKET=$dir/socket MYSQL_PORT=$(cat "$dir/port") MYSQL_USER=tidepool MYSQL_DATABASE=tidepool"; }
+
+create() {
+  mkdir -p "$dir"
+  if [ "$(id -u)" = 0 ]; then chown "$owner" "$dir"; fi
+  if ! as_owner test -w "$dir"; then
+    say "user $owner cannot write to $dir: give a directory whose parents every user may enter"
+    exit 1
+  fi
+  if [ ${#dir} -gt 90 ]; then say "the path $dir is too long for a Unix socket"; exit 1; fi
+  as_owner "$install" --no-defaults --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1 ||
+    { tail -n 20 "$dir/install.log" >&2; exit 1; }
+  as_owner tee "$dir/init.sql" >/dev/null <<'SQL'
+create database if not exists tidepool;
+create user if not exists tidepool@localhost;
+grant all on tidepool.* to tidepool@localhost;
+SQL
+}
+
+# Ready, or ended.
+launch() {
+  local port=$1 started
+  (cd / && exec "${as[@]}" "$server" --no-defaults --datadir="$dir/data" --socket="$dir/socket" --bind-address=127.0.0.1 --port="$port" \
+    --pid-file="$dir/data/pid" --init-file="$dir/init.sql" --max-connections=200 --innodb-buffer-pool-size=32M --innodb-log-file-size=8M \
+    --innodb-flush-log-at-trx-commit=0 --skip-log-bin) >"$dir/server.log" 2>&1 3>&- &
+  started=$!
+  echo $started >"$dir/pid"
+  for _ in $(seq 300); do
+    if ! kill -0 $started 2>/dev/null; then return 1; fi
+    if grep -q 'ready for connections' "$dir/server.log"; then echo "$port" >"$dir/port"; return; fi
+    sleep 0.1
+  done
+  kill -KILL $started
+  return 1
+}
+
+start() {
+  if [ ! -d "$dir/data/mysql" ]; then create; fi
+  if alive; then variables; return; fi
+  # Another process may take the port between the look and the start.
+  for _ in 1 2 3; do
+    if launch "$(free_port)"; then variables; return; fi
+  done
+  say "the server did not start; the end of its log:"
+  tail -n 20 "$dir/server.log" >&2
+  exit 1
+}
+
+stop() {
+  local pid
+  if ! alive; then return; fi
+  pid=$(cat "$dir/pid")
+  kill -KILL "$pid" 2>/dev/null || true
+  for _ in $(seq 100); do
+    if ! kill -0 "$pid" 2>/dev/null; then rm -f "$dir/pid"; return; fi
+    sleep 0.1
+  done
+  say "process $pid did not stop"
+  exit 1
+}
+
+[ $# -ge 2 ] || usage
+command=$1
+dir=$(realpath -m "$2")
+server=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v mariadbd || true)
+install=$(command -v mariadb-install-db || true)
+if [ -z "$server" ] || [ -z "$install" ]; then
+  say "MariaDB's server programs are not installed (mariadbd, mariadb-install-db)"
+  exit 77
+fi
+case $command in
+  start) start ;;
+  stop) stop ;;
+  pid) cat "$dir/pid" ;;
+  *) usage ;;
+esac
