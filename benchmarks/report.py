@@ -191,6 +191,10 @@ NAMES = {"hikaricp": "HikariCP (Java)", "pgx": "puddle / pgxpool (Go)", "asyncpg
 PEERS = ["hikaricp", "pgx", "node-pg", "psycopg", "asyncpg"]
 
 
+def today():
+    return subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True).stdout.strip()
+
+
 def machine():
     try:
         with open("/proc/cpuinfo") as file:
@@ -206,8 +210,7 @@ def machine():
     rounds = len(values.get((OURS, "handoff/handoff<defaults>/1000", "ns"), []))
     if rounds == 0:
         return ""
-    day = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True).stdout.strip()
-    return (f"{day}: {os.cpu_count()} × {cpu}, Linux {platform.release()}; {first_line('g++', '--version')}; "
+    return (f"{today()}: {os.cpu_count()} × {cpu}, Linux {platform.release()}; {first_line('g++', '--version')}; "
             f"{first_line('psql', '--version')}. Medians of {rounds} rounds.")
 
 
@@ -426,6 +429,29 @@ def headline():
     return table(["", "asked for", "here"], rows)
 
 
+def boost_mysql():
+    def mine(case, metric):
+        return get("boost_mysql", case, metric)
+
+    rows = []
+    for case, label in (("pair/1", "acquire + release, 1 caller"), ("select1/1", "`SELECT 1`, 1 caller"), ("select1/8", "`SELECT 1`, 8 callers"),
+                        ("select1/64", "`SELECT 1`, 64 callers")):
+        for end, how in (("kept", "no reset"), ("reset", "reset at return")):
+            us, theirs = (mine(f"{pool}/{end}/{case}", "cpu_us") for pool in ("tidepool", "boost"))
+            if us:
+                rows.append((f"{label}; {how}", number(us), spread("boost_mysql", f"tidepool/{end}/{case}", "cpu_us"), number(theirs),
+                             spread("boost_mysql", f"boost/{end}/{case}", "cpu_us"), ratio(us, theirs),
+                             *(number(mine(f"{pool}/{end}/{case}", "per_second")) for pool in ("tidepool", "boost"))))
+    if not rows:
+        return ""
+    load = values[("boost_mysql", "machine", "load")]
+    with open(os.path.join(sys.argv[1], "boost_mysql.about")) as file:
+        boost, mariadb = file.read().split()
+    head = ["8 connections", "tidepool: CPU µs", "range", "Boost.MySQL: CPU µs", "range", "ratio", "tidepool: a second", "Boost.MySQL: a second"]
+    return (table(head, rows) + f"\n\n{today()}: Boost {boost}, MariaDB {mariadb}, medians of {len(load)} rounds; the machine's load was "
+            f"{min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors.")
+
+
 def split():
     rows = []
     for load in ("0.50", "0.70", "0.80", "0.90", "0.95"):
@@ -509,7 +535,8 @@ def main():
     load(results)
     sections = {"machine": machine, "uncontended": uncontended, "policies": policies, "handoff": handoff, "crowd": crowd, "threads": threads,
                 "size": size, "peers": peers, "server": server, "server peers": server_peers, "ahead": ahead, "bouncer": bouncer, "headers": headers,
-                "split": split, "fleet": fleet, "headline": headline}
+                "split": split, "fleet": fleet, "headline": headline,
+                "boost mysql": boost_mysql}
     os.makedirs(folder, exist_ok=True)
     with open(readme) as file:
         text = file.read()

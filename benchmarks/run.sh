@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - runs the benchmarks, and the pools one could take instead, and writes tables and plots into benchmarks/README.md.
 #
-#   benchmarks/run.sh                all of it: some 25 minutes on two cores
+#   benchmarks/run.sh                all of it: some 27 minutes on two cores
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
-#   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), headers, fleet, headline
+#   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), headers, fleet, headline,
+#                                    boost_mysql (MariaDB; beside Boost.MySQL's own pool)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
@@ -20,11 +21,11 @@ parts=() quick=no
 for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
-    memory | server | headers | fleet | headline) parts+=("$argument") ;;
-    *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    memory | server | headers | fleet | headline | boost_mysql) parts+=("$argument") ;;
+    *) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(memory server headers fleet headline)
+[ ${#parts[@]} -gt 0 ] || parts=(memory server headers fleet headline boost_mysql)
 rounds=${ROUNDS:-5}
 seconds=1 # of each run against a server, and of each case of a peer
 min_time=0.2
@@ -44,6 +45,7 @@ if wanted memory || wanted server; then
     golang-go golang-github-jackc-puddle-dev golang-github-jackc-pgx-v4-dev)
 fi
 if wanted server || wanted headline; then packages+=(pgbouncer); fi
+if wanted boost_mysql; then packages+=(mariadb-server-core mariadb-client-core libssl-dev); fi
 for package in "${packages[@]}"; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$'; then missing+=("$package"); fi
 done
@@ -124,6 +126,7 @@ bouncer=''
 finish() {
   if [ -n "$bouncer" ]; then kill "$bouncer" 2>/dev/null || true; fi
   if [ -d "$scratch/pg" ]; then "$repo/tests/support/postgres_server.sh" stop "$scratch/pg" immediate || true; fi
+  if [ -d "$scratch/mysql" ]; then "$repo/tests/support/mariadb_server.sh" stop "$scratch/mysql" || true; fi
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -297,6 +300,29 @@ if wanted headline; then
     record "$results/headline.$round.tsv" tidepool "${first[@]}" "${one_cpu[@]}" "$bin/bench_headline" "host=$PGHOST" \
       ${bouncer:+"host=$scratch/bouncer port=6432"}
   done
+fi
+
+# --- beside Boost.MySQL's own pool -----------------------------------------------------------------------------------------------
+if wanted boost_mysql; then
+  if ! "$repo/tests/support/boost_mysql.sh" build "$build/boost_mysql" bench_boost_mysql; then
+    say "skipped: Boost.MySQL"
+  elif ! mysql=$("${server_cpu[@]}" "$repo/tests/support/mariadb_server.sh" start "$scratch/mysql"); then
+    say "skipped: Boost.MySQL, because no MariaDB could be started"
+  else
+    rm -f "$results"/boost_mysql.*
+    read -ra mysql <<<"$mysql"
+    grep -o '"[0-9_]*"' "$(sed -n 's/^BOOST_MYSQL_INCLUDE_DIR:PATH=//p' "$build/boost_mysql/CMakeCache.txt")/boost/version.hpp" |
+      tr -d '"' | tr _ . >"$results/boost_mysql.about"
+    mariadbd --version 2>/dev/null | sed 's/.*Ver \([0-9.]*\).*/\1/' >>"$results/boost_mysql.about"
+    for ((round = 1; round <= rounds; ++round)); do
+      say "boost_mysql, round $round of $rounds; load $(cut -d ' ' -f 1 /proc/loadavg)"
+      printf 'machine\tload\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)" >"$results/boost_mysql.$round.tsv"
+      reversed=()
+      if [ $((round % 2)) = 0 ]; then reversed=(reversed); fi
+      env "${mysql[@]}" "${one_cpu[@]}" "$build/boost_mysql/benchmarks/bench_boost_mysql" "${reversed[@]}" \
+        >>"$results/boost_mysql.$round.tsv" 2>"$build/boost_mysql.err" || { cat "$build/boost_mysql.err"; exit 1; }
+    done
+  fi
 fi
 
 say "writing the report"
