@@ -175,6 +175,11 @@ TEST_CASE("given enumerations, when sent and read, then only names or numbers of
   CHECK(read<std::vector<tone>>("{sad,happy}") == std::vector<tone>{tone::sad, tone::happy});
 }
 
+TEST_CASE("given a type of the library, when it is named in an error, then as programs write it", "[postgres][codec][field-U6]") {
+  CHECK(pg::detail::type_words<pg::numeric>() == "tidepool::postgres::numeric");
+  CHECK(pg::detail::type_words<std::optional<pg::numeric>>() == "std::optional<tidepool::postgres::numeric>");
+}
+
 TEST_CASE("given decimals, when made of text and numbers, then they are exact, and compare by value", "[postgres][codec][field-U6]") {
   using pg::numeric;
   CHECK(numeric().text() == "0");

@@ -17,8 +17,8 @@ TIDEPOOL_LAZY_BODY std::string type_in(std::string_view words) {
   words.remove_prefix(from + 4);
   words = words.substr(0, words.rfind(']'));
   std::string out(words);
-  const std::string version = "v" + std::to_string(TIDEPOOL_VERSION_MAJOR) + "_" + std::to_string(TIDEPOOL_VERSION_MINOR) + "::";
-  for (const std::string_view noise : {"__cxx11::", "{anonymous}::", "(anonymous namespace)::", version.c_str()}) {
+  constexpr const char* version = TIDEPOOL_DETAIL_EXPANDED_TEXT_OF(TIDEPOOL_VERSION_NAMESPACE) "::";
+  for (const std::string_view noise : {"__cxx11::", "{anonymous}::", "(anonymous namespace)::", version}) {
     for (auto at = out.find(noise); at != std::string::npos; at = out.find(noise, at)) out.erase(at, noise.size());
   }
   return out;
