@@ -45,7 +45,7 @@ tidepool_pkgconfig(tidepool "A coroutine connection pool on standalone Asio (C++
                    "Cflags: -I\${includedir} -pthread" "Libs: ${pc_libraries}")
 tidepool_pkgconfig(tidepool-postgres "PostgreSQL connections for tidepool, on libpq (C++20, header-only)"
                    "Requires: tidepool = ${PROJECT_VERSION}, libpq")
-tidepool_pkgconfig(tidepool-boost-asio "tidepool on Boost.Asio (1.79 and newer)" "Requires: tidepool = ${PROJECT_VERSION}"
+tidepool_pkgconfig(tidepool-boost-asio "tidepool on Boost.Asio (1.78 and newer)" "Requires: tidepool = ${PROJECT_VERSION}"
                    "Cflags: -DTIDEPOOL_BOOST_ASIO")
 tidepool_pkgconfig(tidepool-postgres-boost-asio "PostgreSQL connections for tidepool on Boost.Asio, on libpq"
                    "Requires: tidepool-boost-asio = ${PROJECT_VERSION}, libpq")
@@ -63,6 +63,6 @@ if(PROJECT_IS_TOP_LEVEL)
   set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
   set(CPACK_DEBIAN_PACKAGE_DEPENDS "libasio-dev (>= 1:1.22.1)")
   set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libpq-dev (>= 14)")
-  set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libboost1.81-dev | libboost-dev (>= 1.79)")
+  set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libboost1.81-dev | libboost-dev (>= 1.78)")
   include(CPack)
 endif()
