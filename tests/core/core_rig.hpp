@@ -338,7 +338,8 @@ class core_rig {
     acts.arm_at = never;
     if (acts.disarm) armed = never;
     scaled_to = acts.scaled ? acts.scale.to : scaled_to;
-    acts.scaled = acts.leak_returned = acts.connect_timed_out = false;
+    acts.scaled = acts.leak_returned = false;
+    acts.connect_timed_out = 0;
     acts.state_changed = acts.breaker_changed = false;
     check();
   }

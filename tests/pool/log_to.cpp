@@ -142,6 +142,24 @@ TEST_CASE("given connects in flight together, when they fail, then the log has o
   CHECK(seen.count("connect failed (1 in a row)") == 4);
 }
 
+TEST_CASE("given connects in flight together, when they time out one after the other, then the log has one line", "[field-U5]") {
+  log_lines seen;
+  pool_config config = calm(0, 4);
+  config.connect_timeout = 1s;
+  plain_rig r(config);
+  r.server.state(server_state::hung);
+  r.pool->log_to(seen.sink(), log_level::debug);
+  for (int i = 0; i < 4; ++i) {
+    r.ask(1h);
+    r.sim.run_for(1ms);
+  }
+  r.sim.run_for(1s);
+  std::size_t warnings = 0;
+  for (const auto& [level, text] : seen.all) warnings += level == log_level::warning && text.find("connect failed") != text.npos;
+  CHECK(warnings == 1);
+  CHECK(seen.count("connect failed (1 in a row): no answer within the connect timeout of 1 s") == 4);
+}
+
 TEST_CASE("given a name with two blanks, when an acquire fails, then its line begins with it, once", "[field-U5]") {
   log_lines seen;
   pool_config config = calm(1, 1);

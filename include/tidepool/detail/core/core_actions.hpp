@@ -32,8 +32,8 @@ struct core_actions {
   bool explain = false;          ///< one in `done` failed, and wants to know why
   bool failed = false;           ///< one in `done` is an acquire that failed
   tick arm_at = never;
-  bool connect_timed_out = false;
-  bool disarm = false;  ///< closed: no timer is needed ever again
+  std::size_t connect_timed_out = 0;  ///< which of those in flight together it was, the first one where several did; 0: none
+  bool disarm = false;                ///< closed: no timer is needed ever again
 
   bool state_changed = false;
   pool_state state_from{};

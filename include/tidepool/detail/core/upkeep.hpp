@@ -73,8 +73,8 @@ void expire_operations(core_state<Rules>& c, tick now, core_actions& a) noexcept
     switch (slot.state) {
       case slot_state::connecting:
         c.used.connect_failed();
-        a.connect_timed_out = true;
         c.gate.failed(slot.wave, failure_kind::transient, now, c.random);
+        if (a.connect_timed_out == 0) a.connect_timed_out = c.gate.together();
         give_up_operation(c, slot, close_reason::broken, now);
         break;
       case slot_state::validating:

@@ -34,7 +34,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     const guard held(*this, a);
     const tick now = precise_now<Traits>();
     core_.tick_at(now, a, leaks);
-    if (a.connect_timed_out) {
+    if (a.connect_timed_out > 0) {
       // Recorded when its time is up, which may be long before its coroutine ends.
       failures_in_a_row = core_.failures_in_a_row();
       alike = core_.failures_alike();
@@ -50,7 +50,9 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     if (tells<unused_event>()) unused = unused_for(now);
   }
   if (unused > duration::zero()) tell([&] { return unused_event{unused}; });
-  if (a.connect_timed_out) tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient, alike}; });
+  if (a.connect_timed_out > 0) {
+    tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient, alike, a.connect_timed_out}; });
+  }
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;
     tell([&] {
