@@ -44,7 +44,9 @@ function(tidepool_on_boost target)
   # As for standalone Asio: before 1.26, which is that of Boost 1.81, it does not find Clang's coroutines.
   target_compile_definitions(${target} INTERFACE TIDEPOOL_BOOST_ASIO $<$<CXX_COMPILER_ID:Clang>:BOOST_ASIO_HAS_CO_AWAIT=1>
                                                                      $<$<CXX_COMPILER_ID:Clang>:BOOST_ASIO_HAS_STD_COROUTINE=1>)
-  target_link_libraries(${target} INTERFACE Threads::Threads ${tidepool_boost_target})
+  # On Windows what Asio needs, as for standalone Asio.
+  target_link_libraries(${target} INTERFACE Threads::Threads $<$<PLATFORM_ID:Windows>:ws2_32> $<$<PLATFORM_ID:Windows>:mswsock>
+                                            ${tidepool_boost_target})
   if(NOT tidepool_boost_target)
     target_include_directories(${target} SYSTEM INTERFACE $<BUILD_INTERFACE:${tidepool_boost_folder}>)
   endif()

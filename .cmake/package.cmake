@@ -41,7 +41,7 @@ if(WIN32)
   set(pc_libraries "-pthread -lws2_32 -lmswsock")
 endif()
 # No `Requires: asio`: distributions have its headers without such a file.
-tidepool_pkgconfig(tidepool "A coroutine connection pool on standalone Asio (C++20, header-only)"
+tidepool_pkgconfig(tidepool "A coroutine connection pool on Asio (C++20, header-only)"
                    "Cflags: -I\${includedir} -pthread" "Libs: ${pc_libraries}")
 tidepool_pkgconfig(tidepool-postgres "PostgreSQL connections for tidepool, on libpq (C++20, header-only)"
                    "Requires: tidepool = ${PROJECT_VERSION}, libpq")
