@@ -393,22 +393,23 @@ def bouncer():
 
 
 def headers():
-    cases = (("asio_only", "Asio's headers, no code", None), ("asio_handler", "handler with Asio alone", None),
-             ("pool_only", "`tidepool/pool.hpp`, no code", None), ("pool_handler", "handler with the pool", 2.2),
-             ("postgres_handler", "handler with PostgreSQL", 3.5), ("pool_made", "the file that makes the pool", None),
-             ("separate/pool_only", "compiled separately: `tidepool/pool.hpp`, no code", None),
-             ("separate/pool_handler", "handler with the pool", 1.3), ("separate/postgres_handler", "handler with PostgreSQL", 1.7),
-             ("separate/pool_made", "the file that makes the pool", None), ("separate/pool_src", "`tidepool/src.hpp`, once", None),
-             ("separate/postgres_src", "`tidepool/postgres/src.hpp`, once", None))
+    modes = (("", "", (("asio_only", "Asio's headers, no code", None), ("asio_handler", "handler with Asio alone", None))),
+             ("", "header-only", (("pool_only", "`tidepool/pool.hpp`, no code", None), ("pool_handler", "handler with the pool", 2.2),
+                                  ("postgres_handler", "handler with PostgreSQL", 3.5), ("pool_made", "the file that makes the pool", None))),
+             ("separate/", "separate", (("pool_only", "`tidepool/pool.hpp`, no code", None), ("pool_handler", "handler with the pool", 1.3),
+                                        ("postgres_handler", "handler with PostgreSQL", 1.7),
+                                        ("pool_made", "the file that makes the pool", None), ("pool_src", "`tidepool/src.hpp`, once", None),
+                                        ("postgres_src", "`tidepool/postgres/src.hpp`, once", None))))
     rows = []
     for compiler in ("g++", "clang++"):
         base, base_bytes = (get("headers", f"{compiler}/asio_handler", m) for m in ("seconds", "bytes"))
-        for case, label, budget in cases:
-            time, bytes_ = (get("headers", f"{compiler}/{case}", m) for m in ("seconds", "bytes"))
-            if time and base:
-                rows.append((compiler, label, f"{time:.2f}", ratio(time, base), f"{budget}" if budget else "", number(bytes_ / 1024),
-                             ratio(bytes_, base_bytes)))
-    return table(["`-O2`", "file", "s", "to a handler with Asio alone", "at most", "object kB", "ratio"], rows)
+        for folder, mode, cases in modes:
+            for case, label, budget in cases:
+                time, bytes_ = (get("headers", f"{compiler}/{folder}{case}", m) for m in ("seconds", "bytes"))
+                if time and base:
+                    rows.append((compiler, mode, label, f"{time:.2f}", ratio(time, base), f"{budget}" if budget else "",
+                                 number(bytes_ / 1024), ratio(bytes_, base_bytes)))
+    return table(["`-O2`", "library", "file", "s", "to a handler with Asio alone", "at most", "object kB", "to Asio alone"], rows)
 
 
 def headline():
