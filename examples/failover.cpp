@@ -4,6 +4,7 @@
 // Try it with a primary and its standby: stop the one, promote the other. The number of writes is the first argument, default 20.
 #include <tidepool/postgres.hpp>
 
+#include <asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
