@@ -198,7 +198,8 @@ class basic_pool {
     } else {
       call = [connect = std::move(connect)](connect_context) mutable { return connect(); };
     }
-    return detail::pool_maker<Connection, Traits>::make(std::move(executor), std::move(call), config, std::move(watcher));
+    return detail::pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(std::move(executor), std::move(call), config,
+                                                                                         std::move(watcher));
   }
 
   std::shared_ptr<impl> impl_;

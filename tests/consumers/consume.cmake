@@ -124,6 +124,12 @@ elseif(VIA STREQUAL "package")
     separate_arguments(flags UNIX_COMMAND "${flags}")
     run(${CXX} -std=c++20 -O0 -fno-rtti ${strict} ${CMAKE_CURRENT_LIST_DIR}/uses.cpp -o ${WORK}/uses ${folders} ${flags})
     run(${WORK}/uses)
+    # No file compiles what the pool does: the linker's words name the macro.
+    file(WRITE ${WORK}/not_made.cpp "#include <tidepool/pool.hpp>\n#include <tidepool/src.hpp>\nstruct session {};\nint main() {\n"
+         "  asio::io_context io;\n"
+         "  tidepool::basic_pool<session> pool(io, []() -> asio::awaitable<session> { co_return session{}; });\n}\n")
+    must_fail_with("pool_maker<session, [^(]*TIDEPOOL_INSTANTIATE_POOL" ${CXX} -std=c++20 -O0 -DTIDEPOOL_SEPARATE_COMPILATION
+                   ${WORK}/not_made.cpp -o ${WORK}/not_made ${folders} ${flags})
     output_of(flags ${PKG_CONFIG} --cflags --libs tidepool-postgres-boost-asio)
     if(NOT flags MATCHES "-DTIDEPOOL_BOOST_ASIO" OR NOT flags MATCHES "-lpq")
       message(FATAL_ERROR "with Boost.Asio: ${flags}")
@@ -132,7 +138,8 @@ elseif(VIA STREQUAL "package")
 
   list(APPEND consumer -DVIA=package -DCMAKE_PREFIX_PATH=${prefix})
   must_fail_with("compatible with requested version" ${consumer} ${options} -B ${WORK}/too-new -DWANTED_VERSION=99.0)
-  must_fail_with("no component 'abacus': those are compiled, postgres," ${consumer} ${options} -B ${WORK}/no-such-component -DWANTED_COMPONENTS=abacus)
+  must_fail_with("no component 'abacus': those are compiled, postgres," ${consumer} ${options} -B ${WORK}/no-such-component
+                 -DWANTED_COMPONENTS=abacus)
   # The sources are added, and some library of the project looks for the package.
   run(${consumer} -B ${WORK}/both -DVIA=subdirectory -DTIDEPOOL_SOURCE=${SOURCE} -DOUR_ASIO=${ASIO} -DOUR_LIBPQ=${LIBPQ} -DAND_PACKAGE=ON)
   list(APPEND options -DWANTED_VERSION=0.1)

@@ -206,12 +206,14 @@ inline bool pool_front<Connection, Traits>::stash_lease(entry& e, stash_epoch::e
   return true;
 }
 
-/// Makes a pool. A class, so that TIDEPOOL_INSTANTIATE_POOL can name it; its one function is defined in pool_impl.hpp.
+/// Makes a pool. A class, so that TIDEPOOL_INSTANTIATE_POOL can name it; its one function is defined in pool_impl.hpp. The name of that
+/// is what the linker says where no file has compiled it.
 template <class Connection, class Traits = default_traits<Connection>>
 struct pool_maker {
   using front = pool_front<Connection, Traits>;
-  static std::shared_ptr<front> make(typename front::executor_type executor, typename front::connector connect, const pool_config& config,
-                                     typename front::observer watcher);
+  static std::shared_ptr<front> compiled_by_TIDEPOOL_INSTANTIATE_POOL(typename front::executor_type executor,
+                                                                      typename front::connector connect, const pool_config& config,
+                                                                      typename front::observer watcher);
 };
 
 }  // namespace detail

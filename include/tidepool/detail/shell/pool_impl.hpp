@@ -307,10 +307,9 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
 };
 
 template <class Connection, class Traits>
-std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::make(typename front::executor_type executor,
-                                                                                     typename front::connector connect,
-                                                                                     const pool_config& config,
-                                                                                     typename front::observer watcher) {
+std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(
+    typename front::executor_type executor, typename front::connector connect, const pool_config& config,
+    typename front::observer watcher) {
   check_config(config);
   using can = typename front::can;
   if constexpr (Traits::health_policy::enabled && !can::custom_validation && !can::query) {
