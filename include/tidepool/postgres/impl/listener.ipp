@@ -42,7 +42,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<std::optional<notification>> listener::next_o
   if (fresh) co_await connect();
   if (fresh) co_return std::nullopt;
   for (;;) {
-    const auto held = connection_.session();
+    auto held = connection_.session();
     auto& s = *held;
     if (!s.inbox.empty()) {
       // A burst is returned in parts, and between them other coroutines of the event loop run.
@@ -65,6 +65,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<std::optional<notification>> listener::next_o
     }
     if (!alive && s.inbox.empty()) {
       connection_ = postgres::connection();
+      held.reset();  // its socket must not stay open for as long as the next connect takes
       co_await connect();
       co_return std::nullopt;
     }
