@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - transactions, savepoints, retries, and connections lost on the way.
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <tidepool/postgres/detail/transact.hpp>
 
@@ -150,6 +152,29 @@ TEST_CASE("given serialisation failures, when retries are allowed, then the body
   run(task());
   CHECK(runs == 3);
   CHECK(tried == 3);
+}
+
+TEST_CASE("given a COMMIT that fails, when the body runs again, then what it had returned is gone", "[postgres][server]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<std::vector<long>> {
+    auto c = co_await connect();
+    co_await c.script(
+        "create temp table t (i int);"
+        "create function pg_temp.refuse() returns trigger language plpgsql as "
+        "$$begin if new.i < 3 then raise exception 'again' using errcode = '40001'; end if; return null; end$$;"
+        "create constraint trigger refuse after insert on t deferrable initially deferred for each row execute function pg_temp.refuse()");
+    const auto value = std::make_shared<int>(0);
+    std::vector<long> held;
+    auto body = [&value, &held](pg::transaction& t) -> asio::awaitable<std::shared_ptr<int>> {
+      held.push_back(value.use_count());
+      co_await t.exec("insert into t values ($1)", ++*value);
+      co_return value;
+    };
+    const auto got = co_await c.transaction(body, {.retries = 5, .retry_delay = 1ms});
+    must(*got == 3, "committed at the third time");
+    co_return held;
+  };
+  CHECK(run(task()) == std::vector<long>{1, 1, 1});
 }
 
 TEST_CASE("given two serialisable transactions that collide, when both retry, then both commit", "[postgres][server]") {

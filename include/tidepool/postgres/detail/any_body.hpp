@@ -56,7 +56,10 @@ class kept_body final : public body_of<T> {
   }
 
  private:
-  static asio::awaitable<void> keep(kept_body& self, transaction& scope) { self.value_.emplace(co_await self.body_(scope)); }
+  static asio::awaitable<void> keep(kept_body& self, transaction& scope) {
+    self.value_.reset();  // of a run whose COMMIT failed: a lease, say, that this run needs
+    self.value_.emplace(co_await self.body_(scope));
+  }
 
   Body body_;
 };
