@@ -258,6 +258,35 @@ TEST_CASE("given two connections of one sandbox, when one is in a transaction, t
       2);
 }
 
+TEST_CASE("given a statement that waits for another client, when it is cancelled, then that one runs on", "[postgres][server][field-U9]") {
+  NEEDS_SERVER();
+  testing::sandbox box{pg::options(server())};
+  auto task = [&box]() -> asio::awaitable<void> {
+    pg::options settings(box.conninfo());
+    settings.cancel_timeout = 20s;
+    auto first = co_await pg::connection::connect(settings);
+    auto second = co_await pg::connection::connect(settings);
+    co_await second.exec("select 1");
+    bool refused = false;
+    bool done = false;
+    auto waiting = [&]() -> asio::awaitable<void> {
+      const auto failure = co_await error_of(second.exec(pg::within(50ms), "select 2"));
+      refused = failure.reason() == pg::errc::response_timeout && !failure.connection_lost();
+      done = true;
+    };
+    auto body = [&](pg::transaction& tx) -> asio::awaitable<void> {
+      asio::co_spawn(co_await asio::this_coro::executor, waiting, asio::detached);
+      co_await tx.exec("select pg_sleep(0.4)");  // which is what a cancel request would meet
+    };
+    co_await first.transaction(body);
+    while (!done) co_await pause(1ms);
+    must(refused, "told as cancelled, and the connection is kept");
+    const int three = co_await second.one<int>("select 3");
+    must(three == 3, "the next one is not cancelled");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given code that needs a second connection, when a transaction is open, then that is told", "[postgres][server][field-U9]") {
   NEEDS_SERVER();
   table();

@@ -24,6 +24,7 @@ struct sandbox_client {
   std::string in = {};
   char state = 'I';  ///< of the transaction, as the client sees it
   bool gone = false;
+  bool cancelled = false;                            ///< its request, before its turn came
   bool served = false;                               ///< a request of it was run
   std::map<std::string, std::string> prepared = {};  ///< text by name
   std::optional<std::chrono::steady_clock::time_point> waits_since = {};

@@ -50,7 +50,7 @@ class sandbox_relay {
           refuse_at_ = never;
           for (auto& each : wires_.clients()) {
             const bool waits = owner_ != nullptr && owner_ != &each;
-            more = (waits ? refuse_late(each) : step(each)) || more;
+            more = refuse_cancelled(each) || (waits ? refuse_late(each) : step(each)) || more;
           }
           more = drop_gone() || more;
         }
@@ -111,6 +111,14 @@ class sandbox_relay {
     run(who, *request);
     return true;
   }
+  /// A request that was cancelled while it waited for another client.
+  bool refuse_cancelled(sandbox_client& who) {
+    if (!who.cancelled || who.gone || !take_request(who)) return false;
+    who.cancelled = false;
+    who.waits_since.reset();
+    wires_.send_to(who, wire::report('E', report_of("ERROR", "57014", "canceling statement due to user request")) + wire::ready('I'));
+    return true;
+  }
   /// A request that waits for another client's transaction, which may wait for this client: after a while it fails.
   bool refuse_late(sandbox_client& who) {
     if (who.gone || who.in.empty() || who.number == 0 || patience_ == no_limit) return false;
@@ -145,9 +153,11 @@ class sandbox_relay {
   // --- transactions -------------------------------------------------------------------------------------------------------------------
 
   void run(sandbox_client& who, const std::vector<sandbox_part>& parts) {
+    wires_.serves(who.number);
     for (const auto& each : parts) {
       if (!run(who, each)) break;
     }
+    wires_.serves(0);
     owner_ = who.state == 'I' ? nullptr : &who;
     owner_seen_ = now();
     if (!wires_.server_gone()) wires_.send_to(who, wire::ready(who.state));

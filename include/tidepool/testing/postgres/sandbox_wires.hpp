@@ -50,6 +50,8 @@ class sandbox_wires {
   void sleep() noexcept { woken_ = false; }
   bool server_gone() const noexcept { return server_gone_; }
   std::list<sandbox_client>& clients() noexcept { return clients_; }
+  /// Whose request runs: the number of a client, 0: nobody's.
+  void serves(std::uint32_t number) noexcept { serving_ = number; }
 
   /// Waits until something has come.
   void wait(const wish& what) {
@@ -149,15 +151,28 @@ class sandbox_wires {
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
   }
 
+  /// The request of a client, and of no other: all have one server process.
+  void cancel(std::uint32_t number) {
+    if (number == serving_) return cancel();
+    for (auto& each : clients_) {
+      if (each.number == number && each.state == 'I') each.cancelled = has_asked(each);
+    }
+  }
+  static bool has_asked(const sandbox_client& who) {
+    char first = 0;
+    return !who.in.empty() || ::recv(who.socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  }
   void greet(sandbox_client& who) {
     while (who.in.size() >= 8) {
       wire::reader at(who.in);
       const std::size_t size = at.number(4);
       const auto code = at.number(4);
       if (who.in.size() < size) return;
+      const auto key =
+          code == wire::cancel_request ? wire::reader(std::string_view(who.in).substr(8)).number(8) : 0U;  // behind the process's number
       who.in.erase(0, size);
       if (code == wire::cancel_request) {
-        cancel();
+        cancel(key);
         who.gone = true;
         return;
       }
@@ -185,6 +200,7 @@ class sandbox_wires {
   std::atomic<bool> stops_{false};
   std::list<sandbox_client> clients_;
   std::uint32_t last_number_ = 0;
+  std::uint32_t serving_ = 0;
   std::string from_server_;
   bool server_gone_ = false;
 };
