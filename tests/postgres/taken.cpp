@@ -100,6 +100,17 @@ asio::awaitable<std::string> told_to_holder(use what, bool by_close, std::string
   co_return said;
 }
 
+/// Whether the server has ended all sessions of an `application_name`, after a long wait at the latest.
+asio::awaitable<bool> is_gone(std::string name) {
+  auto c = co_await connect();
+  for (int look = 0; look < 3000; ++look) {
+    const auto left = co_await c.one<int>("select count(*)::int from pg_stat_activity where application_name = $1", name);
+    if (left == 0) co_return true;
+    co_await pause(10ms);
+  }
+  co_return false;
+}
+
 struct row {
   const char* name;
   use what;
@@ -147,17 +158,24 @@ TEST_CASE("given a statement whose connection is taken back, then the server is 
     INFO(each.name);
     const auto name = "taken_" + std::to_string(::getpid()) + "_" + std::to_string(i);
     (void)run(told_to_holder(each.what, i == 4, server() + " application_name=" + name));
-    const bool ended = run([](std::string of) -> asio::awaitable<bool> {
-      auto c = co_await connect();
-      for (int look = 0; look < 3000; ++look) {
-        const auto left = co_await c.one<int>("select count(*)::int from pg_stat_activity where application_name = $1", of);
-        if (left == 0) co_return true;
-        co_await pause(10ms);
-      }
-      co_return false;
-    }(name));
+    const bool ended = run(is_gone(name));
     CHECK(ended);
   }
+}
+
+TEST_CASE("given a statement of on_connect that takes too long, then the server is asked to end it, too", "[postgres][server][field-U7]") {
+  NEEDS_SERVER();
+  const auto name = "on_connect_" + std::to_string(::getpid());
+  auto task = [&]() -> asio::awaitable<pg::error> {
+    pg::options settings(server() + " application_name=" + name);
+    settings.peer_timeout = tidepool::no_limit;
+    settings.address_timeout = 500ms;
+    settings.on_connect = [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60)"); };
+    auto failure = co_await error_of(pg::connection::connect(settings));
+    co_return failure;
+  };
+  CHECK(run(task()).reason() == pg::errc::connect_timeout);
+  CHECK(run(is_gone(name)));
 }
 
 TEST_CASE("given a stream whose connection is shut while rows are here, then the server is asked once to end it",

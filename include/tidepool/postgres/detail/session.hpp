@@ -113,7 +113,7 @@ class basic_session : public session_base {
   /// After every wait for the server that began with `limits.waits()`.
   [[gnu::always_inline]] void waited() noexcept {
     limits.waited();
-    if (shutdown->reason() == shutdown_reason::aborted) end_on_server();
+    if (shutdown->reason() != shutdown_reason::none) end_on_server();
   }
   /// For reports.
   std::string server_name() const {
@@ -342,7 +342,7 @@ class basic_session : public session_base {
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
   bool out_of_step_ = false;
-  bool end_asked_ = false;             ///< of the server, for a statement whose connection was aborted
+  bool end_asked_ = false;             ///< of the server, for a statement whose socket was shut
   std::shared_ptr<wait_timer> timer_;  ///< made with the first limit
 
  public:
