@@ -14,6 +14,7 @@
 #include "../copy.hpp"
 #include "copy_watch.hpp"
 #include "drain.hpp"
+#include "operation.hpp"
 #include "perform.hpp"
 #include "second.hpp"
 
@@ -99,18 +100,7 @@ class basic_copy_in_run final : public copy_sink {
     if (PQputCopyEnd(session_->pg(), reason) != 1) throw session_->lost("while copying");
     co_await flush(session_);
     outcome all;
-    std::optional<std::uint64_t> rows;
-    for (;;) {
-      result_handle got = co_await next_result(session_);
-      if (!got) break;
-      // Other statements may follow in the text.
-      if (!rows && std::string_view(PQcmdStatus(got.get())).starts_with("COPY")) rows = affected_rows(got.get());
-      const bool taken = all.take(*session_, std::move(got));
-      if (!taken) {
-        all.refuse();
-        co_await refuse_copy(session_);
-      }
-    }
+    const std::optional<std::uint64_t> rows = co_await take_the_rest(session_, all);
     running_->finished();
     const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
     if (session_->limits.stop()) {
@@ -173,15 +163,7 @@ class basic_copy_out_run final : public copy_source {
   };
   asio::awaitable<void> conclude() {
     outcome all;
-    for (;;) {
-      result_handle got = co_await next_result(session_);
-      if (!got) break;
-      const bool taken = all.take(*session_, std::move(got));
-      if (!taken) {
-        all.refuse();
-        co_await refuse_copy(session_);
-      }
-    }
+    (void)co_await take_the_rest(session_, all);
     running_->finished();
     const auto ended = std::exchange(running_, nullptr);  // holds the statement, which errors name
     if (session_->limits.stop()) {

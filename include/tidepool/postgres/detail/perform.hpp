@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "../../version.hpp"
+#include "operation.hpp"
 #include "request.hpp"
 #include "second.hpp"
 #include "session.hpp"
@@ -214,18 +215,25 @@ inline asio::awaitable<void> refuse_copy(session_ptr s) {
   }
 }
 
-/// Reads an operation that is being stopped to its end, and returns its result.
+/// Takes the answers that are still to come. Returns the rows of the first COPY among them; other statements may follow in its text.
 template <class = void>
-inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running, outcome& all) {
+inline asio::awaitable<std::optional<std::uint64_t>> take_the_rest(session_ptr s, outcome& all) {
+  std::optional<std::uint64_t> copied;
   for (;;) {
     result_handle got = co_await next_result(s);
-    if (!got) break;
+    if (!got) co_return copied;
+    if (!copied && std::string_view(PQcmdStatus(got.get())).starts_with("COPY")) copied = affected_rows(got.get());
     const bool taken = all.take(*s, std::move(got));
     if (!taken) {
       all.refuse();
       co_await refuse_copy(s);
     }
   }
+}
+/// Reads an operation that is being stopped to its end, and returns its result.
+template <class = void>
+inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running, outcome& all) {
+  (void)co_await take_the_rest(s, all);
   running.finished();
   co_return co_await conclude_stopped(s, all);
 }

@@ -12,6 +12,7 @@
 
 #include "../../version.hpp"
 #include "../pipeline.hpp"
+#include "operation.hpp"
 #include "perform.hpp"
 #include "second.hpp"
 

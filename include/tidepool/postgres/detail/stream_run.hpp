@@ -10,6 +10,7 @@
 #include "../../version.hpp"
 #include "../stream.hpp"
 #include "drain.hpp"
+#include "operation.hpp"
 #include "perform.hpp"
 #include "second.hpp"
 
