@@ -15,33 +15,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 postgres_server=$here/../support/postgres_server.sh
 
-say() { echo "servers: $*" >&2; }
-
-owner() {
-  if [ "$(id -u)" != 0 ]; then id -un; return; fi
-  if id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
-}
-as_owner() {
-  if [ "$(id -u)" = 0 ]; then (cd / && runuser -u "$(owner)" -- "$@"); else (cd / && "$@"); fi
-}
-bindir() {
-  local dir
-  for dir in "${TIDEPOOL_PG_BINDIR:-}" $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -rV) \
-    "$(pg_config --bindir 2>/dev/null || true)"; do
-    if [ -n "$dir" ] && [ -x "$dir/initdb" ]; then echo "$dir"; return; fi
-  done
-  say "PostgreSQL's server programs are not installed"
-  exit 77
-}
-free_port() {
-  local port
-  for _ in $(seq 100); do
-    port=$((RANDOM % 12000 + 20000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
-  done
-  say "no free port found"
-  exit 1
-}
+users='postgres nobody'
+. "$here/../support/own_server.sh"
 
 # A process that is called so and works in this very directory.
 is_ours() { [ -n "$1" ] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF "$2"; }
@@ -77,9 +52,8 @@ CONF
 
 standby() {
   local from=$1 to=$2 bin
-  bin=$(bindir)
-  mkdir -p "$to"
-  if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$to"; fi
+  bin=$(pg_bindir)
+  own_dir "$to"
   as_owner "$bin/pg_basebackup" -h 127.0.0.1 -p "$(cat "$from/port")" -U tidepool -D "$to/data" -R -c fast -X stream --no-sync >&2
   own_settings "$to"
   free_port | as_owner tee "$to/port" >/dev/null
@@ -88,7 +62,7 @@ standby() {
 
 demote() {
   local dir=$1 to=$2 bin
-  bin=$(bindir)
+  bin=$(pg_bindir)
   as_owner "$bin/pg_rewind" -D "$dir/data" --no-sync \
     --source-server="host=$to port=$(cat "$to/port") user=tidepool dbname=postgres" >&2
   own_settings "$dir"
@@ -123,7 +97,7 @@ bouncer() {
   else
     command -v pgbouncer >/dev/null || { say "PgBouncer is not installed"; exit 77; }
   fi
-  if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$dir"; fi
+  own_dir "$dir"
   if [ ! -f "$dir/port" ]; then free_port >"$dir/port"; fi
   port=$(cat "$dir/port")
   printf '"tidepool" ""\n' >"$dir/users.txt"
@@ -179,7 +153,7 @@ bouncer_stop() {
 case $1 in
   guard) guard "$2" ;;
   standby) standby "$2" "$3" ;;
-  promote) as_owner "$(bindir)/pg_ctl" -D "$2/data" -w -t 30 promote >/dev/null ;;
+  promote) as_owner "$(pg_bindir)/pg_ctl" -D "$2/data" -w -t 30 promote >/dev/null ;;
   demote) demote "$2" "$3" ;;
   bouncer) shift && bouncer "$@" ;;
   bouncer-stop) bouncer_stop "$2" ;;

@@ -10,46 +10,17 @@
 # the caller is root. User and database are `tidepool`, without a password. Nothing is durable. Exit status 77: MariaDB is not installed.
 set -euo pipefail
 
-say() { echo "mariadb_server: $*" >&2; }
+users='mysql nobody'
+. "$(dirname "$(realpath "$0")")/own_server.sh"
+
 usage() { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
-
-owner() {
-  local name
-  if [ "$(id -u)" != 0 ]; then id -un; return; fi
-  for name in mysql nobody; do
-    if id "$name" >/dev/null 2>&1; then echo "$name"; return; fi
-  done
-  say "running as root, and there is neither a user mysql nor nobody"
-  exit 1
-}
-
-owner=$(owner)
-as=() # MariaDB refuses to run as root
-if [ "$(id -u)" = 0 ]; then as=(setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups --); fi
-as_owner() { (cd / && "${as[@]}" "$@"); }
-
-free_port() {
-  local port
-  for _ in $(seq 100); do
-    port=$((RANDOM % 12000 + 20000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
-  done
-  say "no free port found"
-  exit 1
-}
 
 # By its arguments as well: a process id may be given anew.
 alive() { [ -s "$dir/pid" ] && tr '\0' '\n' 2>/dev/null <"/proc/$(cat "$dir/pid")/cmdline" | grep -qxF -e "--datadir=$dir/data"; }
 variables() { echo "MYSQL_SOCKET=$dir/socket MYSQL_PORT=$(cat "$dir/port") MYSQL_USER=tidepool MYSQL_DATABASE=tidepool"; }
 
 create() {
-  mkdir -p "$dir"
-  if [ "$(id -u)" = 0 ]; then chown "$owner" "$dir"; fi
-  if ! as_owner test -w "$dir"; then
-    say "user $owner cannot write to $dir: give a directory whose parents every user may enter"
-    exit 1
-  fi
-  if [ ${#dir} -gt 90 ]; then say "the path $dir is too long for a Unix socket"; exit 1; fi
+  socket_dir "$dir" 90
   as_owner "$install" --no-defaults --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1 ||
     { tail -n 20 "$dir/install.log" >&2; exit 1; }
   as_owner tee "$dir/init.sql" >/dev/null <<'SQL'
@@ -93,12 +64,8 @@ stop() {
   if ! alive; then return; fi
   pid=$(cat "$dir/pid")
   kill -KILL "$pid" 2>/dev/null || true
-  for _ in $(seq 100); do
-    if ! kill -0 "$pid" 2>/dev/null; then rm -f "$dir/pid"; return; fi
-    sleep 0.1
-  done
-  say "process $pid did not stop"
-  exit 1
+  see_end "$pid"
+  rm -f "$dir/pid"
 }
 
 [ $# -ge 2 ] || usage

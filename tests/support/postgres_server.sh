@@ -14,57 +14,15 @@
 # Nothing is durable: fsync is off. Exit status 77: PostgreSQL is not installed.
 set -euo pipefail
 
-say() { echo "postgres_server: $*" >&2; }
+users='postgres nobody'
+. "$(dirname "$(realpath "$0")")/own_server.sh"
+
 usage() { sed -n '4,8s/^# *//p' "$0" >&2; exit 2; }
-
-bindir() {
-  local dir
-  for dir in "${TIDEPOOL_PG_BINDIR:-}" $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -rV) \
-    "$(pg_config --bindir 2>/dev/null || true)" "$(dirname "$(command -v initdb 2>/dev/null || echo /none)")"; do
-    if [ -n "$dir" ] && [ -x "$dir/initdb" ] && [ -x "$dir/pg_ctl" ]; then echo "$dir"; return; fi
-  done
-  say "PostgreSQL's server programs are not installed (initdb, pg_ctl)"
-  exit 77
-}
-
-# PostgreSQL refuses to run as root.
-owner() {
-  local name
-  if [ "$(id -u)" != 0 ]; then id -un; return; fi
-  for name in postgres nobody; do
-    if id "$name" >/dev/null 2>&1; then echo "$name"; return; fi
-  done
-  say "running as root, and there is neither a user postgres nor nobody"
-  exit 1
-}
-as_owner() {
-  local name
-  name=$(owner)
-  # setpriv and not runuser, which needs PAM to be set up.
-  if [ "$(id -u)" = 0 ]; then (cd / && setpriv --reuid "$name" --regid "$(id -g "$name")" --clear-groups -- "$@"); else (cd / && "$@"); fi
-}
-
-free_port() {
-  local port
-  for _ in $(seq 100); do
-    port=$((RANDOM % 12000 + 20000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
-  done
-  say "no free port found"
-  exit 1
-}
 
 conninfo() { echo "host=127.0.0.1 port=$(cat "$dir/port") user=tidepool dbname=tidepool sslmode=disable"; }
 
 create() {
-  local name
-  mkdir -p "$dir"
-  if [ "$(id -u)" = 0 ]; then chown "$(owner)" "$dir"; fi
-  if ! as_owner test -w "$dir"; then
-    say "user $(owner) cannot write to $dir: give a directory whose parents every user may enter"
-    exit 1
-  fi
-  if [ ${#dir} -gt 85 ]; then say "the path $dir is too long for a Unix socket"; exit 1; fi
+  socket_dir "$dir" 85
   as_owner "$bin/initdb" -D "$dir/data" -U tidepool -E UTF8 --locale=C --auth=trust --no-sync >"$dir/initdb.log" 2>&1 ||
     { cat "$dir/initdb.log" >&2; exit 1; }
   as_owner tee "$dir/data/pg_hba.conf" >/dev/null <<HBA
@@ -130,18 +88,13 @@ stop() {
   pid=$(head -n 1 "$dir/data/postmaster.pid")
   as_owner "$bin/pg_ctl" -D "$dir/data" -m "$mode" -w -t 30 stop >/dev/null 2>&1 || true
   # pg_ctl signals the process named in the file of this very directory; here it is only seen to its end.
-  for _ in $(seq 100); do
-    if ! kill -0 "$pid" 2>/dev/null; then return; fi
-    sleep 0.1
-  done
-  say "process $pid did not stop"
-  exit 1
+  see_end "$pid"
 }
 
 [ $# -ge 2 ] || usage
 command=$1
 dir=$(realpath -m "$2")
-bin=$(bindir)
+bin=$(pg_bindir)
 case $command in
   start) start ;;
   stop) stop "${3:-fast}" ;;
