@@ -2,6 +2,14 @@
 # tidepool - the library on Boost.Asio instead of standalone Asio. Used by its own build and, installed, by that of its users.
 set(TIDEPOOL_BOOST_VERSION 1.78)
 
+# tidepool_boost_version(FOLDER OUT): of the Boost in that folder, as "1.81".
+function(tidepool_boost_version folder out)
+  file(STRINGS ${folder}/boost/version.hpp version REGEX "define BOOST_LIB_VERSION ")
+  string(REGEX MATCH "[0-9]+_[0-9]+" version "${version}")
+  string(REPLACE "_" "." version "${version}")
+  set(${out} ${version} PARENT_SCOPE)
+endfunction()
+
 # Boost: a target the surrounding project has, or an installed package, or plain headers. Asio and all it needs of Boost are headers.
 # Sets tidepool_boost_target, tidepool_boost_folder or tidepool_boost_missing.
 function(tidepool_find_boost)
@@ -23,9 +31,7 @@ function(tidepool_find_boost)
                 DOC "Folder of Boost ${TIDEPOOL_BOOST_VERSION} or newer")
     endif()
     if(TIDEPOOL_BOOST_INCLUDE_DIR)
-      file(STRINGS ${TIDEPOOL_BOOST_INCLUDE_DIR}/boost/version.hpp version REGEX "define BOOST_LIB_VERSION ")
-      string(REGEX MATCH "[0-9]+_[0-9]+" version "${version}")
-      string(REPLACE "_" "." version "${version}")
+      tidepool_boost_version(${TIDEPOOL_BOOST_INCLUDE_DIR} version)
       if(version VERSION_LESS TIDEPOOL_BOOST_VERSION)
         set(missing "Boost ${version} is too old, ${TIDEPOOL_BOOST_VERSION} is needed: set TIDEPOOL_BOOST_INCLUDE_DIR")
       endif()

@@ -7,7 +7,6 @@
 // All on one thread and one io_context, 8 connections each, of the same kind and to the same server; what is compared runs one after the
 // other, in the opposite order where an argument is given. RETURN is `reset`: a session is reset after each lease, in one round trip that
 // no caller waits for; or `kept`: it is not. $SECONDS_A_CASE: how long each is measured.
-#include <sys/resource.h>
 #include <tidepool/pool.hpp>
 
 #include <boost/asio.hpp>
@@ -23,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include "measure.hpp"
+
 namespace {
 
 namespace asio = boost::asio;
@@ -37,7 +38,7 @@ std::string variable(const char* name) {
   return found ? found : "";
 }
 
-// --- ours: that of examples/boost_mysql.cpp -------------------------------------------------------------------------------------
+// --- ours: that of examples/boost_mysql.cpp, which is to be read, and copied, in one piece ----------------------------------------
 class connection : public mysql::any_connection {
  public:
   using any_connection::any_connection;
@@ -149,16 +150,6 @@ class theirs {
 };
 
 // --- measuring ------------------------------------------------------------------------------------------------------------------
-std::chrono::nanoseconds measured_for() {
-  const char* said = std::getenv("SECONDS_A_CASE");
-  return std::chrono::nanoseconds(static_cast<std::int64_t>((said ? std::atof(said) : 1.0) * 1e9));
-}
-double cpu_us() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  const auto us = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec); };
-  return us(used.ru_utime) + us(used.ru_stime);
-}
 void rethrow(std::exception_ptr failed) {
   if (failed) std::rethrow_exception(failed);
 }

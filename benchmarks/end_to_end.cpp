@@ -10,7 +10,6 @@
 // $SECONDS_A_CASE: how long each is measured.
 #include <libpq-fe.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <tidepool/postgres.hpp>
 
@@ -24,6 +23,8 @@
 #include <string>
 #include <vector>
 
+#include "measure.hpp"
+
 namespace {
 
 namespace asio = tidepool::asio;
@@ -35,17 +36,6 @@ constexpr int connections = 8;
 bool prepared = true;
 constexpr const char* texts[] = {"select 1", "select balance from accounts where id = $1::int4"};
 constexpr const char* names[] = {"select1", "read"};
-
-std::chrono::nanoseconds measured_for() {
-  const char* said = std::getenv("SECONDS_A_CASE");
-  return std::chrono::nanoseconds(static_cast<std::int64_t>((said ? std::atof(said) : 1.0) * 1e9));
-}
-double cpu_us() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  const auto us = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec); };
-  return us(used.ru_utime) + us(used.ru_stime);
-}
 
 /// Counts from the end of the warm-up to the end of the measurement.
 class tally {

@@ -25,6 +25,8 @@
 #include <string>
 #include <vector>
 
+#include "measure.hpp"
+
 namespace {
 
 namespace asio = tidepool::asio;
@@ -35,10 +37,6 @@ using steady = std::chrono::steady_clock;
 constexpr std::size_t connections = 20;
 constexpr std::size_t many = 10'000;
 
-std::chrono::nanoseconds measured_for() {
-  const char* said = std::getenv("SECONDS_A_CASE");
-  return std::chrono::nanoseconds(static_cast<std::int64_t>((said ? std::atof(said) : 1.0) * 1e9));
-}
 double heap_in_use() {
   const auto info = ::mallinfo2();
   return static_cast<double>(info.uordblks + info.hblkhd);
