@@ -106,6 +106,43 @@ TEST_CASE("given a stream, when its statement fails, at once or midway, then the
   CHECK_NOTHROW(run(task()));
 }
 
+TEST_CASE("given a stream, a writer or a reader, when it was moved from, then it says so", "[postgres][server][stream][copy]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto refused = [](auto call) {
+      try {
+        call();
+      } catch (const pg::error& failure) {
+        return failure.reason() == pg::errc::bad_usage;
+      }
+      return false;
+    };
+    auto c = co_await connect();
+    auto rows = co_await c.stream<int>("select generate_series(1, 3)");
+    auto kept = std::move(rows);
+    const auto next = co_await error_of(rows.next());
+    must(next.reason() == pg::errc::bad_usage && refused([&] { (void)rows.close(); }), "the stream");
+    const auto first = co_await kept.next();
+    must(first == 1, "the one it was moved to");
+    co_await kept.close();
+    co_await c.script("create temp table moved (n int)");
+    auto out = co_await c.copy_in("copy moved from stdin");
+    auto writer = std::move(out);
+    must(refused([&] { (void)out.row(1); }) && refused([&] { (void)out.write("1\n"); }) && refused([&] { (void)out.finish(); }),
+         "the writer");
+    co_await writer.row(1);
+    const auto taken = co_await writer.finish();
+    must(taken == 1, "the one it was moved to");
+    auto in = co_await c.copy_out("copy moved to stdout");
+    auto reader = std::move(in);
+    const auto row = co_await error_of(in.row<int>());
+    must(row.reason() == pg::errc::bad_usage && refused([&] { (void)in.next(); }), "the reader");
+    co_await reader.close();
+    must(c.usable(), "usable afterwards");
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given rows with everything in them, when copied in and out, then they are the same", "[postgres][server][copy]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

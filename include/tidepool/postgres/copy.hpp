@@ -14,6 +14,7 @@
 #include "../detail/driver/lazy.hpp"
 #include "../version.hpp"
 #include "detail/copy_text.hpp"
+#include "detail/held.hpp"
 #include "detail/row_type.hpp"
 #include "detail/session_base.hpp"
 
@@ -70,7 +71,8 @@ TIDEPOOL_LAZY [[noreturn, gnu::cold]] void throw_copy_columns(std::uint64_t row,
 /// refuses the COPY meanwhile (a malformed row, a violated constraint, a server that stops), `row()` and `write()` throw its error, within
 /// 64 KiB after it has arrived; the COPY has then ended, no row was taken, and the connection is ready for the next statement. Where the
 /// error cannot be seen early (GSS encryption), `finish()` throws it. The connection serves nothing else until `finish()` or `abort()`; a
-/// writer that is destroyed before leaves a connection that cannot be used any more, and no row in the table.
+/// writer that is destroyed before leaves a connection that cannot be used any more, and no row in the table. One that was moved from
+/// throws `bad_usage`.
 class copy_writer {
  public:
   explicit copy_writer(std::unique_ptr<detail::copy_sink> to) : to_(std::move(to)) {}
@@ -106,11 +108,11 @@ class copy_writer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> abort() { return to_->abort(); }
 
  private:
-  std::unique_ptr<detail::copy_sink> to_;
+  detail::held<detail::copy_sink> to_;
 };
 
 /// Reads a `COPY ... TO STDOUT`. The server is read no faster than rows are taken. As with a stream, the connection serves
-/// nothing else until the last row was read or `close()` was awaited.
+/// nothing else until the last row was read or `close()` was awaited. One that was moved from throws `bad_usage`.
 class copy_reader {
  public:
   explicit copy_reader(std::unique_ptr<detail::copy_source> from) : from_(std::move(from)) {}
@@ -139,7 +141,7 @@ class copy_reader {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return from_->close(); }
 
  private:
-  std::unique_ptr<detail::copy_source> from_;
+  detail::held<detail::copy_source> from_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../version.hpp"
+#include "detail/held.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"
 #include "result.hpp"
@@ -73,7 +74,7 @@ class streamed_row {
 ///     for (auto row = co_await rows.next(); row; row = co_await rows.next()) use(*row);
 /// The connection serves nothing else until the last row was read or `close()` was awaited; a stream that is destroyed before leaves a
 /// connection that cannot be used any more. Data is received only as fast as the rows are taken. An error may come after rows that were
-/// returned already. T: as for `all<T>()`.
+/// returned already. T: as for `all<T>()`. One that was moved from throws `bad_usage`.
 template <class T>
 class row_stream {
  public:
@@ -99,7 +100,7 @@ class row_stream {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return from_->close(); }
 
  private:
-  std::unique_ptr<detail::row_source> from_;
+  detail::held<detail::row_source> from_;
 };
 
 namespace detail {

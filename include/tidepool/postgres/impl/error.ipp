@@ -10,6 +10,7 @@
 
 #include "../../version.hpp"
 #include "../detail/error_text.hpp"
+#include "../detail/held.hpp"
 #include "../error.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -42,6 +43,12 @@ TIDEPOOL_LAZY_BODY failure_kind connect_error::told() const noexcept {
   const bool refused = state.substr(0, 2) == "28" || state == "3D000" || state == "42501";
   return refused || reason() == errc::bad_options || reason() == errc::tls_refused ? failure_kind::permanent : failure_kind::transient;
 }
+
+namespace detail {
+TIDEPOOL_LAZY_BODY void refuse_moved_from() {
+  throw error(errc::bad_usage, "this object was moved from: use the one that it was moved to");
+}
+}  // namespace detail
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what an object of a caller's holds of the driver, until it is moved from.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_HELD_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_HELD_HPP
+
+#include <memory>
+#include <utility>
+
+#include "../../detail/driver/lazy.hpp"
+#include "../../version.hpp"
+#include "../error.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
+
+/// `bad_usage`.
+TIDEPOOL_LAZY [[noreturn, gnu::cold, gnu::noinline]] void refuse_moved_from();
+
+/// A unique pointer that says so when it holds nothing.
+template <class T>
+class held {
+ public:
+  explicit held(std::unique_ptr<T> object) noexcept : object_(std::move(object)) {}
+
+  T& operator*() const {
+    if (!object_) [[unlikely]]
+      refuse_moved_from();
+    return *object_;
+  }
+  T* operator->() const { return &**this; }
+
+ private:
+  std::unique_ptr<T> object_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+
+#endif
