@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <tidepool/postgres.hpp>
 
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>

@@ -11,7 +11,8 @@
 # clang, release (GCC with a newer Asio where one can be had), boost (Clang, on Boost.Asio), windows (mingw-w64 and Wine; in --long, or
 # alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
-# (or $TIDEPOOL_BUILD). $JOBS: how many compilers and tests at once; default: the processors.
+# (or $TIDEPOOL_BUILD). ctest does it all: building a configuration is a test of its own, `build.NAME`; its tests run while the next one
+# is built. $JOBS: how many compilers at once; default: the processors.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd)
 build=${TIDEPOOL_BUILD:-$repo/build}
@@ -23,7 +24,7 @@ for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
     --long) long=yes ;;
-    -*) sed -n '4,14s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    -*) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     *) configurations+=("$argument") ;;
   esac
 done
@@ -40,11 +41,6 @@ if [ ${#configurations[@]} -eq 0 ]; then
   if [ $long = yes ]; then configurations+=(asan-gcc clang windows); else standard=yes; fi
 fi
 
-# What this script's children used so far; on a busy machine it says more than the clock.
-count_cpu() { # not in a subshell, which has no children yet
-  times >"$build/.times"
-  cpu=$(awk -F '[ms ]+' 'NR == 2 { print int($1 * 60 + $2 + $3 * 60 + $4) }' "$build/.times")
-}
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
 
 "$repo/tests/support/install.sh"
@@ -56,14 +52,14 @@ chmod 711 "$server"
 child=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
-  if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; fi
+  if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
   if [ $quick = no ]; then "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true; fi
   rm -rf "$server"
 }
-# Beside us, because a shell hears no signal while it waits for a command in front.
+# Beside us, because a shell hears no signal while it waits for a command in front; with a group of its own, so that all of it can be ended.
 run() {
   local status=0
-  "$@" &
+  setsid "$@" &
   child=$!
   wait "$child" || status=$?
   child=''
@@ -87,34 +83,22 @@ if [ $long = yes ]; then
   fi
 fi
 
-# --- build: a failure shows its errors at once; what it leaves unbuilt fails in ctest below ----------------------------------
+# --- configure: what is not configured has no tests, so that ends it --------------------------------------------------------
 if command -v ccache >/dev/null; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros
 fi
-failed=()
-built=()
+configured=()
 # name, preset, then options for CMake
-build_configuration() {
-  local name=$1 preset=$2 log=$build/$1.log begin=$SECONDS cpu cpu_begin
-  count_cpu
-  cpu_begin=$cpu
+configure() {
+  local name=$1 preset=$2
   shift 2
-  built+=("$name")
   if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." -DTIDEPOOL_TEST_TIMEOUT=$timeout \
-    -DTIDEPOOL_TEST_UNITY=ON "$@") >"$log" 2>&1; then
-    failed+=("$name")
-    say "$name: configuring FAILED, see $log"
-    tail -n 20 "$log"
-    return
+    -DTIDEPOOL_TEST_FIXTURE="build.$name" -DTIDEPOOL_TEST_UNITY=ON "$@") >"$build/$name.log" 2>&1; then
+    say "$name: configuring FAILED, see $build/$name.log"
+    tail -n 20 "$build/$name.log"
+    exit 1
   fi
-  if ! run ninja -C "$build/$name" -j "$jobs" -k 0 >>"$log" 2>&1; then
-    failed+=("$name")
-    say "$name: building FAILED after $((SECONDS - begin)) s, see $log"
-    grep -E 'error:|warning:|undefined reference|multiple definition' "$log" | head -n 30 || tail -n 30 "$log"
-    return
-  fi
-  count_cpu
-  say "$name: built in $((SECONDS - begin)) s ($((cpu - cpu_begin)) s of processor time)"
+  configured+=("$name")
 }
 
 # Without what one of the others covers as well.
@@ -133,12 +117,18 @@ for configuration in "${configurations[@]}"; do
     continue
   fi
   if [ -n "${areas[$configuration]:-}" ]; then
-    options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}" -DTIDEPOOL_TEST_EACH_HEADER=$([ "$configuration" = asan ] && echo ON || echo OFF))
+    options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}")
   fi
-  # Line numbers cost a fourteenth of the time, and nothing here is read in a debugger.
-  if [ $standard = yes ] && [ "$configuration" = debug ]; then options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer"); fi
-  # Those with servers compile the library once; asan has them header-only.
-  if [ $standard = yes ] && [ "$configuration" = debug ]; then options+=(-DTIDEPOOL_TEST_SEPARATE=ON); fi
+  if [ $standard = yes ]; then
+    case $configuration in
+      # Line numbers cost a fourteenth of the time, and nothing here is read in a debugger.
+      debug) options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer" -DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
+      # Each header by itself where the compiler is the quickest.
+      asan) options+=(-DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=ON) ;;
+      # The driver header-only.
+      *) options+=(-DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
+    esac
+  fi
   if [ "$configuration" = release ]; then
     if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
       options+=("-DTIDEPOOL_ASIO_INCLUDE_DIR=$asio")
@@ -155,7 +145,7 @@ for configuration in "${configurations[@]}"; do
   fi
   preset=$configuration
   if [ "$preset" = quick ] || [ "$preset" = boost ]; then preset=clang; fi
-  build_configuration "$configuration" "$preset" "${options[@]}"
+  configure "$configuration" "$preset" "${options[@]}"
 done
 
 # Older and newer compilers and libraries: each cell is one long test of its own. And the example on Boost.MySQL, which Debian 12 does not have.
@@ -172,18 +162,20 @@ matrix() {
   done
 }
 
-# --- run: one ctest over all builds, so one summary ----------------------------------------------------------------------------
-{ printf 'subdirs("%s")\n' "${built[@]}" && matrix; } >"$build/CTestTestfile.cmake"
-say "running the tests of: ${built[*]}"
-status=0
-tests=(ctest --test-dir "$build" -j $((3 * jobs)) --output-on-failure --no-tests=error)
-if [ ${#failed[@]} -gt 0 ]; then
-  status=1
-  # For each program that was not built ctest lists two dozen places where it might have been.
-  run "${tests[@]}" >"$build/ctest.log" 2>&1 || true
-  say "NOT BUILT: ${failed[*]}"
-  grep -vE '(^|/)tidepool_test_[a-z]+$|^Could not find executable|^Looked in the following places' "$build/ctest.log" || true
-else
-  run "${tests[@]}" || status=$?
-fi
-exit $status
+# One after the other, each with all processors. The tests of a configuration need what builds it: where that fails, ctest leaves them out
+# and says so.
+builds() {
+  local name before='' cost=1000
+  for name in "${configured[@]}"; do
+    printf 'add_test("build.%s" "%s" "%s" "%s")\n' "$name" "$repo/tests/support/build.sh" "$build/$name" "$jobs"
+    printf 'set_tests_properties("build.%s" PROPERTIES FIXTURES_SETUP "build.%s" PROCESSORS %s TIMEOUT 7200 COST %s %s)\n' \
+      "$name" "$name" "$jobs" $((cost--)) "${before:+DEPENDS build.$before}"
+    printf 'subdirs("%s")\n' "$build/$name"
+    before=$name
+  done
+}
+
+# --- one ctest over all of it, so one summary ----------------------------------------------------------------------------------
+{ builds && matrix; } >"$build/CTestTestfile.cmake"
+say "building and testing: ${configured[*]}"
+run ctest --test-dir "$build" -j $((3 * jobs)) --output-on-failure --no-tests=error

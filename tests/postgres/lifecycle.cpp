@@ -9,6 +9,7 @@
 
 #include <tidepool/postgres/detail/address_memory.hpp>
 #include <tidepool/postgres/detail/cancel_request.hpp>
+#include <tidepool/postgres/detail/operation.hpp>
 #include <tidepool/postgres/detail/session.hpp>
 
 #include "fake_server.hpp"

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSL-1.0
+# tidepool - how ctest runs our programs.
+set(TIDEPOOL_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
+set(TIDEPOOL_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
+set(TIDEPOOL_TEST_FIXTURE "" CACHE STRING "Fixture of ctest that every test needs: what builds them (tests/run.sh)")
+
+# A failed check of a sanitizer ends the program, so ctest sees it.
+set(tidepool_test_environment
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1"
+    "UBSAN_OPTIONS=print_stacktrace=1" "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+
+# Tests of servers wait most of the time; all others compute. run.sh lets three times as many run as there are processors, where those
+# that compute count double.
+set(tidepool_waiting_areas postgres faults)
+function(tidepool_add_test area name)
+  set(processors 2)
+  if(area IN_LIST tidepool_waiting_areas)
+    set(processors 1)
+  endif()
+  set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})
+  add_test(NAME ${test} ${ARGN})
+  set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
+                       ENVIRONMENT "${tidepool_test_environment}" FIXTURES_REQUIRED "${TIDEPOOL_TEST_FIXTURE}")
+  # The longest begin first, so that none of them runs alone at the end.
+  if("${area}.${name}" MATCHES "^(misuse.words|faults.(outages|backends|network|failover|switchover)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
+    set_tests_properties(${test} PROPERTIES COST 30)
+  endif()
+endfunction()
