@@ -153,9 +153,9 @@ TEST_CASE("given a limit and a server that keeps sending, then only a limit of t
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     pg::options settings(server());
-    settings.response_timeout = 300ms;
+    settings.response_timeout = 1500ms;
     auto c = co_await pg::connection::connect(settings);
-    const std::string sql = "do $$ begin for i in 1..8 loop raise notice '%', repeat('x', 10000); perform pg_sleep(0.1); end loop; end $$";
+    const std::string sql = "do $$ begin for i in 1..20 loop raise notice '%', repeat('x', 10000); perform pg_sleep(0.1); end loop; end $$";
     co_await c.script(sql);
     const auto failure = co_await error_of(c.script(pg::within(200ms), sql));
     must(failure.reason() == pg::errc::response_timeout && c.usable(), "the whole of it");
@@ -404,7 +404,9 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
       co_await c.transaction(body);
     };
     asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
-    co_await pause(80ms);
+    auto watcher = co_await connect();
+    const std::string asleep = "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')";
+    for (bool commits = false; !commits; commits = co_await watcher.one<bool>(asleep, pid)) co_await pause(1ms);
     signal.emit(asio::cancellation_type::terminal);
     while (!end.done) co_await pause(1ms);
     rows = co_await c.one<int>("select count(*)::int from done");
