@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
-#   tests/run.sh                 debug, asan, tsan, release and boost; under 15 minutes on two cores
+#   tests/run.sh                 debug, asan, tsan, release, examples and boost; under 15 minutes on two cores
 #   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
 #   tests/run.sh --long          every configuration, old and new compilers and libraries (matrix.sh), soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
 #
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
-# clang, release (GCC with a newer Asio where one can be had), boost (Clang, on Boost.Asio), windows (mingw-w64 and Wine; in --long, or
-# alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
+# clang, release (GCC with a newer Asio where one can be had), examples (and benchmarks; Clang), boost (Clang, on Boost.Asio), windows
+# (mingw-w64 and Wine; in --long, or alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
 # (or $TIDEPOOL_BUILD). ctest does it all: building a configuration is a test of its own, `build.NAME`; its tests run while the next one
 # is built. $JOBS: how many compilers at once; default: the processors.
@@ -37,8 +37,12 @@ if [ $quick = yes ]; then
 fi
 standard=no
 if [ ${#configurations[@]} -eq 0 ]; then
-  configurations=(debug asan tsan release boost)
-  if [ $long = yes ]; then configurations+=(asan-gcc clang windows); else standard=yes; fi
+  if [ $long = yes ]; then
+    configurations=(debug asan tsan release boost asan-gcc clang windows)
+  else
+    configurations=(debug asan tsan release examples boost)
+    standard=yes
+  fi
 fi
 
 say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
@@ -71,7 +75,7 @@ if [ $quick = no ]; then
   TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
   export TIDEPOOL_TEST_PG
 fi
-export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-20} # of fresh seeds, in each configuration
+export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-10} # of fresh seeds, in each configuration
 timeout=300
 if [ $long = yes ]; then
   timeout=7200
@@ -120,14 +124,23 @@ for configuration in "${configurations[@]}"; do
     options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}")
   fi
   if [ $standard = yes ]; then
+    # GCC collects garbage for a quarter of its time, unless it may use more memory.
+    case $configuration in debug | tsan | release) options+=("-DCMAKE_CXX_FLAGS=--param ggc-min-heapsize=1000000") ;; esac
     case $configuration in
       # Line numbers cost a fourteenth of the time, and nothing here is read in a debugger.
-      debug) options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer" -DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
+      debug) options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer" -DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=OFF
+        -DTIDEPOOL_BUILD_EXAMPLES=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF) ;;
       # Each header by itself where the compiler is the quickest.
-      asan) options+=(-DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=ON) ;;
+      asan) options+=(-DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=ONLY) ;;
+      # Only what has threads.
+      tsan) options+=("-DTIDEPOOL_TEST_FILES=threads/.*|pool/($(cd "$repo/tests/pool" && grep -lE 'std::thread|thread_pool' -- *.cpp |
+        sed 's/[.]cpp$//' | paste -sd '|')|instances)") ;;
       # The driver header-only.
       *) options+=(-DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
     esac
+  fi
+  if [ "$configuration" = examples ]; then
+    options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0" -DTIDEPOOL_TEST_AREAS= -DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_BUILD_EXAMPLES=ON -DTIDEPOOL_BUILD_BENCHMARKS=ON)
   fi
   if [ "$configuration" = release ]; then
     if asio=$("$repo/tests/support/install.sh" newer-asio trixie); then
@@ -144,7 +157,7 @@ for configuration in "${configurations[@]}"; do
     options+=("-DTIDEPOOL_TEST_BOOST_ASIO=ON" "-DTIDEPOOL_TEST_FILES=(unit|core|threads)/.*|postgres/(connect|query|transaction|pool)")
   fi
   preset=$configuration
-  if [ "$preset" = quick ] || [ "$preset" = boost ]; then preset=clang; fi
+  if [[ $preset =~ ^(quick|examples|boost)$ ]]; then preset=clang; fi
   configure "$configuration" "$preset" "${options[@]}"
 done
 

@@ -154,8 +154,7 @@ TEST_CASE("given a lease, when the io_context and the pool are destroyed before 
   if (GENERATE(false, true)) executor = asio::make_strand(*context);
   auto pool = std::make_unique<tidepool::basic_pool<number>>(std::exchange(executor, {}), make_number, calm(0, 1));
   pool->async_acquire(5s, [&](error_code, tidepool::basic_pool<number>::lease got) { held = std::move(got); });
-  context->run();
-  REQUIRE(held);
+  while (!held) context->run_one();
   if (order == 0) pool.reset();
   context.reset();
   if (order == 1) pool.reset();

@@ -8,11 +8,10 @@
 
 #include "../../detail/driver/lazy.hpp"
 #include "../../version.hpp"
-#include "../error.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// `bad_usage`.
+/// `bad_usage`; defined beside the errors.
 TIDEPOOL_LAZY [[noreturn, gnu::cold, gnu::noinline]] void refuse_moved_from();
 
 /// A unique pointer that says so when it holds nothing.
