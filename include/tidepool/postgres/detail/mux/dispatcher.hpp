@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the multiplexer's law: which statement goes to which lane, and what its answer means. No I/O, no clock, no libpq.
+//
+// How the multiplexer is built
+// ----------------------------
+// Three layers, each tested without the next:
+//   dispatcher (here)   a synchronous state machine: statements, lanes and times go in; verdicts and orders come out.
+//   engine              one executor, one timer, one post a turn: carries out the orders, and runs the lanes' input and output.
+//   lane of libpq       a connection of the pool in pipeline mode. In the simulator a fake lane stands in its place.
+//
+// A statement (`job`) is a read or a write; reads go to read lanes, writes to write lanes, each kind by one queue, first come first served.
+// `dispatch()`, once a turn of the loop, gives what waits to the lanes: to an idle one first, else to the one with the fewest in flight,
+// never to one that has its full depth or bytes, or whose head has been running for longer than `stall_after`. It puts all of them, then a
+// Sync where one is due, then asks for one flush a lane. Nothing waits for more to come.
+//
+// Groups: the statements between two Syncs. On a write lane each group is one statement, so each is a transaction of its own. On a read
+// lane the statements of one turn share a Sync, up to `group_limit`. An answer is final when its Sync is answered, because the error of a
+// transaction's end comes there. In a group the server skips what follows a failed statement: it was not executed, so it goes back to the
+// queue, to the place it had by its number. A group that fails halves the lane's next groups, one that succeeds doubles them, so that bad
+// statements among good ones cost a bounded number of repetitions.
+//
+// What a caller may be told, and when:
+//   waiting:   deadline -> late, cancelled -> cancelled, close -> closed, no connection -> no_lane. It was certainly not executed.
+//   sent:      deadline -> late (read), unknown (write); cancelled -> cancelled. Its answer is dropped when it comes.
+//   lane lost: a statement that failed has its answer; a read goes back to the queue, at most `most_losses` times; a write is unknown.
+//   skipped, stale: back to the queue, invisibly.
+//
+// Lanes are opened while statements meet no idle one, one at a turn, up to `max_lanes`. They are given back, drained first, when they have
+// been idle for `lane_idle`, at their `retire` time, when the pool wants them back (`drain()`), and at close. A lane turns into one of the
+// other kind, drained first, when that kind has statements and no lane, and none can be opened; or when that kind's lanes are all full and
+// this one has been idle for some time. So neither kind can starve the other, also with one lane.
+// A lane whose head nobody waits for any more, and which has been silent for `give_up_after`, is shut.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_DISPATCHER_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_MUX_DISPATCHER_HPP
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "../../../version.hpp"
+#include "job.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
+
+/// What bounds a dispatcher.
+struct rules {
+  std::size_t max_lanes = 8;
+  std::size_t max_depth = 64;                     ///< statements in flight on one lane
+  std::size_t max_bytes = std::size_t{1} << 20U;  ///< about what they send; one alone may be larger
+  std::size_t max_group = 64;                     ///< reads of one Sync
+  std::size_t max_waiting = 10'000;               ///< statements that wait for a lane
+  std::uint8_t most_losses = 3;                   ///< lanes that may be lost under one read
+  duration stall_after = std::chrono::milliseconds(50);
+  duration lane_idle = std::chrono::seconds(10);
+  duration give_up_after = std::chrono::seconds(5);
+  duration reopen_after = std::chrono::milliseconds(100);  ///< after a connection could not be had, while other lanes work
+};
+
+/// What has happened so far. Written by one thread.
+struct counters {
+  std::uint64_t submitted = 0, answered = 0, failed = 0, refused = 0, late = 0, cancelled = 0, closed = 0, no_lane = 0, lost = 0,
+                unknown = 0;
+  std::uint64_t sent = 0, flushes = 0, syncs = 0, skipped = 0, stale = 0, resent = 0, dropped = 0;
+  std::uint64_t lanes_opened = 0, lanes_failed = 0, lanes_lost = 0, lanes_turned = 0, lanes_released = 0, stalls = 0;
+};
+
+/// What became of a statement that a lane was to send.
+enum class put_result : std::uint8_t {
+  sent,     ///< it is in the lane's output: it may reach the server
+  refused,  ///< nothing was sent, and its own error says why; the lane is as good as before
+  lost      ///< nothing of it was sent, and the lane is dead
+};
+
+class dispatcher {
+ public:
+  explicit dispatcher(const rules& given) : rules_(given) {
+    for (std::size_t i = 0; i < rules_.max_lanes; ++i) lanes_.push_back(std::make_unique<lane>(i, rules_.max_depth));
+  }
+  dispatcher(const dispatcher&) = delete;
+  dispatcher& operator=(const dispatcher&) = delete;
+
+  // --- statements -------------------------------------------------------------------------------------------------------------------
+
+  /// Puts a statement into the queue. Where it is refused `complete` is called inside.
+  void submit(job& j, tick now, tick deadline) noexcept {
+    j.number = ++numbers_;
+    j.submitted = now;
+    ++counts_.submitted;
+    if (closing_) return finish(j, verdict::closed);
+    if (waiting() >= rules_.max_waiting) return finish(j, verdict::full);
+    deadlines_.insert(j.due, deadline);
+    queue(j.kind).push_back(j);
+  }
+
+  /// The caller gives it up. No effect on one that is not there.
+  void abandon(job& j, verdict why) noexcept {
+    if (j.linked()) {
+      queue(j.kind).erase(j);
+      return finish(j, why);
+    }
+    if (j.on == nullptr) return;
+    j.on->at(j.ticket).who = nullptr;
+    ++counts_.dropped;
+    finish(j, j.kind == lane_kind::write && why == verdict::late ? verdict::unknown : why);
+  }
+
+  // --- a turn -----------------------------------------------------------------------------------------------------------------------
+
+  /// Sends what can be sent. `io.put(lane, job)` returns a `put_result`; where it is `refused` the caller gets `answered` afterwards.
+  /// `io.sync(lane)` and `io.flush(lane)` return false when the lane is dead. None of them may call the dispatcher.
+  template <class Io>
+  void dispatch(tick now, Io& io) {
+    // Again where a lane was lost meanwhile: its reads wait again, and others may take them.
+    while (dispatch_once(now, io) && !empty()) {
+    }
+  }
+
+  // --- answers ----------------------------------------------------------------------------------------------------------------------
+
+  /// The statement whose answer comes next on this lane: its job, or null where nobody waits for it any more. False: no answer is due.
+  job* next_of(lane& of) noexcept { return of.awaits_answer() ? of.next_answer().who : nullptr; }
+  /// Its answer has come. False: none was due, and the lane is out of step.
+  bool answered(lane& on, answer what, tick now) noexcept {
+    if (!on.awaits_answer() || on.awaits_sync()) return false;
+    on.note_answer(what);
+    progress(on, now);
+    return true;
+  }
+  /// A Sync was answered: what it ends is final. `failed`: with an error of the transaction's end. False: it was not due, and the lane is
+  /// out of step.
+  bool synced(lane& on, bool failed, tick now) noexcept {
+    if (!on.awaits_sync()) return false;
+    progress(on, now);
+    bool bad = failed;
+    std::size_t size = 0;
+    for (bool last = false; !last; ++size) {
+      const ticket done = on.pop();
+      last = done.ends_group;
+      bad = bad || done.got != answer::good;
+      if (done.who == nullptr) continue;
+      job& j = *done.who;
+      j.on = nullptr;
+      const bool whole = size == 0 && last;
+      if (done.got == answer::skipped || done.got == answer::stale || (done.got == answer::good && failed && !whole)) {
+        ++(done.got == answer::skipped ? counts_.skipped : done.got == answer::stale ? counts_.stale : counts_.resent);
+        if (done.got == answer::good) j.alone = true;
+        put_back(j);
+        continue;
+      }
+      ++on.served;
+      counts_.failed += done.got == answer::failed || failed;
+      finish(j, verdict::answered);
+    }
+    const auto most = static_cast<std::uint32_t>(on.kind == lane_kind::read ? rules_.max_group : 1);
+    on.group_limit = bad ? std::max<std::uint32_t>(on.group_limit / 2, 1) : std::min<std::uint32_t>(on.group_limit * 2, most);
+    if (on.idle()) on.since = now;
+    if (on.state == lane_state::draining) settle(on, now);
+    return true;
+  }
+
+  // --- lanes ------------------------------------------------------------------------------------------------------------------------
+
+  /// The next thing to be done with a lane, once; null: nothing.
+  lane* next_order(lane_order& what) noexcept {
+    for (const auto& each : lanes_) {
+      if (each->order == lane_order::none) continue;
+      what = each->order;
+      each->order = lane_order::none;
+      return each.get();
+    }
+    return nullptr;
+  }
+  /// Its connection is there, and it is of the kind that was ordered. `retire`: when it is to be given back.
+  void ready(lane& l, tick now, tick retire) noexcept {
+    l.state = lane_state::ready;
+    l.since = l.progress = now;
+    l.retire = retire;
+    l.group_limit = static_cast<std::uint32_t>(l.kind == lane_kind::read ? rules_.max_group : 1);
+    l.told_stalled = l.turns = false;
+    reopen_at_ = tick{};
+    ++counts_.lanes_opened;
+    if (closing_) drain(l, now);
+  }
+  /// It has none. Where no other lane is there or comes, those who waited when it was asked for are told so.
+  void failed(lane& l, tick now) noexcept {
+    l.state = lane_state::vacant;
+    l.turns = false;
+    ++counts_.lanes_failed;
+    reopen_at_ = later(now, rules_.reopen_after);
+    for (const auto& each : lanes_) {
+      if (each->state == lane_state::opening || each->state == lane_state::ready || (each->state == lane_state::draining && each->turns))
+        return;
+    }
+    reopen_at_ = tick{};
+    for (const auto kind : {lane_kind::read, lane_kind::write}) {
+      while (job* const first = queue(kind).front()) {
+        if (first->number > l.asked_at_number) break;
+        queue(kind).erase(*first);
+        finish(*first, verdict::no_lane);
+      }
+    }
+  }
+  /// Its connection is gone: everybody on it is answered, or waits again.
+  void died(lane& l, tick now) noexcept {
+    fall(l);
+    bury(l, now);
+  }
+  /// The shell has done what `release` or `kill` ordered.
+  void vacated(lane& l) noexcept { l.state = lane_state::vacant; }
+  /// It takes no more statements, and is given back when all it has is answered.
+  void drain(lane& l, tick now) noexcept {
+    if (l.state != lane_state::ready && !(l.state == lane_state::draining && l.turns)) return;
+    l.state = lane_state::draining;
+    l.turns = false;
+    settle(l, now);
+  }
+  /// Refuses statements from now on, tells those who wait, and drains the lanes.
+  void close(tick now) noexcept {
+    closing_ = true;
+    for (const auto kind : {lane_kind::read, lane_kind::write}) {
+      while (job* const first = queue(kind).pop_front()) finish(*first, verdict::closed);
+    }
+    for (const auto& each : lanes_) drain(*each, now);
+  }
+
+  // --- time -------------------------------------------------------------------------------------------------------------------------
+
+  /// When `tick_at` has something to do at the earliest.
+  tick due() const noexcept {
+    const tick deadline = deadlines_.next();
+    const tick look =
+        looking() ? later(looked_, busy() ? rules_.stall_after : std::min<duration>(rules_.lane_idle, std::chrono::seconds(1))) : never;
+    return std::min(deadline, look);
+  }
+  /// Deadlines that have passed, stalled and silent lanes, lanes that are to be given back. `dispatch()` follows.
+  void tick_at(tick now) noexcept {
+    looked_ = now;
+    while (deadlines_.next() <= now) abandon(*deadlines_.top()->owner, verdict::late);
+    for (const auto& each : lanes_) {
+      lane& l = *each;
+      if (l.state != lane_state::ready && l.state != lane_state::draining) continue;
+      if (!l.idle()) {
+        if (!l.told_stalled && stalled(l, now)) {
+          l.told_stalled = true;
+          ++counts_.stalls;
+        }
+        ticket& head = l.awaits_answer() ? l.next_answer() : l.front();
+        if (head.who == nullptr && now >= later(l.progress, rules_.give_up_after)) {
+          fall(l);
+          bury(l, now);
+          continue;
+        }
+      }
+      if (l.state != lane_state::ready) continue;
+      const bool unused = l.idle() && queue(l.kind).empty() && now >= later(l.since, rules_.lane_idle);
+      if (unused || now >= l.retire) drain(l, now);
+    }
+    for (const auto kind : {lane_kind::read, lane_kind::write}) {
+      if (!queue(kind).empty()) consider_turning(kind, now);
+    }
+  }
+
+  // --- looking ----------------------------------------------------------------------------------------------------------------------
+
+  bool closing() const noexcept { return closing_; }
+  bool empty() const noexcept { return queues_[0].empty() && queues_[1].empty(); }
+  std::size_t waiting() const noexcept { return queues_[0].size() + queues_[1].size(); }
+  std::size_t waiting(lane_kind kind) const noexcept { return queues_[static_cast<std::size_t>(kind)].size(); }
+  const rules& limits() const noexcept { return rules_; }
+  const counters& counts() const noexcept { return counts_; }
+  std::size_t lane_count() const noexcept { return lanes_.size(); }
+  lane& lane_at(std::size_t i) noexcept { return *lanes_[i]; }
+  const lane& lane_at(std::size_t i) const noexcept { return *lanes_[i]; }
+  bool stalled(const lane& l, tick now) const noexcept { return !l.idle() && now >= later(l.progress, rules_.stall_after); }
+  /// No lane has a connection, or is about to get one.
+  bool vacant() const noexcept {
+    return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->state == lane_state::vacant; });
+  }
+
+ private:
+  using job_list = intrusive_list<job>;
+  job_list& queue(lane_kind kind) noexcept { return queues_[static_cast<std::size_t>(kind)]; }
+
+  void finish(job& j, verdict how) noexcept {
+    deadlines_.erase(j.due);
+    j.on = nullptr;
+    switch (how) {
+      case verdict::answered: ++counts_.answered; break;
+      case verdict::late: ++counts_.late; break;
+      case verdict::cancelled: ++counts_.cancelled; break;
+      case verdict::full: ++counts_.refused; break;
+      case verdict::closed: ++counts_.closed; break;
+      case verdict::no_lane: ++counts_.no_lane; break;
+      case verdict::lost: ++counts_.lost; break;
+      case verdict::unknown: ++counts_.unknown; break;
+    }
+    j.complete(&j, how);
+  }
+  /// Back to the place that its number gives it.
+  void put_back(job& j) noexcept {
+    if (closing_) return finish(j, verdict::closed);
+    auto& to = queue(j.kind);
+    job* place = nullptr;
+    for (job* at = to.front(); at != nullptr && at->number < j.number; at = to.after(*at)) place = at;
+    if (place == nullptr) {
+      to.push_front(j);
+    } else {
+      to.insert_after(*place, j);
+    }
+  }
+
+  /// True: a lane was lost.
+  template <class Io>
+  bool dispatch_once(tick now, Io& io) {
+    for (const auto kind : {lane_kind::read, lane_kind::write}) {
+      auto& waiting_here = queue(kind);
+      bool wanted = false;
+      while (job* const next = waiting_here.front()) {
+        lane* const to = choose(kind, now, next->bytes);
+        if ((to == nullptr || !to->idle()) && !wanted) {
+          wanted = true;
+          want_lane(kind, now);
+        }
+        if (to == nullptr) break;
+        waiting_here.erase(*next);
+        if (!send(*to, *next, now, io)) put_back(*next);
+      }
+    }
+    bool lost = false;
+    for (const auto& each : lanes_) {
+      lane& l = *each;
+      if (l.to_flush) {
+        l.to_flush = false;
+        if (l.state != lane_state::fallen && ((l.group_size > 0 && !sync(l, io)) || !flush(l, io))) fall(l);
+      }
+      if (l.state != lane_state::fallen) continue;
+      lost = true;
+      bury(l, now);
+    }
+    return lost;
+  }
+  bool fits(const lane& l, std::size_t bytes) const noexcept {
+    return l.idle() || (l.depth() < rules_.max_depth && l.bytes + bytes <= rules_.max_bytes);
+  }
+  lane* choose(lane_kind kind, tick now, std::size_t bytes) noexcept {
+    lane* best = nullptr;
+    for (const auto& each : lanes_) {
+      lane& l = *each;
+      if (l.state != lane_state::ready || l.kind != kind) continue;
+      if (l.idle()) return &l;
+      if ((best != nullptr && l.depth() >= best->depth()) || !fits(l, bytes) || stalled(l, now)) continue;
+      best = &l;
+    }
+    return best;
+  }
+
+  /// False: it was not sent, because the lane is dead.
+  template <class Io>
+  bool send(lane& to, job& j, tick now, Io& io) {
+    const bool own = j.alone || to.kind == lane_kind::write;
+    if (to.group_size > 0 && (own || to.group_size >= to.group_limit) && !sync(to, io)) {
+      fall(to);
+      return false;
+    }
+    const auto how = io.put(to, j);
+    if (how == put_result::lost) {
+      fall(to);
+      return false;
+    }
+    if (how == put_result::refused) {
+      finish(j, verdict::answered);
+      return true;
+    }
+    if (to.idle()) {
+      to.progress = now;
+      to.told_stalled = false;
+    }
+    j.on = &to;
+    j.sent = now;
+    j.ticket = to.add(j);
+    ++to.group_size;
+    ++counts_.sent;
+    to.to_flush = true;
+    // A dead lane is seen below: the statement is sent, as far as is known.
+    if (own && !sync(to, io)) fall(to);
+    return true;
+  }
+  template <class Io>
+  bool flush(lane& l, Io& io) {
+    ++counts_.flushes;
+    return io.flush(l);
+  }
+  template <class Io>
+  bool sync(lane& l, Io& io) {
+    l.end_group();
+    ++counts_.syncs;
+    return io.sync(l);
+  }
+
+  void progress(lane& l, tick now) noexcept {
+    l.progress = now;
+    l.told_stalled = false;
+  }
+  /// Nothing can be sent on it, or comes from it, any more.
+  void fall(lane& l) noexcept { l.state = lane_state::fallen; }
+  /// Answers those who were sent on a lane that is dead.
+  void bury(lane& l, tick now) noexcept {
+    ++counts_.lanes_lost;
+    l.state = lane_state::dead;
+    l.turns = false;
+    l.since = now;
+    l.order = lane_order::kill;
+    l.to_flush = false;
+    while (!l.idle()) {
+      const ticket done = l.pop();
+      if (done.who == nullptr) continue;
+      job& j = *done.who;
+      j.on = nullptr;
+      if (done.got == answer::failed) {
+        ++counts_.failed;
+        finish(j, verdict::answered);
+      } else if (done.got == answer::skipped || done.got == answer::stale) {
+        put_back(j);
+      } else if (j.kind == lane_kind::write) {
+        finish(j, verdict::unknown);
+      } else if (++j.losses > rules_.most_losses) {
+        finish(j, verdict::lost);
+      } else {
+        ++counts_.resent;
+        put_back(j);
+      }
+    }
+    l.clear();
+  }
+  /// A draining lane that has nothing left is given back, or turned.
+  void settle(lane& l, tick now) noexcept {
+    if (!l.idle()) return;
+    if (l.turns && !closing_) {
+      l.kind = other(l.kind);
+      l.since = now;
+      l.state = lane_state::opening;
+      l.order = lane_order::turn;
+      l.asked_at_number = numbers_;
+      ++counts_.lanes_turned;
+    } else {
+      l.order = lane_order::release;
+      ++counts_.lanes_released;
+    }
+  }
+
+  /// A statement of this kind meets no idle lane.
+  void want_lane(lane_kind kind, tick now) noexcept {
+    lane* place = nullptr;
+    for (const auto& each : lanes_) {
+      if (each->state == lane_state::opening) {
+        if (each->kind == kind) return consider_turning(kind, now);
+      } else if (each->state == lane_state::vacant && each->order == lane_order::none && place == nullptr) {
+        place = each.get();
+      }
+    }
+    if (place == nullptr || now < reopen_at_ || closing_) return consider_turning(kind, now);
+    place->kind = kind;
+    place->state = lane_state::opening;
+    place->order = lane_order::open;
+    place->since = now;
+    place->asked_at_number = numbers_;
+  }
+  void consider_turning(lane_kind kind, tick now) noexcept {
+    if (closing_) return;
+    lane* idle = nullptr;
+    lane* least = nullptr;
+    bool coming = false;
+    bool full = true;
+    bool any = false;
+    for (const auto& each : lanes_) {
+      lane& l = *each;
+      if (l.state == lane_state::draining && l.turns && other(l.kind) == kind) return;
+      if (l.kind == kind) {
+        coming = coming || (l.state == lane_state::opening && (l.turns || now < later(l.since, rules_.stall_after)));
+        if (l.state != lane_state::ready) continue;
+        any = true;
+        full = full && !fits(l, 0);
+      } else if (l.state == lane_state::ready) {
+        if (l.idle() && now >= later(l.since, rules_.stall_after)) idle = &l;
+        if (least == nullptr || l.depth() < least->depth()) least = &l;
+      }
+    }
+    if (coming) return;
+    lane* const chosen = !any ? least : full && queue(other(kind)).empty() ? idle : nullptr;
+    if (chosen == nullptr) return;
+    chosen->turns = true;
+    chosen->state = lane_state::draining;
+    settle(*chosen, now);
+  }
+
+  bool busy() const noexcept {
+    return !empty() || std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return !each->idle(); });
+  }
+  bool looking() const noexcept { return !empty() || !vacant(); }
+
+  rules rules_;
+  std::vector<std::unique_ptr<lane>> lanes_;
+  std::array<job_list, 2> queues_;
+  deadline_queue<job> deadlines_;
+  counters counts_;
+  std::uint64_t numbers_ = 0;
+  tick looked_{};
+  tick reopen_at_{};
+  bool closing_ = false;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
+
+#endif
