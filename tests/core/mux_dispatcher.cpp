@@ -482,4 +482,10 @@ TEST_CASE("given a server out of step, when an answer or a Sync comes that is no
   CHECK(rig.d.answered(l, mux::answer::good, rig.now));
   CHECK_FALSE(rig.d.answered(l, mux::answer::good, rig.now));
   CHECK(rig.d.synced(l, false, rig.now));
+  l.group_limit = 1;
+  rig.read();
+  rig.read();
+  rig.turn();
+  CHECK(rig.d.answered(l, mux::answer::good, rig.now));
+  CHECK_FALSE(rig.d.answered(l, mux::answer::good, rig.now));  // its Sync comes first
 }

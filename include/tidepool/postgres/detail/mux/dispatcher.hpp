@@ -361,8 +361,7 @@ class dispatcher {
   /// False: it was not sent, because the lane is dead.
   template <class Io>
   bool send(lane& to, job& j, tick now, Io& io) {
-    const bool own = j.alone || to.kind == lane_kind::write;
-    if (to.group_size > 0 && (own || to.group_size >= to.group_limit) && !sync(to, io)) {
+    if (to.group_size > 0 && j.alone && !sync(to, io)) {
       fall(to);
       return false;
     }
@@ -385,8 +384,8 @@ class dispatcher {
     ++to.group_size;
     ++counts_.sent;
     to.to_flush = true;
-    // A dead lane is seen below: the statement is sent, as far as is known.
-    if (own && !sync(to, io)) fall(to);
+    // Where the lane is dead now, the statement counts as sent.
+    if ((j.alone || to.group_size >= to.group_limit) && !sync(to, io)) fall(to);
     return true;
   }
   template <class Io>
