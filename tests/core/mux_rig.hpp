@@ -177,6 +177,8 @@ class mux_rig {
     } else if (one.bad) {
       said = mux::answer::failed;
       w.skips = true;
+      // A group is one transaction: what it wrote is undone.
+      std::erase_if(w.done, [this](std::size_t name) { return all[name]->kind == lane_kind::write; });
     } else {
       w.done.push_back(next.statement);
     }
