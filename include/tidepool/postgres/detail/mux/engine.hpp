@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the multiplexer's engine: carries out what the dispatcher decides, on one executor, with one timer.
+//
+// All of it runs on one executor that runs one handler at a time; there is no lock. A turn is one handler: it takes what has come (answers
+// of a lane, a deadline, statements submitted since), resumes the callers that are answered, and then dispatches what waits, so that the
+// statements that the resumed callers submit go out in the same turn, with one flush a lane. A statement that is submitted outside of a
+// turn posts one, unless one is posted already.
+//
+// `Link` is the connection of a lane: libpq's, or a fake one in the simulator.
+//   Link::payload                       what a statement is made of, and its answer; a base of `call`
+//   put_result put(call&), bool sync(), bool flush()
+//   bool receive(Sink&)                 tells the sink of each answer that is there; false: the connection is dead
+//   void start(std::function<void()>)   from now on it calls that, on the executor, when something can be received
+//   awaitable<void> turn(lane_kind)     makes it one of that kind
+//   awaitable<void> leave()             gives it back; throws nothing
+//   void shut() noexcept                at once
+//   bool wanted() const noexcept        whether its owner wants it back
+#ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "../../../detail/driver/asio_io.hpp"
+#include "../../../detail/shell/context_watch.hpp"
+#include "../../../detail/util/random.hpp"
+#include "../../../traits.hpp"
+#include "../../../version.hpp"
+#include "dispatcher.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
+
+template <class Traits, class Link>
+class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, public tidepool::detail::context_watch::client {
+ public:
+  using executor_type = typename Traits::executor_type;
+  using link_ptr = std::unique_ptr<Link>;
+  /// Gets a connection and makes it one of a kind.
+  using opener = std::function<asio::awaitable<link_ptr>(lane_kind)>;
+
+  /// A statement with its caller.
+  struct call : job, Link::payload {
+    template <class... Args>
+    explicit call(Args&&... args) : Link::payload(std::forward<Args>(args)...) {}
+    engine* owner = nullptr;
+    verdict how = verdict::answered;
+    bool told = false;                       ///< it waits for its delivery
+    bool under_way = false;                  ///< the engine knows it
+    std::exception_ptr trouble = {};         ///< why there was no lane
+    void (*deliver)(call*) = nullptr;        ///< calls the handler, inside
+    void (*drop)(call*) noexcept = nullptr;  ///< destroys it instead
+  };
+
+  engine(executor_type executor, opener open, const rules& limits, duration lane_lifetime)
+      : executor_(std::move(executor)),
+        open_(std::move(open)),
+        dispatcher_(limits),
+        lifetime_(lane_lifetime),
+        random_(Traits::random_seed()),
+        timer_(std::in_place, executor_),
+        closed_(std::in_place, executor_) {
+    slots_.resize(dispatcher_.lane_count());
+    closed_->expires_at(Traits::clock_type::time_point::max());
+  }
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  ~engine() {
+    if (watch_) watch_->remove(*this);
+  }
+  /// Second half of construction: needs the shared pointer.
+  void attach() {
+    auto& watch = asio::use_service<tidepool::detail::context_watch>(asio::query(executor_, asio::execution::context));
+    watch.add(*this, this->weak_from_this());
+    watch_ = &watch;
+  }
+
+  const executor_type& executor() const noexcept { return executor_; }
+  const dispatcher& state() const noexcept { return dispatcher_; }
+
+  // --- callers ----------------------------------------------------------------------------------------------------------------------
+
+  /// `limit`: from now on. Its handler is called in a turn, never inside.
+  void submit(call& c, duration limit) {
+    const tick now = coarse();
+    c.complete = [](job* j, verdict how) noexcept {
+      auto& self = static_cast<call&>(*j);
+      self.how = how;
+      self.told = true;
+      self.owner->ready_.push_back(self);
+    };
+    c.owner = this;
+    c.under_way = true;
+    dispatcher_.submit(c, now, later(now, limit));
+    if (!in_turn_) schedule();
+  }
+  void cancel(call& c) noexcept {
+    if (!c.under_way || c.told) return;
+    dispatcher_.abandon(c, verdict::cancelled);
+    if (!in_turn_) schedule();
+  }
+  /// Its caller is destroyed, and is not to be called.
+  void forget(call& c) noexcept {
+    if (!c.under_way) return;
+    if (!c.told) dispatcher_.abandon(c, verdict::cancelled);
+    ready_.erase(c);
+    c.under_way = c.told = false;
+  }
+
+  // --- the life of it ---------------------------------------------------------------------------------------------------------------
+
+  /// Refuses statements from now on, and waits for those that were sent; what is left after `grace` is shut.
+  static asio::awaitable<void> close(std::shared_ptr<engine> self, duration grace) {
+    self->begin_close();
+    const tick until = later(precise(), grace);
+    if (self->closed_) self->closed_->expires_at(time_of(until));
+    while (!self->dispatcher_.vacant() && self->closed_ && precise() < until) {
+      error_code ignored;
+      co_await self->closed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return;
+    }
+    self->shut_all();
+  }
+  /// At once: what was sent is unknown, or closed for a read.
+  void shut_down() noexcept {
+    stopped_ = true;
+    begin_close();
+    shut_all();
+    timer_.reset();
+    closed_.reset();
+  }
+  /// The context is being destroyed, and every coroutine on it.
+  void context_shutdown() noexcept override {
+    watch_ = nullptr;
+    gone_ = true;
+    shut_down();
+    drop_told();
+    if constexpr (std::is_same_v<executor_type, asio::any_io_executor>) executor_ = {};
+  }
+  /// Every lane is drained and given back; others take their place.
+  void recycle() {
+    const tick now = precise();
+    for (std::size_t i = 0; i < dispatcher_.lane_count(); ++i) dispatcher_.drain(dispatcher_.lane_at(i), now);
+    schedule();
+  }
+
+ private:
+  using timer_type = typename tidepool::detail::timer_of<Traits>::type;
+  struct slot {
+    link_ptr link;
+    std::unique_ptr<asio::cancellation_signal> opening = std::make_unique<asio::cancellation_signal>();
+    std::uint64_t tenure = 0;  ///< counts its links: input of an earlier one means nothing
+  };
+  static tick precise() noexcept { return tidepool::detail::precise_now<Traits>(); }
+  static tick coarse() noexcept { return tidepool::detail::coarse_now<Traits>(); }
+  static auto time_of(tick at) noexcept {
+    using point = typename Traits::clock_type::time_point;
+    return at == never ? point::max() : tidepool::detail::time_of<Traits>(at);
+  }
+
+  // --- as the Io of the dispatcher
+  friend class dispatcher;
+  put_result put(lane& on, job& j) { return slots_[on.index].link->put(static_cast<call&>(j)); }
+  bool sync(lane& on) { return slots_[on.index].link->sync(); }
+  bool flush(lane& on) { return slots_[on.index].link->flush(); }
+
+  // --- turns
+  void schedule() noexcept {
+    if (posted_ || gone_) return;
+    posted_ = true;
+    asio::post(executor_, posted_turn(this->shared_from_this()));
+  }
+  /// Where the context is destroyed before it runs, callers that it would have resumed are destroyed with it.
+  class posted_turn {
+   public:
+    explicit posted_turn(std::shared_ptr<engine> of) noexcept : of_(std::move(of)) {}
+    posted_turn(posted_turn&&) noexcept = default;
+    ~posted_turn() {
+      if (of_) of_->drop_told();
+    }
+    void operator()() {
+      const auto self = std::move(of_);
+      self->posted_ = false;
+      self->turn([] {});
+    }
+
+   private:
+    std::shared_ptr<engine> of_;
+  };
+  void drop_told() noexcept {
+    while (job* const first = ready_.pop_front()) {
+      auto& c = static_cast<call&>(*first);
+      c.under_way = c.told = false;
+      c.drop(&c);
+    }
+  }
+  /// `what` takes what has come; then callers are resumed, and what waits is dispatched.
+  template <class What>
+  void turn(What what) {
+    const auto self = this->shared_from_this();
+    {
+      // Also when a handler throws: what is left to do is done in the next turn.
+      const leave_turn end{*this, std::exchange(in_turn_, true)};
+      what();
+      deliver();
+    }
+    if (in_turn_) return;
+    proceed();
+  }
+  struct leave_turn {
+    engine& of;
+    bool before;
+    leave_turn(engine& e, bool b) noexcept : of(e), before(b) {}
+    leave_turn(const leave_turn&) = delete;
+    leave_turn& operator=(const leave_turn&) = delete;
+    ~leave_turn() {
+      of.in_turn_ = before;
+      if (!of.ready_.empty()) of.schedule();
+    }
+  };
+  void deliver() {
+    for (auto left = ready_.size(); left > 0 && !ready_.empty(); --left) {
+      auto& c = static_cast<call&>(*ready_.pop_front());
+      c.under_way = c.told = false;
+      c.deliver(&c);
+    }
+  }
+  void proceed() {
+    if (!stopped_ && !dispatcher_.empty()) dispatcher_.dispatch(precise(), *this);
+    obey();
+    if (!ready_.empty()) schedule();
+    arm();
+    if (dispatcher_.closing() && dispatcher_.vacant() && closed_) closed_->expires_at(Traits::clock_type::time_point::min());
+  }
+
+  // --- orders
+  void obey() {
+    auto what = lane_order::none;
+    while (lane* const l = dispatcher_.next_order(what)) {
+      slot& s = slots_[l->index];
+      switch (what) {
+        case lane_order::open: spawn(*l, open_lane(this->shared_from_this(), *l)); break;
+        case lane_order::turn: spawn(*l, turn_lane(this->shared_from_this(), *l)); break;
+        case lane_order::release: spawn(*l, leave_lane(this->shared_from_this(), *l)); break;
+        case lane_order::kill:
+          shut(s);
+          dispatcher_.vacated(*l);
+          if (!dispatcher_.empty()) schedule();
+          break;
+        case lane_order::none: break;
+      }
+    }
+  }
+  void spawn(const lane& l, asio::awaitable<void> work) {
+    asio::co_spawn(asio::any_io_executor(executor_), std::move(work),
+                   asio::bind_cancellation_slot(slots_[l.index].opening->slot(), asio::detached));
+  }
+  static asio::awaitable<void> open_lane(std::shared_ptr<engine> self, lane& l) {
+    link_ptr made;
+    std::exception_ptr failed;
+    try {
+      made = co_await self->open_(l.kind);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    self->turn([&] { self->opened(l, std::move(made), failed); });
+  }
+  static asio::awaitable<void> turn_lane(std::shared_ptr<engine> self, lane& l) {
+    link_ptr same = std::move(self->slots_[l.index].link);
+    std::exception_ptr failed;
+    try {
+      co_await same->turn(l.kind);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (failed) {
+      same->shut();
+      same.reset();
+    }
+    self->turn([&] { self->opened(l, std::move(same), failed); });
+  }
+  static asio::awaitable<void> leave_lane(std::shared_ptr<engine> self, lane& l) {
+    const link_ptr gone = std::move(self->slots_[l.index].link);
+    ++self->slots_[l.index].tenure;
+    if (gone) co_await gone->leave();
+    self->turn([&] { self->dispatcher_.vacated(l); });
+  }
+  void opened(lane& l, link_ptr made, std::exception_ptr failed) {
+    const tick now = precise();
+    if (stopped_ || !made) {
+      if (made) made->shut();
+      dispatcher_.failed(l, now);
+      for (job* each = ready_.front(); each != nullptr; each = ready_.after(*each)) {
+        auto& c = static_cast<call&>(*each);
+        if (c.how == verdict::no_lane && !c.trouble) c.trouble = failed;
+      }
+      return;
+    }
+    slot& s = slots_[l.index];
+    s.link = std::move(made);
+    const auto tenure = ++s.tenure;
+    s.link->start([weak = this->weak_from_this(), &l, tenure] {
+      if (const auto self = weak.lock()) self->input(l, tenure);
+    });
+    tick retire = never;
+    if (lifetime_ != no_limit) {
+      // A quarter of jitter, so that lanes opened together are not given back together.
+      const auto part = static_cast<double>(lifetime_.count()) * (0.75 + 0.25 * random_.unit());
+      retire = later(now, duration(static_cast<duration::rep>(part)));
+    }
+    dispatcher_.ready(l, now, retire);
+  }
+  void shut(slot& s) noexcept {
+    ++s.tenure;
+    if (!s.link) return;
+    s.link->shut();
+    s.link.reset();
+  }
+
+  // --- input
+  struct sink {
+    engine& of;
+    lane& on;
+    tick now;
+    /// The statement whose answer comes next, or null where nobody waits for it any more.
+    call* next() noexcept { return static_cast<call*>(of.dispatcher_.next_of(on)); }
+    /// False: the lane is out of step.
+    bool answered(answer what) noexcept { return of.dispatcher_.answered(on, what, now); }
+    bool synced(bool failed) noexcept { return of.dispatcher_.synced(on, failed, now); }
+  };
+  void input(lane& l, std::uint64_t tenure) {
+    if (slots_[l.index].tenure != tenure || !slots_[l.index].link) return;
+    turn([&] {
+      sink to{*this, l, precise()};
+      const bool alive = slots_[l.index].link->receive(to);
+      if (alive) return;
+      if (l.state == lane_state::ready || (l.state == lane_state::draining && !l.idle())) dispatcher_.died(l, to.now);
+    });
+  }
+
+  // --- time
+  void arm() {
+    const tick at = dispatcher_.due();
+    if (at >= armed_ || !timer_) return;
+    armed_ = at;
+    timer_->expires_at(time_of(at));
+    timer_->async_wait([weak = this->weak_from_this()](error_code failed) {
+      const auto self = weak.lock();
+      if (failed || !self) return;
+      self->armed_ = never;
+      self->turn([&] { self->on_time(); });
+    });
+  }
+  void on_time() {
+    const tick now = precise();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      lane& l = dispatcher_.lane_at(i);
+      if (l.state == lane_state::ready && slots_[i].link && slots_[i].link->wanted()) dispatcher_.drain(l, now);
+    }
+    dispatcher_.tick_at(now);
+  }
+
+  void begin_close() {
+    dispatcher_.close(precise());
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (dispatcher_.lane_at(i).state == lane_state::opening) slots_[i].opening->emit(asio::cancellation_type::terminal);
+    }
+    if (!in_turn_) schedule();
+  }
+  void shut_all() {
+    const tick now = precise();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      lane& l = dispatcher_.lane_at(i);
+      if (!slots_[i].link) continue;
+      if (l.state == lane_state::ready || l.state == lane_state::draining) dispatcher_.died(l, now);
+      shut(slots_[i]);
+    }
+    if (!in_turn_) schedule();
+  }
+
+  executor_type executor_;
+  opener open_;
+  dispatcher dispatcher_;
+  duration lifetime_;
+  tidepool::detail::splitmix random_;
+  std::vector<slot> slots_;
+  intrusive_list<job> ready_;  ///< told, and not delivered
+  bool in_turn_ = false;
+  bool posted_ = false;
+  bool stopped_ = false;
+  bool gone_ = false;
+  tidepool::detail::context_watch* watch_ = nullptr;
+  tick armed_ = never;
+  std::optional<timer_type> timer_;
+  std::optional<timer_type> closed_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
+
+#endif
