@@ -5,6 +5,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -76,6 +77,10 @@ class request {
   /// How many parameters are given, or announced by `prepare`.
   std::size_t parameter_count() const { return other_ != nullptr ? other_->parameter_count() : values_.size(); }
   TIDEPOOL_LAZY std::vector<Oid> types() const;
+  bool has_types(const std::vector<Oid>& given) const {
+    const auto same = [](const value& mine, Oid type) { return mine.type == type; };
+    return std::equal(values_.begin(), values_.end(), given.begin(), given.end(), same);
+  }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
   TIDEPOOL_LAZY bool infers_types() const;
   /// About how many bytes are sent.

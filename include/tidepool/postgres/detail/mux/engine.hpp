@@ -330,6 +330,8 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     tick now;
     /// The statement whose answer comes next, or null where nobody waits for it any more.
     call* next() noexcept { return static_cast<call*>(of.dispatcher_.next_of(on)); }
+    /// The statement of a group that is about to end, where it is its only one.
+    call* only() noexcept { return on.front().ends_group ? static_cast<call*>(on.front().who) : nullptr; }
     /// False: the lane is out of step.
     bool answered(answer what) noexcept { return of.dispatcher_.answered(on, what, now); }
     bool synced(bool failed) noexcept { return of.dispatcher_.synced(on, failed, now); }

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - a lane's connection: a lease of the pool whose session is in libpq's pipeline mode.
+//
+// Between `enter()` and `leave_pipeline()` the session is busy for everybody else. Statements are prepared on the lane at their first use,
+// in the group of that use; a read lane has `default_transaction_read_only` switched on by a SET, and off again before the lease ends,
+// where the statements it has prepared are closed as well: the pool gets its connection back as it was.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
+
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../../../version.hpp"
+#include "../../connection.hpp"
+#include "../perform.hpp"
+#include "engine.hpp"
+#include "known_texts.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
+
+/// A statement, and its answer.
+struct shared_statement {
+  shared_statement(request asked, std::shared_ptr<known_texts> among)
+      : what(std::move(asked)), texts(std::move(among)), text(texts->enter(what)) {}
+  shared_statement(const shared_statement&) = delete;
+  shared_statement& operator=(const shared_statement&) = delete;
+  ~shared_statement() {
+    if (text != nullptr) texts->leave(*text);
+  }
+
+  request what;
+  std::shared_ptr<known_texts> texts;
+  known_text* text;
+  std::uint32_t sent_as = 0;  ///< the generation of its name, where it was sent by name
+  bool by_text = false;       ///< what was prepared did not fit any more: it is sent with its text
+  result got;
+  std::exception_ptr failure = {};
+};
+
+template <class Pool>
+class lane_link {
+ public:
+  using payload = shared_statement;
+  using lease = typename Pool::lease;
+
+  lane_link(lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
+      : lease_(std::move(held)), session_(lease_->session()), texts_(std::move(texts)), executor_(std::move(executor)) {}
+  lane_link(const lane_link&) = delete;
+  lane_link& operator=(const lane_link&) = delete;
+  ~lane_link() { shut(); }
+
+  /// Takes a connection of the pool and makes it a lane.
+  static asio::awaitable<std::unique_ptr<lane_link>> open(Pool& pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
+                                                          lane_kind kind) {
+    auto held = co_await pool.acquire();
+    held.label(kind == lane_kind::read ? "multiplexer, reads" : "multiplexer, writes");
+    auto made = std::make_unique<lane_link>(std::move(held), std::move(texts), std::move(executor));
+    co_await made->become(kind);
+    co_return made;
+  }
+
+  // --- sending ----------------------------------------------------------------------------------------------------------------------
+
+  put_result put(shared_statement& one) {
+    one.got = result();
+    one.failure = nullptr;
+    PGconn* const pg = session_->pg();
+    const std::size_t before = commands_.size();
+    const bool named = one.text != nullptr && one.text->named && names_ && !one.by_text;
+    if (named) {
+      if (!prepare(*one.text)) return lost();
+      one.what.use_statement(one.text->name.c_str());
+      one.sent_as = one.text->generation;
+    } else {
+      one.sent_as = 0;
+      one.what.use_text();
+    }
+    session_->note_sent_size(one.what.size());
+    if (one.what.send(pg)) {
+      commands_.push_back({command::kind::statement, 0, 0});
+      return put_result::sent;
+    }
+    if (PQstatus(pg) != CONNECTION_OK || commands_.size() != before) return lost();
+    const std::string why(first_line(PQerrorMessage(pg)));
+    one.failure = std::make_exception_ptr(error(errc::bad_usage, "libpq refuses the statement: " + printable(why, 200)));
+    return put_result::refused;
+  }
+  bool sync() {
+    commands_.push_back({command::kind::sync, 0, 0});
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    return PQsendPipelineSync(session_->pg()) == 1;
+#else
+    return PQpipelineSync(session_->pg()) == 1;
+#endif
+  }
+  bool flush() {
+    const int left = PQflush(session_->pg());
+    if (left > 0) wait_writable();
+    return left >= 0;
+  }
+
+  // --- receiving --------------------------------------------------------------------------------------------------------------------
+
+  template <class Sink>
+  bool receive(Sink& to) {
+    session& s = *session_;
+    PGconn* const pg = s.pg();
+    const bool alive = PQconsumeInput(pg) == 1;
+    s.take_notifications();
+    if (alive && !flush()) return false;
+    while (PQisBusy(pg) == 0) {
+      result_handle got(PQgetResult(pg));
+      if (commands_.empty()) {
+        if (!got) break;
+        s.broken = true;  // an answer to nothing
+        return false;
+      }
+      if (!take(std::move(got), to)) return false;
+    }
+    (void)s.sound();
+    s.last_answer = clock::real_now();
+    if (encoding_turned_unsafe(s)) return false;
+    if (!alive || s.broken || PQstatus(pg) != CONNECTION_OK) return false;
+    wait_readable();
+    return true;
+  }
+  void start(std::function<void()> input) {
+    pulse_ = std::make_shared<pulse>();
+    pulse_->input = std::move(input);
+    wait_readable();
+  }
+
+  // --- its life ---------------------------------------------------------------------------------------------------------------------
+
+  asio::awaitable<void> turn(lane_kind kind) {
+    leave_pipeline();
+    co_await become(kind);
+  }
+  asio::awaitable<void> leave() {
+    bool clean = false;
+    try {
+      leave_pipeline();
+      std::string tidy;
+      for (const auto generation : prepared_) {
+        if (generation != 0) tidy += "deallocate " + known_texts::name_of(generation) + ";";
+      }
+      if (switched_) tidy += "set default_transaction_read_only = off;";
+      if (!tidy.empty()) co_await perform(session_, bounded(request::simple(tidy, "multiplexer")));
+      clean = true;
+    } catch (const std::exception&) {  // the connection is not kept
+    }
+    session_->reads_only = false;
+    session_.reset();
+    if (clean) {
+      lease_.release();
+    } else {
+      lease_.discard();
+    }
+  }
+  void shut() noexcept {
+    if (!session_) return;
+    stop_waiting();
+    if (running_) {
+      // What runs is cancelled in the background when the session is destroyed.
+      running_.reset();
+    }
+    session_.reset();
+    lease_.discard();
+  }
+  /// Whether the connection should go back to the pool, which then looks at it.
+  bool wanted() const noexcept { return session_->retire || session_->outdated || session_->role_unconfirmed || session_->wrong_role; }
+
+ private:
+  static constexpr auto patience = std::chrono::seconds(2);
+  struct command {
+    enum class kind : std::uint8_t { prepare, close, statement, sync };
+    kind what;
+    std::uint32_t place;
+    std::uint32_t generation;
+  };
+  /// Shared with the handlers of the socket, which may outlive the link.
+  struct pulse {
+    std::function<void()> input;
+    bool reading = false;
+    bool writing = false;
+  };
+
+  static request bounded(request what) {
+    what.limit = patience;
+    return what;
+  }
+  put_result lost() noexcept {
+    session_->broken = true;
+    return put_result::lost;
+  }
+
+  asio::awaitable<void> become(lane_kind kind) {
+    session& s = *session_;
+    names_ = may_name(s);
+    const bool reads = kind == lane_kind::read;
+    const char* const is = PQparameterStatus(s.pg(), "default_transaction_read_only");
+    const bool on = is != nullptr && std::string_view(is) == "on";
+    if (reads && !on) {
+      co_await perform(session_, bounded(request::simple("set default_transaction_read_only = on", "multiplexer")));
+      switched_ = true;
+    } else if (!reads && switched_) {
+      co_await perform(session_, bounded(request::simple("set default_transaction_read_only = off", "multiplexer")));
+      switched_ = false;
+    }
+    s.reads_only = reads;
+    enter();
+  }
+  void enter() {
+    running_.emplace(*session_, "multiplexer");
+    running_->hold();
+    if (PQenterPipelineMode(session_->pg()) != 1) throw session_->lost("while starting a pipeline");
+  }
+  void leave_pipeline() {
+    stop_waiting();
+    if (!commands_.empty() || PQexitPipelineMode(session_->pg()) != 1) throw session_->lost("at the end of a pipeline");
+    running_->finished();
+    running_.reset();
+  }
+
+  // --- waiting for the socket
+  void wait_readable() {
+    if (pulse_->reading) return;
+    pulse_->reading = true;
+    if (tls_pending(session_->pg())) {
+      asio::post(executor_, ready{pulse_, false});
+      return;
+    }
+    session_->socket().async_wait(wait_type::wait_read, asio::bind_executor(executor_, ready{pulse_, false}));
+  }
+  void wait_writable() {
+    if (!pulse_ || pulse_->writing) return;
+    pulse_->writing = true;
+    session_->socket().async_wait(wait_type::wait_write, asio::bind_executor(executor_, ready{pulse_, true}));
+  }
+  void stop_waiting() noexcept {
+    if (!pulse_) return;
+    pulse_->input = nullptr;
+    pulse_.reset();
+    if (session_ && session_->has_socket()) {
+      try {
+        session_->socket().cancel();
+      } catch (...) {
+      }
+    }
+  }
+  struct ready {
+    std::shared_ptr<pulse> of;
+    bool writing;
+    void operator()(error_code failed = {}) const {
+      (writing ? of->writing : of->reading) = false;
+      if (failed == asio::error::operation_aborted || !of->input) return;
+      const auto call = of->input;  // it may end the link, and the function with it
+      call();
+    }
+  };
+
+  // --- statements that are prepared
+  bool prepare(const known_text& text) {
+    if (text.place >= prepared_.size()) prepared_.resize(text.place + 1);
+    auto& has = prepared_[text.place];
+    if (has == text.generation) return true;
+    PGconn* const pg = session_->pg();
+    if (has != 0) {
+      const auto old = known_texts::name_of(has);
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+      const bool closed = PQsendClosePrepared(pg, old.c_str()) == 1;
+#else
+      const bool closed = PQsendQueryParams(pg, ("deallocate " + old).c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
+#endif
+      if (!closed) return false;
+      commands_.push_back({command::kind::close, text.place, has});
+      has = 0;
+    }
+    if (PQsendPrepare(pg, text.name.c_str(), text.sql.c_str(), static_cast<int>(text.types.size()), text.types.data()) != 1) return false;
+    commands_.push_back({command::kind::prepare, text.place, text.generation});
+    has = text.generation;
+    return true;
+  }
+  void forget(std::uint32_t place, std::uint32_t generation) noexcept {
+    if (place < prepared_.size() && prepared_[place] == generation) prepared_[place] = 0;
+  }
+
+  // --- answers
+  /// One result of libpq, or the end of a command. False: the connection is dead, or out of step.
+  template <class Sink>
+  bool take(result_handle got, Sink& to) {
+    const command& now = commands_.front();
+    if (!got) return end_of(now, to);
+    ends_ = 0;
+    switch (PQresultStatus(got.get())) {
+      case PGRES_PIPELINE_SYNC: {
+        if (now.what != command::kind::sync) return out_of_step();
+        commands_.pop_front();
+        failure_of_prepare_.reset();
+        // A transaction that a statement has left open would swallow those of other callers.
+        if (PQtransactionStatus(session_->pg()) != PQTRANS_IDLE) return out_of_step();
+        bool failed = false;
+        if (first_) {
+          if (auto* const asker = to.only()) asker->failure = make_failure(*asker, std::exchange(first_, {}).get());
+          first_.reset();
+          failed = true;
+        }
+        return to.synced(failed) || out_of_step();
+      }
+      case PGRES_PIPELINE_ABORTED: skipped_ = true; return true;
+      case PGRES_COPY_IN:
+      case PGRES_COPY_OUT:
+      case PGRES_COPY_BOTH: return out_of_step();
+      case PGRES_BAD_RESPONSE:
+      case PGRES_NONFATAL_ERROR:
+      case PGRES_FATAL_ERROR: {
+        auto said = diagnosis::of(got.get());
+        if (said.fatal() || said.sqlstate.empty()) {
+          if (session_->fatal.message.empty()) session_->note_fatal(std::move(said));
+          session_->broken = true;
+          return false;
+        }
+        if (!first_) first_ = std::move(got);
+        return true;
+      }
+      default:
+        if (now.what == command::kind::sync) return out_of_step();
+        session_->note_size(got.get());
+        good_ = std::move(got);
+        return true;
+    }
+  }
+  template <class Sink>
+  bool end_of(const command& now, Sink& to) {
+    if (!good_ && !first_ && !skipped_) return ++ends_ <= 2 || out_of_step();
+    switch (now.what) {
+      case command::kind::sync: return true;  // the end of an error of the Sync itself, which follows
+      case command::kind::close:
+        if (skipped_) unclosed_ = now.generation;
+        if (first_) failure_of_prepare_ = std::move(first_);
+        break;
+      case command::kind::prepare:
+        if (!good_) {
+          forget(now.place, now.generation);
+          // The one before it is still there.
+          if (unclosed_ != 0 && prepared_[now.place] == 0) prepared_[now.place] = unclosed_;
+        }
+        unclosed_ = 0;
+        if (first_) failure_of_prepare_ = std::move(first_);
+        break;
+      case command::kind::statement: {
+        const auto what = answer_to(to.next());
+        if (!to.answered(what)) return out_of_step();
+        break;
+      }
+    }
+    commands_.pop_front();
+    good_.reset();
+    first_.reset();
+    skipped_ = false;
+    return true;
+  }
+  answer answer_to(shared_statement* asker) {
+    if (good_) {
+      const char* const tag = PQcmdStatus(good_.get());
+      if (*tag == 'R' || (*tag <= 'D' && *tag != 'B')) note_tag(tag);
+      if (asker != nullptr) {
+        if (session_->settings().statement_in_errors) note_origin_of(*asker);
+        asker->got = result(std::move(good_));
+      }
+      return answer::good;
+    }
+    if (failure_of_prepare_) {
+      const auto why = std::exchange(failure_of_prepare_, {});
+      if (asker != nullptr) asker->failure = make_failure(*asker, why.get());
+      return answer::failed;
+    }
+    if (!first_) return answer::skipped;
+    if (asker == nullptr) return answer::failed;
+    return failed(*asker, *first_);
+  }
+  answer failed(shared_statement& asker, const PGresult& why) {
+    asker.failure = make_failure(asker, &why);
+    if (asker.sent_as == 0) return answer::failed;
+    try {
+      std::rethrow_exception(asker.failure);
+    } catch (const error& said) {
+      if (!has_not_run(said, known_texts::name_of(asker.sent_as), asker.what.infers_types())) return answer::failed;
+      if (said.is("26000")) forget(asker.text->place, asker.sent_as);
+    } catch (...) {
+      return answer::failed;
+    }
+    asker.by_text = true;
+    // The next use prepares it again, under another name, and closes this one.
+    if (asker.text->generation == asker.sent_as) texts_->renew(*asker.text);
+    asker.failure = nullptr;
+    return answer::stale;
+  }
+  std::exception_ptr make_failure(const shared_statement& asker, const PGresult* why) {
+    session& s = *session_;
+    auto said = diagnosis::of(why);
+    s.current = &asker.what;
+    std::string words = s.explain(said);
+    s.current = nullptr;
+    if (said.read_only()) words = s.reads_only ? std::string("the statement was run as a read, and writes: use exec()") : refused_write(s);
+    return std::make_exception_ptr(error(errc::server, words, std::move(said)));
+  }
+  void note_origin_of(const shared_statement& asker) {
+    session_->current = &asker.what;
+    note_origin(*session_, good_.get());
+    session_->current = nullptr;
+  }
+  void note_tag(std::string_view tag) {
+    command_tags tags;
+    tags.take(tag);
+    if (tags.any()) texts_->outdate();
+  }
+  bool out_of_step() noexcept {
+    session_->broken = true;
+    return false;
+  }
+
+  lease lease_;
+  session_ptr session_;
+  std::shared_ptr<known_texts> texts_;
+  asio::any_io_executor executor_;
+  std::optional<named_operation> running_;
+  std::shared_ptr<pulse> pulse_;
+  std::deque<command> commands_;         ///< whose answers are awaited
+  std::vector<std::uint32_t> prepared_;  ///< by place: the generation that the server has, or will have; 0: none
+  result_handle good_;                   ///< of the command that is answered now
+  result_handle first_;                  ///< its first error
+  result_handle failure_of_prepare_;     ///< the error of the statement that follows
+  std::uint32_t unclosed_ = 0;           ///< generation of one whose close was skipped, until the prepare behind it is answered
+  bool skipped_ = false;
+  int ends_ = 0;
+  bool names_ = true;
+  bool switched_ = false;  ///< it was made read-only here
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
+
+#endif
