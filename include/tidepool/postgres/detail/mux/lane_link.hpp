@@ -304,8 +304,9 @@ class lane_link {
         if (now.what != command::kind::sync) return out_of_step();
         commands_.pop_front();
         failure_of_prepare_.reset();
-        // A transaction that a statement has left open would swallow those of other callers.
-        if (PQtransactionStatus(session_->pg()) != PQTRANS_IDLE) return out_of_step();
+        // A transaction that a statement has left open would swallow those of other callers. While more is under way libpq does not tell.
+        const auto state = PQtransactionStatus(session_->pg());
+        if (state != PQTRANS_IDLE && state != PQTRANS_ACTIVE) return out_of_step();
         bool failed = false;
         if (first_) {
           if (auto* const asker = to.only()) asker->failure = make_failure(*asker, std::exchange(first_, {}).get());

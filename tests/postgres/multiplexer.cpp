@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the multiplexer on a real server.
+#include <tidepool/postgres/multiplexer.hpp>
+
+#include <functional>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+tidepool::pool_config sized(std::size_t most) {
+  tidepool::pool_config out;
+  out.min_size = 0;
+  out.max_size = most;
+  return out;
+}
+
+/// Runs `body(mux, pool)` and closes both.
+template <class Body>
+void with_multiplexer(Body body, pg::multiplexer_options options = {}, std::size_t most = 8, pg::options settings = pg::options(server())) {
+  asio::io_context io(1);
+  pg::pool pool(io, pg::connector(settings), sized(most));
+  std::exception_ptr failure;
+  bool done = false;
+  {
+    pg::multiplexer mux(pool, options);
+    const auto all = [&]() -> asio::awaitable<void> {
+      std::exception_ptr failed;
+      try {
+        co_await body(mux, pool);
+      } catch (...) {
+        failed = std::current_exception();
+      }
+      co_await mux.close();
+      co_await pool.close();
+      if (failed) std::rethrow_exception(failed);
+    };
+    asio::co_spawn(io, all(), [&](std::exception_ptr e) {
+      failure = e;
+      done = true;
+    });
+    io.run_for(hang);
+  }
+  if (!done) throw std::runtime_error("the coroutine hangs");
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// Runs `count` coroutines `body(i)` at once, and returns when all have ended.
+asio::awaitable<void> all_of(std::size_t count, std::function<asio::awaitable<void>(std::size_t)> body) {
+  const auto here = co_await asio::this_coro::executor;
+  asio::steady_timer done(here);
+  done.expires_at(asio::steady_timer::time_point::max());
+  std::size_t left = count;
+  std::exception_ptr first;
+  for (std::size_t i = 0; i < count; ++i) {
+    asio::co_spawn(here, body(i), [&](std::exception_ptr failed) {
+      if (failed && !first) first = failed;
+      if (--left == 0) done.cancel();
+    });
+  }
+  tidepool::error_code ignored;
+  if (left > 0) co_await done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+TEST_CASE("given a multiplexer, when statements of all forms run, then each has its result") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    co_await mux.exec("create table if not exists mux_forms (id int primary key, name text)");
+    co_await mux.exec("truncate mux_forms");
+    auto inserted = co_await mux.exec("insert into mux_forms values ($1, $2), (2, 'two')", 1, std::string("one"));
+    must(inserted.affected() == 2, "inserted");
+    auto one = co_await mux.one<std::string>("select name from mux_forms where id = $1", 1);
+    must(one == "one", "one");
+    auto none = co_await mux.read_opt<std::string>("select name from mux_forms where id = $1", 7);
+    must(!none, "opt");
+    auto all = co_await mux.read_all<int>("select id from mux_forms order by id");
+    must(all == std::vector<int>{1, 2}, "all");
+    auto read = co_await mux.read_one<std::string>(pg::within(5s), "select name from mux_forms where id = $1", 2);
+    must(read == "two", "read");
+    auto rows = co_await mux.read("select * from mux_forms");
+    must(rows.size() == 2 && rows.columns() == 2, "read");
+    co_await mux.exec("drop table mux_forms");
+  });
+}
+
+TEST_CASE("given many callers, when they share few connections, then each answer belongs to its question") {
+  NEEDS_SERVER();
+  pg::multiplexer_options few;
+  few.max_lanes = 3;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+        co_await all_of(200, [&](std::size_t i) -> asio::awaitable<void> {
+          for (int k = 0; k < 20; ++k) {
+            const int number = static_cast<int>(i) * 1000 + k;
+            int said = 0;
+            if (k % 3 == 0) {
+              said = co_await mux.one<int>("select $1::int4", number);
+            } else {
+              said = co_await mux.read_one<int>("select $1::int4 + 0", number);
+            }
+            must(said == number, "an answer of somebody else");
+          }
+        });
+        must(pool.stats().total_connections <= 3, "more connections than lanes");
+      },
+      few);
+}
+
+TEST_CASE("given a bad statement among good reads, when they share a Sync, then it alone fails, with the server's error") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    co_await all_of(120, [&](std::size_t i) -> asio::awaitable<void> {
+      for (int k = 0; k < 5; ++k) {
+        if (i % 7 == 3) {
+          auto failed = co_await error_of(mux.read_one<int>("select 1 / $1::int4", 0));
+          must(failed.is("22012"), std::string("not divided by zero: ") + failed.what());
+        } else if (i % 7 == 5) {
+          auto failed = co_await error_of(mux.read("select nothing from nowhere"));
+          must(failed.is("42P01") && failed.excerpt().find("nowhere") != std::string_view::npos, "the place of the error is not told");
+        } else {
+          auto said = co_await mux.read_one<int>("select $1::int4", static_cast<int>(i));
+          must(said == static_cast<int>(i), "an answer of somebody else");
+        }
+      }
+    });
+  });
+}
+
+TEST_CASE("given a write through read(), then the server refuses it; exec() of a neighbour is a transaction of its own") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    co_await mux.exec("create table if not exists mux_own (id int primary key)");
+    co_await mux.exec("truncate mux_own");
+    auto refused = co_await error_of(mux.read("insert into mux_own values (1)"));
+    must(refused.is("25006"), std::string("not refused: ") + refused.what());
+    co_await all_of(50, [&](std::size_t i) -> asio::awaitable<void> {
+      if (i % 5 == 0) {
+        auto failed = co_await error_of(mux.exec("insert into mux_own values ($1), ($1)", static_cast<int>(i)));
+        must(failed.is("23505"), failed.what());
+      } else {
+        co_await mux.exec("insert into mux_own values ($1)", static_cast<int>(i));
+      }
+    });
+    auto count = co_await mux.read_one<int>("select count(*)::int4 from mux_own");
+    must(count == 40, "a failed statement undid others: " + std::to_string(count));
+    co_await mux.exec("drop table mux_own");
+  });
+}
+
+TEST_CASE("given a statement of a session, when it is given to a multiplexer, then it is refused in words, and not sent") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+    for (const char* text :
+         {"begin", "  /* a */ commit", "-- x\nset search_path = x", "listen a", "declare c cursor for select 1", "lock table t",
+          "create temp table t (a int)", "create or replace temporary view v as select 1", "copy t to stdout", "prepare a as select 1",
+          "execute a", "discard all", "select 1 into temp t", "", "savepoint a"}) {
+      auto failed = co_await error_of(mux.exec(text));
+      must(failed.reason() == pg::errc::bad_usage, text);
+    }
+    must(pool.stats().total_connections == 0, "something was sent");
+    auto fine = co_await mux.one<int>("select 1 as begin");
+    must(fine == 1, "begin");
+  });
+}
+
+TEST_CASE("given a stale plan, when a table has changed, then the statement is prepared again and nobody hears of it") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+    co_await mux.exec("drop table if exists mux_stale");
+    co_await mux.exec("create table mux_stale (a int)");
+    co_await mux.exec("insert into mux_stale values (1)");
+    for (int round = 0; round < 3; ++round) {
+      auto before = co_await mux.read("select * from mux_stale");
+      auto written = co_await mux.exec("update mux_stale set a = a + 1 returning *");
+      must(before.columns() == static_cast<std::size_t>(round) + 1 && written.columns() == before.columns(), "columns");
+      // Not through the multiplexer, which would notice.
+      auto lease = co_await pool.acquire();
+      co_await lease->exec("alter table mux_stale add column b" + std::to_string(round) + " int");
+    }
+    co_await mux.exec("drop table mux_stale");
+  });
+}
+
+TEST_CASE("given more texts than are kept prepared, when they are used in turn, then all work, and the connection is given back tidy") {
+  NEEDS_SERVER();
+  pg::multiplexer_options few;
+  few.max_statements = 3;
+  few.max_lanes = 2;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+        for (int round = 0; round < 4; ++round) {
+          for (int i = 0; i < 7; ++i) {
+            auto said = co_await mux.read_one<int>("select $1::int4 + " + std::to_string(i), 10);
+            must(said == 10 + i, "wrong");
+            auto wrote = co_await mux.one<int>("select $1::int4 - " + std::to_string(i), 10);
+            must(wrote == 10 - i, "wrong");
+          }
+        }
+        auto held = co_await mux.read_one<int>("select count(*)::int4 from pg_prepared_statements");
+        must(held <= 3, "kept " + std::to_string(held));
+        co_await mux.close();
+        for (int i = 0; i < 2; ++i) {
+          auto lease = co_await pool.acquire();
+          auto left = co_await lease->one<int>("select count(*)::int4 from pg_prepared_statements");
+          must(left == 0, "left " + std::to_string(left));
+          auto writable = co_await lease->one<std::string>("show transaction_read_only");
+          must(writable == "off", "read-only");
+          lease.label("kept");
+        }
+      },
+      few);
+}
+
+TEST_CASE("given a deadline, when the server is slow, then a read is late, a write unknown, and neighbours have their answers") {
+  NEEDS_SERVER();
+  pg::multiplexer_options one;
+  one.max_lanes = 2;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        co_await all_of(6, [&](std::size_t i) -> asio::awaitable<void> {
+          if (i == 0) {
+            bool late = false;
+            try {
+              co_await mux.read(pg::within(50ms), "select pg_sleep(0.4)");
+            } catch (const pg::multiplexer_error& failed) {
+              late = failed.code() == tidepool::errc::timeout;
+            }
+            must(late, "not late");
+          } else if (i == 1) {
+            auto failed = co_await error_of(mux.exec(pg::within(50ms), "select pg_sleep(0.4)"));
+            must(failed.outcome_unknown(), "known");
+          } else {
+            auto said = co_await mux.one<int>("select $1::int4", static_cast<int>(i));
+            must(said == static_cast<int>(i), "wrong");
+            said = co_await mux.read_one<int>("select $1::int4", static_cast<int>(i));
+            must(said == static_cast<int>(i), "wrong");
+          }
+        });
+      },
+      one);
+}
+
+TEST_CASE("given a backend that is terminated, when statements are in flight, then reads go elsewhere, writes are unknown or done") {
+  NEEDS_SERVER();
+  pg::multiplexer_options options;
+  options.max_lanes = 4;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        co_await mux.exec("drop table if exists mux_killed");
+        co_await mux.exec("create table mux_killed (id int primary key)");
+        std::vector<int> told(4000, -1);
+        int unknown = 0;
+        bool stop = false;
+        const auto killer = [&]() -> asio::awaitable<void> {
+          auto admin = co_await connect();
+          while (!stop) {
+            co_await pause(15ms);
+            co_await admin.exec(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and application_name = "
+                "'tidepool' order by random() limit 1");
+          }
+          co_await admin.close();
+        };
+        bool killed = false;
+        asio::co_spawn(co_await asio::this_coro::executor, killer(), [&](std::exception_ptr) { killed = true; });
+        co_await all_of(40, [&](std::size_t i) -> asio::awaitable<void> {
+          for (int k = 0; k < 100; ++k) {
+            const int id = static_cast<int>(i) * 100 + k;
+            try {
+              co_await mux.exec("insert into mux_killed values ($1)", id);
+              told[static_cast<std::size_t>(id)] = 1;
+            } catch (const pg::error& failed) {
+              if (!failed.outcome_unknown()) throw;
+              ++unknown;
+            }
+            auto said = co_await mux.read_one<int>("select $1::int4", id);
+            must(said == id, "wrong");
+          }
+        });
+        stop = true;
+        while (!killed) co_await pause(5ms);
+        auto there = co_await mux.read_all<int>("select id from mux_killed");
+        std::vector<int> found(told.size(), 0);
+        for (const int id : there) found[static_cast<std::size_t>(id)] = 1;
+        for (std::size_t i = 0; i < told.size(); ++i) must(told[i] != 1 || found[i] == 1, "told as done, and it was not");
+        co_await mux.exec("drop table mux_killed");
+        must(unknown < 1000, "nearly all unknown");
+      },
+      options);
+}
+
+TEST_CASE("given a multiplexer, when it is destroyed or its context is, then nothing hangs or leaks") {
+  NEEDS_SERVER();
+  for (const bool context_first : {false, true}) {
+    auto io = std::make_unique<asio::io_context>(1);
+    auto pool = std::make_unique<pg::pool>(*io, pg::connector(pg::options(server())), sized(8));
+    auto mux = std::make_unique<pg::multiplexer>(*pool);
+    int answered = 0, failed = 0;
+    for (int i = 0; i < 20; ++i) {
+      asio::co_spawn(*io, mux->read_one<int>("select 1"), [&](std::exception_ptr e, int) { ++(e ? failed : answered); });
+      asio::co_spawn(*io, mux->exec("select pg_sleep(5)"), [&](std::exception_ptr e, pg::result) { ++(e ? failed : answered); });
+    }
+    io->run_for(100ms);
+    CHECK(answered > 0);
+    if (context_first) {
+      io.reset();
+      mux.reset();
+      pool.reset();
+    } else {
+      mux.reset();
+      io->restart();
+      io->run_for(300ms);
+      CHECK(answered + failed == 40);
+      pool.reset();
+      io->run_for(1s);
+    }
+  }
+}
