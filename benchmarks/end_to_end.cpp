@@ -4,14 +4,18 @@
 //
 //   end_to_end CONNINFO VIA     prints "WAY/QUERY/VIA/CONCURRENCY <TAB> metric <TAB> value"
 //
-// Ways: `pool` is postgres::pool with default traits and policies; `own` the same driver, each task with a connection of its own; `raw` is
-// libpq under epoll, without Asio, coroutines or a pool: tasks wait in a plain queue. All on one thread, 8 connections. Statements are
-// prepared unless VIA is `plain` or `bouncer`: a PgBouncer before 1.21 knows no prepared statements in transaction mode.
-// $SECONDS_A_CASE: how long each is measured.
+//              or   end_to_end CONNINFO VIA WAY CONCURRENCY QUERY     one case only, for a profiler
+//
+// Ways: `shared` and `shared_exec` are postgres::multiplexer, by read() and by exec(); `batch` and `each` libpq's pipeline mode under epoll
+// with as many statements in flight, with one Sync for all that is sent at once, and with one for each. `pool` is postgres::pool with
+// default traits and policies; `own` the same driver, each task with a connection of its own; `raw` is libpq under epoll, without Asio,
+// coroutines or a pool: tasks wait in a plain queue. All on one thread, 8 connections. Statements are prepared unless VIA is `plain` or
+// `bouncer`: a PgBouncer before 1.21 knows no prepared statements in transaction mode. $SECONDS_A_CASE: how long each is measured.
 #include <libpq-fe.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #include <tidepool/postgres.hpp>
+#include <tidepool/postgres/multiplexer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -148,6 +152,52 @@ void one_each(const std::string& conninfo, const std::string& via, int query) {
   seen.print(label("own", query, via, connections));
 }
 
+asio::awaitable<void> sharer(postgres::multiplexer& mux, int query, bool reads, tally& seen, unsigned seed) {
+  for (;;) {
+    const auto begun = steady::now();
+    if (query == 0) {
+      if (reads) {
+        co_await mux.read_one<int>(texts[0]);
+      } else {
+        co_await mux.one<int>(texts[0]);
+      }
+    } else {
+      seed = seed * 1664525u + 1013904223u;
+      const int id = static_cast<int>(seed % 100000u) + 1;
+      if (reads) {
+        co_await mux.read_one<int>(texts[1], id);
+      } else {
+        co_await mux.one<int>(texts[1], id);
+      }
+    }
+    if (!seen.finished(begun)) co_return;
+  }
+}
+void through_multiplexer(const std::string& conninfo, const std::string& via, int query, int concurrency, bool reads) {
+  asio::io_context io(1);
+  tidepool::pool_config config;
+  config.min_size = config.max_size = config.max_connecting = connections;
+  postgres::pool pool(io, postgres::connector(options_of(conninfo)), config);
+  postgres::multiplexer_options sharing;
+  sharing.max_lanes = connections;
+  if (!prepared) sharing.max_statements = 1;
+  postgres::multiplexer mux(pool, sharing);
+  tally seen;
+  int left = concurrency;
+  for (int i = 0; i < concurrency; ++i) {
+    asio::co_spawn(io, sharer(mux, query, reads, seen, static_cast<unsigned>(i)), [&](std::exception_ptr failed) {
+      rethrow(failed);
+      if (--left != 0) return;
+      asio::co_spawn(io, mux.close(), [&](std::exception_ptr also) {
+        rethrow(also);
+        asio::co_spawn(io, pool.close(), rethrow);
+      });
+    });
+  }
+  io.run();
+  seen.print(label(reads ? "shared" : "shared_exec", query, via, concurrency));
+}
+
 // --- libpq and epoll --------------------------------------------------------------------------------------------------------------
 
 struct raw_connection {
@@ -223,9 +273,94 @@ void raw(const std::string& conninfo, const std::string& via, int query, int con
   seen.print(label("raw", query, via, concurrency));
 }
 
+struct raw_pipeline {
+  raw_connection line;
+  std::deque<steady::time_point> begun;
+  int unanswered = 0;
+};
+void pipelined(const std::string& conninfo, const std::string& via, int query, int concurrency, bool each) {
+  std::vector<raw_pipeline> lines(connections);
+  const int poll = ::epoll_create1(0);
+  for (auto& one : lines) {
+    auto& line = one.line;
+    line.pg = PQconnectdb(conninfo.c_str());
+    expect(PQstatus(line.pg) == CONNECTION_OK && PQsetnonblocking(line.pg, 1) == 0, line.pg);
+    PQclear(PQprepare(line.pg, names[query], texts[query], query, nullptr));
+    expect(PQenterPipelineMode(line.pg) == 1, line.pg);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &one;
+    ::epoll_ctl(poll, EPOLL_CTL_ADD, PQsocket(line.pg), &event);
+  }
+  tally seen;
+  unsigned seed = 1;
+  bool stopping = false;
+  constexpr int depth = 64;
+  std::deque<steady::time_point> waiting(static_cast<std::size_t>(concurrency), steady::now());
+  int busy = 0;
+  const auto serve = [&](raw_pipeline& one) {
+    int sent = 0;
+    while (!stopping && !waiting.empty() &&
+           one.begun.size() < std::min<std::size_t>(depth, static_cast<std::size_t>(concurrency / connections))) {
+      one.begun.push_back(waiting.front());
+      waiting.pop_front();
+      seed = seed * 1664525u + 1013904223u;
+      const std::string id = std::to_string(seed % 100000u + 1);
+      const char* values[] = {id.c_str()};
+      expect(PQsendQueryPrepared(one.line.pg, names[query], query, values, nullptr, nullptr, 0) == 1, one.line.pg);
+      if (each) expect(PQpipelineSync(one.line.pg) == 1, one.line.pg);
+      ++sent;
+    }
+    if (sent == 0) return;
+    one.unanswered += each ? sent : 1;
+    if (!each) expect(PQpipelineSync(one.line.pg) == 1, one.line.pg);
+    expect(PQflush(one.line.pg) >= 0, one.line.pg);
+    ++busy;
+  };
+  for (auto& one : lines) serve(one);
+  while (busy > 0) {
+    epoll_event events[64];
+    const int ready = ::epoll_wait(poll, events, 64, -1);
+    for (int i = 0; i < ready; ++i) {
+      auto& one = *static_cast<raw_pipeline*>(events[i].data.ptr);
+      PGconn* const pg = one.line.pg;
+      expect(PQconsumeInput(pg) == 1, pg);
+      while (one.unanswered > 0 && PQisBusy(pg) == 0) {
+        PGresult* result = PQgetResult(pg);
+        if (result == nullptr) continue;
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+          --one.unanswered;
+        } else {
+          expect(PQresultStatus(result) == PGRES_TUPLES_OK && std::atoi(PQgetvalue(result, 0, 0)) > 0, pg);
+          if (!seen.finished(one.begun.front())) stopping = true;
+          one.begun.pop_front();
+          waiting.push_back(steady::now());
+        }
+        PQclear(result);
+      }
+      if (one.unanswered > 0) continue;
+      --busy;
+      serve(one);
+    }
+  }
+  ::close(poll);
+  seen.print(label(each ? "each" : "batch", query, via, concurrency));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 6) {
+    const std::string way = argv[3];
+    const int concurrency = std::atoi(argv[4]), query = std::atoi(argv[5]);
+    if (way == "pool") through_pool(argv[1], argv[2], query, concurrency);
+    if (way == "raw") raw(argv[1], argv[2], query, concurrency);
+    if (way == "shared") through_multiplexer(argv[1], argv[2], query, concurrency, true);
+    if (way == "shared_exec") through_multiplexer(argv[1], argv[2], query, concurrency, false);
+    if (way == "batch") pipelined(argv[1], argv[2], query, concurrency, false);
+    if (way == "each") pipelined(argv[1], argv[2], query, concurrency, true);
+    return 0;
+  }
   if (argc != 3) {
     std::fprintf(stderr, "usage: %s CONNINFO VIA\n", argv[0]);
     return 2;
@@ -238,6 +373,11 @@ int main(int argc, char** argv) {
       for (const int concurrency : {8, 64, 1000}) {
         through_pool(conninfo, via, query, concurrency);
         raw(conninfo, via, query, concurrency);
+        through_multiplexer(conninfo, via, query, concurrency, true);
+        through_multiplexer(conninfo, via, query, concurrency, false);
+        if (!prepared) continue;
+        pipelined(conninfo, via, query, concurrency, false);
+        pipelined(conninfo, via, query, concurrency, true);
       }
       one_each(conninfo, via, query);
     }

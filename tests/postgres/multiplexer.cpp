@@ -295,6 +295,136 @@ TEST_CASE("given a backend that is terminated, when statements are in flight, th
       options);
 }
 
+TEST_CASE("given any completion token, when a statement is asked for, then it gets the result or the exception") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    int called = 0;
+    std::string failures;
+    const auto note = [&](std::exception_ptr failed, pg::result got) {
+      ++called;
+      if (!failed && got.one<int>() != 7) failures += "wrong;";
+      if (!failed) return;
+      try {
+        std::rethrow_exception(failed);
+      } catch (const std::exception& e) {
+        failures += e.what();
+      }
+    };
+    mux.async_exec(note, "select $1::int4", 7);
+    mux.async_read(note, pg::within(5s), "select $1::int4", 7);
+    mux.async_read(note, "begin");
+    auto token = asio::use_awaitable;
+    auto got = co_await mux.async_read(token, "select 7");
+    must(got.one<int>() == 7, "use_awaitable");
+    for (int i = 0; i < 200 && called < 3; ++i) co_await pause(5ms);
+    must(called == 3, "called " + std::to_string(called));
+    must(failures.find("controls a transaction") != std::string::npos && failures.find("wrong") == std::string::npos, failures);
+  });
+}
+
+TEST_CASE("given a caller that is cancelled, when its statement waits or was sent, then its neighbours have their answers") {
+  NEEDS_SERVER();
+  pg::multiplexer_options one;
+  one.max_lanes = 1;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        const auto here = co_await asio::this_coro::executor;
+        asio::cancellation_signal signals[10];
+        int ended = 0, cancelled = 0;
+        for (auto& signal : signals) {
+          asio::co_spawn(here, mux.exec("select pg_sleep(0.05)"),
+                         asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, pg::result) {
+                           ++ended;
+                           if (!e) return;
+                           try {
+                             std::rethrow_exception(e);
+                           } catch (const std::system_error& failed) {
+                             cancelled += failed.code() == asio::error::make_error_code(asio::error::operation_aborted);
+                           }
+                         }));
+        }
+        co_await pause(20ms);
+        for (std::size_t i = 0; i < 10; i += 2) signals[i].emit(asio::cancellation_type::terminal);
+        auto said = co_await mux.one<int>("select 5");
+        must(said == 5, "wrong");
+        for (int i = 0; i < 200 && ended < 10; ++i) co_await pause(10ms);
+        must(ended == 10 && cancelled == 5, std::to_string(ended) + " " + std::to_string(cancelled));
+      },
+      one);
+}
+
+TEST_CASE("given a pool, when it recycles, shrinks, has waiting callers or closes, then lanes go back, drained, and nothing fails") {
+  NEEDS_SERVER();
+  pg::multiplexer_options options;
+  options.max_lanes = 4;
+  options.stall_after = 10ms;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+        bool stop = false;
+        const auto meddle = [&]() -> asio::awaitable<void> {
+          for (int i = 0; i < 8; ++i) {
+            co_await pause(15ms);
+            if (i % 2 == 0) pool.recycle();
+            auto lease = co_await pool.acquire(5s);
+            co_await lease->exec("select 1");
+          }
+          stop = true;
+        };
+        asio::co_spawn(co_await asio::this_coro::executor, meddle(), asio::detached);
+        int served = 0;
+        co_await all_of(20, [&](std::size_t i) -> asio::awaitable<void> {
+          while (!stop) {
+            auto said = co_await mux.read_one<int>("select $1::int4", static_cast<int>(i));
+            must(said == static_cast<int>(i), "wrong");
+            co_await mux.exec("select 1");
+            ++served;
+          }
+        });
+        const auto seen = mux.stats();
+        must(served > 20 && seen.lanes_released >= 4, seen.to_json());
+        must(seen.failed + seen.outcome_unknown + seen.lost == 0, seen.to_json());
+      },
+      options, 4);
+}
+
+TEST_CASE("given a slow statement, when it stalls its lane, then that is told once, and the numbers add up") {
+  NEEDS_SERVER();
+  pg::multiplexer_options options;
+  options.max_lanes = 2;
+  options.stall_after = 20ms;
+  std::vector<std::string> stalls;
+  options.on_stall = [&](const pg::multiplexer_options::stall& s) { stalls.emplace_back(s.statement); };
+  with_multiplexer(
+      [&](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        co_await all_of(10, [&](std::size_t i) -> asio::awaitable<void> {
+          if (i == 3) {
+            co_await mux.exec("select pg_sleep(0.2)");
+          } else {
+            for (int k = 0; k < 5; ++k) co_await mux.exec("select 1");
+          }
+        });
+        must(stalls == std::vector<std::string>{"select pg_sleep(0.2)"}, "stalls " + std::to_string(stalls.size()));
+        const auto seen = mux.stats();
+        must(seen.submitted == 46 && seen.answered == 46 && seen.sent == 46 && seen.stalls == 1, seen.to_json());
+        must(!seen.slowest.empty() && seen.slowest.front().statement == "select pg_sleep(0.2)", seen.to_json());
+        must(seen.slowest.front().served >= 200ms && !seen.slowest.front().read, seen.to_json());
+        must(seen.wait[0].count() == 46 && seen.service[0].quantile(1) >= 200ms, seen.to_json());
+        must(pg::to_prometheus(seen).find("db_multiplexer_stalls_total{multiplexer=\"default\"} 1\n") != std::string::npos, "prometheus");
+        must(seen.to_json().find("\"answered_total\":46") != std::string::npos, seen.to_json());
+      },
+      options);
+}
+
+TEST_CASE("given wrong options, when a multiplexer is made, then the error names each") {
+  pg::multiplexer_options wrong;
+  wrong.max_lanes = 0;
+  wrong.timeout = -1s;
+  CHECK(wrong.faults() == "max_lanes has to be above zero; timeout has to be above zero");
+  asio::io_context io;
+  pg::pool pool(io, pg::connector(pg::options("host=nowhere")));
+  CHECK_THROWS_WITH(pg::multiplexer(pool, wrong), has_text("max_lanes has to be above zero"));
+}
+
 TEST_CASE("given a multiplexer, when it is destroyed or its context is, then nothing hangs or leaks") {
   NEEDS_SERVER();
   for (const bool context_first : {false, true}) {

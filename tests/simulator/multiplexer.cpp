@@ -212,7 +212,7 @@ class fake_link {
     ++book_.leaves;
   }
   void shut() noexcept { session_->on_input = nullptr; }
-  bool wanted() const noexcept { return false; }
+  tidepool::lease_recall wanted() const noexcept { return tidepool::lease_recall::none; }
 
  private:
   simulation& sim_;

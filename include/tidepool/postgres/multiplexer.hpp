@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +20,7 @@
 #include "../version.hpp"
 #include "detail/mux/call.hpp"
 #include "detail/mux/lane_link.hpp"
+#include "multiplexer_stats.hpp"
 #include "pool.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -34,6 +37,16 @@ struct multiplexer_options {
   duration lane_idle = std::chrono::seconds(10);         ///< an unused connection is given back after that
   duration lane_lifetime = std::chrono::minutes(1);      ///< any is given back after that, drained: the pool then looks at it
   duration give_up_after = std::chrono::seconds(5);      ///< a silent connection is shut after that, where nobody waits for its statement
+
+  /// Called in a turn of the multiplexer when a connection's statement has been running for `stall_after`, once for each. `statement` is
+  /// empty where nobody waits for it any more. It must not throw.
+  struct stall {
+    bool read = false;
+    std::size_t in_flight = 0;  ///< statements on that connection, this one included
+    duration running{};
+    std::string_view statement;
+  };
+  std::function<void(const stall&)> on_stall = {};
 
   /// What is wrong with it, in words; empty: nothing.
   std::string faults() const {
@@ -110,12 +123,30 @@ class basic_multiplexer {
     limits.lane_idle = settings_.lane_idle;
     limits.give_up_after = settings_.give_up_after;
     auto open = [from = &pool, texts = texts_, executor](kind of) { return link::open(*from, texts, asio::any_io_executor(executor), of); };
-    engine_ = std::make_shared<engine>(executor, std::move(open), limits, settings_.lane_lifetime);
+    // Given back before the pool would report a leak.
+    auto lifetime = settings_.lane_lifetime;
+    const auto& of_pool = pool.config();
+    if (of_pool.leak_detection && of_pool.leak_timeout != no_limit) lifetime = std::min(lifetime, of_pool.leak_timeout / 4 * 3);
+    engine_ = std::make_shared<engine>(executor, std::move(open), limits, lifetime);
+    traces_ = std::make_shared<traces>();
+    traces_->of = &engine_->state();
+    engine_->state().on_slow = [](void* to, const detail::mux::job& j, detail::mux::tick now) noexcept {
+      static_cast<traces*>(to)->add(static_cast<const call&>(j), now);
+    };
+    engine_->state().on_slow_context = traces_.get();
+    if (settings_.on_stall) {
+      engine_->on_stall = [tell = settings_.on_stall](const detail::mux::lane& l, const call* head, duration running) {
+        tell({l.kind == kind::read, l.depth(), running, head == nullptr ? std::string_view() : head->what.sql()});
+      };
+    }
     engine_->attach();
   }
   basic_multiplexer(const basic_multiplexer&) = delete;
   basic_multiplexer& operator=(const basic_multiplexer&) = delete;
-  ~basic_multiplexer() { engine_->shut_down(); }
+  ~basic_multiplexer() {
+    engine_->shut_down();
+    engine_->state().on_slow = nullptr;
+  }
 
   // --- statements that may write: each is a transaction of its own
   template <class... Args>
@@ -185,6 +216,68 @@ class basic_multiplexer {
     return run_all<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
   }
 
+  // --- with any completion token, of signature void(std::exception_ptr, result); completes on the token's associated executor
+  template <class Token, class... Args>
+  auto async_exec(Token&& token, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::write, settings_.timeout, statement(sql, args...));
+  }
+  template <class Token, class... Args>
+  auto async_exec(Token&& token, within limit, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::write, limit.limit(), statement(sql, args...));
+  }
+  template <class Token, class... Args>
+  auto async_read(Token&& token, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::read, settings_.timeout, statement(sql, args...));
+  }
+  template <class Token, class... Args>
+  auto async_read(Token&& token, within limit, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::read, limit.limit(), statement(sql, args...));
+  }
+
+  /// Of this moment. To be called where statements are.
+  multiplexer_stats stats() const {
+    using detail::mux::lane_state;
+    const auto& state = std::as_const(*engine_).state();
+    const auto& c = state.counts();
+    const auto now = tidepool::detail::precise_now<typename Pool::traits_type>();
+    multiplexer_stats out;
+    for (std::size_t i = 0; i < state.lane_count(); ++i) {
+      const auto& l = state.lane_at(i);
+      out.read_lanes += l.state == lane_state::ready && l.kind == kind::read;
+      out.write_lanes += l.state == lane_state::ready && l.kind == kind::write;
+      out.opening_lanes += l.state == lane_state::opening;
+      out.draining_lanes += l.state == lane_state::draining;
+      out.stalled_lanes += state.stalled(l, now);
+      out.deepest = std::max(out.deepest, l.depth());
+    }
+    out.in_flight = state.in_flight();
+    out.waiting = state.waiting();
+    out.submitted = c.submitted;
+    out.answered = c.answered;
+    out.failed = c.failed;
+    out.refused = c.refused;
+    out.timed_out = c.late;
+    out.cancelled = c.cancelled;
+    out.closed = c.closed;
+    out.unconnected = c.no_lane;
+    out.outcome_unknown = c.unknown;
+    out.lost = c.lost;
+    out.sent = c.sent;
+    out.requeued = c.skipped + c.stale + c.resent;
+    out.flushes = c.flushes;
+    out.syncs = c.syncs;
+    out.lanes_opened = c.lanes_opened;
+    out.lanes_lost = c.lanes_lost;
+    out.lanes_failed = c.lanes_failed;
+    out.lanes_turned = c.lanes_turned;
+    out.lanes_released = c.lanes_released;
+    out.stalls = c.stalls;
+    out.wait = state.times().wait;
+    out.service = state.times().service;
+    out.slowest = traces_->all;
+    return out;
+  }
+
   /// Refuses further statements, fails those that wait with `errc::closed`, waits up to `grace` for those that were sent, and gives the
   /// connections back. Cancellation ends the wait only.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace = std::chrono::seconds(10)) {
@@ -210,13 +303,63 @@ class basic_multiplexer {
     return detail::request::parameters(sql, args...);
   }
 
+  /// The slowest statements so far.
+  struct traces {
+    static constexpr std::size_t most = 8;
+    void add(const call& c, detail::mux::tick now) noexcept {
+      try {
+        statement_trace one{detail::printable(c.what.sql(), 200), c.kind == kind::read, c.sent - c.submitted, now - c.sent};
+        const auto slower = [&](const statement_trace& other) { return other.queued + other.served >= one.queued + one.served; };
+        all.insert(std::find_if_not(all.begin(), all.end(), slower), std::move(one));
+        if (all.size() > most) all.pop_back();
+        if (all.size() == most) of->report_slow(all.back().queued + all.back().served);
+      } catch (...) {  // without this trace
+      }
+    }
+    detail::mux::dispatcher* of = nullptr;
+    std::vector<statement_trace> all;
+  };
+
+  /// What a handler is called with.
+  struct outcome {
+    static std::pair<std::exception_ptr, result> of(call& told) {
+      try {
+        return {nullptr, take(told)};
+      } catch (...) {
+        return {std::current_exception(), result()};
+      }
+    }
+  };
+  template <class Token>
+  auto initiate(Token&& token, kind of, duration limit, detail::request what) {
+    return asio::async_initiate<Token, void(std::exception_ptr, result)>(
+        [](auto handler, engine_ptr to, texts_ptr texts, kind which, duration within, detail::request&& asked) {
+          using made = detail::mux::token_call<engine, outcome, decltype(handler)>;
+          const auto prepare = [which](call& c) {
+            set(c, which);
+            const auto why = refusal(c);
+            if (!why.empty()) c.failure = std::make_exception_ptr(refused(why));
+            return why.empty();
+          };
+          made::start(std::move(to), within, std::move(handler), prepare, std::move(asked), std::move(texts));
+        },
+        token, engine_, texts_, of, limit, std::move(what));
+  }
+  static void set(call& c, kind of) noexcept {
+    c.kind = of;
+    c.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(c.what.size() + 64, UINT32_MAX));
+  }
+  static std::string_view refusal(const call& c) noexcept {
+    return c.text != nullptr ? c.text->refused : detail::mux::why_refused(c.what.sql());
+  }
+  static error refused(std::string_view why) { return {errc::bad_usage, "the statement " + std::string(why) + ": nothing was sent"}; }
+
   struct waiting : detail::mux::coroutine_call<engine> {
     waiting(engine_ptr to, texts_ptr texts, kind of, detail::request&& what)
         : detail::mux::coroutine_call<engine>(std::move(to), std::move(what), std::move(texts)) {
-      this->kind = of;
-      this->bytes = static_cast<std::uint32_t>(std::min<std::size_t>(this->what.size() + 64, UINT32_MAX));
-      const auto why = this->text != nullptr ? this->text->refused : detail::mux::why_refused(this->what.sql());
-      if (!why.empty()) throw error(errc::bad_usage, "the statement " + std::string(why) + ": nothing was sent");
+      set(*this, of);
+      const auto why = refusal(*this);
+      if (!why.empty()) throw refused(why);
     }
   };
   /// These coroutines own what they need, because the multiplexer may be destroyed meanwhile.
@@ -282,6 +425,7 @@ class basic_multiplexer {
   multiplexer_options settings_;
   texts_ptr texts_;
   engine_ptr engine_;
+  std::shared_ptr<traces> traces_;
 };
 
 /// `postgres::multiplexer mux(pool);`

@@ -128,6 +128,11 @@ class pool_core {
     take_return(c, slot, end, discarded, now, last_ok, held, a);
     settle(c, now, a);
   }
+  /// Whether a lease had better end: see `lease_recall`.
+  lease_recall recall(const core_slot& slot, tick now) const noexcept {
+    if (!c.life.admits() || slot.generation != c.generation || c.surplus() || now >= slot.retire.at) return lease_recall::due;
+    return c.waiters.empty() ? lease_recall::none : lease_recall::others_wait;
+  }
   /// Its holder keeps the connection.
   void detach(core_slot& slot, tick now, core_actions& a) noexcept {
     detach_lease(c, slot, now);

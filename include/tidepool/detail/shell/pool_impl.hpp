@@ -131,6 +131,10 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
 
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
+  lease_recall recall(const entry& e) const noexcept {
+    const lock_type lock(mutex_);
+    return core_.recall(e, precise_now<Traits>());
+  }
   void log_to(std::shared_ptr<event_log> log) noexcept override { log_.set(std::move(log)); }
   pool_stats stats() override;
   std::string describe() override;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a statement of the multiplexer that lives in the frame of the coroutine that waits for it: no allocation of its own.
+// tidepool - a statement of the multiplexer with its caller: in the frame of a coroutine, without an allocation of its own, or with the
+// handler of any completion token.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_CALL_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_CALL_HPP
 
@@ -84,6 +85,78 @@ class coroutine_call : public Engine::call {
   std::shared_ptr<Engine> engine_;
   bool waits_ = false;
   alignas(std::max_align_t) std::byte storage_[64];
+};
+
+/// `Outcome::of(call&)` returns what the handler is called with, as a pair. Made with the handler's allocator, and freed before the handler
+/// is called.
+template <class Engine, class Outcome, class Handler>
+class token_call final : public Engine::call {
+ public:
+  using base = typename Engine::call;
+  using executor_type = asio::associated_executor_t<Handler, typename Engine::executor_type>;
+  using allocator_type = typename std::allocator_traits<
+      asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>>::template rebind_alloc<token_call>;
+
+  template <class Prepare, class... Args>
+  static void start(std::shared_ptr<Engine> engine, duration limit, Handler handler, Prepare prepare, Args&&... args) {
+    allocator_type allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
+    token_call* made = std::allocator_traits<allocator_type>::allocate(allocator, 1);
+    try {
+      new (made) token_call(std::move(engine), std::move(handler), std::forward<Args>(args)...);
+    } catch (...) {
+      std::allocator_traits<allocator_type>::deallocate(allocator, made, 1);
+      throw;
+    }
+    auto slot = asio::get_associated_cancellation_slot(made->handler_);
+    if (slot.is_connected()) {
+      slot.assign([made](asio::cancellation_type type) {
+        if (type != asio::cancellation_type::none) made->engine_->cancel(*made);
+      });
+    }
+    if (prepare(*made)) {
+      made->engine_->submit(*made, limit);
+    } else {
+      made->engine_->refuse(*made);
+    }
+  }
+
+ private:
+  template <class... Args>
+  token_call(std::shared_ptr<Engine> engine, Handler handler, Args&&... args)
+      : base(std::forward<Args>(args)...),
+        engine_(std::move(engine)),
+        handler_(std::move(handler)),
+        work_(asio::prefer(asio::get_associated_executor(handler_, engine_->executor()), asio::execution::outstanding_work.tracked)) {
+    this->deliver = [](base* told) {
+      auto* const self = static_cast<token_call*>(told);
+      auto said = Outcome::of(*self);
+      const auto target = self->work_;
+      bool here = false;
+      if constexpr (std::is_same_v<executor_type, typename Engine::executor_type>) {
+        here = asio::get_associated_executor(self->handler_, self->engine_->executor()) == self->engine_->executor();
+      }
+      Handler taken = unpack(self);
+      auto call = [handler = std::move(taken), said = std::move(said)]() mutable {
+        std::move(handler)(std::move(said.first), std::move(said.second));
+      };
+      if (here) return call();
+      asio::post(target, std::move(call));
+    };
+    this->drop = [](base* told) noexcept { (void)unpack(static_cast<token_call*>(told)); };
+  }
+  static Handler unpack(token_call* self) {
+    auto slot = asio::get_associated_cancellation_slot(self->handler_);
+    if (slot.is_connected()) slot.clear();
+    Handler taken = std::move(self->handler_);
+    allocator_type allocator(asio::get_associated_allocator(taken, asio::recycling_allocator<void>()));
+    self->~token_call();
+    std::allocator_traits<allocator_type>::deallocate(allocator, self, 1);
+    return taken;
+  }
+
+  std::shared_ptr<Engine> engine_;
+  Handler handler_;
+  std::decay_t<decltype(asio::prefer(std::declval<executor_type>(), asio::execution::outstanding_work.tracked))> work_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux

@@ -41,6 +41,7 @@
 #include <memory>
 #include <vector>
 
+#include "../../../histogram.hpp"
 #include "../../../version.hpp"
 #include "job.hpp"
 
@@ -66,6 +67,12 @@ struct counters {
                 unknown = 0;
   std::uint64_t sent = 0, flushes = 0, syncs = 0, skipped = 0, stale = 0, resent = 0, dropped = 0;
   std::uint64_t lanes_opened = 0, lanes_failed = 0, lanes_lost = 0, lanes_turned = 0, lanes_released = 0, stalls = 0;
+};
+
+/// Times of the statements that were answered, by kind.
+struct timings {
+  std::array<histogram, 2> wait;     ///< from the call to the latest sending
+  std::array<histogram, 2> service;  ///< from there to the answer of its Sync
 };
 
 /// What became of a statement that a lane was to send.
@@ -152,6 +159,10 @@ class dispatcher {
         continue;
       }
       ++on.served;
+      const auto of_kind = static_cast<std::size_t>(j.kind);
+      times_.wait[of_kind].record(j.sent - j.submitted);
+      times_.service[of_kind].record(now - j.sent);
+      if (now - j.submitted > slow_ && on_slow) on_slow(on_slow_context, j, now);
       counts_.failed += done.got == answer::failed || failed;
       finish(j, verdict::answered);
     }
@@ -246,6 +257,7 @@ class dispatcher {
       if (!l.idle()) {
         if (!l.told_stalled && stalled(l, now)) {
           l.told_stalled = true;
+          l.reported_stalled = false;
           ++counts_.stalls;
         }
         ticket& head = l.awaits_answer() ? l.next_answer() : l.front();
@@ -272,6 +284,16 @@ class dispatcher {
   std::size_t waiting(lane_kind kind) const noexcept { return queues_[static_cast<std::size_t>(kind)].size(); }
   const rules& limits() const noexcept { return rules_; }
   const counters& counts() const noexcept { return counts_; }
+  const timings& times() const noexcept { return times_; }
+  /// Called with statements that took longer than `than`, when they are answered.
+  void report_slow(duration than) noexcept { slow_ = than; }
+  void (*on_slow)(void* context, const job&, tick answered) noexcept = nullptr;
+  void* on_slow_context = nullptr;
+  std::size_t in_flight() const noexcept {
+    std::size_t out = 0;
+    for (const auto& each : lanes_) out += each->depth();
+    return out;
+  }
   std::size_t lane_count() const noexcept { return lanes_.size(); }
   lane& lane_at(std::size_t i) noexcept { return *lanes_[i]; }
   const lane& lane_at(std::size_t i) const noexcept { return *lanes_[i]; }
@@ -506,6 +528,8 @@ class dispatcher {
   std::array<job_list, 2> queues_;
   deadline_queue<job> deadlines_;
   counters counts_;
+  timings times_;
+  duration slow_{};
   std::uint64_t numbers_ = 0;
   tick looked_{};
   tick reopen_at_{};

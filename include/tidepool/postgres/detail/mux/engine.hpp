@@ -14,7 +14,7 @@
 //   awaitable<void> turn(lane_kind)     makes it one of that kind
 //   awaitable<void> leave()             gives it back; throws nothing
 //   void shut() noexcept                at once
-//   bool wanted() const noexcept        whether its owner wants it back
+//   lease_recall wanted() const         whether its owner wants it back
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 
@@ -29,6 +29,7 @@
 #include "../../../detail/driver/asio_io.hpp"
 #include "../../../detail/shell/context_watch.hpp"
 #include "../../../detail/util/random.hpp"
+#include "../../../states.hpp"
 #include "../../../traits.hpp"
 #include "../../../version.hpp"
 #include "dispatcher.hpp"
@@ -82,6 +83,9 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
 
   const executor_type& executor() const noexcept { return executor_; }
   const dispatcher& state() const noexcept { return dispatcher_; }
+  dispatcher& state() noexcept { return dispatcher_; }
+  /// Called once for each stall: the lane, the statement that runs, where somebody waits for it, and for how long.
+  std::function<void(const lane&, const call*, duration)> on_stall;
 
   // --- callers ----------------------------------------------------------------------------------------------------------------------
 
@@ -97,6 +101,14 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     c.owner = this;
     c.under_way = true;
     dispatcher_.submit(c, now, later(now, limit));
+    if (!in_turn_) schedule();
+  }
+  /// It is told what is in it already, without being sent.
+  void refuse(call& c) {
+    c.owner = this;
+    c.under_way = c.told = true;
+    c.how = verdict::answered;
+    ready_.push_back(c);
     if (!in_turn_) schedule();
   }
   void cancel(call& c) noexcept {
@@ -363,9 +375,22 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     const tick now = precise();
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       lane& l = dispatcher_.lane_at(i);
-      if (l.state == lane_state::ready && slots_[i].link && slots_[i].link->wanted()) dispatcher_.drain(l, now);
+      if (l.state != lane_state::ready || !slots_[i].link) continue;
+      const auto wanted = slots_[i].link->wanted();
+      if (wanted == lease_recall::due || (wanted == lease_recall::others_wait && l.idle())) dispatcher_.drain(l, now);
     }
+    const auto stalls = dispatcher_.counts().stalls;
     dispatcher_.tick_at(now);
+    if (dispatcher_.counts().stalls != stalls && on_stall) tell_stalls(now);
+  }
+
+  void tell_stalls(tick now) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      lane& l = dispatcher_.lane_at(i);
+      if (!l.told_stalled || l.reported_stalled || !slots_[i].link) continue;
+      l.reported_stalled = true;
+      on_stall(l, static_cast<call*>(dispatcher_.next_of(l)), now - l.progress);
+    }
   }
 
   void begin_close() {

@@ -106,6 +106,7 @@ struct lane {
   lane_state state = lane_state::vacant;
   lane_order order = lane_order::none;
   bool turns = false;                 ///< while draining: it becomes one of the other kind; while opening: it was one
+  bool reported_stalled = false;      ///< and the user told
   bool told_stalled = false;          ///< its stall was counted
   bool to_flush = false;              ///< something was put that was not flushed
   std::uint32_t group_limit = 1;      ///< statements of one Sync, at most

@@ -175,7 +175,10 @@ class lane_link {
     lease_.discard();
   }
   /// Whether the connection should go back to the pool, which then looks at it.
-  bool wanted() const noexcept { return session_->retire || session_->outdated || session_->role_unconfirmed || session_->wrong_role; }
+  lease_recall wanted() const noexcept {
+    const session& s = *session_;
+    return s.retire || s.outdated || s.role_unconfirmed || s.wrong_role ? lease_recall::due : lease_.recall();
+  }
 
  private:
   static constexpr auto patience = std::chrono::seconds(2);

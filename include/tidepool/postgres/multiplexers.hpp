@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - multiplexers for programs with several threads: each has a strand of its own, all share one pool.
+#ifndef TIDEPOOL_POSTGRES_MULTIPLEXERS_HPP
+#define TIDEPOOL_POSTGRES_MULTIPLEXERS_HPP
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "../detail/util/thread_number.hpp"
+#include "../version.hpp"
+#include "multiplexer.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
+
+/// As many multiplexers as threads, over one pool of an `io_context` that these threads run:
+///
+///     postgres::multiplexers shared(pool, 2);
+///     auto name = co_await shared.read_one<std::string>("select name from users where id = $1", id);
+/// The calls may come from any thread. Each goes to the multiplexer of the calling thread, by a post to its strand, and the result comes
+/// back by a post to the caller's executor. What runs on `executor(i)` calls `at(i)` without these posts. `max_lanes` of the options is for
+/// each of them.
+///
+/// Await `close()` before it is destroyed, or destroy it when no thread runs the context any more.
+template <class Pool>
+class basic_multiplexers {
+ public:
+  using single = basic_multiplexer<Pool>;
+  using executor_type = typename Pool::executor_type;
+  template <class T>
+  using awaitable = typename single::template awaitable<T>;
+
+  /// Throws std::invalid_argument for a count of zero and for faults of the options.
+  basic_multiplexers(Pool& pool, std::size_t count, const multiplexer_options& settings = {}) {
+    if (count == 0) throw std::invalid_argument("multiplexers: the count has to be above zero");
+    for (std::size_t i = 0; i < count; ++i) {
+      all_.push_back(std::make_unique<single>(executor_type(asio::make_strand(pool.get_executor())), pool, settings));
+    }
+  }
+
+  std::size_t size() const noexcept { return all_.size(); }
+  single& at(std::size_t i) { return *all_.at(i); }
+  const executor_type& executor(std::size_t i) const { return all_.at(i)->get_executor(); }
+
+  // As the functions of a multiplexer.
+  template <class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.exec(sql, args...));
+  }
+  template <class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.exec(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template one<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template one<T>(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template opt<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template opt<T>(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template all<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template all<T>(limit, sql, args...));
+  }
+  template <class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.read(sql, args...));
+  }
+  template <class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.read(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_one<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_one<T>(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_opt<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_opt<T>(limit, sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_all<T>(sql, args...));
+  }
+  template <class T, class... Args>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(within limit, query_text sql, const Args&... args) {
+    auto& there = mine();
+    return on(there, there.template read_all<T>(limit, sql, args...));
+  }
+
+  /// Closes each; see `basic_multiplexer::close()`.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace = std::chrono::seconds(10)) {
+    for (auto& each : all_) co_await asio::co_spawn(asio::any_io_executor(each->get_executor()), each->close(grace), asio::use_awaitable);
+  }
+  /// The sum of all.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<multiplexer_stats> stats() {
+    multiplexer_stats sum;
+    for (auto& each : all_) {
+      const auto part = co_await asio::co_spawn(asio::any_io_executor(each->get_executor()), stats_of(*each), asio::use_awaitable);
+      sum += part;
+    }
+    co_return sum;
+  }
+
+ private:
+  single& mine() {
+    const auto number = tidepool::detail::thread_number::mine();
+    return *all_[number % all_.size()];
+  }
+  /// The statement is made here, and everything else is done on the other's strand.
+  template <class T>
+  static awaitable<T> on(single& there, awaitable<T> work) {
+    co_return co_await asio::co_spawn(there.get_executor(), std::move(work), asio::use_awaitable_t<executor_type>());
+  }
+  static asio::awaitable<multiplexer_stats> stats_of(single& of) { co_return of.stats(); }
+
+  std::vector<std::unique_ptr<single>> all_;
+};
+
+/// `postgres::multiplexers shared(pool, threads);`
+using multiplexers = basic_multiplexers<pool>;
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#endif
