@@ -122,7 +122,7 @@ TEST_CASE("given a bad statement among good reads, when they share a Sync, then 
           must(failed.is("22012"), std::string("not divided by zero: ") + failed.what());
         } else if (i % 7 == 5) {
           auto failed = co_await error_of(mux.read("select nothing from nowhere"));
-          must(failed.is("42P01") && failed.excerpt().find("nowhere") != std::string_view::npos, "the place of the error is not told");
+          must(failed.is("42P01") && failed.excerpt().find("nowhere") != std::string_view::npos, failed.what());
         } else {
           auto said = co_await mux.read_one<int>("select $1::int4", static_cast<int>(i));
           must(said == static_cast<int>(i), "an answer of somebody else");
@@ -269,6 +269,7 @@ TEST_CASE("given a backend that is terminated, when statements are in flight, th
         };
         bool killed = false;
         asio::co_spawn(co_await asio::this_coro::executor, killer(), [&](std::exception_ptr) { killed = true; });
+        std::string others;
         co_await all_of(40, [&](std::size_t i) -> asio::awaitable<void> {
           for (int k = 0; k < 100; ++k) {
             const int id = static_cast<int>(i) * 100 + k;
@@ -276,11 +277,18 @@ TEST_CASE("given a backend that is terminated, when statements are in flight, th
               co_await mux.exec("insert into mux_killed values ($1)", id);
               told[static_cast<std::size_t>(id)] = 1;
             } catch (const pg::error& failed) {
-              if (!failed.outcome_unknown()) throw;
-              ++unknown;
+              if (failed.outcome_unknown()) {
+                ++unknown;
+              } else {
+                others += failed.what();
+              }
             }
-            auto said = co_await mux.read_one<int>("select $1::int4", id);
-            must(said == id, "wrong");
+            try {
+              auto said = co_await mux.read_one<int>("select $1::int4", id);
+              if (said != id) others += "wrong answer";
+            } catch (const std::exception& failed) {
+              others += failed.what();
+            }
           }
         });
         stop = true;
@@ -290,6 +298,9 @@ TEST_CASE("given a backend that is terminated, when statements are in flight, th
         for (const int id : there) found[static_cast<std::size_t>(id)] = 1;
         for (std::size_t i = 0; i < told.size(); ++i) must(told[i] != 1 || found[i] == 1, "told as done, and it was not");
         co_await mux.exec("drop table mux_killed");
+        must(others.empty(), others);
+        const auto seen = mux.stats();
+        must(seen.lanes_lost > 0 && seen.outcome_unknown == static_cast<std::uint64_t>(unknown), seen.to_json());
         must(unknown < 1000, "nearly all unknown");
       },
       options);
@@ -407,8 +418,8 @@ TEST_CASE("given a slow statement, when it stalls its lane, then that is told on
         const auto seen = mux.stats();
         must(seen.submitted == 46 && seen.answered == 46 && seen.sent == 46 && seen.stalls == 1, seen.to_json());
         must(!seen.slowest.empty() && seen.slowest.front().statement == "select pg_sleep(0.2)", seen.to_json());
-        must(seen.slowest.front().served >= 200ms && !seen.slowest.front().read, seen.to_json());
-        must(seen.wait[0].count() == 46 && seen.service[0].quantile(1) >= 200ms, seen.to_json());
+        must(seen.slowest.front().served >= 150ms && !seen.slowest.front().read, seen.to_json());
+        must(seen.wait[0].count() == 46 && seen.service[0].quantile(1) >= 150ms, seen.to_json());
         must(pg::to_prometheus(seen).find("db_multiplexer_stalls_total{multiplexer=\"default\"} 1\n") != std::string::npos, "prometheus");
         must(seen.to_json().find("\"answered_total\":46") != std::string::npos, seen.to_json());
       },

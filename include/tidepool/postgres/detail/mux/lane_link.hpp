@@ -56,14 +56,21 @@ class lane_link {
   lane_link& operator=(const lane_link&) = delete;
   ~lane_link() { shut(); }
 
-  /// Takes a connection of the pool and makes it a lane.
+  /// Takes a connection of the pool and makes it a lane. One that proves dead then is replaced by the next, as an acquire does it.
   static asio::awaitable<std::unique_ptr<lane_link>> open(Pool& pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
                                                           lane_kind kind) {
-    auto held = co_await pool.acquire();
-    held.label(kind == lane_kind::read ? "multiplexer, reads" : "multiplexer, writes");
-    auto made = std::make_unique<lane_link>(std::move(held), std::move(texts), std::move(executor));
-    co_await made->become(kind);
-    co_return made;
+    for (int attempt = 1;; ++attempt) {
+      auto held = co_await pool.acquire();
+      held.label(kind == lane_kind::read ? "multiplexer, reads" : "multiplexer, writes");
+      auto made = std::make_unique<lane_link>(std::move(held), texts, executor);
+      try {
+        co_await made->become(kind);
+        co_return made;
+      } catch (const error& failure) {
+        if (!failure.connection_lost() || attempt == most_attempts) throw;
+      }
+      made->shut();
+    }
   }
 
   // --- sending ----------------------------------------------------------------------------------------------------------------------
@@ -182,6 +189,7 @@ class lane_link {
 
  private:
   static constexpr auto patience = std::chrono::seconds(2);
+  static constexpr int most_attempts = 20;
   struct command {
     enum class kind : std::uint8_t { prepare, close, statement, sync };
     kind what;
@@ -307,6 +315,7 @@ class lane_link {
         if (now.what != command::kind::sync) return out_of_step();
         commands_.pop_front();
         failure_of_prepare_.reset();
+        failed_close_ = false;
         // A transaction that a statement has left open would swallow those of other callers. While more is under way libpq does not tell.
         const auto state = PQtransactionStatus(session_->pg());
         if (state != PQTRANS_IDLE && state != PQTRANS_ACTIVE) return out_of_step();
@@ -348,7 +357,7 @@ class lane_link {
       case command::kind::sync: return true;  // the end of an error of the Sync itself, which follows
       case command::kind::close:
         if (skipped_) unclosed_ = now.generation;
-        if (first_) failure_of_prepare_ = std::move(first_);
+        failed_close_ = static_cast<bool>(first_);  // the server did not have it, and skips what follows
         break;
       case command::kind::prepare:
         if (!good_) {
@@ -380,6 +389,11 @@ class lane_link {
         asker->got = result(std::move(good_));
       }
       return answer::good;
+    }
+    if (std::exchange(failed_close_, false)) {
+      failure_of_prepare_.reset();
+      if (asker != nullptr) asker->by_text = true;
+      return answer::stale;
     }
     if (failure_of_prepare_) {
       const auto why = std::exchange(failure_of_prepare_, {});
@@ -443,6 +457,7 @@ class lane_link {
   result_handle first_;                  ///< its first error
   result_handle failure_of_prepare_;     ///< the error of the statement that follows
   std::uint32_t unclosed_ = 0;           ///< generation of one whose close was skipped, until the prepare behind it is answered
+  bool failed_close_ = false;
   bool skipped_ = false;
   int ends_ = 0;
   bool names_ = true;
