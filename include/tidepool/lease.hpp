@@ -69,9 +69,6 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_lease 
   connection_id id() const noexcept { return entry_ ? entry_->id : 0; }
   /// How long the connection has been held by this lease.
   duration age() const noexcept { return entry_ ? detail::precise_now<Traits>() - detail::tick(entry_->checked_out) : duration::zero(); }
-  /// Whether the pool would rather have the connection back: for holders that keep a lease for long, to be asked now and then. Takes the
-  /// pool's lock once.
-  lease_recall recall() const noexcept { return entry_ ? entry_->pool->recall(*entry_) : lease_recall::none; }
   /// A name for this lease in leak and timeout reports; cut to 47 bytes, cleared at the end of the lease.
   void label(std::string_view text) noexcept {
     if (entry_) entry_->pool->label(*entry_, text);

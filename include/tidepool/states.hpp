@@ -4,18 +4,10 @@
 #define TIDEPOOL_STATES_HPP
 
 #include <cstddef>
-#include <cstdint>
 
 #include "version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-
-/// What a pool would have the holder of a lease do, where it keeps one for long.
-enum class lease_recall : std::uint8_t {
-  none,         ///< keep it
-  others_wait,  ///< a caller waits for a connection: give it back where it is not in use
-  due           ///< give it back soon: it is at its lifetime, was recycled, is above `max_size`, or the pool is suspended or closing
-};
 
 /// Life cycle of a pool.
 enum class pool_state {

@@ -112,7 +112,7 @@ TEST_CASE("given many callers, when they share few connections, then each answer
       few);
 }
 
-TEST_CASE("given a bad statement among good reads, when they share a Sync, then it alone fails, with the server's error") {
+TEST_CASE("given a bad statement among good reads, when they share a Sync, then it alone fails") {
   NEEDS_SERVER();
   with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
     co_await all_of(120, [&](std::size_t i) -> asio::awaitable<void> {
@@ -132,7 +132,7 @@ TEST_CASE("given a bad statement among good reads, when they share a Sync, then 
   });
 }
 
-TEST_CASE("given a write through read(), then the server refuses it; exec() of a neighbour is a transaction of its own") {
+TEST_CASE("given a write, when it is a read(), then it is refused; when an exec(), it is its own transaction") {
   NEEDS_SERVER();
   with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
     co_await mux.exec("create table if not exists mux_own (id int primary key)");
@@ -153,7 +153,7 @@ TEST_CASE("given a write through read(), then the server refuses it; exec() of a
   });
 }
 
-TEST_CASE("given a statement of a session, when it is given to a multiplexer, then it is refused in words, and not sent") {
+TEST_CASE("given a statement of a session, when it is asked for, then it is refused in words, and not sent") {
   NEEDS_SERVER();
   with_multiplexer([](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
     for (const char* text :
@@ -169,7 +169,7 @@ TEST_CASE("given a statement of a session, when it is given to a multiplexer, th
   });
 }
 
-TEST_CASE("given a stale plan, when a table has changed, then the statement is prepared again and nobody hears of it") {
+TEST_CASE("given a table that has changed, when a plan is stale, then it is prepared again, nobody hears of it") {
   NEEDS_SERVER();
   with_multiplexer([](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
     co_await mux.exec("drop table if exists mux_stale");
@@ -187,7 +187,7 @@ TEST_CASE("given a stale plan, when a table has changed, then the statement is p
   });
 }
 
-TEST_CASE("given more texts than are kept prepared, when they are used in turn, then all work, and the connection is given back tidy") {
+TEST_CASE("given more texts than are kept prepared, when used in turn, then all work, and nothing is left") {
   NEEDS_SERVER();
   pg::multiplexer_options few;
   few.max_statements = 3;
@@ -217,7 +217,7 @@ TEST_CASE("given more texts than are kept prepared, when they are used in turn, 
       few);
 }
 
-TEST_CASE("given a deadline, when the server is slow, then a read is late, a write unknown, and neighbours have their answers") {
+TEST_CASE("given a slow server, when a deadline passes, then a read is late, a write unknown, others answered") {
   NEEDS_SERVER();
   pg::multiplexer_options one;
   one.max_lanes = 2;
@@ -246,7 +246,7 @@ TEST_CASE("given a deadline, when the server is slow, then a read is late, a wri
       one);
 }
 
-TEST_CASE("given a backend that is terminated, when statements are in flight, then reads go elsewhere, writes are unknown or done") {
+TEST_CASE("given terminated backends, when statements are in flight, then reads go elsewhere, writes are told") {
   NEEDS_SERVER();
   pg::multiplexer_options options;
   options.max_lanes = 4;
@@ -333,7 +333,7 @@ TEST_CASE("given any completion token, when a statement is asked for, then it ge
   });
 }
 
-TEST_CASE("given a caller that is cancelled, when its statement waits or was sent, then its neighbours have their answers") {
+TEST_CASE("given a caller that is cancelled, when its statement waits or runs, then its neighbours are served") {
   NEEDS_SERVER();
   pg::multiplexer_options one;
   one.max_lanes = 1;
@@ -364,7 +364,7 @@ TEST_CASE("given a caller that is cancelled, when its statement waits or was sen
       one);
 }
 
-TEST_CASE("given a pool, when it recycles, shrinks, has waiting callers or closes, then lanes go back, drained, and nothing fails") {
+TEST_CASE("given a pool that recycles or has waiting callers, then lanes go back, drained, and nothing fails") {
   NEEDS_SERVER();
   pg::multiplexer_options options;
   options.max_lanes = 4;

@@ -10,7 +10,7 @@
 
 using namespace tidepool_tests;
 
-TEST_CASE("given several threads, when they share multiplexers over one pool, then each answer belongs to its question") {
+TEST_CASE("given several threads, when they share one pool, then each answer belongs to its question") {
   NEEDS_SERVER();
   asio::io_context io(3);
   tidepool::pool_config sizes;

@@ -212,7 +212,7 @@ class fake_link {
     ++book_.leaves;
   }
   void shut() noexcept { session_->on_input = nullptr; }
-  tidepool::lease_recall wanted() const noexcept { return tidepool::lease_recall::none; }
+  tidepool::detail::lease_recall wanted() const noexcept { return tidepool::detail::lease_recall::none; }
 
  private:
   simulation& sim_;
@@ -407,7 +407,7 @@ run_result run_seed(std::uint64_t seed, bool pct, tally& sums) {
 
 }  // namespace
 
-TEST_CASE("given lanes with every fault, when many callers share them, then each is answered once, and the truth") {
+TEST_CASE("given lanes with every fault, when callers share them, then each is told once, and the truth") {
   tally sums;
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     const auto [faults, trace] = run_seed(seed, seed % 3 == 0, sums);

@@ -77,6 +77,15 @@ TIDEPOOL_ALWAYS_INLINE constexpr route where_to(const routing_input& f, close_re
   return {destination::idle, {}};
 }
 
+// --- a lease that is held for long -----------------------------------------------------------------------------------------
+
+/// What a pool would have the holder of a lease do, where it keeps one for long.
+enum class lease_recall : std::uint8_t {
+  none,         ///< keep it
+  others_wait,  ///< a caller waits for a connection: give it back where it is not in use
+  due           ///< give it back soon: it is at its lifetime, was recycled, is above `max_size`, or the pool is suspended or closing
+};
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 
 #endif

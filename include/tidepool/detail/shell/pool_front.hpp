@@ -98,6 +98,8 @@ class pool_front : public context_client {
   virtual std::string describe() = 0;
   virtual pool_state state() const noexcept = 0;
   virtual void label(entry& e, std::string_view text) noexcept = 0;
+  /// For holders of the library's own, which keep a lease for long. Takes the lock once.
+  virtual lease_recall recall(const entry& e) const noexcept = 0;
   virtual void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept = 0;
   /// That of the caller.
   virtual void keep_stack(entry& e) noexcept = 0;

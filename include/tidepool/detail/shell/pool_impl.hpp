@@ -131,7 +131,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
 
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
-  lease_recall recall(const entry& e) const noexcept {
+  lease_recall recall(const entry& e) const noexcept override {
     const lock_type lock(mutex_);
     return core_.recall(e, precise_now<Traits>());
   }

@@ -26,10 +26,10 @@
 #include <utility>
 #include <vector>
 
+#include "../../../detail/core/decisions.hpp"
 #include "../../../detail/driver/asio_io.hpp"
 #include "../../../detail/shell/context_watch.hpp"
 #include "../../../detail/util/random.hpp"
-#include "../../../states.hpp"
 #include "../../../traits.hpp"
 #include "../../../version.hpp"
 #include "dispatcher.hpp"
@@ -376,6 +376,7 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       lane& l = dispatcher_.lane_at(i);
       if (l.state != lane_state::ready || !slots_[i].link) continue;
+      using tidepool::detail::lease_recall;
       const auto wanted = slots_[i].link->wanted();
       if (wanted == lease_recall::due || (wanted == lease_recall::others_wait && l.idle())) dispatcher_.drain(l, now);
     }

@@ -15,6 +15,7 @@
 #include "../../../detail/util/intrusive_list.hpp"
 #include "../../../version.hpp"
 #include "../request.hpp"
+#include "../statement_cache.hpp"
 #include "../statement_text.hpp"
 #include "refused_text.hpp"
 
@@ -30,7 +31,8 @@ struct known_text : tidepool::detail::list_hook {
   std::uint32_t generation = 0;  ///< a lane that prepared an earlier one has to prepare it again; above zero
   std::uint32_t uses = 0;        ///< statements that refer to it
   std::size_t hash = 0;
-  std::string name;  ///< on the server
+  statement_id id;            ///< of its name on the server, which can only mean this text
+  statement_id::name name{};  ///< that name
 };
 
 /// Least recently used first. One that is in use is not dropped.
@@ -63,7 +65,6 @@ class known_texts {
   /// The same for one.
   void renew(known_text& one) { rename(one); }
   std::size_t size() const noexcept { return index_.size(); }
-  static std::string name_of(std::uint32_t generation) { return "tidepool_shared_" + std::to_string(generation); }
 
  private:
   known_text* add(const request& what, std::size_t hash) {
@@ -97,7 +98,8 @@ class known_texts {
   }
   void rename(known_text& one) {
     one.generation = ++generations_;
-    one.name = name_of(one.generation);
+    one.id = statement_id(one.sql, one.types, "shared", std::to_string(one.generation));
+    one.name = one.id.text();
   }
   std::size_t most_;
   std::uint32_t generations_ = 0;

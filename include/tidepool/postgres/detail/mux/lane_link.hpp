@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a lane's connection: a lease of the pool whose session is in libpq's pipeline mode.
 //
+// Behind a pooler that may give each transaction another server process nothing is set and, unless it tracks them, nothing prepared: there
+// each group of a read lane is a transaction of its own between BEGIN READ ONLY and COMMIT. When a statement of it fails, a ROLLBACK
+// follows; groups that were on their way until then are skipped by the server, and sent again.
+//
 // Between `enter()` and `leave_pipeline()` the session is busy for everybody else. Statements are prepared on the lane at their first use,
 // in the group of that use; a read lane has `default_transaction_read_only` switched on by a SET, and off again before the lease ends,
 // where the statements it has prepared are closed as well: the pool gets its connection back as it was.
@@ -18,6 +22,7 @@
 #include <vector>
 
 #include "../../../version.hpp"
+#include "../../../detail/shell/pool_entry.hpp"
 #include "../../connection.hpp"
 #include "../perform.hpp"
 #include "engine.hpp"
@@ -39,6 +44,7 @@ struct shared_statement {
   std::shared_ptr<known_texts> texts;
   known_text* text;
   std::uint32_t sent_as = 0;  ///< the generation of its name, where it was sent by name
+  statement_id sent_id;       ///< and that name
   bool by_text = false;       ///< what was prepared did not fit any more: it is sent with its text
   result got;
   std::exception_ptr failure = {};
@@ -79,12 +85,14 @@ class lane_link {
     one.got = result();
     one.failure = nullptr;
     PGconn* const pg = session_->pg();
+    if (framed_ && !std::exchange(frame_open_, true) && !send_plain("begin read only", command::kind::frame)) return lost();
     const std::size_t before = commands_.size();
     const bool named = one.text != nullptr && one.text->named && names_ && !one.by_text;
     if (named) {
       if (!prepare(*one.text)) return lost();
-      one.what.use_statement(one.text->name.c_str());
       one.sent_as = one.text->generation;
+      one.sent_id = one.text->id;
+      one.what.use_statement(one.text->name.data());
     } else {
       one.sent_as = 0;
       one.what.use_text();
@@ -100,12 +108,8 @@ class lane_link {
     return put_result::refused;
   }
   bool sync() {
-    commands_.push_back({command::kind::sync, 0, 0});
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    return PQsendPipelineSync(session_->pg()) == 1;
-#else
-    return PQpipelineSync(session_->pg()) == 1;
-#endif
+    if (std::exchange(frame_open_, false) && !send_plain("commit", command::kind::frame)) return false;
+    return send_sync(command::kind::sync);
   }
   bool flush() {
     const int left = PQflush(session_->pg());
@@ -155,8 +159,9 @@ class lane_link {
     try {
       leave_pipeline();
       std::string tidy;
-      for (const auto generation : prepared_) {
-        if (generation != 0) tidy += "deallocate " + known_texts::name_of(generation) + ";";
+      // A pooler that tracks statements does not follow SQL: there they stay, and their names mean the same to the next lane.
+      for (const auto& one : prepared_) {
+        if (one.generation != 0 && !session_->pooled) tidy += std::string("deallocate ") + one.id.text().data() + ";";
       }
       if (switched_) tidy += "set default_transaction_read_only = off;";
       if (!tidy.empty()) co_await perform(session_, bounded(request::simple(tidy, "multiplexer")));
@@ -182,19 +187,27 @@ class lane_link {
     lease_.discard();
   }
   /// Whether the connection should go back to the pool, which then looks at it.
-  lease_recall wanted() const noexcept {
+  tidepool::detail::lease_recall wanted() const noexcept {
+    using tidepool::detail::lease_recall;
     const session& s = *session_;
-    return s.retire || s.outdated || s.role_unconfirmed || s.wrong_role ? lease_recall::due : lease_.recall();
+    if (s.retire || s.outdated || s.role_unconfirmed || s.wrong_role) return lease_recall::due;
+    const auto* const held = tidepool::detail::make_lease::held_by(lease_);
+    return held == nullptr ? lease_recall::none : held->pool->recall(*held);
   }
 
  private:
   static constexpr auto patience = std::chrono::seconds(2);
   static constexpr int most_attempts = 20;
   struct command {
-    enum class kind : std::uint8_t { prepare, close, statement, sync };
+    enum class kind : std::uint8_t { prepare, close, statement, sync, frame, rollback, own_sync };
     kind what;
-    std::uint32_t place;
-    std::uint32_t generation;
+    std::uint32_t place = 0;
+    std::uint32_t generation = 0;
+  };
+  /// What the server has, or will have, in one place.
+  struct prepared_statement {
+    std::uint32_t generation = 0;  ///< 0: nothing
+    statement_id id = {};
   };
   /// Shared with the handlers of the socket, which may outlive the link.
   struct pulse {
@@ -218,7 +231,10 @@ class lane_link {
     const bool reads = kind == lane_kind::read;
     const char* const is = PQparameterStatus(s.pg(), "default_transaction_read_only");
     const bool on = is != nullptr && std::string_view(is) == "on";
-    if (reads && !on) {
+    framed_ = reads && s.pooled && !on;
+    if (framed_) {
+      // Nothing may be set in it.
+    } else if (reads && !on) {
       co_await perform(session_, bounded(request::simple("set default_transaction_read_only = on", "multiplexer")));
       switched_ = true;
     } else if (!reads && switched_) {
@@ -278,29 +294,45 @@ class lane_link {
   };
 
   // --- statements that are prepared
+  bool send_plain(const char* sql, typename command::kind what) {
+    if (PQsendQueryParams(session_->pg(), sql, 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) return false;
+    commands_.push_back({what});
+    return true;
+  }
+  bool send_sync(typename command::kind what) {
+    commands_.push_back({what});
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    return PQsendPipelineSync(session_->pg()) == 1;
+#else
+    return PQpipelineSync(session_->pg()) == 1;
+#endif
+  }
   bool prepare(const known_text& text) {
     if (text.place >= prepared_.size()) prepared_.resize(text.place + 1);
     auto& has = prepared_[text.place];
-    if (has == text.generation) return true;
+    if (has.generation == text.generation) return true;
     PGconn* const pg = session_->pg();
-    if (has != 0) {
-      const auto old = known_texts::name_of(has);
+    if (has.generation != 0) {
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
-      const bool closed = PQsendClosePrepared(pg, old.c_str()) == 1;
+      if (PQsendClosePrepared(pg, has.id.text().data()) != 1) return false;
+      commands_.push_back({command::kind::close, text.place, has.generation});
 #else
-      const bool closed = PQsendQueryParams(pg, ("deallocate " + old).c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
+      if (!session_->pooled) {
+        const auto close = std::string("deallocate ") + has.id.text().data();
+        if (!send_plain(close.c_str(), command::kind::close)) return false;
+        commands_.back().place = text.place;
+        commands_.back().generation = has.generation;
+      }
 #endif
-      if (!closed) return false;
-      commands_.push_back({command::kind::close, text.place, has});
-      has = 0;
+      closing_ = has;
     }
-    if (PQsendPrepare(pg, text.name.c_str(), text.sql.c_str(), static_cast<int>(text.types.size()), text.types.data()) != 1) return false;
+    if (PQsendPrepare(pg, text.name.data(), text.sql.c_str(), static_cast<int>(text.types.size()), text.types.data()) != 1) return false;
     commands_.push_back({command::kind::prepare, text.place, text.generation});
-    has = text.generation;
+    has = {text.generation, text.id};
     return true;
   }
   void forget(std::uint32_t place, std::uint32_t generation) noexcept {
-    if (place < prepared_.size() && prepared_[place] == generation) prepared_[place] = 0;
+    if (place < prepared_.size() && prepared_[place].generation == generation) prepared_[place] = {};
   }
 
   // --- answers
@@ -312,13 +344,23 @@ class lane_link {
     ends_ = 0;
     switch (PQresultStatus(got.get())) {
       case PGRES_PIPELINE_SYNC: {
+        if (now.what == command::kind::own_sync) {
+          commands_.pop_front();
+          first_.reset();
+          return true;
+        }
         if (now.what != command::kind::sync) return out_of_step();
         commands_.pop_front();
         failure_of_prepare_.reset();
-        failed_close_ = false;
+        failed_close_ = exists_ = false;
         // A transaction that a statement has left open would swallow those of other callers. While more is under way libpq does not tell.
         const auto state = PQtransactionStatus(session_->pg());
-        if (state != PQTRANS_IDLE && state != PQTRANS_ACTIVE) return out_of_step();
+        const bool allowed = state == PQTRANS_IDLE || state == PQTRANS_ACTIVE || (framed_ && state == PQTRANS_INERROR);
+        if (!allowed) return out_of_step();
+        if (framed_ && std::exchange(frame_failed_, false) && !rolls_back_) {
+          rolls_back_ = send_plain("rollback", command::kind::rollback) && send_sync(command::kind::own_sync) && flush();
+          if (!rolls_back_) return out_of_step();
+        }
         bool failed = false;
         if (first_) {
           if (auto* const asker = to.only()) asker->failure = make_failure(*asker, std::exchange(first_, {}).get());
@@ -344,7 +386,7 @@ class lane_link {
         return true;
       }
       default:
-        if (now.what == command::kind::sync) return out_of_step();
+        if (now.what == command::kind::sync || now.what == command::kind::own_sync) return out_of_step();
         session_->note_size(got.get());
         good_ = std::move(got);
         return true;
@@ -354,22 +396,29 @@ class lane_link {
   bool end_of(const command& now, Sink& to) {
     if (!good_ && !first_ && !skipped_) return ++ends_ <= 2 || out_of_step();
     switch (now.what) {
+      case command::kind::frame: frame_failed_ = frame_failed_ || first_; break;
+      case command::kind::rollback: rolls_back_ = false; break;
+      case command::kind::own_sync:
       case command::kind::sync: return true;  // the end of an error of the Sync itself, which follows
       case command::kind::close:
-        if (skipped_) unclosed_ = now.generation;
+        if (skipped_) unclosed_ = closing_;
         failed_close_ = static_cast<bool>(first_);  // the server did not have it, and skips what follows
         break;
       case command::kind::prepare:
         if (!good_) {
-          forget(now.place, now.generation);
+          const bool there = first_ && is_state(first_.get(), "42P05");
+          exists_ = there && now.place < prepared_.size() && prepared_[now.place].generation == now.generation;
+          if (!exists_) forget(now.place, now.generation);
           // The one before it is still there.
-          if (unclosed_ != 0 && prepared_[now.place] == 0) prepared_[now.place] = unclosed_;
+          if (unclosed_.generation != 0 && now.place < prepared_.size() && prepared_[now.place].generation == 0)
+            prepared_[now.place] = unclosed_;
         }
-        unclosed_ = 0;
+        unclosed_ = {};
         if (first_) failure_of_prepare_ = std::move(first_);
         break;
       case command::kind::statement: {
         const auto what = answer_to(to.next());
+        frame_failed_ = frame_failed_ || what == answer::failed || what == answer::stale;
         if (!to.answered(what)) return out_of_step();
         break;
       }
@@ -390,6 +439,11 @@ class lane_link {
       }
       return answer::good;
     }
+    // The pooler has it from an earlier lane: its name means the same text.
+    if (std::exchange(exists_, false)) {
+      failure_of_prepare_.reset();
+      return answer::stale;
+    }
     if (std::exchange(failed_close_, false)) {
       failure_of_prepare_.reset();
       if (asker != nullptr) asker->by_text = true;
@@ -404,13 +458,17 @@ class lane_link {
     if (asker == nullptr) return answer::failed;
     return failed(*asker, *first_);
   }
+  static bool is_state(const PGresult* of, std::string_view state) noexcept {
+    const char* const said = PQresultErrorField(of, PG_DIAG_SQLSTATE);
+    return said != nullptr && state == said;
+  }
   answer failed(shared_statement& asker, const PGresult& why) {
     asker.failure = make_failure(asker, &why);
     if (asker.sent_as == 0) return answer::failed;
     try {
       std::rethrow_exception(asker.failure);
     } catch (const error& said) {
-      if (!has_not_run(said, known_texts::name_of(asker.sent_as), asker.what.infers_types())) return answer::failed;
+      if (!has_not_run(said, asker.sent_id.text().data(), asker.what.infers_types())) return answer::failed;
       if (said.is("26000")) forget(asker.text->place, asker.sent_as);
     } catch (...) {
       return answer::failed;
@@ -451,13 +509,19 @@ class lane_link {
   asio::any_io_executor executor_;
   std::optional<named_operation> running_;
   std::shared_ptr<pulse> pulse_;
-  std::deque<command> commands_;         ///< whose answers are awaited
-  std::vector<std::uint32_t> prepared_;  ///< by place: the generation that the server has, or will have; 0: none
-  result_handle good_;                   ///< of the command that is answered now
-  result_handle first_;                  ///< its first error
-  result_handle failure_of_prepare_;     ///< the error of the statement that follows
-  std::uint32_t unclosed_ = 0;           ///< generation of one whose close was skipped, until the prepare behind it is answered
+  std::deque<command> commands_;              ///< whose answers are awaited
+  std::vector<prepared_statement> prepared_;  ///< by place
+  result_handle good_;                        ///< of the command that is answered now
+  result_handle first_;                       ///< its first error
+  result_handle failure_of_prepare_;          ///< the error of the statement that follows
+  prepared_statement closing_ = {};           ///< the latest that was sent to be closed
+  prepared_statement unclosed_ = {};          ///< one whose close was skipped, until the prepare behind it is answered
   bool failed_close_ = false;
+  bool exists_ = false;        ///< a prepare failed because the server has it
+  bool framed_ = false;        ///< its groups are transactions between BEGIN READ ONLY and COMMIT
+  bool frame_open_ = false;    ///< BEGIN was sent
+  bool frame_failed_ = false;  ///< the group that is answered has failed, and has to be rolled back
+  bool rolls_back_ = false;    ///< that is on its way
   bool skipped_ = false;
   int ends_ = 0;
   bool names_ = true;
