@@ -93,7 +93,7 @@ TEST_CASE("given a full lane, when more come, then they wait in order, and depth
   }
 }
 
-TEST_CASE("given a failed read in a group, when it is answered, then the skipped ones are sent again, the others keep theirs") {
+TEST_CASE("given a failed read in a group, when it is answered, then the skipped ones are sent again") {
   mux_rig rig(small(1, 8));
   rig.open(1, 0);
   auto& a = rig.read();
@@ -119,7 +119,7 @@ TEST_CASE("given a failed read in a group, when it is answered, then the skipped
   CHECK(rig.d.counts().skipped == 2);
 }
 
-TEST_CASE("given reads that fail often, when groups fail, then they become smaller, and grow again when they succeed") {
+TEST_CASE("given reads that fail often, when groups fail, then they become smaller, and larger again later") {
   mux_rig rig(small(1, 64));
   rig.open(1, 0);
   auto& l = rig.d.lane_at(0);
@@ -138,7 +138,7 @@ TEST_CASE("given reads that fail often, when groups fail, then they become small
   CHECK(l.group_limit == whole);
 }
 
-TEST_CASE("given an error of the transaction's end, then a write fails by it, and reads of a group are sent alone") {
+TEST_CASE("given an error of a transaction's end, then a write fails by it, and grouped reads are sent alone") {
   mux_rig rig(small(2, 8));
   rig.open(1, 1);
   auto& write = rig.write();
@@ -166,7 +166,7 @@ TEST_CASE("given an error of the transaction's end, then a write fails by it, an
   CHECK(b.executed == 1);
 }
 
-TEST_CASE("given a statement that waits, when its deadline passes or it is cancelled, then it is told and never sent") {
+TEST_CASE("given a statement that waits, when it is late or cancelled, then it is told, and never sent") {
   mux_rig rig(small(1, 2));
   rig.open(0, 1);
   rig.write();
@@ -187,7 +187,7 @@ TEST_CASE("given a statement that waits, when its deadline passes or it is cance
   CHECK(rig.d.waiting() == 0);
 }
 
-TEST_CASE("given a statement that was sent, when its caller gives up, then its answer is dropped and the neighbours keep theirs") {
+TEST_CASE("given a statement that was sent, when its caller gives up, then its answer alone is dropped") {
   mux_rig rig(small(2, 8));
   rig.open(1, 1);
   auto& write = rig.ask(lane_kind::write, 100, rig.now + 1s);
@@ -209,7 +209,7 @@ TEST_CASE("given a statement that was sent, when its caller gives up, then its a
   CHECK(rig.d.counts().dropped == 3);
 }
 
-TEST_CASE("given a lane that dies, when statements were on it, then each is told or sent elsewhere by what is known of it") {
+TEST_CASE("given a lane that dies, when statements were on it, then each is told, or sent elsewhere") {
   mux_rig rig(small(4, 8));
   rig.open(2, 2);
   SECTION("writes") {
@@ -333,7 +333,7 @@ TEST_CASE("given too many that wait, when one more comes, then it is refused at 
   CHECK(rig.d.waiting() == 2);
 }
 
-TEST_CASE("given no connection to be had, when a lane fails, then those who waited are told, later ones try again") {
+TEST_CASE("given no connection, when a lane fails, then those who waited are told, later ones try again") {
   mux_rig rig(small(2));
   auto& early = rig.write();
   rig.turn();
@@ -347,7 +347,7 @@ TEST_CASE("given no connection to be had, when a lane fails, then those who wait
   CHECK(after.how == verdict::answered);
 }
 
-TEST_CASE("given other lanes, when one cannot be opened, then nobody is told, and it is tried again after a pause") {
+TEST_CASE("given other lanes, when one cannot be opened, then nobody is told, and it is tried again later") {
   mux_rig rig(small(2, 2));
   rig.open(0, 1);
   auto& a = rig.write();
@@ -364,7 +364,7 @@ TEST_CASE("given other lanes, when one cannot be opened, then nobody is told, an
   CHECK(rig.orders().size() == 1);
 }
 
-TEST_CASE("given one lane for both kinds, when both have statements, then it turns, drained, and neither starves") {
+TEST_CASE("given one lane for two kinds, when both have statements, then it turns, and neither starves") {
   mux_rig rig(small(1, 2));
   std::vector<asked*> load;
   for (int i = 0; i < 20; ++i) {
@@ -382,7 +382,7 @@ TEST_CASE("given one lane for both kinds, when both have statements, then it tur
   CHECK(rig.d.counts().lanes_turned >= 2);
 }
 
-TEST_CASE("given full lanes of one kind and an idle one of the other, then that one turns when it was idle for long") {
+TEST_CASE("given full lanes of one kind and an idle one of the other, then that one turns after a while") {
   mux_rig rig(small(2, 2));
   rig.open(1, 1);
   for (int i = 0; i < 5; ++i) rig.read();
@@ -440,7 +440,7 @@ TEST_CASE("given a silent server, when nobody waits for the head any more, then 
   CHECK(told[0].first == lane_order::kill);
 }
 
-TEST_CASE("given a close, when statements wait and are in flight, then the former are refused and the latter answered") {
+TEST_CASE("given a close, when statements wait and are in flight, then the latter alone are answered") {
   mux_rig rig(small(1, 1));
   rig.open(0, 1);
   auto& sent = rig.write();
