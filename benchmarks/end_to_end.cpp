@@ -173,7 +173,16 @@ asio::awaitable<void> sharer(postgres::multiplexer& mux, int query, bool reads, 
     if (!seen.finished(begun)) co_return;
   }
 }
-void through_multiplexer(const std::string& conninfo, const std::string& via, int query, int concurrency, bool reads) {
+/// Once a second, until the others have ended.
+asio::awaitable<void> sleeper(postgres::multiplexer& mux, const int& left) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  while (left > 0) {
+    co_await mux.read("select pg_sleep(0.1)");
+    timer.expires_after(900ms);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+void through_multiplexer(const std::string& conninfo, const std::string& via, int query, int concurrency, bool reads, bool slow = false) {
   asio::io_context io(1);
   tidepool::pool_config config;
   config.min_size = config.max_size = config.max_connecting = connections;
@@ -184,6 +193,7 @@ void through_multiplexer(const std::string& conninfo, const std::string& via, in
   postgres::multiplexer mux(pool, sharing);
   tally seen;
   int left = concurrency;
+  if (slow) asio::co_spawn(io, sleeper(mux, left), asio::detached);
   for (int i = 0; i < concurrency; ++i) {
     asio::co_spawn(io, sharer(mux, query, reads, seen, static_cast<unsigned>(i)), [&](std::exception_ptr failed) {
       rethrow(failed);
@@ -195,7 +205,7 @@ void through_multiplexer(const std::string& conninfo, const std::string& via, in
     });
   }
   io.run();
-  seen.print(label(reads ? "shared" : "shared_exec", query, via, concurrency));
+  seen.print(label(slow ? "shared_slow" : reads ? "shared" : "shared_exec", query, via, concurrency));
 }
 
 // --- libpq and epoll --------------------------------------------------------------------------------------------------------------
@@ -357,6 +367,7 @@ int main(int argc, char** argv) {
     if (way == "raw") raw(argv[1], argv[2], query, concurrency);
     if (way == "shared") through_multiplexer(argv[1], argv[2], query, concurrency, true);
     if (way == "shared_exec") through_multiplexer(argv[1], argv[2], query, concurrency, false);
+    if (way == "shared_slow") through_multiplexer(argv[1], argv[2], query, concurrency, true, true);
     if (way == "batch") pipelined(argv[1], argv[2], query, concurrency, false);
     if (way == "each") pipelined(argv[1], argv[2], query, concurrency, true);
     return 0;
@@ -376,6 +387,7 @@ int main(int argc, char** argv) {
         through_multiplexer(conninfo, via, query, concurrency, true);
         through_multiplexer(conninfo, via, query, concurrency, false);
         if (!prepared) continue;
+        if (query == 1) through_multiplexer(conninfo, via, query, concurrency, true, true);
         pipelined(conninfo, via, query, concurrency, false);
         pipelined(conninfo, via, query, concurrency, true);
       }

@@ -345,6 +345,24 @@ def server():
     return table(["", "via", "tasks", "queries/s", "of raw", "p50 µs", "p99", "p999", "CPU µs/query: pool", "no pool", "raw libpq", "pgbench"], rows)
 
 
+def sharing():
+    rows = []
+    for query in ("select1", "read"):
+        for via in ("unix", "tcp"):
+            for concurrency in (8, 64, 1000):
+                tail = f"{query}/{via}/{concurrency}"
+                at = {way: lambda metric, way=way: ours(f"{way}/{tail}", metric) for way in ("pool", "shared", "shared_exec", "batch", "each", "shared_slow")}
+                if not at["shared"]("qps"):
+                    continue
+                rows.append(("`SELECT 1`" if query == "select1" else "point read", via, f"{concurrency:,}", number(at["pool"]("qps")),
+                             number(at["shared"]("qps")), ratio(at["shared"]("qps"), at["pool"]("qps")), ratio(at["shared"]("qps"), at["batch"]("qps")),
+                             number(at["shared"]("cpu_us")), number(at["shared"]("p99_us")), number(at["shared_slow"]("p99_us")), number(at["pool"]("p99_us")),
+                             number(at["shared_exec"]("qps")), ratio(at["shared_exec"]("qps"), at["pool"]("qps")),
+                             ratio(at["shared_exec"]("qps"), at["each"]("qps")), number(at["shared_exec"]("cpu_us"))))
+    return table(["", "via", "tasks", "pool: q/s", "`read`: q/s", "of the pool", "of libpq, a Sync a batch", "CPU µs", "p99 µs", "beside a slow one", "pool's p99",
+                  "`exec`: q/s", "of the pool", "of libpq, a Sync each", "CPU µs"], rows)
+
+
 def server_peers():
     rows = []
     for who in [OURS] + PEERS:
@@ -516,6 +534,12 @@ def plots(folder):
                             ("stats()", "#7a4d9e", [(n, ours(f"size/stats_of/{n}")) for n in (10, 1000, 10000)]),
                             ("hand-off", "#b5432e", [(n, ours(f"handoff/handoff<defaults>/{n}")) for n in (100, 1000, 10000)]),
                             ("a caller timing out", "#4c8a3a", [(n, ours(f"crowd/timing_out/{n}")) for n in (1000, 10000, 100000)])])
+    tasks = (8, 64, 1000)
+    if ours("shared/read/unix/1000", "qps"):
+        made["shared"] = lines("Point reads a second", "8 connections, Unix socket, one processor for the client", "tasks", "1/s",
+                               [(label, shade, [(n, ours(f"{way}/read/unix/{n}", "qps")) for n in tasks])
+                                for label, way, shade in (("pool", "pool", MINE), ("multiplexer, read()", "shared", "#b5432e"),
+                                                          ("multiplexer, exec()", "shared_exec", "#7a4d9e"), ("libpq, a Sync a batch", "batch", "#4c8a3a"))])
     loads = [float(load) for load in ("0.30", "0.50", "0.70", "0.80", "0.90")]
     made["checkout"] = lines("Checkout under load, with PostgreSQL", "20 connections, a statement of 1 ms, random arrivals; milliseconds from when a caller was due",
                              "load", "ms", [(label, shade, [(load, (ours(f"checkout/{load:.2f}", f"{label}_us") or 0) / 1000) for load in loads])
@@ -535,9 +559,8 @@ def main():
     results, readme, folder = sys.argv[1:]
     load(results)
     sections = {"machine": machine, "uncontended": uncontended, "policies": policies, "handoff": handoff, "crowd": crowd, "threads": threads,
-                "size": size, "peers": peers, "server": server, "server peers": server_peers, "ahead": ahead, "bouncer": bouncer, "headers": headers,
-                "split": split, "fleet": fleet, "headline": headline,
-                "boost mysql": boost_mysql}
+                "size": size, "peers": peers, "server": server, "server peers": server_peers, "sharing": sharing, "ahead": ahead,
+                "bouncer": bouncer, "headers": headers, "split": split, "fleet": fleet, "headline": headline, "boost mysql": boost_mysql}
     os.makedirs(folder, exist_ok=True)
     with open(readme) as file:
         text = file.read()

@@ -13,6 +13,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../support/catch.hpp"
@@ -266,7 +267,12 @@ class scenario {
       sim_.run_for(std::chrono::milliseconds(sim_.choices().choose(60)));
       return {book_.faults, sim_.trace()};  // everything is destroyed in the middle
     }
-    sim_.run_while_not([&] { return done_ == callers; }, 400'000);
+    sim_.run_while_not(
+        [&] {
+          look();
+          return done_ == callers;
+        },
+        400'000);
     if (done_ != callers) fault(std::to_string(callers - done_) + " callers wait for ever");
     bool closed = false;
     asio::co_spawn(asio::any_io_executor(sim_.get_executor()), engine::close(engine_, 1s), [&](std::exception_ptr) { closed = true; });
@@ -385,6 +391,15 @@ class scenario {
     if (not_executed) never_.insert(call.id);
     for (const auto number : never_) {
       if (book_.executed[number] != 0) fault("reported as not executed, and it was");
+    }
+  }
+  /// When nothing can run, nobody waits while a lane that may take it is free.
+  void look() {
+    if (!engine_ || !sim_.quiet()) return;
+    const auto& state = std::as_const(*engine_).state();
+    for (std::size_t i = 0; i < state.lane_count(); ++i) {
+      const auto& l = state.lane_at(i);
+      if (l.state == mux::lane_state::ready && l.idle() && state.waiting(l.kind) > 0) fault("a statement waits while a lane is free");
     }
   }
   void fault(std::string what) {
