@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "../detail/util/stats_json.hpp"
+#include "../detail/util/json_writer.hpp"
 #include "../histogram.hpp"
 #include "../version.hpp"
 

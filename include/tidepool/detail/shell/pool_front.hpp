@@ -23,6 +23,7 @@
 #include "../../stats.hpp"
 #include "../../traits.hpp"
 #include "../../version.hpp"
+#include "../core/decisions.hpp"
 #include "../core/reuse.hpp"
 #include "../core/wait_queue.hpp"
 #include "../util/attributes.hpp"

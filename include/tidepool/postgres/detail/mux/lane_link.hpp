@@ -24,7 +24,9 @@
 #include "../../../version.hpp"
 #include "../../../detail/shell/pool_entry.hpp"
 #include "../../connection.hpp"
+#include "../execute.hpp"
 #include "../perform.hpp"
+#include "../result_origin.hpp"
 #include "engine.hpp"
 #include "known_texts.hpp"
 
