@@ -11,8 +11,6 @@
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
-namespace detail {}  // namespace detail
-
 std::string pool_stats::to_json() const {
   detail::json_writer out;
   out.open();

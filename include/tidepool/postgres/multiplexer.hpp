@@ -71,9 +71,9 @@ struct multiplexer_options {
 
 /// Why a multiplexer did not execute a statement: `code()` is `tidepool::errc::queue_full`, `timeout` or `closed`. It was not executed,
 /// except that a read may have been where it says `timeout`.
-class multiplexer_error : public std::system_error {
+class multiplexer_error : public system_error {
  public:
-  multiplexer_error(tidepool::errc why, const std::string& text) : std::system_error(make_error_code(why), text) {}
+  multiplexer_error(tidepool::errc why, const std::string& text) : system_error(make_error_code(why), text) {}
 };
 
 /// Runs single statements of many callers over a few connections of a pool:
@@ -405,7 +405,7 @@ class basic_multiplexer {
                                 reads ? "multiplexer: the read was not answered in time"
                                       : "multiplexer: no connection took the statement in time; it was not executed");
       case verdict::cancelled:
-        throw std::system_error(
+        throw system_error(
             asio::error::make_error_code(asio::error::operation_aborted),
             told.sent == detail::mux::tick{} ? "cancelled before it was sent" : "cancelled; it was sent, and may have been executed");
       case verdict::full:

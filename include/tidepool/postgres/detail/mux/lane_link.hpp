@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "../../../version.hpp"
 #include "../../../detail/shell/pool_entry.hpp"
+#include "../../../version.hpp"
 #include "../../connection.hpp"
 #include "../execute.hpp"
 #include "../perform.hpp"
