@@ -45,6 +45,8 @@ tidepool::asio::awaitable<response> bank::answer(const http::message& request) {
     // No connection in time. what() tells operators why: it belongs into the log, not to the client.
     std::fprintf(stderr, "%s: %s\n", request.target.c_str(), error.what());
     co_return failure(503, error.code().message());
+  } catch (const postgres::multiplexer_error& error) {
+    co_return failure(503, error.code().message());
   } catch (const postgres::error& error) {
     if (error.is("23514")) co_return failure(409, "not enough money");
     if (error.is("23503")) co_return failure(404, "no such account");
@@ -66,10 +68,21 @@ tidepool::asio::awaitable<response> bank::route(std::string_view method, path pa
   if (get && what == "healthz") return ready(health());
   if (get && what == "stats") return ready({200, pool_.stats().to_json()});
   if (get && what == "metrics") return ready({200, tidepool::to_prometheus(pool_.stats()), "text/plain; version=0.0.4"});
+  if (get && what == "shared" && shared_ != nullptr) return shared_stats();
   return ready(failure(404, "no such page"));
 }
 
+tidepool::asio::awaitable<response> bank::shared_stats() {
+  const auto stats = co_await shared_->stats();
+  co_return response(200, stats.to_json());
+}
+
 tidepool::asio::awaitable<response> bank::account(std::int64_t id) {
+  if (shared_ != nullptr) {
+    // It is repeated on another connection by itself.
+    auto row = co_await shared_->read_opt<std::string>("select row_to_json(a)::text from accounts a where id = $1", id);
+    co_return row ? response(200, std::move(*row)) : failure(404, "no such account");
+  }
   for (bool again = false;; again = true) {
     try {
       auto lease = co_await pool_.acquire();

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
+#include <tidepool/postgres/multiplexers.hpp>
 #include <vector>
 
 #include "http_message.hpp"
@@ -17,10 +18,11 @@
 ///     GET /accounts/7                  one row
 ///     PUT /transfers/KEY/7/8/100       moves money in a transaction; the same KEY again changes nothing
 ///     GET /slow/250                    a query of so many milliseconds
-///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus
+///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus; with --multiplex also /shared
 class bank {
  public:
-  explicit bank(tidepool::postgres::pool& pool) : pool_(pool) {}
+  /// Reads of one row go through `shared`, where that is given.
+  explicit bank(tidepool::postgres::pool& pool, tidepool::postgres::multiplexers* shared = nullptr) : pool_(pool), shared_(shared) {}
 
   /// Answers one request. Any number at once, on any thread.
   tidepool::asio::awaitable<http::response> answer(const http::message& request);
@@ -34,7 +36,10 @@ class bank {
   tidepool::asio::awaitable<http::response> slow(std::chrono::milliseconds time);
   http::response health();
 
+  asio::awaitable<http::response> shared_stats();
+
   tidepool::postgres::pool& pool_;
+  tidepool::postgres::multiplexers* shared_;
   std::mutex mutex_;
   tidepool::pool_stats recent_;  // what "lately" in health() begins with
   std::chrono::steady_clock::time_point recent_since_;

@@ -5,6 +5,7 @@
 //
 // DATABASE_URL says where the database is. Listens on 127.0.0.1; port 0, the default, is any free one. SIGTERM and SIGINT end it: it stops
 // accepting, answers what is under way, closes the pool, and tidepool::run() returns. A second signal ends it at once.
+#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include "bank.hpp"
 #include "http_server.hpp"
@@ -70,7 +72,7 @@ void print_summary(const tidepool::pool_stats& stats) {
 }
 
 /// Serves until it is cancelled, by a signal or because a handler failed. Then the requests under way are answered.
-asio::awaitable<void> serve(http::server& server) {
+asio::awaitable<void> serve(http::server& server, tidepool::postgres::multiplexers* shared) {
   server.start();
   std::printf("listening on http://127.0.0.1:%u\n", server.port());
   asio::steady_timer until_cancelled(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
@@ -79,6 +81,7 @@ asio::awaitable<void> serve(http::server& server) {
   co_await asio::this_coro::reset_cancellation_state();  // a cancelled coroutine could not await anything else
   std::printf("stopping\n");
   co_await server.stop(5s);
+  if (shared != nullptr) co_await shared->close(5s);
 }
 
 }  // namespace
@@ -87,7 +90,13 @@ int main(int argc, char** argv) try {
   unsigned short port = 0;
   std::size_t threads = 2;
   std::size_t connections = 8;
+  bool multiplex = false;
   for (int i = 1; i < argc; i += 2) {
+    if (!std::strcmp(argv[i], "--multiplex")) {
+      multiplex = true;
+      --i;
+      continue;
+    }
     const unsigned long value = i + 1 < argc ? std::strtoul(argv[i + 1], nullptr, 10) : 0;
     if (!std::strcmp(argv[i], "--port")) {
       port = static_cast<unsigned short>(value);
@@ -96,7 +105,7 @@ int main(int argc, char** argv) try {
     } else if (!std::strcmp(argv[i], "--connections") && value > 0) {
       connections = value;
     } else {
-      std::fprintf(stderr, "usage: service [--port N] [--threads N] [--connections N]\n");
+      std::fprintf(stderr, "usage: service [--port N] [--threads N] [--connections N] [--multiplex]\n");
       return 2;
     }
   }
@@ -105,10 +114,16 @@ int main(int argc, char** argv) try {
   asio::io_context io(static_cast<int>(threads));
   tidepool::postgres::pool pool(io, tidepool::postgres::connector(std::getenv("DATABASE_URL")), configuration(connections));
   pool.log_to(write_log);
-  bank our_bank(pool);
+  std::optional<tidepool::postgres::multiplexers> shared;
+  if (multiplex) {
+    tidepool::postgres::multiplexer_options sharing;
+    sharing.max_lanes = std::max<std::size_t>(connections / 2 / threads, 1);
+    shared.emplace(pool, threads, sharing);
+  }
+  bank our_bank(pool, shared ? &*shared : nullptr);
   http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), port},
                       [&](const http::message& request) { return our_bank.answer(request); });
-  tidepool::run(io, pool, serve(server), {.signals = {SIGINT, SIGTERM}, .grace = 10s, .threads = threads});
+  tidepool::run(io, pool, serve(server, shared ? &*shared : nullptr), {.signals = {SIGINT, SIGTERM}, .grace = 10s, .threads = threads});
   print_summary(pool.stats());
   return pool.stats().total_connections == 0 ? 0 : 1;
 } catch (const std::exception& error) {
