@@ -397,6 +397,7 @@ class scenario {
   void look() {
     if (!engine_ || !sim_.quiet()) return;
     const auto& state = std::as_const(*engine_).state();
+    if (state.waiting() > 0 && state.vacant()) fault("a statement waits, and no lane is opened");
     for (std::size_t i = 0; i < state.lane_count(); ++i) {
       const auto& l = state.lane_at(i);
       if (l.state == mux::lane_state::ready && l.idle() && state.waiting(l.kind) > 0) fault("a statement waits while a lane is free");

@@ -277,7 +277,8 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     link_ptr made;
     std::exception_ptr failed;
     try {
-      made = co_await self->open_(l.kind);
+      // The pool may be gone with the multiplexer before this begins.
+      if (!self->stopped_) made = co_await self->open_(l.kind);
     } catch (...) {
       failed = std::current_exception();
     }
