@@ -3,6 +3,7 @@
 # tidepool - one command that shows it at work: a service on a pool of PostgreSQL connections, under load, while its database is maltreated.
 #
 #   examples/run.sh          builds, runs for half a minute, prints a report; exit status 0 says that every promise held
+#   examples/run.sh --multiplex   the same with reads through postgres::multiplexers: compare the figures
 #   examples/run.sh --keep   leaves service and database running afterwards and says how to use and stop them
 #
 # Installs what is missing (apt), builds under build/examples (or $TIDEPOOL_BUILD), keeps everything else in a temporary folder, and uses
@@ -13,11 +14,13 @@ build=${TIDEPOOL_BUILD:-$repo/build}/examples
 clients=${CLIENTS:-100}
 connections=8
 keep=no
+multiplex=()
 case ${1:-} in
   "") ;;
   --keep) keep=yes ;;
-  --help | -h) sed -n '4,9s/^# \{0,1\}//p' "$0" && exit 0 ;;
-  *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+  --multiplex) multiplex=(--multiplex) ;;
+  --help | -h) sed -n '4,10s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  *) sed -n '4,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
 
 say() { printf '\n== %s\n' "$*"; }
@@ -73,8 +76,8 @@ sql -f "$repo/examples/service/schema.sql"
 say "examples/quickstart.cpp says"
 DATABASE_URL=$database "$bin/quickstart"
 
-start_service() { # program
-  DATABASE_URL="$database application_name=bank" "$bin/$1" --connections $connections >"$dir/service.out" 2>"$dir/service.log" &
+start_service() { # program, its further arguments
+  DATABASE_URL="$database application_name=bank" "$bin/$1" --connections $connections "${@:2}" >"$dir/service.out" 2>"$dir/service.log" &
   service=$!
   for _ in $(seq 100); do
     port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/service.out")
@@ -87,7 +90,7 @@ start_service() { # program
   exit 1
 }
 say "starting the service, with a pool of $connections connections"
-start_service service
+start_service service "${multiplex[@]}"
 cat "$dir/service.out"
 
 # --- load, and what happens meanwhile --------------------------------------------------------------------------------------------------
