@@ -359,9 +359,20 @@ TEST_CASE("given other lanes, when one cannot be opened, then nobody is told, an
   rig.turn();
   CHECK(rig.orders().empty());
   CHECK_FALSE((a.how || b.how));
-  rig.now += 100ms;
-  rig.turn();
-  CHECK(rig.orders().size() == 1);
+  SECTION("later") {
+    rig.now += 100ms;
+    rig.turn();
+    CHECK(rig.orders().size() == 1);
+  }
+  SECTION("or at once, when the others are gone") {
+    rig.d.died(rig.d.lane_at(0), rig.now);
+    REQUIRE(rig.orders().size() == 1);
+    rig.d.vacated(rig.d.lane_at(0));
+    rig.turn();
+    const auto orders = rig.orders();
+    REQUIRE(orders.size() == 1);
+    CHECK(orders[0].first == lane_order::open);
+  }
 }
 
 TEST_CASE("given one lane for two kinds, when both have statements, then it turns, and neither starves") {

@@ -483,7 +483,9 @@ class dispatcher {
         place = each.get();
       }
     }
-    if (place == nullptr || now < reopen_at_ || closing_) return consider_turning(kind, now);
+    // The pause is for as long as other lanes serve.
+    const bool pauses = now < reopen_at_ && !vacant();
+    if (place == nullptr || pauses || closing_) return consider_turning(kind, now);
     place->kind = kind;
     place->state = lane_state::opening;
     place->order = lane_order::open;
