@@ -5,6 +5,7 @@
 
 #include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
+#include <tidepool/postgres/multiplexers.hpp>
 #include <tidepool/testing.hpp>
 
 #include <asio/buffer.hpp>
