@@ -110,9 +110,8 @@ class basic_multiplexer {
   using awaitable = asio::awaitable<T, executor_type>;
 
   /// Opens nothing yet. Throws std::invalid_argument that names every fault of the options.
-  explicit basic_multiplexer(Pool& pool, const multiplexer_options& settings = {})
-      : basic_multiplexer(pool.get_executor(), pool, settings) {}
-  basic_multiplexer(executor_type executor, Pool& pool, const multiplexer_options& settings = {}) : settings_(checked(settings)) {
+  explicit basic_multiplexer(Pool& of, const multiplexer_options& settings = {}) : basic_multiplexer(of.get_executor(), of, settings) {}
+  basic_multiplexer(executor_type executor, Pool& of, const multiplexer_options& settings = {}) : settings_(checked(settings)) {
     texts_ = std::make_shared<detail::mux::known_texts>(settings_.max_statements);
     detail::mux::rules limits;
     limits.max_lanes = settings_.max_lanes;
@@ -122,10 +121,12 @@ class basic_multiplexer {
     limits.stall_after = settings_.stall_after;
     limits.lane_idle = settings_.lane_idle;
     limits.give_up_after = settings_.give_up_after;
-    auto open = [from = &pool, texts = texts_, executor](kind of) { return link::open(*from, texts, asio::any_io_executor(executor), of); };
+    auto open = [from = &of, texts = texts_, executor](kind which) {
+      return link::open(*from, texts, asio::any_io_executor(executor), which);
+    };
     // Given back before the pool would report a leak.
     auto lifetime = settings_.lane_lifetime;
-    const auto& of_pool = pool.config();
+    const auto& of_pool = of.config();
     if (of_pool.leak_detection && of_pool.leak_timeout != no_limit) lifetime = std::min(lifetime, of_pool.leak_timeout / 4 * 3);
     engine_ = std::make_shared<engine>(executor, std::move(open), limits, lifetime);
     traces_ = std::make_shared<traces>();
@@ -355,8 +356,8 @@ class basic_multiplexer {
   static error refused(std::string_view why) { return {errc::bad_usage, "the statement " + std::string(why) + ": nothing was sent"}; }
 
   struct waiting : detail::mux::coroutine_call<engine> {
-    waiting(engine_ptr to, texts_ptr texts, kind of, detail::request&& what)
-        : detail::mux::coroutine_call<engine>(std::move(to), std::move(what), std::move(texts)) {
+    waiting(engine_ptr to, texts_ptr among, kind of, detail::request&& asked)
+        : detail::mux::coroutine_call<engine>(std::move(to), std::move(asked), std::move(among)) {
       set(*this, of);
       const auto why = refusal(*this);
       if (!why.empty()) throw refused(why);

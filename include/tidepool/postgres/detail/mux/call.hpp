@@ -66,11 +66,11 @@ class coroutine_call : public Engine::call {
       });
     }
     new (storage_) Handler(std::move(handler));
-    this->deliver = [](base* told) {
-      auto& self = static_cast<coroutine_call&>(*told);
+    this->deliver = [](base* done) {
+      auto& self = static_cast<coroutine_call&>(*done);
       resume<Engine>(self.engine_->executor(), self.template take<Handler>());  // the frame, and this with it, may be gone from here on
     };
-    this->drop = [](base* told) noexcept { (void)static_cast<coroutine_call&>(*told).template take<Handler>(); };
+    this->drop = [](base* done) noexcept { (void)static_cast<coroutine_call&>(*done).template take<Handler>(); };
     waits_ = true;
   }
   template <class Handler>
@@ -127,8 +127,8 @@ class token_call final : public Engine::call {
         engine_(std::move(engine)),
         handler_(std::move(handler)),
         work_(asio::prefer(asio::get_associated_executor(handler_, engine_->executor()), asio::execution::outstanding_work.tracked)) {
-    this->deliver = [](base* told) {
-      auto* const self = static_cast<token_call*>(told);
+    this->deliver = [](base* done) {
+      auto* const self = static_cast<token_call*>(done);
       auto said = Outcome::of(*self);
       const auto target = self->work_;
       bool here = false;
@@ -136,13 +136,13 @@ class token_call final : public Engine::call {
         here = asio::get_associated_executor(self->handler_, self->engine_->executor()) == self->engine_->executor();
       }
       Handler taken = unpack(self);
-      auto call = [handler = std::move(taken), said = std::move(said)]() mutable {
+      auto deliver_it = [handler = std::move(taken), said = std::move(said)]() mutable {
         std::move(handler)(std::move(said.first), std::move(said.second));
       };
-      if (here) return call();
-      asio::post(target, std::move(call));
+      if (here) return deliver_it();
+      asio::post(target, std::move(deliver_it));
     };
-    this->drop = [](base* told) noexcept { (void)unpack(static_cast<token_call*>(told)); };
+    this->drop = [](base* done) noexcept { (void)unpack(static_cast<token_call*>(done)); };
   }
   static Handler unpack(token_call* self) {
     auto slot = asio::get_associated_cancellation_slot(self->handler_);
