@@ -36,7 +36,7 @@ class bank {
   tidepool::asio::awaitable<http::response> slow(std::chrono::milliseconds time);
   http::response health();
 
-  asio::awaitable<http::response> shared_stats();
+  tidepool::asio::awaitable<http::response> shared_stats();
 
   tidepool::postgres::pool& pool_;
   tidepool::postgres::multiplexers* shared_;
