@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the multiplexer on a real server.
+#include <algorithm>
 #include <tidepool/postgres/multiplexer.hpp>
 
 #include <functional>
@@ -349,7 +350,7 @@ TEST_CASE("given a caller that is cancelled, when its statement waits or runs, t
                            if (!e) return;
                            try {
                              std::rethrow_exception(e);
-                           } catch (const std::system_error& failed) {
+                           } catch (const tidepool::system_error& failed) {
                              cancelled += failed.code() == asio::error::make_error_code(asio::error::operation_aborted);
                            }
                          }));
@@ -417,8 +418,11 @@ TEST_CASE("given a slow statement, when it stalls its lane, then that is told on
         must(stalls == std::vector<std::string>{"select pg_sleep(0.2)"}, "stalls " + std::to_string(stalls.size()));
         const auto seen = mux.stats();
         must(seen.submitted == 46 && seen.answered == 46 && seen.sent == 46 && seen.stalls == 1, seen.to_json());
-        must(!seen.slowest.empty() && seen.slowest.front().statement == "select pg_sleep(0.2)", seen.to_json());
-        must(seen.slowest.front().served >= 150ms && !seen.slowest.front().read, seen.to_json());
+        // Those that were sent behind it took as long.
+        const auto slow = [](const pg::statement_trace& t) {
+          return t.statement == "select pg_sleep(0.2)" && t.served >= 150ms && !t.read;
+        };
+        must(std::any_of(seen.slowest.begin(), seen.slowest.end(), slow), seen.to_json());
         must(seen.wait[0].count() == 46 && seen.service[0].quantile(1) >= 150ms, seen.to_json());
         must(pg::to_prometheus(seen).find("db_multiplexer_stalls_total{multiplexer=\"default\"} 1\n") != std::string::npos, "prometheus");
         must(seen.to_json().find("\"answered_total\":46") != std::string::npos, seen.to_json());

@@ -41,46 +41,11 @@
 #include <memory>
 #include <vector>
 
-#include "../../../histogram.hpp"
 #include "../../../version.hpp"
 #include "job.hpp"
+#include "rules.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
-
-/// What bounds a dispatcher.
-struct rules {
-  std::size_t max_lanes = 8;
-  std::size_t max_depth = 64;                     ///< statements in flight on one lane
-  std::size_t max_bytes = std::size_t{1} << 20U;  ///< about what they send; one alone may be larger
-  std::size_t max_group = 64;                     ///< reads of one Sync
-  std::size_t max_waiting = 10'000;               ///< statements that wait for a lane
-  std::uint8_t most_losses = 3;                   ///< lanes that may be lost under one read
-  duration stall_after = std::chrono::milliseconds(50);
-  duration lane_idle = std::chrono::seconds(10);
-  duration give_up_after = std::chrono::seconds(5);
-  duration reopen_after = std::chrono::milliseconds(100);  ///< after a connection could not be had, while other lanes work
-};
-
-/// What has happened so far. Written by one thread.
-struct counters {
-  std::uint64_t submitted = 0, answered = 0, failed = 0, refused = 0, late = 0, cancelled = 0, closed = 0, no_lane = 0, lost = 0,
-                unknown = 0;
-  std::uint64_t sent = 0, flushes = 0, syncs = 0, skipped = 0, stale = 0, resent = 0, dropped = 0;
-  std::uint64_t lanes_opened = 0, lanes_failed = 0, lanes_lost = 0, lanes_turned = 0, lanes_released = 0, stalls = 0;
-};
-
-/// Times of the statements that were answered, by kind.
-struct timings {
-  std::array<histogram, 2> wait;     ///< from the call to the latest sending
-  std::array<histogram, 2> service;  ///< from there to the answer of its Sync
-};
-
-/// What became of a statement that a lane was to send.
-enum class put_result : std::uint8_t {
-  sent,     ///< it is in the lane's output: it may reach the server
-  refused,  ///< nothing was sent, and its own error says why; the lane is as good as before
-  lost      ///< nothing of it was sent, and the lane is dead
-};
 
 class dispatcher {
  public:
@@ -197,24 +162,7 @@ class dispatcher {
     if (closing_) drain(l, now);
   }
   /// It has none. Where no other lane is there or comes, those who waited when it was asked for are told so.
-  void failed(lane& l, tick now) noexcept {
-    l.state = lane_state::vacant;
-    l.turns = false;
-    ++counts_.lanes_failed;
-    reopen_at_ = later(now, rules_.reopen_after);
-    for (const auto& each : lanes_) {
-      if (each->state == lane_state::opening || each->state == lane_state::ready || (each->state == lane_state::draining && each->turns))
-        return;
-    }
-    reopen_at_ = tick{};
-    for (const auto kind : {lane_kind::read, lane_kind::write}) {
-      while (job* const first = queue(kind).front()) {
-        if (first->number > l.asked_at_number) break;
-        queue(kind).erase(*first);
-        finish(*first, verdict::no_lane);
-      }
-    }
-  }
+  void failed(lane& l, tick now) noexcept;
   /// Its connection is gone: everybody on it is answered, or waits again.
   void died(lane& l, tick now) noexcept {
     fall(l);
@@ -223,20 +171,9 @@ class dispatcher {
   /// The shell has done what `release` or `kill` ordered.
   void vacated(lane& l) noexcept { l.state = lane_state::vacant; }
   /// It takes no more statements, and is given back when all it has is answered.
-  void drain(lane& l, tick now) noexcept {
-    if (l.state != lane_state::ready && !(l.state == lane_state::draining && l.turns)) return;
-    l.state = lane_state::draining;
-    l.turns = false;
-    settle(l, now);
-  }
+  void drain(lane& l, tick now) noexcept;
   /// Refuses statements from now on, tells those who wait, and drains the lanes.
-  void close(tick now) noexcept {
-    closing_ = true;
-    for (const auto kind : {lane_kind::read, lane_kind::write}) {
-      while (job* const first = queue(kind).pop_front()) finish(*first, verdict::closed);
-    }
-    for (const auto& each : lanes_) drain(*each, now);
-  }
+  void close(tick now) noexcept;
 
   // --- time -------------------------------------------------------------------------------------------------------------------------
 
@@ -248,33 +185,7 @@ class dispatcher {
     return std::min(deadline, look);
   }
   /// Deadlines that have passed, stalled and silent lanes, lanes that are to be given back. `dispatch()` follows.
-  void tick_at(tick now) noexcept {
-    looked_ = now;
-    while (deadlines_.next() <= now) abandon(*deadlines_.top()->owner, verdict::late);
-    for (const auto& each : lanes_) {
-      lane& l = *each;
-      if (l.state != lane_state::ready && l.state != lane_state::draining) continue;
-      if (!l.idle()) {
-        if (!l.told_stalled && stalled(l, now)) {
-          l.told_stalled = true;
-          l.reported_stalled = false;
-          ++counts_.stalls;
-        }
-        ticket& head = l.awaits_answer() ? l.next_answer() : l.front();
-        if (head.who == nullptr && now >= later(l.progress, rules_.give_up_after)) {
-          fall(l);
-          bury(l, now);
-          continue;
-        }
-      }
-      if (l.state != lane_state::ready) continue;
-      const bool unused = l.idle() && queue(l.kind).empty() && now >= later(l.since, rules_.lane_idle);
-      if (unused || now >= l.retire) drain(l, now);
-    }
-    for (const auto kind : {lane_kind::read, lane_kind::write}) {
-      if (!queue(kind).empty()) consider_turning(kind, now);
-    }
-  }
+  void tick_at(tick now) noexcept;
 
   // --- looking ----------------------------------------------------------------------------------------------------------------------
 
@@ -323,17 +234,7 @@ class dispatcher {
     j.complete(&j, how);
   }
   /// Back to the place that its number gives it.
-  void put_back(job& j) noexcept {
-    if (closing_) return finish(j, verdict::closed);
-    auto& to = queue(j.kind);
-    job* place = nullptr;
-    for (job* at = to.front(); at != nullptr && at->number < j.number; at = to.after(*at)) place = at;
-    if (place == nullptr) {
-      to.push_front(j);
-    } else {
-      to.insert_after(*place, j);
-    }
-  }
+  void put_back(job& j) noexcept;
 
   /// True: a lane was lost.
   template <class Io>
@@ -429,96 +330,13 @@ class dispatcher {
   /// Nothing can be sent on it, or comes from it, any more.
   void fall(lane& l) noexcept { l.state = lane_state::fallen; }
   /// Answers those who were sent on a lane that is dead.
-  void bury(lane& l, tick now) noexcept {
-    ++counts_.lanes_lost;
-    l.state = lane_state::dead;
-    l.turns = false;
-    l.since = now;
-    l.order = lane_order::kill;
-    l.to_flush = false;
-    while (!l.idle()) {
-      const ticket done = l.pop();
-      if (done.who == nullptr) continue;
-      job& j = *done.who;
-      j.on = nullptr;
-      if (done.got == answer::failed) {
-        ++counts_.failed;
-        finish(j, verdict::answered);
-      } else if (done.got == answer::skipped || done.got == answer::stale) {
-        put_back(j);
-      } else if (j.kind == lane_kind::write) {
-        finish(j, verdict::unknown);
-      } else if (++j.losses > rules_.most_losses) {
-        finish(j, verdict::lost);
-      } else {
-        ++counts_.resent;
-        put_back(j);
-      }
-    }
-    l.clear();
-  }
+  void bury(lane& l, tick now) noexcept;
   /// A draining lane that has nothing left is given back, or turned.
-  void settle(lane& l, tick now) noexcept {
-    if (!l.idle()) return;
-    if (l.turns && !closing_) {
-      l.kind = other(l.kind);
-      l.since = now;
-      l.state = lane_state::opening;
-      l.order = lane_order::turn;
-      l.asked_at_number = numbers_;
-      ++counts_.lanes_turned;
-    } else {
-      l.order = lane_order::release;
-      ++counts_.lanes_released;
-    }
-  }
+  void settle(lane& l, tick now) noexcept;
 
   /// A statement of this kind meets no idle lane.
-  void want_lane(lane_kind kind, tick now) noexcept {
-    lane* place = nullptr;
-    for (const auto& each : lanes_) {
-      if (each->state == lane_state::opening) {
-        if (each->kind == kind) return consider_turning(kind, now);
-      } else if (each->state == lane_state::vacant && each->order == lane_order::none && place == nullptr) {
-        place = each.get();
-      }
-    }
-    // The pause is for as long as other lanes serve.
-    const bool pauses = now < reopen_at_ && !vacant();
-    if (place == nullptr || pauses || closing_) return consider_turning(kind, now);
-    place->kind = kind;
-    place->state = lane_state::opening;
-    place->order = lane_order::open;
-    place->since = now;
-    place->asked_at_number = numbers_;
-  }
-  void consider_turning(lane_kind kind, tick now) noexcept {
-    if (closing_) return;
-    lane* idle = nullptr;
-    lane* least = nullptr;
-    bool coming = false;
-    bool full = true;
-    bool any = false;
-    for (const auto& each : lanes_) {
-      lane& l = *each;
-      if (l.state == lane_state::draining && l.turns && other(l.kind) == kind) return;
-      if (l.kind == kind) {
-        coming = coming || (l.state == lane_state::opening && (l.turns || now < later(l.since, rules_.stall_after)));
-        if (l.state != lane_state::ready) continue;
-        any = true;
-        full = full && !fits(l, 0);
-      } else if (l.state == lane_state::ready) {
-        if (l.idle() && now >= later(l.since, rules_.stall_after)) idle = &l;
-        if (least == nullptr || l.depth() < least->depth()) least = &l;
-      }
-    }
-    if (coming) return;
-    lane* const chosen = !any ? least : full && queue(other(kind)).empty() ? idle : nullptr;
-    if (chosen == nullptr) return;
-    chosen->turns = true;
-    chosen->state = lane_state::draining;
-    settle(*chosen, now);
-  }
+  void want_lane(lane_kind kind, tick now) noexcept;
+  void consider_turning(lane_kind kind, tick now) noexcept;
 
   bool busy() const noexcept {
     return !empty() || std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return !each->idle(); });
@@ -539,5 +357,7 @@ class dispatcher {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
+
+#include "dispatcher_lanes.hpp"
 
 #endif

@@ -33,32 +33,27 @@
 #include "../../../traits.hpp"
 #include "../../../version.hpp"
 #include "dispatcher.hpp"
+#include "front.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 
 template <class Traits, class Link>
-class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, public tidepool::detail::context_watch::client {
+class engine final : public front<typename Traits::executor_type, typename Link::payload>,
+                     public std::enable_shared_from_this<engine<Traits, Link>>,
+                     public tidepool::detail::context_watch::client {
+  using base = front<typename Traits::executor_type, typename Link::payload>;
+  using base::executor_;
+
  public:
   using executor_type = typename Traits::executor_type;
   using link_ptr = std::unique_ptr<Link>;
   /// Gets a connection and makes it one of a kind.
   using opener = std::function<asio::awaitable<link_ptr>(lane_kind)>;
 
-  /// A statement with its caller.
-  struct call : job, Link::payload {
-    template <class... Args>
-    explicit call(Args&&... args) : Link::payload(std::forward<Args>(args)...) {}
-    engine* owner = nullptr;
-    verdict how = verdict::answered;
-    bool told = false;                       ///< it waits for its delivery
-    bool under_way = false;                  ///< the engine knows it
-    std::exception_ptr trouble = {};         ///< why there was no lane
-    void (*deliver)(call*) = nullptr;        ///< calls the handler, inside
-    void (*drop)(call*) noexcept = nullptr;  ///< destroys it instead
-  };
+  using call = typename base::call;
 
   engine(executor_type executor, opener open, const rules& limits, duration lane_lifetime)
-      : executor_(std::move(executor)),
+      : base(std::move(executor)),
         open_(std::move(open)),
         dispatcher_(limits),
         lifetime_(lane_lifetime),
@@ -68,10 +63,7 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     slots_.resize(dispatcher_.lane_count());
     closed_->expires_at(Traits::clock_type::time_point::max());
   }
-  engine(const engine&) = delete;
-  engine& operator=(const engine&) = delete;
-
-  ~engine() {
+  ~engine() override {
     if (watch_) watch_->remove(*this);
   }
   /// Second half of construction: needs the shared pointer.
@@ -81,43 +73,39 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     watch_ = &watch;
   }
 
-  const executor_type& executor() const noexcept { return executor_; }
-  const dispatcher& state() const noexcept { return dispatcher_; }
+  const dispatcher& state() const noexcept override { return dispatcher_; }
   dispatcher& state() noexcept { return dispatcher_; }
   /// Called once for each stall: the lane, the statement that runs, where somebody waits for it, and for how long.
   std::function<void(const lane&, const call*, duration)> on_stall;
 
   // --- callers ----------------------------------------------------------------------------------------------------------------------
 
-  /// `limit`: from now on. Its handler is called in a turn, never inside.
-  void submit(call& c, duration limit) {
+  void submit(call& c, duration limit) override {
     const tick now = coarse();
     c.complete = [](job* j, verdict how) noexcept {
       auto& self = static_cast<call&>(*j);
       self.how = how;
       self.told = true;
-      self.owner->ready_.push_back(self);
+      static_cast<engine*>(self.owner)->ready_.push_back(self);
     };
     c.owner = this;
     c.under_way = true;
     dispatcher_.submit(c, now, later(now, limit));
     if (!in_turn_) schedule();
   }
-  /// It is told what is in it already, without being sent.
-  void refuse(call& c) {
+  void refuse(call& c) override {
     c.owner = this;
     c.under_way = c.told = true;
     c.how = verdict::answered;
     ready_.push_back(c);
     if (!in_turn_) schedule();
   }
-  void cancel(call& c) noexcept {
+  void cancel(call& c) noexcept override {
     if (!c.under_way || c.told) return;
     dispatcher_.abandon(c, verdict::cancelled);
     if (!in_turn_) schedule();
   }
-  /// Its caller is destroyed, and is not to be called.
-  void forget(call& c) noexcept {
+  void forget(call& c) noexcept override {
     if (!c.under_way) return;
     if (!c.told) dispatcher_.abandon(c, verdict::cancelled);
     ready_.erase(c);
@@ -126,26 +114,18 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
 
   // --- the life of it ---------------------------------------------------------------------------------------------------------------
 
-  /// Refuses statements from now on, and waits for those that were sent; what is left after `grace` is shut.
-  static asio::awaitable<void> close(std::shared_ptr<engine> self, duration grace) {
-    self->begin_close();
-    const tick until = later(precise(), grace);
-    if (self->closed_) self->closed_->expires_at(time_of(until));
-    while (!self->dispatcher_.vacant() && self->closed_ && precise() < until) {
-      error_code ignored;
-      co_await self->closed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) co_return;
-    }
-    self->shut_all();
-  }
-  /// At once: what was sent is unknown, or closed for a read.
-  void shut_down() noexcept {
+  asio::awaitable<void> close(duration grace) override { return close_all(this->shared_from_this(), grace); }
+  void shut_down() noexcept override {
     stopped_ = true;
     begin_close();
     shut_all();
     timer_.reset();
     closed_.reset();
+  }
+  void recycle() override {
+    const tick now = precise();
+    for (std::size_t i = 0; i < dispatcher_.lane_count(); ++i) dispatcher_.drain(dispatcher_.lane_at(i), now);
+    schedule();
   }
   /// The context is being destroyed, and every coroutine on it.
   void context_shutdown() noexcept override {
@@ -154,12 +134,6 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     shut_down();
     drop_told();
     if constexpr (std::is_same_v<executor_type, asio::any_io_executor>) executor_ = {};
-  }
-  /// Every lane is drained and given back; others take their place.
-  void recycle() {
-    const tick now = precise();
-    for (std::size_t i = 0; i < dispatcher_.lane_count(); ++i) dispatcher_.drain(dispatcher_.lane_at(i), now);
-    schedule();
   }
 
  private:
@@ -395,6 +369,18 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     }
   }
 
+  static asio::awaitable<void> close_all(std::shared_ptr<engine> self, duration grace) {
+    self->begin_close();
+    const tick until = later(precise(), grace);
+    if (self->closed_) self->closed_->expires_at(time_of(until));
+    while (!self->dispatcher_.vacant() && self->closed_ && precise() < until) {
+      error_code ignored;
+      co_await self->closed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return;
+    }
+    self->shut_all();
+  }
   void begin_close() {
     dispatcher_.close(precise());
     for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -413,7 +399,6 @@ class engine final : public std::enable_shared_from_this<engine<Traits, Link>>, 
     if (!in_turn_) schedule();
   }
 
-  executor_type executor_;
   opener open_;
   dispatcher dispatcher_;
   duration lifetime_;

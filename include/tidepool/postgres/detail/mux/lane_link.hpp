@@ -29,28 +29,10 @@
 #include "../result_origin.hpp"
 #include "engine.hpp"
 #include "known_texts.hpp"
+#include "lane_input.hpp"
+#include "shared_statement.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
-
-/// A statement, and its answer.
-struct shared_statement {
-  shared_statement(request asked, std::shared_ptr<known_texts> among)
-      : what(std::move(asked)), texts(std::move(among)), text(texts->enter(what)) {}
-  shared_statement(const shared_statement&) = delete;
-  shared_statement& operator=(const shared_statement&) = delete;
-  ~shared_statement() {
-    if (text != nullptr) texts->leave(*text);
-  }
-
-  request what;
-  std::shared_ptr<known_texts> texts;
-  known_text* text;
-  std::uint32_t sent_as = 0;  ///< the generation of its name, where it was sent by name
-  statement_id sent_id;       ///< and that name
-  bool by_text = false;       ///< what was prepared did not fit any more: it is sent with its text
-  result got;
-  std::exception_ptr failure = {};
-};
 
 template <class Pool>
 class lane_link {
@@ -59,7 +41,7 @@ class lane_link {
   using lease = typename Pool::lease;
 
   lane_link(lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
-      : lease_(std::move(held)), session_(lease_->session()), texts_(std::move(texts)), executor_(std::move(executor)) {}
+      : lease_(std::move(held)), session_(lease_->session()), texts_(std::move(texts)), input_(std::move(executor)) {}
   lane_link(const lane_link&) = delete;
   lane_link& operator=(const lane_link&) = delete;
   ~lane_link() { shut(); }
@@ -115,7 +97,7 @@ class lane_link {
   }
   bool flush() {
     const int left = PQflush(session_->pg());
-    if (left > 0) wait_writable();
+    if (left > 0) input_.wait_writable(*session_);
     return left >= 0;
   }
 
@@ -141,13 +123,12 @@ class lane_link {
     s.last_answer = clock::real_now();
     if (encoding_turned_unsafe(s)) return false;
     if (!alive || s.broken || PQstatus(pg) != CONNECTION_OK) return false;
-    wait_readable();
+    input_.wait_readable(s);
     return true;
   }
   void start(std::function<void()> input) {
-    pulse_ = std::make_shared<pulse>();
-    pulse_->input = std::move(input);
-    wait_readable();
+    input_.start(std::move(input));
+    input_.wait_readable(*session_);
   }
 
   // --- its life ---------------------------------------------------------------------------------------------------------------------
@@ -180,7 +161,7 @@ class lane_link {
   }
   void shut() noexcept {
     if (!session_) return;
-    stop_waiting();
+    input_.stop(*session_);
     if (running_) {
       // What runs is cancelled in the background when the session is destroyed.
       running_.reset();
@@ -211,13 +192,6 @@ class lane_link {
     std::uint32_t generation = 0;  ///< 0: nothing
     statement_id id = {};
   };
-  /// Shared with the handlers of the socket, which may outlive the link.
-  struct pulse {
-    std::function<void()> input;
-    bool reading = false;
-    bool writing = false;
-  };
-
   static request bounded(request what) {
     what.limit = patience;
     return what;
@@ -252,48 +226,11 @@ class lane_link {
     if (PQenterPipelineMode(session_->pg()) != 1) throw session_->lost("while starting a pipeline");
   }
   void leave_pipeline() {
-    stop_waiting();
+    input_.stop(*session_);
     if (!commands_.empty() || PQexitPipelineMode(session_->pg()) != 1) throw session_->lost("at the end of a pipeline");
     running_->finished();
     running_.reset();
   }
-
-  // --- waiting for the socket
-  void wait_readable() {
-    if (pulse_->reading) return;
-    pulse_->reading = true;
-    if (tls_pending(session_->pg())) {
-      asio::post(executor_, ready{pulse_, false});
-      return;
-    }
-    session_->socket().async_wait(wait_type::wait_read, asio::bind_executor(executor_, ready{pulse_, false}));
-  }
-  void wait_writable() {
-    if (!pulse_ || pulse_->writing) return;
-    pulse_->writing = true;
-    session_->socket().async_wait(wait_type::wait_write, asio::bind_executor(executor_, ready{pulse_, true}));
-  }
-  void stop_waiting() noexcept {
-    if (!pulse_) return;
-    pulse_->input = nullptr;
-    pulse_.reset();
-    if (session_ && session_->has_socket()) {
-      try {
-        session_->socket().cancel();
-      } catch (...) {
-      }
-    }
-  }
-  struct ready {
-    std::shared_ptr<pulse> of;
-    bool writing;
-    void operator()(error_code failed = {}) const {
-      (writing ? of->writing : of->reading) = false;
-      if (failed == asio::error::operation_aborted || !of->input) return;
-      const auto call = of->input;  // it may end the link, and the function with it
-      call();
-    }
-  };
 
   // --- statements that are prepared
   bool send_plain(const char* sql, typename command::kind what) {
@@ -508,9 +445,8 @@ class lane_link {
   lease lease_;
   session_ptr session_;
   std::shared_ptr<known_texts> texts_;
-  asio::any_io_executor executor_;
   std::optional<named_operation> running_;
-  std::shared_ptr<pulse> pulse_;
+  lane_input input_;
   std::deque<command> commands_;              ///< whose answers are awaited
   std::vector<prepared_statement> prepared_;  ///< by place
   result_handle good_;                        ///< of the command that is answered now

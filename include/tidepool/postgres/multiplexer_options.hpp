@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what bounds a multiplexer, and why it did not execute a statement.
+#ifndef TIDEPOOL_POSTGRES_MULTIPLEXER_OPTIONS_HPP
+#define TIDEPOOL_POSTGRES_MULTIPLEXER_OPTIONS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "../detail/driver/lazy.hpp"
+#include "../error.hpp"
+#include "../time.hpp"
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
+
+/// What bounds a multiplexer. Give the pool room for `max_lanes` connections beside those of its other users.
+struct multiplexer_options {
+  std::size_t max_lanes = 8;                             ///< connections, of both kinds together
+  std::size_t max_depth = 64;                            ///< statements in flight on one; 1: no pipelining, for proxies that cannot
+  std::size_t max_bytes = std::size_t{1} << 20U;         ///< sent and not answered on one connection; a larger statement goes alone
+  std::size_t max_waiting = 10'000;                      ///< statements that wait for a connection; more are refused, `errc::queue_full`
+  std::size_t max_statements = 256;                      ///< texts that are kept prepared; others are sent with their text
+  duration timeout = std::chrono::seconds(30);           ///< of a statement, from its call to its answer; `no_limit`: none
+  duration stall_after = std::chrono::milliseconds(50);  ///< a connection whose statement takes longer gets no more until it answers
+  duration lane_idle = std::chrono::seconds(10);         ///< an unused connection is given back after that
+  duration lane_lifetime = std::chrono::minutes(1);      ///< any is given back after that, drained: the pool then looks at it
+  duration give_up_after = std::chrono::seconds(5);      ///< a silent connection is shut after that, where nobody waits for its statement
+
+  /// Called in a turn of the multiplexer when a connection's statement has been running for `stall_after`, once for each. `statement` is
+  /// empty where nobody waits for it any more. It must not throw.
+  struct stall {
+    bool read = false;
+    std::size_t in_flight = 0;  ///< statements on that connection, this one included
+    duration running{};
+    std::string_view statement;
+  };
+  std::function<void(const stall&)> on_stall = {};
+
+  /// What is wrong with it, in words; empty: nothing.
+  TIDEPOOL_LAZY std::string faults() const;
+};
+
+/// Why a multiplexer did not execute a statement: `code()` is `tidepool::errc::queue_full`, `timeout` or `closed`. It was not executed,
+/// except that a read may have been where it says `timeout`.
+class multiplexer_error : public system_error {
+ public:
+  multiplexer_error(tidepool::errc why, const std::string& text) : system_error(make_error_code(why), text) {}
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/multiplexer_options.ipp"
+#endif
+
+#endif
