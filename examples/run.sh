@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - one command that shows it at work: a service on a pool of PostgreSQL connections, under load, while its database is maltreated.
 #
-#   examples/run.sh          builds, runs for half a minute, prints a report; exit status 0 says that every promise held
-#   examples/run.sh --multiplex   the same with reads through postgres::multiplexers: compare the figures
-#   examples/run.sh --keep   leaves service and database running afterwards and says how to use and stop them
+#   examples/run.sh               builds, runs for a minute, prints a report; exit status 0 says that every promise held
+#   examples/run.sh --multiplex   reads go through postgres::multiplexers while the database is maltreated too
+#   examples/run.sh --keep        leaves service and database running afterwards and says how to use and stop them
 #
 # Installs what is missing (apt), builds under build/examples (or $TIDEPOOL_BUILD), keeps everything else in a temporary folder, and uses
 # free ports of 127.0.0.1 only. $JOBS: how many compilers at once; $CLIENTS: clients at once, default 100, for 8 connections.
@@ -126,7 +126,7 @@ wait $load || load_status=$?
 load=''
 
 # --- what came of it -------------------------------------------------------------------------------------------------------------------
-confirmed=0 failed_steady=0 failed_quiet=0 failed_last=0
+confirmed=0 requests_steady=0 failed_steady=0 failed_quiet=0 failed_last=0
 # shellcheck disable=SC1091 # the load generator wrote it
 . "$dir/result"
 booked=$(sql -c "select count(*) from transfers")
@@ -189,6 +189,31 @@ else
     test "$(sql -c "select count(*) from pg_stat_activity where application_name = 'bank'")" = 0
   say "what the service says of its pool"
   sed '1d' "$dir/service.out"
+fi
+
+# --- the reads through multiplexers, beside the pool alone ------------------------------------------------------------------------------
+steady_rate() { # the service's arguments
+  start_service service "$@"
+  load_status=0
+  { sleep 1 && echo steady && sleep 4; } | "$bin/load" "$port" "$clients" "$dir/result" || load_status=$?
+  # shellcheck disable=SC1091 # the load generator wrote it
+  . "$dir/result"
+  kill -TERM "$service"
+  ended=1
+  if ended_well; then ended=0; fi
+}
+if [ $keep = no ]; then
+  say "the same service, a lease for each request, $clients clients"
+  before=$(sql -c "select count(*) from transfers")
+  steady_rate
+  alone=$requests_steady sum=$confirmed failures_of_both=$((load_status + failed_steady + ended))
+  say "the same service, --multiplex: reads share connections"
+  steady_rate --multiplex
+  echo "requests while steady: $alone with a lease each, $requests_steady with shared reads"
+  failures_of_both=$((failures_of_both + load_status + failed_steady + ended))
+  booked=$(($(sql -c "select count(*) from transfers") - before))
+  promise "both forms: every request was answered, none failed, the service ended with status 0" test "$failures_of_both" = 0
+  promise "both forms: the ledger holds the $((sum + confirmed)) confirmed transfers" test "$booked" = "$((sum + confirmed))"
 fi
 
 # --- the same handlers on Boost.Beast -----------------------------------------------------------------------------------------------------

@@ -44,5 +44,7 @@ check 'pool, compiled separately' "$(count pool_handler $separate)" 1.20 1.15 1.
 if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
   check 'PostgreSQL, header-only' "$(count postgres_handler)" 1.9 1.9 2.1
   check 'PostgreSQL, compiled separately' "$(count postgres_handler $separate)" 1.45 1.4 1.45
+  check 'multiplexer, header-only' "$(count multiplexer_handler)" 1.9 1.9 2.1
+  check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.7 1.4 1.55
 fi
 exit $status

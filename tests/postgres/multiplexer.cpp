@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the multiplexer on a real server.
-#include <algorithm>
 #include <tidepool/postgres/multiplexer.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -154,6 +154,41 @@ TEST_CASE("given a write, when it is a read(), then it is refused; when an exec(
   });
 }
 
+TEST_CASE("given a read that makes its session writable, when a write follows as a read, then it is refused") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    co_await mux.exec("create table if not exists mux_kept (id int)");
+    co_await mux.read("select set_config('default_transaction_read_only', 'off', false)");
+    bool refused = false;
+    try {
+      co_await mux.read("insert into mux_kept values (1)");
+    } catch (const pg::error& e) {
+      refused = e.is("25006");
+    }
+    must(refused, "it was written");
+    must(mux.stats().lanes_lost == 1, mux.stats().to_json());
+    co_await mux.exec("drop table mux_kept");
+  });
+}
+
+TEST_CASE("given a constraint of the transaction's end, when a write breaks it, then its caller is told so") {
+  NEEDS_SERVER();
+  with_multiplexer([](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+    co_await mux.exec("drop table if exists mux_late");
+    co_await mux.exec("create table mux_late (id int unique deferrable initially deferred)");
+    bool told = false;
+    try {
+      co_await mux.exec("insert into mux_late values (1), (1)");
+    } catch (const pg::error& e) {
+      told = e.is("23505");
+    }
+    must(told, "the violation");
+    auto rows = co_await mux.read_one<int>("select count(*)::int4 from mux_late");
+    must(rows == 0, "it is not there");
+    co_await mux.exec("drop table mux_late");
+  });
+}
+
 TEST_CASE("given a statement of a session, when it is asked for, then it is refused in words, and not sent") {
   NEEDS_SERVER();
   with_multiplexer([](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
@@ -206,8 +241,10 @@ TEST_CASE("given more texts than are kept prepared, when used in turn, then all 
         auto held = co_await mux.read_one<int>("select count(*)::int4 from pg_prepared_statements");
         must(held <= 3, "kept " + std::to_string(held));
         co_await mux.close();
+        std::vector<pg::pool::lease> leases;
         for (int i = 0; i < 2; ++i) {
-          auto lease = co_await pool.acquire();
+          leases.push_back(co_await pool.acquire());
+          auto& lease = leases.back();
           auto left = co_await lease->one<int>("select count(*)::int4 from pg_prepared_statements");
           must(left == 0, "left " + std::to_string(left));
           auto writable = co_await lease->one<std::string>("show transaction_read_only");

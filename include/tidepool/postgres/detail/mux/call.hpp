@@ -39,9 +39,10 @@ class coroutine_call : public Engine::call {
     this->drop(this);
   }
 
-  /// Submits it, and suspends the coroutine until it is told.
+  /// Submits it, and suspends the coroutine until it is told. Throws std::bad_alloc before that.
   template <class Executor>
   auto async_wait(duration limit) {
+    engine_->expect();
     return asio::async_initiate<tidepool::detail::wait_token<Executor>, void()>(
         [](auto handler, coroutine_call* self, duration within) {
           self->keep(std::move(handler));
@@ -99,6 +100,7 @@ class token_call final : public Engine::call {
 
   template <class Prepare, class... Args>
   static void start(std::shared_ptr<Engine> engine, duration limit, Handler handler, Prepare prepare, Args&&... args) {
+    engine->expect();
     allocator_type allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
     token_call* made = std::allocator_traits<allocator_type>::allocate(allocator, 1);
     try {

@@ -21,6 +21,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -34,6 +35,8 @@
 #include "../../../version.hpp"
 #include "dispatcher.hpp"
 #include "front.hpp"
+#include "lane_answers.hpp"
+#include "told_calls.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 
@@ -42,7 +45,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
                      public std::enable_shared_from_this<engine<Traits, Link>>,
                      public tidepool::detail::context_watch::client {
   using base = front<typename Traits::executor_type, typename Link::payload>;
-  using base::executor_;
+  using base::executor_, base::in_turn_, base::posted_;
 
  public:
   using executor_type = typename Traits::executor_type;
@@ -85,20 +88,17 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     c.complete = [](job* j, verdict how) noexcept {
       auto& self = static_cast<call&>(*j);
       self.how = how;
-      self.told = true;
-      static_cast<engine*>(self.owner)->ready_.push_back(self);
+      static_cast<engine*>(self.owner)->told_.push(self);
     };
     c.owner = this;
     c.under_way = true;
     dispatcher_.submit(c, now, later(now, limit));
-    if (!in_turn_) schedule();
   }
   void refuse(call& c) override {
     c.owner = this;
-    c.under_way = c.told = true;
+    c.under_way = true;
     c.how = verdict::answered;
-    ready_.push_back(c);
-    if (!in_turn_) schedule();
+    told_.push(c);
   }
   void cancel(call& c) noexcept override {
     if (!c.under_way || c.told) return;
@@ -108,8 +108,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   void forget(call& c) noexcept override {
     if (!c.under_way) return;
     if (!c.told) dispatcher_.abandon(c, verdict::cancelled);
-    ready_.erase(c);
-    c.under_way = c.told = false;
+    told_.forget(c);
   }
 
   // --- the life of it ---------------------------------------------------------------------------------------------------------------
@@ -132,7 +131,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     watch_ = nullptr;
     gone_ = true;
     shut_down();
-    drop_told();
+    told_.drop();
     if constexpr (std::is_same_v<executor_type, asio::any_io_executor>) executor_ = {};
   }
 
@@ -157,10 +156,20 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   bool flush(lane& on) { return slots_[on.index].link->flush(); }
 
   // --- turns
-  void schedule() noexcept {
-    if (posted_ || gone_) return;
-    posted_ = true;
+  void post_turn() override {
+    if (gone_) return;
     asio::post(executor_, posted_turn(this->shared_from_this()));
+    posted_ = true;
+  }
+  /// Without memory for a post, the wait of the timer, which is there while anybody waits, ends now and brings the turn.
+  void schedule() noexcept {
+    if (posted_) return;
+    try {
+      post_turn();
+    } catch (const std::bad_alloc&) {
+      hurried_ = true;
+      if (timer_) timer_->cancel();
+    }
   }
   /// Where the context is destroyed before it runs, callers that it would have resumed are destroyed with it.
   class posted_turn {
@@ -168,7 +177,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     explicit posted_turn(std::shared_ptr<engine> of) noexcept : of_(std::move(of)) {}
     posted_turn(posted_turn&&) noexcept = default;
     ~posted_turn() {
-      if (of_) of_->drop_told();
+      if (of_ && of_->posted_) of_->told_.drop();  // not where the post has failed
     }
     void operator()() {
       const auto self = std::move(of_);
@@ -179,13 +188,6 @@ class engine final : public front<typename Traits::executor_type, typename Link:
    private:
     std::shared_ptr<engine> of_;
   };
-  void drop_told() noexcept {
-    while (job* const first = ready_.pop_front()) {
-      auto& c = static_cast<call&>(*first);
-      c.under_way = c.told = false;
-      c.drop(&c);
-    }
-  }
   /// `what` takes what has come; then callers are resumed, and what waits is dispatched.
   template <class What>
   void turn(What what) {
@@ -194,7 +196,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
       // Also when a handler throws: what is left to do is done in the next turn.
       const leave_turn end{*this, std::exchange(in_turn_, true)};
       what();
-      deliver();
+      told_.deliver();
     }
     if (in_turn_) return;
     proceed();
@@ -207,20 +209,13 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     leave_turn& operator=(const leave_turn&) = delete;
     ~leave_turn() {
       of.in_turn_ = before;
-      if (!of.ready_.empty()) of.schedule();
+      if (!of.told_.empty()) of.schedule();
     }
   };
-  void deliver() {
-    for (auto left = ready_.size(); left > 0 && !ready_.empty(); --left) {
-      auto& c = static_cast<call&>(*ready_.pop_front());
-      c.under_way = c.told = false;
-      c.deliver(&c);
-    }
-  }
   void proceed() {
     if (!stopped_ && !dispatcher_.empty()) dispatcher_.dispatch(precise(), *this);
     obey();
-    if (!ready_.empty()) schedule();
+    if (!told_.empty()) schedule();
     arm();
     if (dispatcher_.closing() && dispatcher_.vacant() && closed_) closed_->expires_at(Traits::clock_type::time_point::min());
   }
@@ -283,10 +278,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     if (stopped_ || !made) {
       if (made) made->shut();
       dispatcher_.failed(l, now);
-      for (job* each = ready_.front(); each != nullptr; each = ready_.after(*each)) {
-        auto& c = static_cast<call&>(*each);
-        if (c.how == verdict::no_lane && !c.trouble) c.trouble = failed;
-      }
+      told_.explain(failed);
       return;
     }
     slot& s = slots_[l.index];
@@ -311,22 +303,10 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   }
 
   // --- input
-  struct sink {
-    engine& of;
-    lane& on;
-    tick now;
-    /// The statement whose answer comes next, or null where nobody waits for it any more.
-    call* next() noexcept { return static_cast<call*>(of.dispatcher_.next_of(on)); }
-    /// The statement of a group that is about to end, where it is its only one.
-    call* only() noexcept { return on.front().ends_group ? static_cast<call*>(on.front().who) : nullptr; }
-    /// False: the lane is out of step.
-    bool answered(answer what) noexcept { return of.dispatcher_.answered(on, what, now); }
-    bool synced(bool failed) noexcept { return of.dispatcher_.synced(on, failed, now); }
-  };
   void input(lane& l, std::uint64_t tenure) {
     if (slots_[l.index].tenure != tenure || !slots_[l.index].link) return;
     turn([&] {
-      sink to{*this, l, precise()};
+      lane_answers<call> to{dispatcher_, l, precise()};
       const bool alive = slots_[l.index].link->receive(to);
       if (alive) return;
       if (l.state == lane_state::ready || (l.state == lane_state::draining && !l.idle())) dispatcher_.died(l, to.now);
@@ -337,14 +317,15 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   void arm() {
     const tick at = dispatcher_.due();
     if (at >= armed_ || !timer_) return;
-    armed_ = at;
+    armed_ = never;
     timer_->expires_at(time_of(at));
     timer_->async_wait([weak = this->weak_from_this()](error_code failed) {
       const auto self = weak.lock();
-      if (failed || !self) return;
+      if (!self || (failed && !std::exchange(self->hurried_, false))) return;
       self->armed_ = never;
       self->turn([&] { self->on_time(); });
     });
+    armed_ = at;
   }
   void on_time() {
     const tick now = precise();
@@ -404,9 +385,8 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   duration lifetime_;
   tidepool::detail::splitmix random_;
   std::vector<slot> slots_;
-  intrusive_list<job> ready_;  ///< told, and not delivered
-  bool in_turn_ = false;
-  bool posted_ = false;
+  told_calls<call> told_;
+  bool hurried_ = false;  ///< the wait of the timer was ended for a turn
   bool stopped_ = false;
   bool gone_ = false;
   tidepool::detail::context_watch* watch_ = nullptr;

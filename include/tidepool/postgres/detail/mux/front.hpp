@@ -41,6 +41,10 @@ class front {
   const Executor& executor() const noexcept { return executor_; }
   virtual const dispatcher& state() const noexcept = 0;
 
+  /// Before `submit()` or `refuse()`: a turn will follow. Throws std::bad_alloc, and nothing has happened.
+  void expect() {
+    if (!in_turn_ && !posted_) post_turn();
+  }
   /// `limit`: from now on. Its handler is called in a turn, never inside.
   virtual void submit(call& c, duration limit) = 0;
   /// It is told what is in it already, without being sent.
@@ -58,7 +62,11 @@ class front {
 
  protected:
   explicit front(Executor executor) : executor_(std::move(executor)) {}
+  virtual void post_turn() = 0;
+
   Executor executor_;
+  bool in_turn_ = false;
+  bool posted_ = false;  ///< a turn
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux

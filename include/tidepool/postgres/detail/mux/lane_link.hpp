@@ -5,9 +5,7 @@
 // each group of a read lane is a transaction of its own between BEGIN READ ONLY and COMMIT. When a statement of it fails, a ROLLBACK
 // follows; groups that were on their way until then are skipped by the server, and sent again.
 //
-// Between `enter()` and `leave_pipeline()` the session is busy for everybody else. Statements are prepared on the lane at their first use,
-// in the group of that use; a read lane has `default_transaction_read_only` switched on by a SET, and off again before the lease ends,
-// where the statements it has prepared are closed as well: the pool gets its connection back as it was.
+// Statements are prepared on the lane at their first use, in the group of that use, and closed before the lease ends.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
 
@@ -15,36 +13,35 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "../../../detail/shell/pool_entry.hpp"
 #include "../../../version.hpp"
 #include "../../connection.hpp"
 #include "../execute.hpp"
-#include "../perform.hpp"
 #include "../result_origin.hpp"
 #include "engine.hpp"
 #include "known_texts.hpp"
-#include "lane_input.hpp"
+#include "lane_session.hpp"
 #include "shared_statement.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 
 template <class Pool>
-class lane_link {
+class lane_link : private lane_session<Pool> {
+  using base = lane_session<Pool>;
+  using base::session_, base::input_, base::framed_, base::names_;
+
  public:
   using payload = shared_statement;
   using lease = typename Pool::lease;
+  using base::shut, base::wanted;
 
   lane_link(lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
-      : lease_(std::move(held)), session_(lease_->session()), texts_(std::move(texts)), input_(std::move(executor)) {}
-  lane_link(const lane_link&) = delete;
-  lane_link& operator=(const lane_link&) = delete;
-  ~lane_link() { shut(); }
+      : base(std::move(held), std::move(executor)), texts_(std::move(texts)) {}
 
   /// Takes a connection of the pool and makes it a lane. One that proves dead then is replaced by the next, as an acquire does it.
   static asio::awaitable<std::unique_ptr<lane_link>> open(Pool& pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
@@ -121,7 +118,7 @@ class lane_link {
     }
     (void)s.sound();
     s.last_answer = clock::real_now();
-    if (encoding_turned_unsafe(s)) return false;
+    if (encoding_turned_unsafe(s) || !this->keeps_its_kind()) return false;
     if (!alive || s.broken || PQstatus(pg) != CONNECTION_OK) return false;
     input_.wait_readable(s);
     return true;
@@ -134,52 +131,24 @@ class lane_link {
   // --- its life ---------------------------------------------------------------------------------------------------------------------
 
   asio::awaitable<void> turn(lane_kind kind) {
-    leave_pipeline();
-    co_await become(kind);
+    this->leave_pipeline(commands_.empty());
+    co_await this->become(kind);
   }
   asio::awaitable<void> leave() {
-    bool clean = false;
+    std::string tidy;
+    bool clean = commands_.empty();
     try {
-      leave_pipeline();
-      std::string tidy;
       // A pooler that tracks statements does not follow SQL: there they stay, and their names mean the same to the next lane.
       for (const auto& one : prepared_) {
         if (one.generation != 0 && !session_->pooled) tidy += std::string("deallocate ") + one.id.text().data() + ";";
       }
-      if (switched_) tidy += "set default_transaction_read_only = off;";
-      if (!tidy.empty()) co_await perform(session_, bounded(request::simple(tidy, "multiplexer")));
-      clean = true;
-    } catch (const std::exception&) {  // the connection is not kept
+    } catch (const std::bad_alloc&) {
+      clean = false;
     }
-    session_->reads_only = false;
-    session_.reset();
-    if (clean) {
-      lease_.release();
-    } else {
-      lease_.discard();
-    }
-  }
-  void shut() noexcept {
-    if (!session_) return;
-    input_.stop(*session_);
-    if (running_) {
-      // What runs is cancelled in the background when the session is destroyed.
-      running_.reset();
-    }
-    session_.reset();
-    lease_.discard();
-  }
-  /// Whether the connection should go back to the pool, which then looks at it.
-  tidepool::detail::lease_recall wanted() const noexcept {
-    using tidepool::detail::lease_recall;
-    const session& s = *session_;
-    if (s.retire || s.outdated || s.role_unconfirmed || s.wrong_role) return lease_recall::due;
-    const auto* const held = tidepool::detail::make_lease::held_by(lease_);
-    return held == nullptr ? lease_recall::none : held->pool->recall(*held);
+    co_await this->give_back(std::move(tidy), clean);
   }
 
  private:
-  static constexpr auto patience = std::chrono::seconds(2);
   static constexpr int most_attempts = 20;
   struct command {
     enum class kind : std::uint8_t { prepare, close, statement, sync, frame, rollback, own_sync };
@@ -192,44 +161,10 @@ class lane_link {
     std::uint32_t generation = 0;  ///< 0: nothing
     statement_id id = {};
   };
-  static request bounded(request what) {
-    what.limit = patience;
-    return what;
-  }
+
   put_result lost() noexcept {
     session_->broken = true;
     return put_result::lost;
-  }
-
-  asio::awaitable<void> become(lane_kind kind) {
-    session& s = *session_;
-    names_ = may_name(s);
-    const bool reads = kind == lane_kind::read;
-    const char* const is = PQparameterStatus(s.pg(), "default_transaction_read_only");
-    const bool on = is != nullptr && std::string_view(is) == "on";
-    framed_ = reads && s.pooled && !on;
-    if (framed_) {
-      // Nothing may be set in it.
-    } else if (reads && !on) {
-      co_await perform(session_, bounded(request::simple("set default_transaction_read_only = on", "multiplexer")));
-      switched_ = true;
-    } else if (!reads && switched_) {
-      co_await perform(session_, bounded(request::simple("set default_transaction_read_only = off", "multiplexer")));
-      switched_ = false;
-    }
-    s.reads_only = reads;
-    enter();
-  }
-  void enter() {
-    running_.emplace(*session_, "multiplexer");
-    running_->hold();
-    if (PQenterPipelineMode(session_->pg()) != 1) throw session_->lost("while starting a pipeline");
-  }
-  void leave_pipeline() {
-    input_.stop(*session_);
-    if (!commands_.empty() || PQexitPipelineMode(session_->pg()) != 1) throw session_->lost("at the end of a pipeline");
-    running_->finished();
-    running_.reset();
   }
 
   // --- statements that are prepared
@@ -442,11 +377,7 @@ class lane_link {
     return false;
   }
 
-  lease lease_;
-  session_ptr session_;
   std::shared_ptr<known_texts> texts_;
-  std::optional<named_operation> running_;
-  lane_input input_;
   std::deque<command> commands_;              ///< whose answers are awaited
   std::vector<prepared_statement> prepared_;  ///< by place
   result_handle good_;                        ///< of the command that is answered now
@@ -456,14 +387,11 @@ class lane_link {
   prepared_statement unclosed_ = {};          ///< one whose close was skipped, until the prepare behind it is answered
   bool failed_close_ = false;
   bool exists_ = false;        ///< a prepare failed because the server has it
-  bool framed_ = false;        ///< its groups are transactions between BEGIN READ ONLY and COMMIT
   bool frame_open_ = false;    ///< BEGIN was sent
   bool frame_failed_ = false;  ///< the group that is answered has failed, and has to be rolled back
   bool rolls_back_ = false;    ///< that is on its way
   bool skipped_ = false;
   int ends_ = 0;
-  bool names_ = true;
-  bool switched_ = false;  ///< it was made read-only here
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
