@@ -43,7 +43,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// several. A read may be executed more than once, so a function that has an effect outside the database has no place there.
 ///
 /// What belongs to a session is refused with `errc::bad_usage` before it is sent: transactions, SET, LISTEN, cursors, temporary tables,
-/// COPY and so on. What a function does is not seen: advisory locks of the session and `set_config(..., false)` must not be used here.
+/// COPY and so on. What a function does is not seen: advisory locks of the session and `set_config(..., false)` must not be used here. A
+/// session for reads that was made writable so is given up when the server reports it (14 and newer); until then others' statements may
+/// write.
 ///
 /// Errors: those of a connection; `multiplexer_error`; pool_error where the pool has no connection; and `errc::outcome_unknown` for a write
 /// that was sent and whose answer is missing: its connection was lost, or its time was up. It may have been executed. A read whose

@@ -3,8 +3,9 @@
 //
 // How the multiplexer is built
 // ----------------------------
-// Three layers, each tested without the next:
+// In layers, each tested without the next:
 //   dispatcher (here)   a synchronous state machine: statements, lanes and times go in; verdicts and orders come out.
+//   front               the engine as callers see it: all that a handler's file compiles.
 //   engine              one executor, one timer, one post a turn: carries out the orders, and runs the lanes' input and output.
 //   lane of libpq       a connection of the pool in pipeline mode. In the simulator a fake lane stands in its place.
 //
