@@ -243,13 +243,12 @@ TEST_CASE("given more texts than are kept prepared, when used in turn, then all 
         co_await mux.close();
         std::vector<pg::pool::lease> leases;
         for (int i = 0; i < 2; ++i) {
-          leases.push_back(co_await pool.acquire());
-          auto& lease = leases.back();
+          auto lease = co_await pool.acquire();
           auto left = co_await lease->one<int>("select count(*)::int4 from pg_prepared_statements");
           must(left == 0, "left " + std::to_string(left));
           auto writable = co_await lease->one<std::string>("show transaction_read_only");
           must(writable == "off", "read-only");
-          lease.label("kept");
+          leases.push_back(std::move(lease));  // the other one is next
         }
       },
       few);

@@ -316,8 +316,9 @@ class scenario {
 
   static asio::awaitable<engine::link_ptr> connect(scenario& at, lane_kind kind, double fails) {
     // One that is idle in the pool is there at once.
-    if (at.sim_.choices().choose(3) != 1)
-      co_await tidepool::testing::sleep_for(std::chrono::microseconds(50 + at.sim_.choices().choose(5000)));
+    const bool at_once = at.sim_.choices().choose(3) == 1;
+    const auto latency = std::chrono::microseconds(at_once ? 0 : 50 + at.sim_.choices().choose(5000));
+    if (!at_once) co_await tidepool::testing::sleep_for(latency);
     if (at.sim_.choices().chance(fails)) throw std::runtime_error("no connection");
     co_return std::make_unique<fake_link>(at.sim_, at.book_, kind);
   }
@@ -333,13 +334,13 @@ class scenario {
     if (c.choose(8) == 1) {
       const auto pause = std::chrono::milliseconds(c.choose(100));
       co_await tidepool::testing::sleep_for(pause);
-      const auto engine = at.engine_;
-      if (!engine) co_return;
-      const auto before = std::as_const(*engine).state().counts();
+      const auto one = at.engine_;
+      if (!one) co_return;
+      const auto before = std::as_const(*one).state().counts();
       const auto cuts = at.book_.cuts + at.book_.hangs;
-      co_await engine->close(60s);
-      if (!std::as_const(*engine).state().vacant()) at.fault("closed, and a connection is left");
-      if (cuts == 0 && at.book_.cuts + at.book_.hangs == 0 && std::as_const(*engine).state().counts().lanes_lost != before.lanes_lost)
+      co_await one->close(60s);
+      if (!std::as_const(*one).state().vacant()) at.fault("closed, and a connection is left");
+      if (cuts == 0 && at.book_.cuts + at.book_.hangs == 0 && std::as_const(*one).state().counts().lanes_lost != before.lanes_lost)
         at.fault("a close did not wait for what was sent");
     }
     if (c.choose(8) == 1) {
