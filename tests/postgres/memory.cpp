@@ -11,7 +11,6 @@
 #include <tidepool/postgres/detail/host_resolver.hpp>
 #include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/postgres/detail/session.hpp>
-#include <tidepool/postgres/multiplexer.hpp>
 
 #include "kit.hpp"
 #include "support/plain_memory.hpp"
@@ -148,35 +147,4 @@ TEST_CASE("given a dispatcher full of late cancel requests, when one more comes,
   while (dispatcher.threads() > 0 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
   CHECK(told_at_once == cancel_dispatcher::most_waiting);
   CHECK(told == cancel_dispatcher::most_waiting + cancel_dispatcher::most_per_server + 1);
-}
-
-TEST_CASE("given no memory, when a multiplexer is given a statement, then it throws bad_alloc, or answers") {
-  NEEDS_SERVER();
-  int refused = 0;
-  int asked = 0;
-  int told = 0;
-  auto task = [&]() -> asio::awaitable<void> {
-    const auto here = co_await asio::this_coro::executor;
-    pg::pool pool(here, pg::connector(pg::options(server())), tidepool::pool_config());
-    pg::multiplexer mux(pool);
-    co_await mux.exec("select 1");
-    for (long left = 0; left < 40; ++left) {
-      // These take the memory that Asio has kept of earlier handlers.
-      for (int i = 0; i < 8; ++i) asio::post(here, [] {});
-      try {
-        const short_of_memory now(left);
-        mux.async_exec([&](std::exception_ptr, pg::result) { ++told; }, "select 1");
-        ++asked;
-      } catch (const std::bad_alloc&) {
-        ++refused;
-      }
-      for (int i = 0; told < asked && i < 5000; ++i) co_await pause(1ms);
-    }
-    co_await mux.close();
-    co_await pool.close();
-  };
-  run(task());
-  CHECK(told == asked);
-  CHECK(asked > 10);
-  CHECK(refused > 0);
 }
