@@ -44,7 +44,7 @@ boost-1.92       sid       clang++-22  libstdc++  sid/libboost1.92-dev       3  
 CELLS
 }
 # `verbs`: the part of `postgres` that uses most of libpq.
-verbs='bulk|cancelling|commit|libpq_features|pipeline|pool|query|statement_cache|transaction'
+verbs='bulk|cancelling|commit|libpq_features|multiplexer|multiplexers|pipeline|pool|query|statement_cache|transaction'
 
 # What is unpacked of each suite: one root for all its cells.
 packages_of() {

@@ -152,6 +152,10 @@ for configuration in "${configurations[@]}"; do
   if [ $long = yes ] && [ "$configuration" = clang ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=unit;core;pool;simulator;threads;postgres;headers;snippets" -DTIDEPOOL_BUILD_EXAMPLES=ON)
   fi
+  # Of what needs a server, threads that share one.
+  if [ $long = yes ] && [ "$configuration" = tsan ]; then
+    options+=("-DTIDEPOOL_TEST_AREAS=pool;threads;postgres" "-DTIDEPOOL_TEST_FILES=(pool|threads)/.*|postgres/multiplexers")
+  fi
   # Both flavours have all sources in common: here the files that name error codes and sockets. All areas with the newest Boost: matrix.sh.
   if [ "$configuration" = boost ]; then
     options+=("-DTIDEPOOL_TEST_BOOST_ASIO=ON" "-DTIDEPOOL_TEST_FILES=(unit|core|threads)/.*|postgres/(connect|query|transaction|pool)")

@@ -114,7 +114,7 @@ TEST_CASE("given callers on 8 shared connections, when the server is hurt in eve
   db.admin("grant all on ledger to public");
   proxy net(db.port());
   const std::uint64_t callers = 200;
-  const std::uint64_t each = long_mode() ? 5000 : 1500;
+  const std::uint64_t each = long_mode() ? 5000 : 100;
   seen all;
   all.writes.resize(callers * each, told::nothing);
 

@@ -12,6 +12,7 @@ using kept_pool = tidepool::basic_pool<kept_connection>;
 using kept_lease = tidepool::basic_lease<kept_connection>;
 tidepool::errc named(kept_pool&, kept_lease&, const tidepool::pool_config&, const tidepool::pool_error&, const tidepool::pool_stats&);
 tidepool::postgres::errc named(tidepool::postgres::pool&, tidepool::postgres::connection&, const tidepool::postgres::error&);
+int shared(tidepool::postgres::multiplexer&, tidepool::postgres::multiplexers&, const tidepool::postgres::multiplexer_options&);
 
 #include <tidepool/pool.hpp>
 

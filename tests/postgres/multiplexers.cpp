@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - multiplexers of several threads over one pool.
+// tidepool - multiplexers of several threads over one pool; behind a pooler that takes no pipelines.
 #include <tidepool/postgres/multiplexers.hpp>
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "rotating_pooler.hpp"
 
 using namespace tidepool_tests;
 
@@ -63,4 +64,62 @@ TEST_CASE("given several threads, when they share one pool, then each answer bel
   CHECK(wrong == 0);
   CHECK(sum.answered == 30 * 80 + 30 * 40);
   CHECK_THROWS_WITH(pg::multiplexers(pool, 0), has_text("count"));
+}
+
+TEST_CASE("given a pooler without pipelines, when the depth is one, then nothing is sent ahead of an answer") {
+  NEEDS_SERVER();
+  for (const std::size_t depth : {1U, 8U}) {
+    rotating_pooler pooler(server_port(), 1);
+    asio::io_context io(1);
+    tidepool::pool_config sizes;
+    sizes.min_size = 0;
+    sizes.max_size = 1;
+    pg::pool pool(io, pg::connector(through(pooler.port())), sizes);
+    pg::multiplexer_options options;
+    options.max_lanes = 1;
+    options.max_depth = depth;
+    pg::multiplexer mux(pool, options);
+    int left = 12, right = 0, refused = 0;
+    const auto finish = [&]() -> asio::awaitable<void> {
+      co_await mux.close();
+      co_await pool.close();
+    };
+    const auto caller = [&](int i) -> asio::awaitable<void> {
+      for (int k = 0; k < 6; ++k) {
+        const int number = 10 * i + k;
+        if (k % 3 == 1) {
+          try {
+            (void)co_await mux.read("select 1 / ($1::int4 - $1::int4)", number);
+          } catch (const pg::error& failed) {
+            refused += failed.is("22012");
+          }
+        } else if (k % 3 == 2) {
+          const auto rows = co_await mux.exec("select $1::int4", number);
+          right += rows.one<int>() == number;
+        } else {
+          const auto said = co_await mux.read_one<int>("select $1::int4", number);
+          right += said == number;
+        }
+      }
+    };
+    std::string failures;
+    for (int i = 0; i < 12; ++i) {
+      asio::co_spawn(io, caller(i), [&](std::exception_ptr failed) {
+        try {
+          if (failed) std::rethrow_exception(failed);
+        } catch (const std::exception& e) {
+          failures += e.what();
+        }
+        if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
+      });
+    }
+    io.run_for(hang);
+    INFO("depth " << depth);
+    CHECK(failures == "");
+    CHECK(left == 0);
+    CHECK(right == 12 * 4);
+    CHECK(refused == 12 * 2);
+    CHECK((pooler.ahead() == 0) == (depth == 1));
+    CHECK(mux.stats().lanes_lost == 0);
+  }
 }

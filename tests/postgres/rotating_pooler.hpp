@@ -4,6 +4,7 @@
 #define TIDEPOOL_TESTS_POSTGRES_ROTATING_POOLER_HPP
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -33,6 +34,8 @@ class rotating_pooler {
     thread_.join();
   }
   unsigned port() const { return acceptor_.local_endpoint().port(); }
+  /// How often a client had sent more before it was told that what it had sent was done.
+  std::size_t ahead() const { return ahead_; }
 
  private:
   using socket = asio::ip::tcp::socket;
@@ -104,6 +107,7 @@ class rotating_pooler {
         std::string answer;
         do {
           answer = co_await message(*chosen);
+          if (answer[0] == 'Z' && client.available() > 0) ++ahead_;
           co_await asio::async_write(client, asio::buffer(answer), asio::use_awaitable);
         } while (answer[0] != 'Z');
         if (answer[5] == 'I') chosen = nullptr;
@@ -118,6 +122,7 @@ class rotating_pooler {
   std::vector<socket> servers_;
   std::string parameters_;
   std::size_t turn_ = 0;
+  std::atomic<std::size_t> ahead_{0};
   std::thread thread_;
 };
 

@@ -23,6 +23,15 @@ enum class errc;
 template <class T>
 struct codec;
 using pool = basic_pool<connection>;
+template <class Pool>
+class basic_multiplexer;
+template <class Pool>
+class basic_multiplexers;
+using multiplexer = basic_multiplexer<pool>;
+using multiplexers = basic_multiplexers<pool>;
+struct multiplexer_options;
+struct multiplexer_stats;
+class multiplexer_error;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -221,7 +222,7 @@ class lane_link : private lane_session<Pool> {
         if (now.what == command::kind::own_sync) {
           commands_.pop_front();
           first_.reset();
-          return true;
+          return !held_ || to.synced(*std::exchange(held_, std::nullopt)) || out_of_step();
         }
         if (now.what != command::kind::sync) return out_of_step();
         commands_.pop_front();
@@ -231,15 +232,22 @@ class lane_link : private lane_session<Pool> {
         const auto state = PQtransactionStatus(session_->pg());
         const bool allowed = state == PQTRANS_IDLE || state == PQTRANS_ACTIVE || (framed_ && state == PQTRANS_INERROR);
         if (!allowed) return out_of_step();
-        if (framed_ && std::exchange(frame_failed_, false) && !rolls_back_) {
-          rolls_back_ = send_plain("rollback", command::kind::rollback) && send_sync(command::kind::own_sync) && flush();
-          if (!rolls_back_) return out_of_step();
-        }
+        if (!first_) first_ = std::move(failure_of_frame_);
+        failure_of_frame_.reset();
         bool failed = false;
         if (first_) {
           if (auto* const asker = to.only()) asker->failure = make_failure(*asker, std::exchange(first_, {}).get());
           first_.reset();
           failed = true;
+        }
+        if (framed_ && std::exchange(frame_failed_, false) && !rolls_back_) {
+          rolls_back_ = send_plain("rollback", command::kind::rollback) && send_sync(command::kind::own_sync) && flush();
+          if (!rolls_back_) return out_of_step();
+        }
+        // The last group before it ends with it: then a lane without statements has nothing under way, and one of depth 1 has one Sync.
+        if (rolls_back_ && commands_.front().what == command::kind::rollback) {
+          held_ = failed;
+          return true;
         }
         return to.synced(failed) || out_of_step();
       }
@@ -270,7 +278,10 @@ class lane_link : private lane_session<Pool> {
   bool end_of(const command& now, Sink& to) {
     if (!good_ && !first_ && !skipped_) return ++ends_ <= 2 || out_of_step();
     switch (now.what) {
-      case command::kind::frame: frame_failed_ = frame_failed_ || first_; break;
+      case command::kind::frame:
+        frame_failed_ = frame_failed_ || first_;
+        if (first_) failure_of_frame_ = std::move(first_);
+        break;
       case command::kind::rollback: rolls_back_ = false; break;
       case command::kind::own_sync:
       case command::kind::sync: return true;  // the end of an error of the Sync itself, which follows
@@ -390,6 +401,8 @@ class lane_link : private lane_session<Pool> {
   bool frame_open_ = false;    ///< BEGIN was sent
   bool frame_failed_ = false;  ///< the group that is answered has failed, and has to be rolled back
   bool rolls_back_ = false;    ///< that is on its way
+  std::optional<bool> held_;   ///< a group ends with it: `synced()` of that
+  result_handle failure_of_frame_;
   bool skipped_ = false;
   int ends_ = 0;
 };
