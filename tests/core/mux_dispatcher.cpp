@@ -393,6 +393,23 @@ TEST_CASE("given one lane for two kinds, when both have statements, then it turn
   CHECK(rig.d.counts().lanes_turned >= 2);
 }
 
+TEST_CASE("given a lane that is lost while it turns, then another is opened, and nobody hears of it") {
+  mux_rig rig(small(1, 2));
+  rig.open(1, 0);
+  auto& a = rig.write();
+  rig.turn();
+  REQUIRE(rig.orders() == std::vector{std::pair{lane_order::turn, std::size_t{0}}});
+  rig.d.lost_turning(rig.d.lane_at(0));
+  CHECK_FALSE(a.how);
+  rig.turn();
+  REQUIRE(rig.orders() == std::vector{std::pair{lane_order::open, std::size_t{0}}});
+  rig.d.ready(rig.d.lane_at(0), rig.now, never);
+  rig.turn();
+  rig.answer_all();
+  CHECK(a.how == verdict::answered);
+  CHECK(rig.d.counts().lanes_lost == 1);
+}
+
 TEST_CASE("given full lanes of one kind and an idle one of the other, then that one turns after a while") {
   mux_rig rig(small(2, 2));
   rig.open(1, 1);

@@ -73,6 +73,7 @@ class rotating_pooler {
   asio::awaitable<void> start(unsigned short target) {
     for (auto& each : servers_) {
       co_await each.async_connect(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), target), asio::use_awaitable);
+      each.set_option(asio::ip::tcp::no_delay(true));
       const std::string body = number(196608) + login();
       const std::string hello = number(body.size() + 4) + body;
       co_await asio::async_write(each, asio::buffer(hello), asio::use_awaitable);
@@ -83,6 +84,7 @@ class rotating_pooler {
     }
     for (;;) {
       socket client = co_await acceptor_.async_accept(asio::use_awaitable);
+      client.set_option(asio::ip::tcp::no_delay(true));
       asio::co_spawn(context_, serve(std::move(client)), asio::detached);
     }
   }

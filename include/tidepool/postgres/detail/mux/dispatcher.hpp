@@ -164,6 +164,12 @@ class dispatcher {
   }
   /// It has none. Where no other lane is there or comes, those who waited when it was asked for are told so.
   void failed(lane& l, tick now) noexcept;
+  /// Its connection was lost while it was turned. Nothing was on it; another one is opened where one is wanted.
+  void lost_turning(lane& l) noexcept {
+    l.state = lane_state::vacant;
+    l.turns = false;
+    ++counts_.lanes_lost;
+  }
   /// Its connection is gone: everybody on it is answered, or waits again.
   void died(lane& l, tick now) noexcept {
     fall(l);

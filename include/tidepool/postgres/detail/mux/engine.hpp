@@ -255,17 +255,16 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   }
   static asio::awaitable<void> turn_lane(std::shared_ptr<engine> self, lane& l) {
     link_ptr same = std::move(self->slots_[l.index].link);
-    std::exception_ptr failed;
+    bool lost = false;
     try {
       co_await same->turn(l.kind);
     } catch (...) {
-      failed = std::current_exception();
+      lost = true;
     }
-    if (failed) {
-      same->shut();
-      same.reset();
-    }
-    self->turn([&] { self->opened(l, std::move(same), failed); });
+    if (!lost) co_return self->turn([&] { self->opened(l, std::move(same), nullptr); });
+    same->shut();
+    same.reset();
+    self->turn([&] { self->dispatcher_.lost_turning(l); });
   }
   static asio::awaitable<void> leave_lane(std::shared_ptr<engine> self, lane& l) {
     const link_ptr gone = std::move(self->slots_[l.index].link);
