@@ -18,6 +18,7 @@
 
 #include "../support/catch.hpp"
 
+namespace multiplexed {
 namespace {
 
 namespace asio = tidepool::asio;
@@ -488,3 +489,5 @@ TEST_CASE("given a seed, when the multiplexer is simulated twice, then both runs
     CHECK(one.trace == two.trace);
   }
 }
+
+}  // namespace multiplexed

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../../../detail/core/decisions.hpp"
 #include "../../../detail/shell/pool_entry.hpp"
 #include "../../../version.hpp"
 #include "../../connection.hpp"
