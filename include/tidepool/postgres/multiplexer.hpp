@@ -64,6 +64,7 @@ class basic_multiplexer {
 
  public:
   using executor_type = typename Pool::executor_type;
+  /// What its functions return.
   template <class T>
   using awaitable = asio::awaitable<T, executor_type>;
 
@@ -105,6 +106,7 @@ class basic_multiplexer {
   }
 
   // --- statements that may write: each is a transaction of its own
+  /// Runs a statement that may write. `within(limit)` as the first argument replaces `timeout` of the options.
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(query_text sql, const Args&... args) {
     return run(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
@@ -113,6 +115,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(within limit, query_text sql, const Args&... args) {
     return run(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
   }
+  /// The same; returns its one row, as `connection::one()` does.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(query_text sql, const Args&... args) {
     return run_one<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
@@ -121,6 +124,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(within limit, query_text sql, const Args&... args) {
     return run_one<T>(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
   }
+  /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
     return run_opt<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
@@ -129,6 +133,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
     return run_opt<T>(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
   }
+  /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
     return run_all<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
@@ -139,6 +144,7 @@ class basic_multiplexer {
   }
 
   // --- statements that only read
+  /// Runs a statement that only reads; it may run more than once. `within(limit)` as above.
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(query_text sql, const Args&... args) {
     return run(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
@@ -147,6 +153,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(within limit, query_text sql, const Args&... args) {
     return run(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
   }
+  /// The same; returns its one row.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(query_text sql, const Args&... args) {
     return run_one<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
@@ -155,6 +162,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(within limit, query_text sql, const Args&... args) {
     return run_one<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
   }
+  /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(query_text sql, const Args&... args) {
     return run_opt<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
@@ -163,6 +171,7 @@ class basic_multiplexer {
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(within limit, query_text sql, const Args&... args) {
     return run_opt<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
   }
+  /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(query_text sql, const Args&... args) {
     return run_all<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
@@ -173,6 +182,7 @@ class basic_multiplexer {
   }
 
   // --- with any completion token, of signature void(std::exception_ptr, result); completes on the token's associated executor
+  /// `exec()` with a completion token.
   template <class Token, class... Args>
   auto async_exec(Token&& token, query_text sql, const Args&... args) {
     return initiate(std::forward<Token>(token), kind::write, settings_.timeout, statement(sql, args...));
@@ -181,6 +191,7 @@ class basic_multiplexer {
   auto async_exec(Token&& token, within limit, query_text sql, const Args&... args) {
     return initiate(std::forward<Token>(token), kind::write, limit.limit(), statement(sql, args...));
   }
+  /// `read()` with a completion token.
   template <class Token, class... Args>
   auto async_read(Token&& token, query_text sql, const Args&... args) {
     return initiate(std::forward<Token>(token), kind::read, settings_.timeout, statement(sql, args...));
@@ -204,6 +215,7 @@ class basic_multiplexer {
   }
   /// Gives every connection back, drained, and takes others as they are needed.
   void recycle() { engine_->recycle(); }
+  /// What it was made with.
   const multiplexer_options& options() const noexcept { return settings_; }
   const executor_type& get_executor() const noexcept { return engine_->executor(); }
 

@@ -29,14 +29,14 @@ struct multiplexer_options {
   duration lane_lifetime = std::chrono::minutes(1);      ///< any is given back after that, drained: the pool then looks at it
   duration give_up_after = std::chrono::seconds(5);      ///< a silent connection is shut after that, where nobody waits for its statement
 
-  /// Called in a turn of the multiplexer when a connection's statement has been running for `stall_after`, once for each. `statement` is
-  /// empty where nobody waits for it any more. It must not throw.
+  /// A connection whose statement has been running for `stall_after`.
   struct stall {
-    bool read = false;
-    std::size_t in_flight = 0;  ///< statements on that connection, this one included
-    duration running{};
-    std::string_view statement;
+    bool read = false;           ///< it is one for reads
+    std::size_t in_flight = 0;   ///< statements on it, this one included
+    duration running{};          ///< for how long
+    std::string_view statement;  ///< empty where nobody waits for it any more
   };
+  /// Called in a turn of the multiplexer, once for each stall. It must not throw.
   std::function<void(const stall&)> on_stall = {};
 
   /// What is wrong with it, in words; empty: nothing.

@@ -28,8 +28,10 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 template <class Pool>
 class basic_multiplexers {
  public:
+  /// One of them.
   using single = basic_multiplexer<Pool>;
   using executor_type = typename Pool::executor_type;
+  /// What its functions return.
   template <class T>
   using awaitable = typename single::template awaitable<T>;
 
@@ -42,10 +44,13 @@ class basic_multiplexers {
   }
 
   std::size_t size() const noexcept { return all_.size(); }
+  /// One of them. Its calls must come from `executor(i)`. Throws std::out_of_range.
   single& at(std::size_t i) { return *all_.at(i); }
+  /// The strand of `at(i)`.
   const executor_type& executor(std::size_t i) const { return all_.at(i)->get_executor(); }
 
-  // As the functions of a multiplexer.
+  /// As in a multiplexer.
+  ///@{
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(query_text sql, const Args&... args) {
     auto& there = mine();
@@ -126,6 +131,7 @@ class basic_multiplexers {
     auto& there = mine();
     return on(there, there.template read_all<T>(limit, sql, args...));
   }
+  ///@}
 
   /// Closes each; see `basic_multiplexer::close()`.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace = std::chrono::seconds(10)) {
