@@ -33,7 +33,7 @@ enum class errc {
   columns,           ///< the row has another number of columns, or no such column
   rows,              ///< another number of rows than asked for
   rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown,   ///< COMMIT was sent and its answer is missing: it may be committed or not
+  outcome_unknown,   ///< COMMIT, or a write of a multiplexer, was sent and its answer is missing: it may be committed or not
   response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };
@@ -184,7 +184,7 @@ class TIDEPOOL_EXPORT error : public system_error {
   /// Nothing of it has run, and it is prepared anew when it is used again. Outside a transaction the driver does so by itself.
   bool stale() const noexcept { return said_->stale; }
   /// COMMIT was sent and its answer is missing, for whatever reason: it may be committed or not. Also for the implicit COMMIT at the end of
-  /// a pipeline.
+  /// a pipeline, and of a write of a multiplexer.
   bool outcome_unknown() const noexcept { return reason() == errc::outcome_unknown; }
 
  private:
