@@ -191,42 +191,35 @@ else
   sed '1d' "$dir/service.out"
 fi
 
-# --- the reads through multiplexers, beside the pool alone ------------------------------------------------------------------------------
-steady_rate() { # the service's arguments
-  start_service service "$@"
-  load_status=0
-  { sleep 1 && echo steady && sleep 4; } | "$bin/load" "$port" "$clients" "$dir/result" || load_status=$?
-  # shellcheck disable=SC1091 # the load generator wrote it
-  . "$dir/result"
-  kill -TERM "$service"
-  ended=1
-  if ended_well; then ended=0; fi
-}
-if [ $keep = no ]; then
-  say "the same service, a lease for each request, $clients clients"
-  before=$(sql -c "select count(*) from transfers")
-  steady_rate
-  alone=$requests_steady sum=$confirmed failures_of_both=$((load_status + failed_steady + ended))
-  say "the same service, --multiplex: reads share connections"
-  steady_rate --multiplex
-  echo "requests while steady: $alone with a lease each, $requests_steady with shared reads"
-  failures_of_both=$((failures_of_both + load_status + failed_steady + ended))
-  booked=$(($(sql -c "select count(*) from transfers") - before))
-  promise "both forms: every request was answered, none failed, the service ended with status 0" test "$failures_of_both" = 0
-  promise "both forms: the ledger holds the $((sum + confirmed)) confirmed transfers" test "$booked" = "$((sum + confirmed))"
-fi
-
-# --- the same handlers on Boost.Beast -----------------------------------------------------------------------------------------------------
-if [ $keep = no ] && [ -x "$bin/beast" ]; then
-  say "examples/beast: the same handlers on Boost.Asio and Boost.Beast, $clients clients"
-  # The clients name their transfers as those before did.
-  sql -c "truncate transfers; update accounts set balance = 1000000"
-  start_service beast
+# --- the same without troubles: a lease for each request, then reads through multiplexers ------------------------------------------------
+steady() { # program, its arguments
+  sql -c "truncate transfers; update accounts set balance = 1000000" # the clients name their transfers as those before did
+  start_service "$@"
   load_status=0
   { sleep 1 && echo steady && sleep 4; } | "$bin/load" "$port" "$clients" "$dir/result" || load_status=$?
   # shellcheck disable=SC1091 # the load generator wrote it
   . "$dir/result"
   booked=$(sql -c "select count(*) from transfers")
+}
+if [ $keep = no ]; then
+  rates=()
+  for form in '' --multiplex; do
+    say "the same service${form:+ $form}, $clients clients"
+    # shellcheck disable=SC2086 # empty: no argument
+    steady service $form
+    rates+=("$requests_steady")
+    promise "service${form:+ $form}: every request was answered, none failed" test "$((load_status + failed_steady))" = 0
+    promise "service${form:+ $form}: the ledger holds the $confirmed confirmed transfers" test "$booked" = "$confirmed"
+    kill -TERM "$service"
+    promise "service${form:+ $form}, SIGTERM: the process ended with status 0" ended_well
+  done
+  echo "requests in these seconds: ${rates[0]} with a lease for each, ${rates[1]} with --multiplex"
+fi
+
+# --- the same handlers on Boost.Beast -----------------------------------------------------------------------------------------------------
+if [ $keep = no ] && [ -x "$bin/beast" ]; then
+  say "examples/beast: the same handlers on Boost.Asio and Boost.Beast, $clients clients"
+  steady beast
   promise "Beast: every request was answered, every transfer confirmed" test "$load_status" = 0
   promise "Beast: the ledger holds the $confirmed confirmed transfers" test "$booked" = "$confirmed"
   promise "Beast: no request failed" test "$failed_steady" = 0
