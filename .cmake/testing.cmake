@@ -2,12 +2,16 @@
 # tidepool - how ctest runs our programs.
 set(TIDEPOOL_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
 set(TIDEPOOL_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
+set(TIDEPOOL_TEST_SERVER "" CACHE STRING "PostgreSQL for the tests, as libpq's connection string; otherwise TIDEPOOL_TEST_PG of the environment")
 set(TIDEPOOL_TEST_FIXTURE "" CACHE STRING "Fixture of ctest that every test needs: what builds them (tests/run.sh)")
 
 # A failed check of a sanitizer ends the program, so ctest sees it.
 set(tidepool_test_environment
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1"
     "UBSAN_OPTIONS=print_stacktrace=1" "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+if(TIDEPOOL_TEST_SERVER)
+  list(APPEND tidepool_test_environment "TIDEPOOL_TEST_PG=${TIDEPOOL_TEST_SERVER}")
+endif()
 
 # Tests of servers wait most of the time; all others compute. run.sh lets three times as many run as there are processors, where those
 # that compute count double.

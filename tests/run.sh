@@ -10,7 +10,7 @@
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
 # clang, release (GCC with a newer Asio where one can be had), examples (and benchmarks; Clang), boost (Clang, on Boost.Asio), windows
 # (mingw-w64 and Wine; in --long, or alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
-# It installs what is missing (apt), starts a PostgreSQL of its own on a free port and stops it again, and builds under build/
+# It installs what is missing (apt), starts PostgreSQL servers of its own on free ports and stops them again, and builds under build/
 # (or $TIDEPOOL_BUILD). ctest does it all: building a configuration is a test of its own, `build.NAME`; its tests run while the next one
 # is built. $JOBS: how many compilers at once; default: the processors.
 set -euo pipefail
@@ -50,15 +50,18 @@ say() { printf '[%2d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - sta
 "$repo/tests/support/install.sh"
 mkdir -p "$build"
 
-# --- a PostgreSQL for this run -----------------------------------------------------------------------------------------------
-server=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-tests.XXXXXX")
-chmod 711 "$server"
+# --- servers for this run ----------------------------------------------------------------------------------------------------
+servers=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-tests.XXXXXX")
+chmod 711 "$servers"
 child=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
   if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
-  if [ $quick = no ]; then "$repo/tests/support/postgres_server.sh" stop "$server/pg" immediate || true; fi
-  rm -rf "$server"
+  local server
+  for server in "$servers"/*/; do
+    if [ -d "$server" ]; then "$repo/tests/support/postgres_server.sh" stop "${server%/}" immediate || true; fi
+  done
+  rm -rf "$servers"
 }
 # Beside us, because a shell hears no signal while it waits for a command in front; with a group of its own, so that all of it can be ended.
 run() {
@@ -71,10 +74,6 @@ run() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-if [ $quick = no ]; then
-  TIDEPOOL_TEST_PG=$("$repo/tests/support/postgres_server.sh" start "$server/pg")
-  export TIDEPOOL_TEST_PG
-fi
 export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-10} # of fresh seeds, in each configuration
 timeout=300
 if [ $long = yes ]; then
@@ -122,6 +121,11 @@ for configuration in "${configurations[@]}"; do
   fi
   if [ -n "${areas[$configuration]:-}" ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}")
+  fi
+  # Each has a PostgreSQL of its own: the same tests use the same names there.
+  if [[ ${areas[$configuration]:-postgres} =~ postgres ]] && [[ ! $configuration =~ ^(tsan|examples|windows)$ ]]; then
+    conninfo=$("$repo/tests/support/postgres_server.sh" start "$servers/$configuration")
+    options+=("-DTIDEPOOL_TEST_SERVER=$conninfo")
   fi
   if [ $standard = yes ]; then
     # GCC collects garbage for a quarter of its time, unless it may use more memory.
