@@ -14,6 +14,7 @@
 #error "tidepool/src.hpp: compile all files of the program with TIDEPOOL_SEPARATE_COMPILATION defined, or do not include this one"
 #endif
 
+#include "detail/driver/impl/type_words.ipp"
 #include "detail/shell/impl/description.ipp"
 #include "detail/shell/impl/event_log.ipp"
 #include "detail/shell/impl/failure.ipp"

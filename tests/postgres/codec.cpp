@@ -179,13 +179,13 @@ TEST_CASE("given timestamps, when they go through text, then microseconds, zones
 }
 
 TEST_CASE("given row types, when their width is asked, then it is the number of members", "[postgres][codec]") {
-  CHECK(pg::detail::row_width<three>() == 3);
-  CHECK(pg::detail::row_width<sixteen>() == 16);
-  CHECK(pg::detail::row_width<std::tuple<int, std::string>>() == 2);
-  CHECK(pg::detail::row_width<pg::uuid>() == 1);
-  CHECK(pg::detail::row_width<std::optional<int>>() == 1);
+  CHECK(tidepool::detail::row_width<three, pg::detail::codecs>() == 3);
+  CHECK(tidepool::detail::row_width<sixteen, pg::detail::codecs>() == 16);
+  CHECK(tidepool::detail::row_width<std::tuple<int, std::string>, pg::detail::codecs>() == 2);
+  CHECK(tidepool::detail::row_width<pg::uuid, pg::detail::codecs>() == 1);
+  CHECK(tidepool::detail::row_width<std::optional<int>, pg::detail::codecs>() == 1);
   sixteen all{};
-  std::get<15>(pg::detail::tie_members(all)) = 7;
+  std::get<15>(tidepool::detail::tie_members(all)) = 7;
   CHECK(all.p == 7);
 }
 

@@ -342,9 +342,9 @@ TEST_CASE("given a parameter that cannot be sent, when a statement is made of it
 
 TEST_CASE("given members without a default constructor, when rows are read, then they are made of their values",
           "[postgres][codec][field-U6]") {
-  STATIC_REQUIRE(pg::detail::row_width<car>() == 2);
-  STATIC_REQUIRE(pg::detail::row_width<point>() == 1);
-  STATIC_REQUIRE(pg::detail::member_count<point>() == 2);
+  STATIC_REQUIRE(tidepool::detail::row_width<car, pg::detail::codecs>() == 2);
+  STATIC_REQUIRE(tidepool::detail::row_width<point, pg::detail::codecs>() == 1);
+  STATIC_REQUIRE(tidepool::detail::member_count<point>() == 2);
   NEEDS_SERVER();
   const auto got = run([]() -> asio::awaitable<std::string> {
     auto c = co_await connect();

@@ -124,12 +124,12 @@ struct row_with_base : owners {
 
 TEST_CASE("given structs, when they are asked for as rows, then those that cannot be taken apart are told",
           "[postgres][codec][field-U10]") {
-  using pg::detail::struct_misfit;
-  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_all> == struct_misfit::none);
-  STATIC_REQUIRE(pg::detail::member_count<row_of_all>() == 10);
-  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_references> == struct_misfit::reference);
-  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_of_arrays> == struct_misfit::array);
-  STATIC_REQUIRE(pg::detail::struct_misfit_of<row_with_base> == struct_misfit::base);
+  using tidepool::detail::struct_misfit;
+  STATIC_REQUIRE(tidepool::detail::struct_misfit_of<row_of_all> == struct_misfit::none);
+  STATIC_REQUIRE(tidepool::detail::member_count<row_of_all>() == 10);
+  STATIC_REQUIRE(tidepool::detail::struct_misfit_of<row_of_references> == struct_misfit::reference);
+  STATIC_REQUIRE(tidepool::detail::struct_misfit_of<row_of_arrays> == struct_misfit::array);
+  STATIC_REQUIRE(tidepool::detail::struct_misfit_of<row_with_base> == struct_misfit::base);
 }
 
 TEST_CASE("given a row type that holds a view, when rows are asked for, then it points into the result", "[postgres][codec][field-F16]") {

@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../detail/driver/value_type.hpp"
 #include "../version.hpp"
 #include "detail/read_floating.hpp"
 #include "detail/types.hpp"
@@ -63,22 +64,13 @@ inline unsigned char octal_byte(std::string_view digits) {
   return static_cast<unsigned char>(value);
 }
 
-template <class T>
-struct is_optional : std::false_type {};
-template <class T>
-struct is_optional<std::optional<T>> : std::true_type {};
-
-template <class T>
-struct unwrapped {
-  using type = T;
-};
-template <class T>
-struct unwrapped<std::optional<T>> {
-  using type = T;
-};
-
-template <class T, class Char>
-inline constexpr bool points_to = std::is_same_v<std::decay_t<T>, const Char*> || std::is_same_v<std::decay_t<T>, Char*>;
+using tidepool::detail::ambiguous_byte;
+using tidepool::detail::byte;
+using tidepool::detail::character;
+using tidepool::detail::is_optional;
+using tidepool::detail::points_to;
+using tidepool::detail::strip_optional;
+using tidepool::detail::unwrapped;
 
 /// The codec of a parameter: string literals and all string types are sent as text; a null pointer to char is NULL.
 template <class T>
@@ -121,16 +113,6 @@ bool is_null(const T& value) {
     return value == nullptr;
   } else {
     return false;
-  }
-}
-template <class T>
-decltype(auto) strip_optional(const T& value) {
-  if constexpr (is_optional<T>::value) {
-    return *value;
-  } else if constexpr (std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>) {
-    return std::string_view();
-  } else {
-    return (value);
   }
 }
 
@@ -187,16 +169,6 @@ T decode_value(std::string_view text, Oid type) {
     throw conversion_error("a type with a codec");
   }
 }
-
-template <class T>
-concept byte = std::same_as<T, std::byte> || std::same_as<T, unsigned char>;
-/// Types that may hold text, numbers or bytes: only the user knows which.
-template <class T>
-concept ambiguous_byte = std::same_as<T, char> || std::same_as<T, signed char>;
-
-template <class T>
-concept character =
-    std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> || std::same_as<T, char16_t> || std::same_as<T, char32_t>;
 
 }  // namespace detail
 

@@ -132,10 +132,10 @@ class copy_reader {
     const std::optional<std::string_view> line = co_await from_->next();
     if (!line) co_return std::nullopt;
     const detail::copy_row fields(*line, ++from_->rows, from_->values_in_errors);
-    detail::check_columns<T>(fields.size(), [&fields, this](std::size_t wanted, std::string (*type)()) {
+    tidepool::detail::check_columns<T, detail::codecs>(fields.size(), [&fields, this](std::size_t wanted, std::string (*type)()) {
       detail::throw_copy_columns(from_->rows, fields.size(), wanted, type);
     });
-    co_return detail::read_row<T>(fields);
+    co_return tidepool::detail::read_row<T>(fields);
   }
   /// Ends it early: cancels on the server and discards the rest. It does not tell whether a query that writes was done.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() { return from_->close(); }

@@ -23,23 +23,6 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-// These coroutines are free functions that own what they need, because the object they are called on may be moved meanwhile.
-template <class T>
-asio::awaitable<std::vector<T>> all_of(asio::awaitable<result> running) {
-  const result got = co_await std::move(running);
-  co_return got.template all<T>();
-}
-template <class T>
-asio::awaitable<T> one_of(asio::awaitable<result> running) {
-  const result got = co_await std::move(running);
-  co_return got.template one<T>();
-}
-template <class T>
-asio::awaitable<std::optional<T>> opt_of(asio::awaitable<result> running) {
-  const result got = co_await std::move(running);
-  co_return got.template opt<T>();
-}
-
 template <class T>
 inline constexpr bool is_statement = std::is_convertible_v<const T&, query_text> || std::is_convertible_v<const T&, statement_use>;
 /// Whether arguments begin as those of a verb do.
@@ -133,64 +116,64 @@ class queries {
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::all_of<T>(exec(sql, args...));
+    return tidepool::detail::all_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::all_of<T>(exec(prepared, args...));
+    return tidepool::detail::all_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::all_of<T>(exec(limit, sql, args...));
+    return tidepool::detail::all_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::all_of<T>(exec(limit, prepared, args...));
+    return tidepool::detail::all_of<T>(exec(limit, prepared, args...));
   }
   /// Exactly one row, else `errc::rows`.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::one_of<T>(exec(sql, args...));
+    return tidepool::detail::one_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::one_of<T>(exec(prepared, args...));
+    return tidepool::detail::one_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::one_of<T>(exec(limit, sql, args...));
+    return tidepool::detail::one_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::one_of<T>(exec(limit, prepared, args...));
+    return tidepool::detail::one_of<T>(exec(limit, prepared, args...));
   }
   /// One row or none, else `errc::rows`.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::opt_of<T>(exec(sql, args...));
+    return tidepool::detail::opt_of<T>(exec(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::opt_of<T>(exec(prepared, args...));
+    return tidepool::detail::opt_of<T>(exec(prepared, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::opt_of<T>(exec(limit, sql, args...));
+    return tidepool::detail::opt_of<T>(exec(limit, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, statement_use prepared, const Args&... args) {
     (void)detail::require_row<T>();
-    return detail::opt_of<T>(exec(limit, prepared, args...));
+    return tidepool::detail::opt_of<T>(exec(limit, prepared, args...));
   }
   /// Rows one by one as they arrive; see `row_stream`. One type for values or structs, several for tuples.
   template <class T, class... Ts, class... Args>

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../detail/driver/rows.hpp"
 #include "../version.hpp"
 #include "codec.hpp"
 #include "detail/read_error.hpp"
@@ -22,7 +23,27 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
+class row;
+
 namespace detail {
+
+/// See detail/driver/rows.hpp.
+struct result_source {
+  using pointer = const PGresult*;
+  using index = int;
+  using row = postgres::row;
+  static int rows(const PGresult* of) noexcept { return PQntuples(of); }
+  static std::size_t columns(const PGresult* of) noexcept { return static_cast<std::size_t>(PQnfields(of)); }
+  template <class = void>
+  [[noreturn]] static void throw_columns(const PGresult* of, std::size_t wanted, std::string (*type)()) {
+    detail::throw_columns(of, wanted, type);
+  }
+  template <class = void>
+  [[noreturn]] static void throw_rows(const PGresult* of, std::size_t rows, bool none_allowed) {
+    detail::throw_rows(of, rows, none_allowed);
+  }
+};
+
 struct result_deleter {
   void operator()(PGresult* result) const noexcept { PQclear(result); }
 };
@@ -58,11 +79,6 @@ template <class T>
     throw_unreadable(from, number, column, value, &type_words<type>, failure);
   }
 }
-template <class T>
-void check_result_columns(const PGresult* from) {
-  check_columns<T>(static_cast<std::size_t>(PQnfields(from)),
-                   [from](std::size_t wanted, std::string (*type)()) { throw_columns(from, wanted, type); });
-}
 }  // namespace detail
 
 /// One value of one row. Valid as long as its result.
@@ -93,6 +109,8 @@ class field {
 /// One row. Valid as long as its result.
 class row {
  public:
+  using codecs = detail::codecs;
+
   row(const PGresult* from, int index) : from_(from), index_(index) {}
 
   std::size_t size() const noexcept { return static_cast<std::size_t>(PQnfields(from_)); }
@@ -121,8 +139,8 @@ class row {
   template <class T>
   T as() const {
     (void)detail::require_row<T>();
-    detail::check_result_columns<T>(from_);
-    return detail::read_row<T>(*this);
+    tidepool::detail::check_result_columns<T, detail::result_source>(from_);
+    return tidepool::detail::read_row<T>(*this);
   }
 
  private:
@@ -130,45 +148,9 @@ class row {
   int index_;
 };
 
-/// Rows of one result as values of T, read as they are reached.
+/// Rows of one result as values of T, read as they are reached: for a range-based `for`.
 template <class T>
-class row_range {
- public:
-  /// An input iterator: reads each row when it is reached.
-  class iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = T;
-    using difference_type = std::ptrdiff_t;
-    using pointer = void;
-    using reference = T;
-
-    iterator() = default;
-    iterator(const PGresult* from, int index) : from_(from), index_(index) {}
-    T operator*() const { return detail::read_row<T>(row(from_, index_)); }
-    iterator& operator++() {
-      ++index_;
-      return *this;
-    }
-    iterator operator++(int) {
-      auto old = *this;
-      ++index_;
-      return old;
-    }
-    friend bool operator==(const iterator&, const iterator&) = default;
-
-   private:
-    const PGresult* from_ = nullptr;
-    int index_ = 0;
-  };
-
-  explicit row_range(const PGresult* from) : from_(from) {}
-  iterator begin() const { return {from_, 0}; }
-  iterator end() const { return {from_, PQntuples(from_)}; }
-
- private:
-  const PGresult* from_;
-};
+using row_range = tidepool::detail::basic_row_range<T, detail::result_source>;
 
 /// Owns what libpq returned for one statement. Move-only; reading it needs no connection, and several threads may read.
 class result {
@@ -204,7 +186,7 @@ class result {
   auto rows() const& {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
     (void)detail::require_row<element>();
-    if (handle_) detail::check_result_columns<element>(handle_.get());
+    if (handle_) tidepool::detail::check_result_columns<element, detail::result_source>(handle_.get());
     return row_range<element>(handle_.get());
   }
   template <class T, class... Ts>
@@ -213,32 +195,20 @@ class result {
   /// All rows.
   template <class T>
   std::vector<T> all() const {
-    (void)detail::require_row<T>();
-    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
-    std::vector<T> out;
-    out.reserve(size());
-    for (auto&& value : rows<T>()) out.push_back(std::move(value));
-    return out;
+    (void)tidepool::detail::require_owning_row<T, detail::result_source>();
+    return tidepool::detail::all_rows<T, detail::result_source>(handle_.get());
   }
   /// Exactly one row; else `errc::rows`.
   template <class T>
   T one() const {
-    (void)detail::require_row<T>();
-    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
-    if (size() != 1) detail::throw_rows(handle_.get(), size(), false);
-    return (*this)[0].template as<T>();
+    (void)tidepool::detail::require_owning_row<T, detail::result_source>();
+    return tidepool::detail::one_row<T, detail::result_source>(handle_.get());
   }
   /// No row or one; else `errc::rows`.
   template <class T>
   std::optional<T> opt() const {
-    (void)detail::require_row<T>();
-    static_assert(detail::owns_data<T>, "a string_view would point into a result that is gone: use std::string");
-    if (empty()) {
-      detail::check_result_columns<T>(handle_.get());
-      return std::nullopt;
-    }
-    if (size() > 1) detail::throw_rows(handle_.get(), size(), true);
-    return (*this)[0].template as<T>();
+    (void)tidepool::detail::require_owning_row<T, detail::result_source>();
+    return tidepool::detail::opt_row<T, detail::result_source>(handle_.get());
   }
 
   const PGresult* native() const noexcept { return handle_.get(); }

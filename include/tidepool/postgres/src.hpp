@@ -27,7 +27,6 @@
 #include "impl/request.ipp"
 #include "impl/statement.ipp"
 #include "impl/transaction.ipp"
-#include "impl/type_words.ipp"
 
 TIDEPOOL_INSTANTIATE_POOL(::tidepool::postgres::connection);
 

@@ -42,6 +42,8 @@ class row_source {
 /// One row of a stream, with its number in the whole of it; has the members of `row` that `read_row` needs.
 class streamed_row {
  public:
+  using codecs = detail::codecs;
+
   class field {
    public:
     field(const PGresult* from, int row, int column, std::uint64_t number) : from_(from), row_(row), column_(column), number_(number) {}
@@ -90,8 +92,8 @@ class row_stream {
     if (from.at >= from.end && from.open) co_await from.fetch();
     if (from.at >= from.end) co_return std::nullopt;
     const detail::streamed_row row(from.rows.native(), from.at++, ++from.count);
-    detail::check_result_columns<T>(from.rows.native());
-    co_return detail::read_row<T>(row);
+    tidepool::detail::check_result_columns<T, detail::result_source>(from.rows.native());
+    co_return tidepool::detail::read_row<T>(row);
   }
 
   /// Ends the statement early: cancels it on the server and discards the rows that still come, so that the connection can be used again. It

@@ -12,8 +12,8 @@
 
 #include "../../version.hpp"
 #include "../codec.hpp"
+#include "row_type.hpp"
 #include "text.hpp"
-#include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
@@ -73,6 +73,7 @@ void append_copy_row(std::string& out, const Columns&... columns) {
 template <class = void>
 class basic_copy_row {
  public:
+  using codecs = detail::codecs;
   class field {
    public:
     field(const basic_copy_row& of, std::size_t column) : of_(of), column_(column) {}

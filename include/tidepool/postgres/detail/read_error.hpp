@@ -13,7 +13,6 @@
 #include "../../detail/driver/lazy.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
-#include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 

@@ -10,9 +10,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "../../detail/driver/aggregate.hpp"
 #include "../../version.hpp"
 #include "../codec.hpp"
-#include "../detail/aggregate.hpp"
 #include "../detail/quoted_text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -27,7 +27,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 template <class T>
 struct composite_codec {
   static void encode(std::string& out, const T& value) {
-    auto members = detail::tie_members(value);
+    auto members = tidepool::detail::tie_members(value);
     out += '(';
     std::string word;
     const auto one = [&]<class M>(std::size_t place, const M& member) {
@@ -45,7 +45,7 @@ struct composite_codec {
   }
 
   static T decode(std::string_view text) {
-    using members = decltype(detail::tie_members(std::declval<T&>()));
+    using members = decltype(tidepool::detail::tie_members(std::declval<T&>()));
     constexpr std::size_t count = std::tuple_size_v<members>;
     detail::quoted_reader in(text);
     const auto one = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {

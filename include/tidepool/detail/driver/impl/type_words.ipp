@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - names of C++ types for errors: see lazy.hpp.
-#ifndef TIDEPOOL_POSTGRES_IMPL_TYPE_WORDS_IPP
-#define TIDEPOOL_POSTGRES_IMPL_TYPE_WORDS_IPP
+#ifndef TIDEPOOL_DETAIL_DRIVER_IMPL_TYPE_WORDS_IPP
+#define TIDEPOOL_DETAIL_DRIVER_IMPL_TYPE_WORDS_IPP
 
 #include <string>
 #include <string_view>
 
-#include "../../version.hpp"
-#include "../detail/type_words.hpp"
+#include "../../../version.hpp"
+#include "../type_words.hpp"
 
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 TIDEPOOL_LAZY_BODY std::string type_in(std::string_view words) {
   const auto from = words.find("T = ");
@@ -24,6 +24,6 @@ TIDEPOOL_LAZY_BODY std::string type_in(std::string_view words) {
   return out;
 }
 
-}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 
 #endif

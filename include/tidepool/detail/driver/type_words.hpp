@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - names of C++ types for error messages, without RTTI.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_TYPE_WORDS_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_TYPE_WORDS_HPP
+#ifndef TIDEPOOL_DETAIL_DRIVER_TYPE_WORDS_HPP
+#define TIDEPOOL_DETAIL_DRIVER_TYPE_WORDS_HPP
 
 #include <chrono>
 #include <optional>
@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "../../detail/driver/lazy.hpp"
 #include "../../version.hpp"
+#include "lazy.hpp"
 
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// The compiler's words: "... [with T = user]", "... [T = user]".
 template <class T>
@@ -97,10 +97,10 @@ struct type_words_of<T> {
   }
 };
 
-}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 
 #if TIDEPOOL_HEADER_ONLY
-#include "../impl/type_words.ipp"
+#include "impl/type_words.ipp"
 #endif
 
 #endif

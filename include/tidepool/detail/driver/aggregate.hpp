@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the members of a plain struct as a tuple, without macros.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_AGGREGATE_HPP
+#ifndef TIDEPOOL_DETAIL_DRIVER_AGGREGATE_HPP
+#define TIDEPOOL_DETAIL_DRIVER_AGGREGATE_HPP
 
 #include <cstddef>
 #include <exception>
@@ -11,7 +11,7 @@
 
 #include "../../version.hpp"
 
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// Stands for any member in unevaluated initialisers. Defined all the same, because `std::optional`'s constructor refers to it, and Clang
 /// wants a definition where T is in an anonymous namespace.
@@ -120,6 +120,6 @@ auto tie_members(T& v) {
   // clang-format on
 }
 
-}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 
 #endif
