@@ -49,6 +49,10 @@ tidepool_pkgconfig(tidepool-boost-asio "tidepool on Boost.Asio (1.78 and newer)"
                    "Cflags: -DTIDEPOOL_BOOST_ASIO")
 tidepool_pkgconfig(tidepool-postgres-boost-asio "PostgreSQL connections for tidepool on Boost.Asio, on libpq"
                    "Requires: tidepool-boost-asio = ${PROJECT_VERSION}, libpq")
+tidepool_pkgconfig(tidepool-sqlite "SQLite connections for tidepool (C++20, header-only)"
+                   "Requires: tidepool = ${PROJECT_VERSION}, sqlite3 >= 3.34")
+tidepool_pkgconfig(tidepool-sqlite-boost-asio "SQLite connections for tidepool on Boost.Asio"
+                   "Requires: tidepool-boost-asio = ${PROJECT_VERSION}, sqlite3 >= 3.34")
 
 # --- cpack: a .tar.gz of the prefix, and a .deb for every architecture --------------------------------------------------------
 if(PROJECT_IS_TOP_LEVEL)
@@ -62,7 +66,7 @@ if(PROJECT_IS_TOP_LEVEL)
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
   set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
   set(CPACK_DEBIAN_PACKAGE_DEPENDS "libasio-dev (>= 1:1.22.1)")
-  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libpq-dev (>= 14)")
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libpq-dev (>= 14), libsqlite3-dev (>= 3.34)")
   set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libboost1.81-dev | libboost-dev (>= 1.78)")
   include(CPack)
 endif()

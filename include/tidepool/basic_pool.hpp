@@ -51,7 +51,8 @@ class basic_pool {
   /// `connect` is called as `connect(connect_context)`, or as `connect()`, for every new connection, and returns
   /// `asio::awaitable<Connection, Traits::operation_executor>` (see `connector_for`); an exception is a failed connect. It must be
   /// copyable; calls may overlap, also on different threads. Nothing is opened yet.
-  /// Throws std::invalid_argument that names every fault of `config`.
+  /// Throws std::invalid_argument that names every fault of `config`. A connector with a member `check(const pool_config&)` is asked first,
+  /// and throws where the configuration does not fit what it connects to.
   template <connector_for<Connection, Traits> Connect>
   basic_pool(executor_type executor, Connect connect, const pool_config& config = {},
              observer watcher = detail::default_observer<observer>())
@@ -192,6 +193,8 @@ class basic_pool {
   }
   template <class Connect>
   static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
+    // A connector may know that a configuration does not fit what it connects to: an in-memory database has one connection.
+    if constexpr (requires(const Connect& c) { c.check(config); }) connect.check(config);
     connector call;
     if constexpr (connector_with_context<Connect, Connection, Traits>) {
       call = std::move(connect);

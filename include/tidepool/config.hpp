@@ -111,6 +111,8 @@ struct pool_config {
   TIDEPOOL_DECL static pool_config high_throughput();
   /// Validation before a hand-out (`alive_bypass` 500 ms), frequent checks, early leak reports.
   TIDEPOOL_DECL static pool_config reliable();
+  /// For a database in the process, SQLite: 2 to 10 connections that are kept, no scaling, no round trip at hand-out.
+  TIDEPOOL_DECL static pool_config embedded();
 };
 
 namespace detail {

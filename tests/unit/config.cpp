@@ -152,6 +152,16 @@ TEST_CASE("given a profile, when it is read, then it differs where the guide say
     CHECK(c.leak_timeout == 120s);
     CHECK(c.validate().empty());
   }
+  SECTION("embedded") {
+    const pool_config c = pool_config::embedded();
+    CHECK(c.min_size == 2);
+    CHECK(c.max_size == 10);
+    CHECK_FALSE(c.auto_scale);
+    CHECK_FALSE(c.pre_ping);
+    CHECK_FALSE(c.test_on_borrow);
+    CHECK(c.max_lifetime == no_limit);
+    CHECK(c.validate().empty());
+  }
 }
 
 TEST_CASE("given the default configuration, when it is validated, then there is no fault") { CHECK(pool_config{}.validate().empty()); }
@@ -343,7 +353,8 @@ TEST_CASE("given profiles, when a server may be silent, then those for productio
 
 TEST_CASE("given a profile, when its options are compared, then none keeps another from ever mattering") {
   const pool_config c = GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(),
-                                 pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable());
+                                 pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable(),
+                                 pool_config::embedded());
   CHECK(c.slow_acquire < c.acquire_timeout);
   CHECK(c.response_timeout > c.validation_timeout);
   CHECK(c.max_retries < c.breaker_threshold);

@@ -214,6 +214,16 @@ pool_config pool_config::reliable() {
   return c;
 }
 
+pool_config pool_config::embedded() {
+  pool_config c;
+  c.min_size = 2;
+  c.max_size = 10;
+  c.pre_ping = c.test_on_borrow = false;
+  c.max_lifetime = no_limit;
+  c.auto_scale = false;
+  return c;
+}
+
 void detail::check_config(const pool_config& config) {
   const auto faults = config.validate();
   if (faults.empty()) return;

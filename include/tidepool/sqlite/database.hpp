@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - a database with one writer and several readers, each in a pool of its own.
+#ifndef TIDEPOOL_SQLITE_DATABASE_HPP
+#define TIDEPOOL_SQLITE_DATABASE_HPP
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "../detail/driver/lazy.hpp"
+#include "../source_location.hpp"
+#include "../version.hpp"
+#include "pool.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite {
+
+/// SQLite has one writer at a time. Connections that all write wait for each other in its busy handler, which sleeps, holds a connection
+/// and a thread meanwhile, and serves whoever wakes up first. Here they wait in the queue of a pool of one connection, which is first come,
+/// first served, and costs nothing; readers have connections of their own, which a writer does not disturb (WAL).
+///
+///     sqlite::database db(io, "shop.db");
+///     auto lease = co_await db.write();
+///     co_await lease->transaction(transfer);          // BEGIN IMMEDIATE
+///     auto other = co_await db.read();                 // refuses writes
+///     auto name = co_await other->one<std::string>("select name from users where id = ?1", 7);
+///
+/// Both pools share their threads. Thread safe, as pools are. Other processes may use the file too: then SQLite's lock is waited for, for
+/// `options::busy_timeout` at most.
+class database {
+ public:
+  using lease = sqlite::pool::lease;
+
+  /// `readers`: how many connections read; their options are those of the writer, with `query_only`. `config` is for both pools, with their
+  /// sizes replaced, and "-read", "-write" behind the name. Throws `error(errc::bad_options)` for in-memory databases but
+  /// `file:/name?vfs=memdb`, and for `read_only`; std::invalid_argument as a pool.
+  TIDEPOOL_LAZY database(asio::any_io_executor executor, options settings, std::size_t readers = 4,
+                         const pool_config& config = pool_config::embedded());
+  template <class Context>
+  requires requires(Context& c) { asio::any_io_executor(c.get_executor()); }
+  database(Context& context, options settings, std::size_t readers = 4, const pool_config& config = pool_config::embedded())
+      : database(asio::any_io_executor(context.get_executor()), std::move(settings), readers, config) {}
+
+  /// Opens both pools: the writer first, which makes the file.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> open(source_location where = source_location::current());
+  /// Closes both pools, the readers first; the writer then copies the log back into the file.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace);
+
+  /// A connection that reads; as `acquire()` of its pool.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> read(source_location where = source_location::current()) {
+    return readers_.acquire(where);
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> read(time_limit timeout, source_location where = source_location::current()) {
+    return readers_.acquire(timeout, where);
+  }
+  /// The connection that writes; as `acquire()` of its pool.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> write(source_location where = source_location::current()) {
+    return writers_.acquire(where);
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> write(time_limit timeout,
+                                                                    source_location where = source_location::current()) {
+    return writers_.acquire(timeout, where);
+  }
+
+  /// The pools, for statistics, logs and observers.
+  sqlite::pool& readers() noexcept { return readers_; }
+  sqlite::pool& writers() noexcept { return writers_; }
+
+ private:
+  struct parts {
+    connector writer;
+    connector reader;
+    pool_config write_config;
+    pool_config read_config;
+  };
+  TIDEPOOL_LAZY static parts parts_of(options settings, std::size_t readers, const pool_config& config);
+  database(asio::any_io_executor executor, const parts& of)
+      : writers_(executor, of.writer, of.write_config), readers_(executor, of.reader, of.read_config) {}
+
+  sqlite::pool writers_;
+  sqlite::pool readers_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/database.ipp"
+#endif
+
+#endif
