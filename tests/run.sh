@@ -107,8 +107,8 @@ configure() {
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas+=([debug]='unit;core;threads;postgres;differential;faults;budgets;headers;snippets;consumers;texts'
-    [asan]='unit;core;pool;simulator;postgres;headers;misuse'
+  areas+=([debug]='unit;core;threads;postgres;sqlite;differential;faults;budgets;headers;snippets;consumers;texts'
+    [asan]='unit;core;pool;simulator;postgres;sqlite;headers;misuse'
     [release]='simulator;threads;headers'
     [boost]='unit;core;threads;postgres')
 fi

@@ -82,7 +82,7 @@ TEST_CASE("given statements that are wrong, when they run, then errors say what,
   });
 }
 
-TEST_CASE("given a row that cannot be read, when its error is told, then value and statement only by choice", "[S6]") {
+TEST_CASE("given a row that cannot be read, when its error is told, then value and statement only by choice", "[sqlite-S6]") {
   const auto text_of = [](bool told) {
     lite::options how(":memory:");
     how.statement_in_errors = told;
