@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - SQLite connections on several threads: what ThreadSanitizer has to see.
+#include <atomic>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+/// Runs `work()` as many times at once on several threads, and throws what the first that failed threw.
+template <class Work>
+void at_once(asio::io_context& io, int count, Work work) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  for (int i = 0; i < count; ++i) {
+    asio::co_spawn(asio::make_strand(io), work(i), [&](std::exception_ptr failure) {
+      const std::lock_guard lock(mutex);
+      if (failure && !first) first = failure;
+    });
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(60s); });
+  for (auto& one : threads) one.join();
+  if (!io.stopped()) throw std::runtime_error("it hangs");
+  if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+TEST_CASE("given 32 tasks that write on three threads, when all are done, then nobody met SQLITE_BUSY and nothing is lost") {
+  const folder here;
+  asio::io_context io(3);
+  auto config = tidepool::pool_config::embedded();
+  config.acquire_timeout = 60s;
+  lite::database db(io, here / "test.db", 3, config);
+  std::atomic<int> left{32};
+  std::atomic<std::int64_t> seen{0};
+  at_once(io, 32, [&](int number) -> asio::awaitable<void> {
+    {
+      auto setup = co_await db.write();
+      co_await setup->exec("create table if not exists t (i integer)");
+    }
+    for (int i = 0; i < 8; ++i) {
+      {
+        auto lease = co_await db.write();
+        auto body = [&](lite::transaction& tx) -> asio::awaitable<void> { co_await tx.exec("insert into t values (?1)", number); };
+        co_await lease->transaction(body);
+      }
+      auto lease = co_await db.read();
+      const auto count = co_await lease->one<std::int64_t>("select count(*) from t");
+      if (count > seen) seen = count;
+    }
+    if (left.fetch_sub(1) == 1) {
+      auto lease = co_await db.read();
+      seen = co_await lease->one<std::int64_t>("select count(*) from t");
+      lease.release();
+      co_await db.close(5s);
+    }
+  });
+  CHECK(seen == 32 * 8);
+}
+
+TEST_CASE("given operations that are cancelled and aborted at any moment, when all have ended, then the pool works") {
+  const folder here;
+  asio::io_context io(3);
+  auto config = tidepool::pool_config::embedded();
+  config.acquire_timeout = 60s;
+  config.max_size = 3;
+  lite::pool pool(io, lite::connector(here / "test.db"), config);
+  std::atomic<int> left{24};
+  std::atomic<int> answers{0};
+  at_once(io, 24, [&](int number) -> asio::awaitable<void> {
+    std::minstd_rand random(static_cast<unsigned>(number));
+    for (int i = 0; i < 6; ++i) {
+      auto lease = co_await pool.acquire();
+      const auto strand = co_await asio::this_coro::executor;
+      asio::cancellation_signal stop;
+      bool ended = false;
+      auto work = [&]() -> asio::awaitable<void> { co_await lease->exec(i % 2 == 0 ? endless : "select 1"); };
+      asio::co_spawn(strand, work,
+                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      co_await pause(std::chrono::milliseconds(random() % 4));
+      if (i % 3 == 0) {
+        lease->abort("for the test");
+      } else {
+        stop.emit(asio::cancellation_type::terminal);
+      }
+      while (!ended) co_await pause(1ms);
+    }
+    auto lease = co_await pool.acquire();
+    answers += co_await lease->one<int>("select 1");
+    lease.release();
+    if (left.fetch_sub(1) == 1) co_await pool.close(5s);
+  });
+  CHECK(answers == 24);
+}
+
+TEST_CASE("given connections that are dropped at any moment, when the program goes on, then each is closed once") {
+  const folder here;
+  for (int round = 0; round < 20; ++round) {
+    asio::io_context io;
+    auto work = [&]() -> asio::awaitable<void> {
+      auto c = co_await lite::connection::connect(here / "test.db");
+      co_await c.exec("create table if not exists t (i)");
+      co_await c.exec("insert into t values (1)");
+      if (round % 2 == 0) co_await c.exec(endless);
+    };
+    asio::co_spawn(io, work, asio::detached);
+    io.run_for(std::chrono::milliseconds(round % 4));
+  }
+  run([](std::string path) -> asio::awaitable<void> {
+    auto c = co_await lite::connection::connect(path);
+    const auto sound = co_await c.one<std::string>("pragma integrity_check");
+    must(sound == "ok", sound);
+  }(here / "test.db"));
+}
