@@ -168,6 +168,8 @@ TEST_CASE("given prepared statements and a cache, when they run again, then they
         must(c.cached_statements() == 2, "two");
         (void)co_await c.one<int>("select count(*) from t");
         must(c.cached_statements() == 2, "the oldest is gone");
+        const auto before = co_await c.exec("select * from t");
+        must(before.columns() == 1, "one column");
         co_await c.exec("alter table t add column more text");
         const auto rows = co_await c.exec("select * from t");
         must(rows.columns() == 2 && rows.size() == 5, "a changed schema");

@@ -77,7 +77,7 @@ class field {
   storage kind() const noexcept { return raw().kind(); }
   /// As SQLite keeps it.
   value raw() const noexcept { return from_->at(row_, column_); }
-  std::string_view name() const noexcept { return from_->names[column_]; }
+  std::string_view name() const noexcept { return from_->name(column_); }
 
   /// As a T, or a `std::optional<T>`. Throws `errc::null_value` or `errc::conversion`, naming row, column, its kind and T; the beginning of
   /// the value only with `options::statement_in_errors`.
@@ -109,7 +109,7 @@ class row {
   template <class = void>
   field operator[](std::string_view name) const {
     for (std::size_t i = 0; i < size(); ++i) {
-      if (name == from_->names[i]) return {from_, index_, i};
+      if (name == from_->name(i)) return {from_, index_, i};
     }
     detail::throw_no_column(from_, name);
   }
@@ -148,7 +148,7 @@ class result {
   bool empty() const noexcept { return size() == 0; }
   std::size_t columns() const noexcept { return rows_ ? rows_->columns() : 0; }
   std::string_view column_name(std::size_t column) const noexcept {
-    return column < columns() ? std::string_view(rows_->names[column]) : std::string_view();
+    return column < columns() ? std::string_view(rows_->name(column)) : std::string_view();
   }
   /// Rows inserted, updated or deleted by this statement itself (`sqlite3_changes64`); 0 for one that only reads.
   std::uint64_t affected() const noexcept { return rows_ ? rows_->affected : 0; }

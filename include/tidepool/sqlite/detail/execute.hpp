@@ -36,12 +36,13 @@ inline statement_owner prepare_next(session& s, const request& what, std::string
 }
 /// Exactly one.
 template <class = void>
-inline statement_owner prepare_one(session& s, const request& what) {
+inline kept_statement prepare_one(session& s, const request& what) {
   if (what.sql.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     throw error(errc::bad_parameter, "the statement is larger than 2 GB");
   }
   std::string_view rest = what.sql;
-  auto out = prepare_next(s, what, rest, s.statements.capacity() == 0 ? 0 : SQLITE_PREPARE_PERSISTENT);
+  kept_statement out;
+  out.handle = prepare_next(s, what, rest, s.statements.capacity() == 0 ? 0 : SQLITE_PREPARE_PERSISTENT);
   diagnosis said;
   s.name_statement(said, what);
   if (!out) throw error(errc::bad_usage, "the text holds no statement", std::move(said));
@@ -50,25 +51,28 @@ inline statement_owner prepare_one(session& s, const request& what) {
     said.advice = "use script() for several without parameters";
     throw error(errc::bad_usage, "exec() and prepare() take one statement, and this text has several", std::move(said));
   }
+  out.parameters = static_cast<std::size_t>(sqlite3_bind_parameter_count(out.get()));
+  out.writes = sqlite3_stmt_readonly(out.get()) == 0;
   return out;
 }
 /// From the cache where it is there.
 template <class = void>
-inline statement_owner statement_of(session& s, const request& what) {
+inline kept_statement statement_of(session& s, const request& what) {
   auto kept = s.statements.take(what.sql);
   return kept ? std::move(kept) : prepare_one(s, what);
 }
 /// Resets it and puts it into the cache.
 template <class = void>
-inline void give_back(session& s, statement_owner statement) {
+inline void give_back(session& s, kept_statement statement) {
   sqlite3_reset(statement.get());
-  sqlite3_clear_bindings(statement.get());
+  if (statement.parameters != 0) sqlite3_clear_bindings(statement.get());
   s.statements.put(std::move(statement));
 }
 
 template <class = void>
-inline void bind_all(session& s, sqlite3_stmt* to, const request& what) {
-  const auto taken = static_cast<std::size_t>(sqlite3_bind_parameter_count(to));
+inline void bind_all(session& s, const kept_statement& statement, const request& what) {
+  sqlite3_stmt* const to = statement.get();
+  const auto taken = statement.parameters;
   if (taken != what.values.size()) {
     const auto count = [](std::size_t n) { return n == 0 ? std::string("none") : std::to_string(n); };
     diagnosis said;
@@ -98,19 +102,27 @@ inline void bind_all(session& s, sqlite3_stmt* to, const request& what) {
   }
 }
 
+/// After the first step, because SQLite may have prepared it anew there: `select *` then has other columns.
 template <class = void>
-inline void name_columns(sqlite3_stmt* from, kept_rows& out) {
-  const int count = sqlite3_column_count(from);
-  out.names.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i) {
-    const char* name = sqlite3_column_name(from, i);
-    out.names.emplace_back(name == nullptr ? "" : name);
+inline void name_columns(kept_statement& of, kept_rows& out) {
+  const int count = sqlite3_column_count(of.get());
+  const int versions = sqlite3_stmt_status(of.get(), SQLITE_STMTSTATUS_REPREPARE, 0);
+  if (count != 0 && of.versions != versions) {
+    auto names = std::make_shared<std::vector<std::string>>();
+    names->reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      const char* name = sqlite3_column_name(of.get(), i);
+      names->emplace_back(name == nullptr ? "" : name);
+    }
+    of.names = std::move(names);
+    of.versions = versions;
   }
+  out.names = of.names;
   out.no_rows = count == 0;
 }
 template <class = void>
 inline void copy_row(sqlite3_stmt* from, kept_rows& out) {
-  const int count = static_cast<int>(out.names.size());
+  const int count = static_cast<int>(out.columns());
   for (int i = 0; i < count; ++i) {
     kept_value one;
     switch (sqlite3_column_type(from, i)) {
@@ -138,14 +150,13 @@ inline void copy_row(sqlite3_stmt* from, kept_rows& out) {
 }
 /// True: one more row was copied. False: the statement has ended.
 template <class = void>
-inline bool step(session& s, sqlite3_stmt* of, const request& what, kept_rows& out) {
-  const int code = sqlite3_step(of);
-  if (code == SQLITE_ROW) {
-    copy_row(of, out);
-    return true;
-  }
-  if (code != SQLITE_DONE) s.fail(sqlite3_extended_errcode(s.db()), &what);
-  return false;
+inline bool step(session& s, kept_statement& of, const request& what, kept_rows& out) {
+  const int code = sqlite3_step(of.get());
+  if (code != SQLITE_ROW && code != SQLITE_DONE) s.fail(sqlite3_extended_errcode(s.db()), &what);
+  if (out.count == 0) name_columns(of, out);
+  if (code == SQLITE_DONE) return false;
+  copy_row(of.get(), out);
+  return true;
 }
 template <class = void>
 inline void name_origin(const session& s, const request& what, kept_rows& out) {
@@ -170,22 +181,30 @@ inline std::int64_t changes(sqlite3* db) noexcept {
 #endif
 }
 
-/// Resets a statement whatever happens, and finalises one that failed.
+/// One that failed is not kept.
+template <class Run>
+void with_statement(session& s, const request& what, const Run& run) {
+  auto statement = statement_of(s, what);
+  try {
+    run(statement);
+  } catch (...) {
+    s.statements.drop(statement);
+    throw;
+  }
+  give_back(s, std::move(statement));
+}
 template <class = void>
 inline void run_one(session& s, const request& what, kept_rows& out) {
-  auto statement = statement_of(s, what);
-  const bool writes = sqlite3_stmt_readonly(statement.get()) == 0;
-  const auto before = writes ? total_changes(s.db()) : 0;
-  bind_all(s, statement.get(), what);
-  name_columns(statement.get(), out);
-  while (step(s, statement.get(), what, out)) {
-  }
-  if (writes) {
+  with_statement(s, what, [&](kept_statement& statement) {
+    const auto before = statement.writes ? total_changes(s.db()) : 0;
+    bind_all(s, statement, what);
+    while (step(s, statement, what, out)) {
+    }
+    if (!statement.writes) return;
     // The count of a statement that changes no rows, CREATE TABLE say, is that of one before it.
     out.affected = total_changes(s.db()) == before ? 0 : static_cast<std::uint64_t>(changes(s.db()));
     out.last_id = sqlite3_last_insert_rowid(s.db());
-  }
-  give_back(s, std::move(statement));
+  });
 }
 template <class = void>
 inline asio::awaitable<result> execute(session_ptr s, request what) {
@@ -221,12 +240,12 @@ inline asio::awaitable<statement> prepare_statement(session_ptr s, request what)
   kept_rows columns;
   const auto body = [&] {
     auto one = statement_of(*s, what);
-    parameters = static_cast<std::size_t>(sqlite3_bind_parameter_count(one.get()));
-    name_columns(one.get(), columns);
+    parameters = one.parameters;
+    name_columns(one, columns);
     s->statements.put(std::move(one));
   };
   co_await on_thread(s, body, what.limit);
-  co_return statement(std::move(what.sql), parameters, std::move(columns.names));
+  co_return statement(std::move(what.sql), parameters, columns.names ? *columns.names : std::vector<std::string>());
 }
 
 /// What `run()` calls must not leave anything open.

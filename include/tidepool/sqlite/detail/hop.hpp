@@ -52,20 +52,21 @@ class hop : public job, public pending {
   /// It was withdrawn from the workers' queue.
   void finish() noexcept;
 
- protected:
-  ~hop() = default;
+  // For the list.
   /// Posts the handler and destroys this.
   virtual void complete() noexcept = 0;
   /// Destroys the handler, and this.
   virtual void destroy() noexcept = 0;
+  void interrupt() noexcept { what_.interrupt(); }
+  bool done = false;       ///< for `shutdown()`, which waits for it
+  bool abandoned = false;  ///< the context is being destroyed
+
+ protected:
+  ~hop() = default;
 
  private:
-  template <class>
-  friend class basic_hop_list;
   hop_list& of_;
   hop_work& what_;
-  bool done_ = false;       ///< for `shutdown()`, which waits for it
-  bool abandoned_ = false;  ///< the context is being destroyed
 };
 
 template <class>
@@ -87,8 +88,8 @@ class basic_hop_list : public asio::execution_context::service {
   /// Within the lock, so that the context lives until the handler is posted.
   void end(hop& one) noexcept {
     const std::lock_guard lock(mutex_);
-    if (one.abandoned_) {
-      one.done_ = true;
+    if (one.abandoned) {
+      one.done = true;
       done_.notify_all();
       return;
     }
@@ -103,13 +104,13 @@ class basic_hop_list : public asio::execution_context::service {
     std::vector<hop*> left;
     while (pending* const next = all_.pop_front()) {
       hop* const one = static_cast<hop*>(next);
-      one->abandoned_ = true;
+      one->abandoned = true;
       left.push_back(one);
     }
     lock.unlock();
-    for (hop* const one : left) one->what_.interrupt();
+    for (hop* const one : left) one->interrupt();
     lock.lock();
-    for (hop* const one : left) done_.wait(lock, [one] { return one->done_; });
+    for (hop* const one : left) done_.wait(lock, [one] { return one->done; });
     lock.unlock();
     for (hop* const one : left) one->destroy();
   }

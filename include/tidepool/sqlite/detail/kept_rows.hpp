@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../../detail/driver/lazy.hpp"
@@ -15,9 +17,11 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
 
+using column_names = std::shared_ptr<const std::vector<std::string>>;
+
 /// Row by row; the bytes of texts and blobs are in one string.
 struct kept_rows {
-  std::vector<std::string> names{};
+  column_names names{};  ///< null: none
   std::vector<kept_value> values{};
   std::string bytes{};
   std::size_t count = 0;          ///< of rows
@@ -28,8 +32,9 @@ struct kept_rows {
   std::string statement{};        ///< only with `options::statement_in_errors`
   source_location called_from{};  ///< the same
 
-  std::size_t columns() const noexcept { return names.size(); }
-  value at(std::size_t row, std::size_t column) const noexcept { return values[row * names.size() + column].in(bytes); }
+  std::size_t columns() const noexcept { return names ? names->size() : 0; }
+  const std::string& name(std::size_t column) const noexcept { return (*names)[column]; }
+  value at(std::size_t row, std::size_t column) const noexcept { return values[row * columns() + column].in(bytes); }
 };
 
 /// `type` returns the name of the C++ type.

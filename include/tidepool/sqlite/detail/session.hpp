@@ -47,9 +47,8 @@ enum class stop_reason { none, cancelled, late, aborted };
 template <class = void>
 class basic_stopper {
  public:
-  /// Before an operation, in its coroutine.
+  /// Before an operation, in its coroutine: nobody else looks.
   void begin(duration limit) noexcept {
-    const std::lock_guard lock(mutex_);
     cancelled_.store(false, std::memory_order_relaxed);
     const auto now = real_now();
     due_ = later(now, limit);

@@ -6,15 +6,15 @@
 #include <sqlite3.h>
 
 #include <cstddef>
-#include <list>
+#include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "../../detail/driver/recency_list.hpp"
 #include "../../version.hpp"
+#include "kept_rows.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
 
@@ -23,61 +23,73 @@ struct statement_deleter {
 };
 using statement_owner = std::unique_ptr<sqlite3_stmt, statement_deleter>;
 
-/// SQLite prepares a statement again by itself when the schema has changed, so entries are never wrong.
+/// A prepared statement, and what is asked of it at every use.
+struct kept_statement {
+  statement_owner handle{};
+  std::size_t parameters = 0;
+  bool writes = false;
+  column_names names{};  ///< as of `versions`
+  int versions = -1;     ///< how often SQLite has prepared it anew
+  std::size_t hash = 0;
+  bool cached = false;
+
+  explicit operator bool() const noexcept { return handle != nullptr; }
+  sqlite3_stmt* get() const noexcept { return handle.get(); }
+};
+
+/// SQLite prepares a statement again by itself when the schema has changed, so entries are never wrong. One that is in use is not in here,
+/// but its place is.
 template <class = void>
 class basic_statement_cache {
  public:
   explicit basic_statement_cache(std::size_t capacity) : capacity_(capacity) {}
 
   std::size_t capacity() const noexcept { return capacity_; }
-  std::size_t size() const noexcept { return order_.size(); }
+  std::size_t size() const noexcept { return all_.size(); }
 
-  /// Takes it out, for one who runs it; null when it is not there.
-  statement_owner take(std::string_view sql) noexcept {
-    const auto at = by_text_.find(sql);
-    if (at == by_text_.end()) return {};
-    const auto entry = at->second;
-    statement_owner out = std::move(entry->statement);
-    by_text_.erase(at);
-    order_.erase(entry);
+  /// For one who runs it; empty when it is not here.
+  kept_statement take(std::string_view sql) noexcept {
+    const auto hash = std::hash<std::string_view>()(sql);
+    kept_statement* const found = all_.find(hash);
+    if (found == nullptr || !found->handle || sql != sqlite3_sql(found->get())) return {};
+    all_.use(hash);
+    kept_statement out = std::move(*found);
+    out.cached = true;
     return out;
   }
   /// Puts it (back), as the most recently used. It has been reset.
-  void put(statement_owner statement) {
-    if (capacity_ == 0 || !statement) return;
-    const char* const text = sqlite3_sql(statement.get());
-    if (text == nullptr || by_text_.contains(text)) return;
-    order_.push_front(entry{std::move(statement), text});
-    try {
-      by_text_.emplace(order_.front().text, order_.begin());
-    } catch (...) {
-      order_.pop_front();
-      throw;
+  void put(kept_statement one) {
+    if (capacity_ == 0 || !one) return;
+    if (one.cached) {
+      if (kept_statement* const place = all_.find(one.hash); place != nullptr && !place->handle) *place = std::move(one);
+      return;
     }
-    while (order_.size() > capacity_) {
-      by_text_.erase(order_.back().text);
-      order_.pop_back();
-    }
+    const char* const text = sqlite3_sql(one.get());
+    if (text == nullptr) return;
+    one.hash = std::hash<std::string_view>()(text);
+    const auto hash = one.hash;
+    if (all_.contains(hash)) return;
+    all_.insert(hash, std::move(one));
+    while (all_.size() > capacity_) all_.erase(all_.oldest().hash);
+  }
+  /// Gives up the place of one that failed.
+  void drop(const kept_statement& one) noexcept {
+    if (one.cached) all_.erase(one.hash);
   }
   /// Of a stream that was not read to its end; finalised when its connection is reset.
-  void leave(statement_owner statement) noexcept {
-    if (statement) left_.push_back(std::move(statement));
+  void leave(kept_statement one) noexcept {
+    drop(one);
+    if (one) left_.push_back(std::move(one.handle));
   }
   void finalise_left() noexcept { left_.clear(); }
   void forget() noexcept {
     left_.clear();
-    by_text_.clear();
-    order_.clear();
+    all_.clear();
   }
 
  private:
-  struct entry {
-    statement_owner statement;
-    std::string_view text;  ///< SQLite's own copy
-  };
   std::size_t capacity_;
-  std::list<entry> order_;
-  std::unordered_map<std::string_view, typename std::list<entry>::iterator> by_text_;
+  tidepool::detail::driver::recency_list<kept_statement> all_;
   std::vector<statement_owner> left_;
 };
 using statement_cache = basic_statement_cache<>;

@@ -34,7 +34,7 @@ struct basic_streamed {
   session_ptr on;
   request what;
   std::optional<operation> running{};
-  statement_owner statement{};
+  kept_statement statement{};
   bool begun = false;
 };
 using streamed = basic_streamed<>;
@@ -61,11 +61,10 @@ class basic_stream_run final : public row_source {
       if (!state->begun) {
         state->begun = true;
         state->statement = statement_of(s, state->what);
-        bind_all(s, state->statement.get(), state->what);
+        bind_all(s, state->statement, state->what);
       }
-      name_columns(state->statement.get(), *next);
       while (more && next->count < stream_rows && next->bytes.size() < stream_bytes) {
-        more = step(s, state->statement.get(), state->what, *next);
+        more = step(s, state->statement, state->what, *next);
       }
       if (!more) give_back(s, std::move(state->statement));
     };
@@ -103,8 +102,8 @@ class basic_stream_run final : public row_source {
   static void end(basic_stream_run& self, streamed& state) noexcept {
     self.open = false;
     if (state.statement) {
-      sqlite3_reset(state.statement.get());
-      state.statement.reset();
+      state.on->statements.drop(state.statement);
+      state.statement.handle.reset();
     }
     state.running.reset();
   }

@@ -42,7 +42,7 @@ inline const char* kind_name(storage kind) noexcept {
 template <class = void>
 inline std::string value_name(const kept_rows& of, std::size_t row, std::size_t column) {
   return "row " + std::to_string(of.before + row + 1) + ", column " + std::to_string(column + 1) + " \"" +
-         column_words(of.names[column], 64) + "\" (" + kind_name(of.at(row, column).kind()) + ")";
+         column_words(of.name(column), 64) + "\" (" + kind_name(of.at(row, column).kind()) + ")";
 }
 TIDEPOOL_LAZY_BODY void throw_null(const kept_rows* of, std::size_t row, std::size_t column, std::string (*type)()) {
   const auto wanted = type();
@@ -71,7 +71,7 @@ inline std::string columns_text(const kept_rows* of) {
   const auto count = of == nullptr ? 0 : of->columns();
   if (count == 0) return "no columns";
   std::string out = std::to_string(count) + (count == 1 ? " column (" : " columns (");
-  for (std::size_t i = 0; i < count && i < most; ++i) out += (i == 0 ? "" : ", ") + column_words(of->names[i], 40);
+  for (std::size_t i = 0; i < count && i < most; ++i) out += (i == 0 ? "" : ", ") + column_words(of->name(i), 40);
   return out + (count > most ? ", ...)" : ")");
 }
 template <class = void>
