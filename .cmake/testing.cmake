@@ -21,10 +21,14 @@ function(tidepool_add_test area name)
   if(area IN_LIST tidepool_waiting_areas)
     set(processors 1)
   endif()
+  set(environment ${tidepool_test_environment})
+  if(area MATCHES "^(misuse|consumers)$") # compilers: as in tests/support/build.sh
+    list(APPEND environment "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
+  endif()
   set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})
   add_test(NAME ${test} ${ARGN})
   set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
-                       ENVIRONMENT "${tidepool_test_environment}" FIXTURES_REQUIRED "${TIDEPOOL_TEST_FIXTURE}")
+                       ENVIRONMENT "${environment}" FIXTURES_REQUIRED "${TIDEPOOL_TEST_FIXTURE}")
   # The longest begin first, so that none of them runs alone at the end.
   if("${area}.${name}" MATCHES "^(misuse.words|faults.(outages|backends|network|failover|switchover)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
     set_tests_properties(${test} PROPERTIES COST 30)

@@ -138,7 +138,7 @@ for configuration in "${configurations[@]}"; do
       asan) options+=(-DTIDEPOOL_TEST_SEPARATE=ON -DTIDEPOOL_TEST_EACH_HEADER=ONLY) ;;
       # Only what has threads.
       tsan) options+=("-DTIDEPOOL_TEST_FILES=threads/.*|pool/($(cd "$repo/tests/pool" && grep -lE 'std::thread|thread_pool' -- *.cpp |
-        sed 's/[.]cpp$//' | paste -sd '|')|instances)") ;;
+        sed 's/[.]cpp$//' | paste -sd '|')|instances)|sqlite/threads") ;;
       # The driver header-only.
       *) options+=(-DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
     esac

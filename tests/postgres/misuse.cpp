@@ -19,7 +19,7 @@ struct slip {
   std::string says;
 };
 
-struct user {
+struct customer {
   int id;
   std::string name;
 };
@@ -220,7 +220,7 @@ const std::vector<slip> statements = {
 
 const std::vector<slip> results = {
     {"NULL into a type without it",
-     [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.all<user>("select id, name from users order by id"); },
+     [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.all<customer>("select id, name from users order by id"); },
      "postgres: row 2, column 2 \"name\" (text) is NULL, and std::string takes none; read it as std::optional<std::string>"},
     {"NULL into a type without it, in a stream",
      [](pg::connection& c) -> asio::awaitable<void> {
@@ -241,8 +241,8 @@ const std::vector<slip> results = {
      "postgres: the result has 1 column (id), and std::tuple<int, std::string> takes 2; select as many as the type has members, in their "
      "order"},
     {"more columns than the struct has",
-     [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.all<user>("select * from users"); },
-     "postgres: the result has 3 columns (id, name, mail), and user takes 2; select as many as the type has members, in their order"},
+     [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.all<customer>("select * from users"); },
+     "postgres: the result has 3 columns (id, name, mail), and customer takes 2; select as many as the type has members, in their order"},
     {"rows of a statement without rows",
      [](pg::connection& c) -> asio::awaitable<void> { (void)co_await c.all<int>("delete from users where id = 9"); },
      "postgres: the statement returns no rows (DELETE 0); use exec(), or add RETURNING to it"},

@@ -12,7 +12,7 @@ using namespace tidepool_tests;
 
 namespace {
 
-asio::awaitable<int> count(pg::connection& c) { return c.one<int>("select count(*)::int from t"); }
+asio::awaitable<int> rows_of_t(pg::connection& c) { return c.one<int>("select count(*)::int from t"); }
 
 asio::awaitable<pg::connection> connect_with_table() {
   auto c = co_await connect();
@@ -32,7 +32,7 @@ TEST_CASE("given a transaction, when its body returns, then it is committed and 
     };
     const std::string said = co_await c.transaction(body);
     if (said != "done" || c.in_transaction()) throw std::runtime_error("not committed");
-    co_return co_await count(c);
+    co_return co_await rows_of_t(c);
   };
   CHECK(run(task()) == 1);
 }
@@ -52,7 +52,7 @@ TEST_CASE("given a transaction, when its body throws, then it is rolled back and
       mine = true;
     }
     if (!mine || c.in_transaction() || !c.usable()) throw std::runtime_error("not rolled back");
-    co_return co_await count(c);
+    co_return co_await rows_of_t(c);
   };
   CHECK(run(task()) == 0);
 }
@@ -66,7 +66,7 @@ TEST_CASE("given a body that swallows an error, when it returns, then the caller
       (void)co_await error_of(t.exec("select 1/0"));
     };
     const auto failure = co_await error_of(c.transaction(body));
-    const auto rows = co_await count(c);
+    const auto rows = co_await rows_of_t(c);
     if (failure.reason() != pg::errc::rolled_back || rows != 0) throw std::runtime_error("not told");
     auto ends = [](pg::transaction& t) -> asio::awaitable<void> { co_await t.script("commit"); };
     const auto ended = co_await error_of(c.transaction(ends));
@@ -257,7 +257,7 @@ TEST_CASE("given a statement of the connection, when a body runs, then it is par
       co_await c.transaction(body);
     } catch (const std::out_of_range&) {
     }
-    co_return co_await count(c);
+    co_return co_await rows_of_t(c);
   };
   CHECK(run(task()) == 0);
 }
@@ -286,7 +286,7 @@ TEST_CASE("given a cancelled body, when the transaction ends, then the connectio
     if (refused.reason() != pg::errc::needs_reset || c.usable()) throw std::runtime_error("not refused");
     if (c.after_lease() != tidepool::lease_end::needs_reset) throw std::runtime_error("not to be reset");
     co_await c.reset();
-    const int rows = co_await count(c);
+    const int rows = co_await rows_of_t(c);
     checked = rows == 0 && c.usable() && c.after_lease() == tidepool::lease_end::clean;
   };
   std::exception_ptr failure;

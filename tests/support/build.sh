@@ -7,6 +7,8 @@ set -euo pipefail
 folder=$1 jobs=$2
 began=$SECONDS
 
+# Memory in large pages: a fifth less time for Clang, nothing for GCC, whose memory is not malloc's.
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 # Behind the tests that run beside it: those have deadlines.
 status=0
 nice -n 10 ninja -C "$folder" -j "$jobs" -k 0 >>"$folder.log" 2>&1 || status=$?
