@@ -56,7 +56,7 @@ int ask(sqlite3* db, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("given a process that writes, when it is killed in the middle, then all that was confirmed is there, whole") {
+TEST_CASE("given a process that writes, when it is killed in the middle, then all that was confirmed is there") {
   const folder here;
   const std::string path = here / "test.db";
   sqlite3* db = nullptr;

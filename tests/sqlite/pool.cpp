@@ -32,7 +32,7 @@ lite::connect_error failure_of(lite::options how) {
 
 }  // namespace
 
-TEST_CASE("given places where no database can be opened, when one is, then the error says what is wrong and is permanent") {
+TEST_CASE("given places where no database can be, when one is opened, then the error says what is wrong") {
   const folder here;
   const auto missing = failure_of(here / "nowhere/test.db");
   CHECK_THAT(missing.what(), has_text("there is no folder " + here / "nowhere"));
@@ -101,7 +101,7 @@ TEST_CASE("given options, when a database is opened, then it is as they say") {
   CHECK_FALSE(std::filesystem::exists(here / "test.db-wal"));
 }
 
-TEST_CASE("given a pool, when a lease ends in a transaction or a stream, then the next holder finds a clean connection", "[sqlite-S1]") {
+TEST_CASE("given a lease left in a transaction or a stream, when it ends, then the next holder finds all clean", "[sqlite-S1]") {
   const folder here;
   auto config = small();
   config.max_size = 1;
@@ -128,7 +128,7 @@ TEST_CASE("given a pool, when a lease ends in a transaction or a stream, then th
   });
 }
 
-TEST_CASE("given a pool of an in-memory database, when its configuration is for several, then it is refused in words") {
+TEST_CASE("given a pool of an in-memory database, when it is made for several, then it is refused in words") {
   asio::io_context io;
   const auto refused = [&io](const char* path, const tidepool::pool_config& config) {
     try {
@@ -148,7 +148,7 @@ TEST_CASE("given a pool of an in-memory database, when its configuration is for 
   CHECK(refused("file:/refused?vfs=memdb", {}).empty());
 }
 
-TEST_CASE("given a pool of an in-memory database, when its connection is lost, then it does not go on with an empty one") {
+TEST_CASE("given a pool of an in-memory database, when its connection is lost, then no empty one follows") {
   auto config = lite::memory_config();
   config.acquire_timeout = 5s;
   with_pool(":memory:", config, [](lite::pool& pool) -> asio::awaitable<void> {
@@ -181,7 +181,7 @@ TEST_CASE("given an in-memory database with a name, when several connections use
   });
 }
 
-TEST_CASE("given a file that is replaced, damaged or unreadable, when a connection meets it, then it leaves the pool") {
+TEST_CASE("given a file that is replaced or damaged, when a connection meets it, then it leaves the pool") {
   const folder here;
   with_pool(here / "test.db", small(), [&here](lite::pool& pool) -> asio::awaitable<void> {
     {
@@ -270,7 +270,7 @@ TEST_CASE("given a database locked by another process, when a pool opens it, the
   sqlite3_close(other);
 }
 
-TEST_CASE("given threads for fewer connections, when more work at once, then they take turns and one that waits can be cancelled") {
+TEST_CASE("given threads for fewer connections, when more work at once, then they take turns") {
   const folder here;
   lite::options how(here / "test.db");
   how.threads = 1;

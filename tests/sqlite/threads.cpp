@@ -32,7 +32,7 @@ void at_once(asio::io_context& io, int count, Work work) {
 
 }  // namespace
 
-TEST_CASE("given 32 tasks that write on three threads, when all are done, then nobody met SQLITE_BUSY and nothing is lost") {
+TEST_CASE("given 32 tasks that write on three threads, when all are done, then nobody met SQLITE_BUSY") {
   const folder here;
   asio::io_context io(3);
   auto config = tidepool::pool_config::embedded();
@@ -65,7 +65,7 @@ TEST_CASE("given 32 tasks that write on three threads, when all are done, then n
   CHECK(seen == 32 * 8);
 }
 
-TEST_CASE("given operations that are cancelled and aborted at any moment, when all have ended, then the pool works") {
+TEST_CASE("given operations cancelled and aborted at any moment, when all have ended, then the pool works") {
   const folder here;
   asio::io_context io(3);
   auto config = tidepool::pool_config::embedded();

@@ -91,7 +91,7 @@ TEST_CASE("given a full database, when a transaction writes, then the error says
   });
 }
 
-TEST_CASE("given a lock of another connection, when a write waits for it, then as long as busy_timeout and no longer") {
+TEST_CASE("given a lock of another connection, when a write waits for it, then busy_timeout is the bound") {
   on_file(
       [](lite::connection& c) -> asio::awaitable<void> {
         auto other = co_await beside(c);
@@ -123,7 +123,7 @@ TEST_CASE("given a lock of another connection, when it is given up, then the wri
   });
 }
 
-TEST_CASE("given deferred transactions that read and then write, when one is late, then it fails at once and may be repeated") {
+TEST_CASE("given deferred transactions that read, then write, when one is late, then it may be repeated") {
   on_file([](lite::connection& c) -> asio::awaitable<void> {
     auto other = co_await beside(c);
     int runs = 0;
@@ -158,7 +158,7 @@ TEST_CASE("given a statement without end, when its time is over, then it is inte
   });
 }
 
-TEST_CASE("given a statement that runs or waits for a lock, when its caller is cancelled, then it ends and so does the call") {
+TEST_CASE("given a statement that runs or waits for a lock, when its caller is cancelled, then it ends") {
   const bool waits = GENERATE(false, true);
   on_file(
       [waits](lite::connection& c) -> asio::awaitable<void> {
@@ -212,7 +212,7 @@ TEST_CASE("given a transaction whose caller is cancelled, when the connection is
   });
 }
 
-TEST_CASE("given a statement that runs, when the connection is aborted from another thread, then it fails with the reason") {
+TEST_CASE("given a statement that runs, when another thread aborts it, then it fails with the reason") {
   on_file([](lite::connection& c) -> asio::awaitable<void> {
     std::thread elsewhere([&c] {
       std::this_thread::sleep_for(30ms);

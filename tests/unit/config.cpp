@@ -352,9 +352,9 @@ TEST_CASE("given profiles, when a server may be silent, then those for productio
 }
 
 TEST_CASE("given a profile, when its options are compared, then none keeps another from ever mattering") {
-  const pool_config c = GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(),
-                                 pool_config::low_latency(), pool_config::high_throughput(), pool_config::reliable(),
-                                 pool_config::embedded());
+  const pool_config c =
+      GENERATE(pool_config{}, pool_config::development(), pool_config::production(), pool_config::high_load(), pool_config::low_latency(),
+               pool_config::high_throughput(), pool_config::reliable(), pool_config::embedded());
   CHECK(c.slow_acquire < c.acquire_timeout);
   CHECK(c.response_timeout > c.validation_timeout);
   CHECK(c.max_retries < c.breaker_threshold);
