@@ -20,12 +20,15 @@
 #include "queries.hpp"
 #include "transaction.hpp"
 
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail::driver {
+template <class>
+class basic_address_memory;
+}
+
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 namespace detail {
-template <class>
-class basic_address_memory;
-using address_memory = basic_address_memory<void>;
+using address_memory = tidepool::detail::driver::basic_address_memory<void>;
 
 template <class = void>
 asio::awaitable<void> done() {

@@ -69,17 +69,9 @@ class transaction : public queries<transaction> {
 
 namespace detail {
 
-/// `run(body)` begins to run the body it is given, in whatever way.
 template <class Body, class Run>
 auto run_any_body(Body&& given, const Run& run) -> asio::awaitable<body_result<Body>> {
-  using T = body_result<Body>;
-  auto body = std::make_shared<kept_body<T, std::decay_t<Body>>>(std::forward<Body>(given));
-  if constexpr (std::is_void_v<T>) {
-    return run(std::move(body));
-  } else {
-    auto running = run(body);
-    return result_of_body<T>(std::move(running), std::move(body));
-  }
+  return tidepool::detail::driver::run_any_body<transaction>(std::forward<Body>(given), run);
 }
 
 }  // namespace detail

@@ -1,173 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - looks up host names. getaddrinfo blocks for as long as a name server takes, so it runs on threads: one for each name, at most
-// 16 at once. A connect waits only as long as its limit, and leaves nothing behind when it stops waiting.
+// tidepool - the numeric addresses of a server.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_HOST_RESOLVER_HPP
 
-#include <netdb.h>
-#include <sys/socket.h>
-
-#include <array>
-#include <cerrno>
-#include <list>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "../../detail/driver/gate.hpp"
+#include "../../detail/driver/host_resolver.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
 #include "conninfo.hpp"
 #include "real_time.hpp"
-#include "side_thread.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
-/// How many names are looked up at once; further ones wait, within their own time limit. Each name takes one place however many connects
-/// wait for it, so it takes this many slow names to delay another one.
-inline constexpr int most_lookups = 16;
-
-/// A name being looked up. All of it is guarded by its resolver's mutex.
-template <class = void>
-struct basic_lookup {
-  explicit basic_lookup(std::string what) : name(std::move(what)) {}
-  const std::string name;
-  bool begun = false;  ///< a thread is looking it up
-  bool done = false;
-  std::vector<std::string> addresses = {};
-  std::string failure = {};
-  std::vector<std::weak_ptr<tidepool::detail::gate>> waiting = {};
-};
-using lookup = basic_lookup<>;
-
-/// Looks up the names of all connects of the process, on threads: `getaddrinfo` blocks. Thread safe.
-template <class = void>
-class basic_host_resolver;
-using host_resolver = basic_host_resolver<>;
-
-template <class>
-class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
- public:
-  /// Shared with its threads, because they may outlive the statics of the program.
-  static const std::shared_ptr<host_resolver>& instance() {
-    static const auto resolver = std::make_shared<host_resolver>();
-    return resolver;
-  }
-
-  /// Opens the gate once the name is looked up; joins a lookup of the same name that is under way.
-  std::shared_ptr<lookup> ask(const std::string& name, const std::weak_ptr<tidepool::detail::gate>& gate) {
-    std::shared_ptr<lookup> entry;
-    {
-      const std::lock_guard lock(mutex_);
-      auto& known = open_[name];
-      if (known == nullptr) {
-        auto made = std::make_shared<lookup>(name);
-        queue_.push_back(made);
-        known = std::move(made);  // last, because every entry here has to be in the queue as well
-      }
-      std::erase_if(known->waiting, [](const auto& gone) { return gone.expired(); });
-      known->waiting.push_back(gate);
-      entry = known;
-      if (running_ >= most_lookups || queue_.empty()) return entry;
-      ++running_;
-    }
-    const bool started = on_side_thread([self = shared_from_this()]() noexcept { self->work(); });
-    if (!started) give_back_place();
-    return entry;
-  }
-  /// A copy of its state now.
-  lookup look(const std::shared_ptr<lookup>& entry) const {
-    const std::lock_guard lock(mutex_);
-    return *entry;
-  }
-
- private:
-  /// No thread could be started. Running ones will take the queue; where none runs, all lookups in it have failed.
-  void give_back_place() noexcept {
-    std::list<std::shared_ptr<lookup>> failed;
-    {
-      const std::lock_guard lock(mutex_);
-      if (--running_ > 0) return;
-      failed.swap(queue_);
-      for (const auto& entry : failed) {
-        entry->done = true;
-        entry->failure = "no thread left";  // short enough to need no memory
-        open_.erase(entry->name);
-      }
-    }
-    // Without the lock: they are no longer in `open_`, so no other call can join them.
-    for (const auto& entry : failed) open_all(entry->waiting);
-  }
-  static void open_all(const std::vector<std::weak_ptr<tidepool::detail::gate>>& waiting) noexcept {
-    for (const auto& each : waiting) {
-      if (const auto gate = each.lock()) gate->open();
-    }
-  }
-  std::shared_ptr<lookup> next() {
-    const std::lock_guard lock(mutex_);
-    while (!queue_.empty()) {
-      auto entry = std::move(queue_.front());
-      queue_.pop_front();
-      bool wanted = false;
-      for (const auto& gate : entry->waiting) wanted = wanted || !gate.expired();
-      if (wanted) {
-        entry->begun = true;
-        return entry;
-      }
-      open_.erase(entry->name);
-    }
-    --running_;
-    return nullptr;
-  }
-  void work() noexcept {
-    while (const auto entry = next()) {
-      std::vector<std::string> addresses;
-      std::string failure;
-      try {
-        failure = addresses_of(entry->name, addresses);
-      } catch (...) {
-        addresses.clear();
-        failure = "out of memory";  // as above
-      }
-      std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
-      {
-        const std::lock_guard lock(mutex_);
-        entry->done = true;
-        entry->addresses = std::move(addresses);
-        entry->failure = std::move(failure);
-        waiting.swap(entry->waiting);
-        open_.erase(entry->name);
-      }
-      open_all(waiting);
-    }
-  }
-  /// Blocks. Returns the reason where there is no address, else an empty text.
-  static std::string addresses_of(const std::string& name, std::vector<std::string>& out) {
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* list = nullptr;
-    const int failure = ::getaddrinfo(name.c_str(), nullptr, &hints, &list);
-    const int system = errno;
-    if (failure != 0) return failure == EAI_SYSTEM ? tidepool::detail::system_category().message(system) : ::gai_strerror(failure);
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all(list, &::freeaddrinfo);
-    for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
-      std::array<char, NI_MAXHOST> text{};
-      if (::getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0) {
-        out.emplace_back(text.data());
-      }
-    }
-    return out.empty() ? "no address" : "";
-  }
-
-  mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<lookup>> open_;  ///< waiting for a place, or under way
-  std::list<std::shared_ptr<lookup>> queue_;             ///< waiting for a place
-  int running_ = 0;
-};
+using tidepool::detail::driver::host_resolver;
+using tidepool::detail::driver::lookup;
+using tidepool::detail::driver::most_lookups;
 
 /// Numeric addresses of a server, in the order of `getaddrinfo`; one empty string for a local socket. Waits at most for `limit`.
 template <class = void>
@@ -177,30 +26,9 @@ inline asio::awaitable<std::vector<std::string>> resolve(asio::any_io_executor e
   if (!host.local()) (void)asio::ip::make_address(name, not_numeric);
   if (not_numeric && !host.hostaddr.empty()) throw connect_error(errc::bad_options, "hostaddr is not a numeric address");
   if (!not_numeric) co_return std::vector<std::string>(1, host.local() ? std::string() : name);
-  const auto resolver = host_resolver::instance();
-  std::shared_ptr<lookup> entry;
-  std::weak_ptr<tidepool::detail::gate> waiting;
-  real_timer timer(executor);
-  {
-    // The timer's handler keeps the gate alive; the thread does not (see gate).
-    const auto gate = std::make_shared<tidepool::detail::gate>();
-    waiting = gate;
-    timer.expires_after(limit);
-    timer.async_wait([gate](error_code) { gate->open(); });
-    entry = resolver->ask(name, waiting);
-  }
-  co_await tidepool::detail::gate::wait(waiting);
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
-  lookup found = resolver->look(entry);
-  const std::string doing = "looking up \"" + printable(name, 80) + "\": ";
-  if (!found.done) {
-    throw connect_error(errc::connect_timeout,
-                        doing + (found.begun ? "no answer within " + seconds_text(limit)
-                                             : "not begun within " + seconds_text(limit) + ": " + std::to_string(most_lookups) +
-                                                   " other names, the most at once, are being looked up without an answer"));
-  }
-  if (!found.failure.empty()) throw connect_error(errc::connect_failed, doing + printable(found.failure, 200));
+  auto found = co_await tidepool::detail::driver::look_up(executor, name, limit);
+  if (!found.done) throw connect_error(errc::connect_timeout, tidepool::detail::driver::lookup_failure(found, limit));
+  if (!found.failure.empty()) throw connect_error(errc::connect_failed, tidepool::detail::driver::lookup_failure(found, limit));
   co_return std::move(found.addresses);
 }
 

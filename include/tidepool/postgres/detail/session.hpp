@@ -37,13 +37,16 @@
 #include "usual_slips.hpp"
 #include "wait_timer.hpp"
 
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail::driver {
+template <class>
+class basic_address_memory;
+}
+
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 namespace detail {
 
-template <class>
-class basic_address_memory;
-using address_memory = basic_address_memory<void>;
+using address_memory = tidepool::detail::driver::basic_address_memory<void>;
 
 /// The state of one connection. Never moves, because libpq holds its address for notices. One operation at a time uses it; only `shutdown`,
 /// `cancels` and `limits.waiting_since()` may be used from other threads.

@@ -19,19 +19,25 @@
 #include "../query_text.hpp"
 #include "../result.hpp"
 
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail::driver {
+template <class Scope>
+class any_body;
+}
+
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 class connection;
 class copy_reader;
 class copy_writer;
 class statement;
+class transaction;
 struct transaction_options;
 enum class pipeline_mode;
 enum class reset_level;
 
 namespace detail {
 
-class any_body;
+using any_body = tidepool::detail::driver::any_body<transaction>;
 class request;
 class row_source;
 class session_base;

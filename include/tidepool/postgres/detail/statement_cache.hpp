@@ -14,13 +14,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
-#include <list>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "../../detail/driver/recency_list.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -118,38 +116,30 @@ class basic_statement_cache {
 
   /// Null when it is not there. Marks it as used last. Valid until the next change.
   const entry* find(const statement_key& key) noexcept {
-    const auto at = index_.find(key.id.hash());
-    if (at == index_.end() || !at->second->is(key)) return nullptr;
-    entries_.splice(entries_.end(), entries_, at->second);
-    return &*at->second;
+    const entry* const found = entries_.find(key.id.hash());
+    if (found == nullptr || !found->is(key)) return nullptr;
+    entries_.use(key.id.hash());
+    return found;
   }
   /// Whether a statement that is not there can be added. Drops the least recently used one for it, if that can be closed at once.
   bool make_room(const statement_key& key, bool can_close) {
     // Another one has the same hash, or the server still has a statement of that name.
-    if (index_.contains(key.id.hash()) || std::find(closing_.begin(), closing_.end(), key.id) != closing_.end()) return false;
+    if (entries_.contains(key.id.hash()) || std::find(closing_.begin(), closing_.end(), key.id) != closing_.end()) return false;
     if (entries_.size() + closing_.size() < capacity_) return true;
     if (!can_close || closing_.size() >= capacity_) return false;
-    if (entries_.size() >= capacity_) drop(entries_.front().id);
+    if (entries_.size() >= capacity_) drop(entries_.oldest().id);
     return true;
   }
   const entry* insert(const statement_key& key, bool named, bool sets_settings) {
-    entries_.push_back({key.id, named ? key.id.text() : statement_id::name{}, std::string(key.sql), *key.types, std::string(key.settings),
-                        std::string(key.path), true, sets_settings});
-    try {
-      index_.emplace(key.id.hash(), std::prev(entries_.end()));
-    } catch (...) {
-      entries_.pop_back();
-      throw;
-    }
-    return &entries_.back();
+    return &entries_.insert(key.id.hash(), {key.id, named ? key.id.text() : statement_id::name{}, std::string(key.sql), *key.types,
+                                            std::string(key.settings), std::string(key.path), true, sets_settings});
   }
   /// Drops an entry, and notes that it has to be closed on the server.
   void drop(const statement_id& id) {
-    const auto at = index_.find(id.hash());
-    if (at == index_.end() || at->second->id != id) return;
-    if (at->second->named()) closing_.push_back(id);
-    entries_.erase(at->second);
-    index_.erase(at);
+    const entry* const found = entries_.find(id.hash());
+    if (found == nullptr || found->id != id) return;
+    if (found->named()) closing_.push_back(id);
+    entries_.erase(id.hash());
   }
   /// All of them have to be prepared again at their next use.
   void outdate() noexcept {
@@ -162,12 +152,11 @@ class basic_statement_cache {
     closed(id);
   }
   void found(const statement_id& id) noexcept {
-    const auto at = index_.find(id.hash());
-    if (at != index_.end() && at->second->id == id) at->second->sure = true;
+    entry* const known = entries_.find(id.hash());
+    if (known != nullptr && known->id == id) known->sure = true;
   }
   /// The server has none of them any more.
   void clear() noexcept {
-    index_.clear();
     entries_.clear();
     closing_.clear();
   }
@@ -181,13 +170,8 @@ class basic_statement_cache {
   void closed(const statement_id& id) noexcept { std::erase(closing_, id); }
 
  private:
-  struct as_it_is {
-    std::size_t operator()(std::size_t hash) const noexcept { return hash; }
-  };
-
   std::size_t capacity_;
-  std::list<entry> entries_;
-  std::unordered_map<std::size_t, typename std::list<entry>::iterator, as_it_is> index_;
+  tidepool::detail::driver::recency_list<entry> entries_;
   std::vector<statement_id> closing_;
 };
 using statement_cache = basic_statement_cache<>;

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - runs the body of a transaction between BEGIN and COMMIT, or of a savepoint.
+// tidepool - the steps of a transaction and of a savepoint; detail/driver/transact.hpp runs the body in between.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_TRANSACT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_TRANSACT_HPP
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 
-#include "../../detail/shell/timed_work.hpp"
+#include "../../detail/driver/transact.hpp"
 #include "../../version.hpp"
 #include "../transaction.hpp"
 #include "any_body.hpp"
@@ -34,17 +30,6 @@ inline std::string begin_statement(const transaction_options& wanted) {
   if (wanted.read_only) sql += " read only";
   if (wanted.deferrable) sql += " deferrable";
   return sql;
-}
-
-/// Full jitter: transactions that conflicted should not run again at the same time.
-template <class = void>
-inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
-  thread_local auto random = seeded_random();
-  duration longest = std::clamp<duration>(wanted.retry_delay, duration(1), std::max(wanted.max_retry_delay, duration(1)));
-  for (; attempt > 0 && longest < wanted.max_retry_delay; --attempt) {
-    longest = longest < wanted.max_retry_delay / 2 ? longest * 2 : wanted.max_retry_delay;
-  }
-  return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
 }
 
 /// When the coroutine is left in another way than the two regular ones, this marks the session: it is in a transaction that has no owner
@@ -146,167 +131,53 @@ inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration 
   }
 }
 
-/// What became of running a body once; what it returned is kept by the body itself.
-struct attempt {
-  std::exception_ptr failure{};
-  bool retryable = false;
+using tidepool::detail::driver::retry_pause;
+
+/// What `run_transaction` and `run_savepoint` need of this driver: see detail/driver/transact.hpp.
+struct transact_steps {
+  using session_ptr = detail::session_ptr;
+  using session = detail::session;
+  using scope = transaction;
+  using options = transaction_options;
+  using error = postgres::error;
+  using errc = postgres::errc;
+  using mark = transaction_mark;
+
+  static bool is_open(const session& s) noexcept {
+    return PQtransactionStatus(s.pg()) == PQTRANS_INTRANS || PQtransactionStatus(s.pg()) == PQTRANS_INERROR;
+  }
+  static bool is_to_prepare(const session& s) noexcept { return s.prepared.capacity() != 0 && !s.parsing.known(); }
+  static auto prepare(session_ptr s, duration limit) { return ready_cache(std::move(s), limit); }
+  static auto begin(session_ptr s, const transaction_options& wanted, duration limit) {
+    return perform(std::move(s), bounded(request::simple(begin_statement(wanted), "transaction()"), limit));
+  }
+  /// Until COMMIT was answered, because deferred triggers run there.
+  static void begun(session& s, const transaction_options& wanted) noexcept { s.reads_only = wanted.read_only; }
+  static void ended(session& s) noexcept { s.reads_only = false; }
+  static auto commit(session_ptr s, duration limit) { return detail::commit(std::move(s), limit); }
+  static auto roll_back(session_ptr s, duration limit) { return detail::roll_back(std::move(s), "rollback", limit); }
+  static bool is_to_tidy(const session& s) noexcept { return s.prepared.has_closing(); }
+  static auto tidy(session_ptr s, duration limit) { return close_dropped(std::move(s), limit); }
+
+  static auto save(session_ptr s, const std::string& name, duration limit) {
+    return perform(std::move(s), bounded(request::simple("savepoint " + name, "nested()"), limit));
+  }
+  static auto release(session_ptr s, const std::string& name, duration limit) {
+    return perform(std::move(s), bounded(request::simple("release savepoint " + name, "nested()"), limit));
+  }
+  static auto undo(session_ptr s, const std::string& name, duration limit) {
+    return detail::roll_back(std::move(s), "rollback to savepoint " + name + "; release savepoint " + name, limit);
+  }
 };
-
-template <class = void>
-inline asio::awaitable<void> run_body(session_ptr s, unsigned depth, duration answer_within, std::shared_ptr<any_body> body,
-                                      std::shared_ptr<attempt> out) {
-  transaction scope(std::move(s), depth, answer_within);
-  try {
-    co_await body->run(scope);
-  } catch (const error& failure) {
-    out->failure = std::current_exception();
-    out->retryable = failure.retryable();
-  } catch (...) {
-    out->failure = std::current_exception();
-  }
-  scope.end();
-}
-
-/// The limit of a transaction or savepoint as a whole.
-template <class = void>
-class basic_whole_limit {
- public:
-  basic_whole_limit(const char* what, duration span) : what_(what), span_(span), due_(later(clock::now(), span)) {}
-
-  bool is_set() const noexcept { return span_ != no_limit; }
-  bool is_over() const noexcept { return is_set() && clock::now() >= due_; }
-  bool is_over_at(clock::time_point at) const noexcept { return at >= due_; }
-  /// For one answer of the server, `each` at most. Above zero, because it bounds what has to be sent in any case.
-  duration left(duration each) const noexcept {
-    return is_set() ? std::min(each, std::max<duration>(due_ - clock::now(), std::chrono::milliseconds(1))) : each;
-  }
-  /// For the rollback, which comes after the limit.
-  duration for_rollback(const session& s, duration each) const noexcept {
-    return is_set() ? std::min(each, std::max(left(each), s.settings().cancel_timeout)) : each;
-  }
-  error passed(const session& s, diagnosis said = {}) const {
-    return {s.broken ? errc::server_silent : errc::response_timeout,
-            std::string("the ") + what_ + " was not done within " + in_words(span_) + ": cancelled, " +
-                (s.broken ? "and the connection was shut, because the server did not answer" : "and rolled back; the connection is kept"),
-            std::move(said)};
-  }
-
- private:
-  const char* what_;
-  duration span_;
-  clock::time_point due_;
-};
-using whole_limit = basic_whole_limit<>;
-
-/// Runs the body once, within the limit where there is one. True: its time was over, and what it threw or returned no longer matters. Body
-/// and outcome may outlive the caller by a moment, when the context is destroyed.
-template <class = void>
-inline asio::awaitable<bool> run_limited_body(session_ptr s, unsigned depth, duration answer_within, std::shared_ptr<any_body> body,
-                                              const whole_limit& limit, attempt& out) {
-  const auto tried = std::make_shared<attempt>();
-  auto work = run_body(std::move(s), depth, answer_within, std::move(body), tried);
-  const auto end = co_await tidepool::detail::run_timed<real_timer>(limit.left(no_limit), std::move(work));
-  if (end->failure) std::rethrow_exception(end->failure);
-  out = *tried;
-  const bool told = out.failure && !tidepool::detail::is_cancellation(out.failure);
-  co_return limit.is_over() && !told;
-}
 
 template <class = void>
 inline asio::awaitable<void> run_transaction(session_ptr s, std::shared_ptr<any_body> body, transaction_options wanted) {
-  if (wanted.within <= duration::zero()) throw error(errc::bad_parameter, "transaction_options::within must be above zero");
-  const whole_limit limit("transaction", wanted.within);
-  for (unsigned number = 0;; ++number) {
-    if (PQtransactionStatus(s->pg()) == PQTRANS_INTRANS || PQtransactionStatus(s->pg()) == PQTRANS_INERROR) {
-      throw error(errc::bad_usage, "a transaction is open already: use nested() of that one");
-    }
-    if (s->prepared.capacity() != 0 && !s->parsing.known()) co_await ready_cache(s, limit.left(wanted.answer_within));
-    co_await perform(s, bounded(request::simple(begin_statement(wanted), "transaction()"), limit.left(wanted.answer_within)));
-    transaction_mark mark(*s);
-    attempt tried;
-    bool late = false;
-    s->reads_only = wanted.read_only;  // until COMMIT was answered, because deferred triggers run there
-    if (limit.is_set()) {
-      late = co_await run_limited_body(s, 0, wanted.answer_within, body, limit, tried);
-    } else {
-      transaction scope(s, 0, wanted.answer_within);
-      try {
-        co_await body->run(scope);
-      } catch (const error& failure) {
-        tried.failure = std::current_exception();
-        tried.retryable = failure.retryable();
-      } catch (...) {
-        tried.failure = std::current_exception();
-      }
-      scope.end();
-    }
-    if (!tried.failure && !late) {
-      try {
-        co_await commit(s, limit.left(wanted.answer_within));
-      } catch (const error& failure) {
-        tried.failure = std::current_exception();
-        tried.retryable = failure.retryable();
-        late = failure.reason() == errc::response_timeout && limit.is_over();
-      }
-    }
-    if (tried.failure || late) {
-      // A cancelled coroutine cannot await any more: reset() rolls back, which a pool calls.
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (tried.failure && state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-      co_await roll_back(s, "rollback", limit.for_rollback(*s, wanted.answer_within));
-    }
-    mark.ended();
-    s->reads_only = false;
-    if (late) throw limit.passed(*s);
-    // Committed while the coroutine was cancelled: the result is returned without awaiting anything more.
-    const auto end = co_await asio::this_coro::cancellation_state;
-    const bool goes_on = end.cancelled() == asio::cancellation_type::none;
-    if (goes_on && s->prepared.has_closing()) co_await close_dropped(s, limit.left(wanted.answer_within));
-    if (!tried.failure) co_return;
-    const auto delay = retry_pause(wanted, number);
-    if (!tried.retryable || number >= wanted.retries || limit.is_over_at(clock::now() + delay)) std::rethrow_exception(tried.failure);
-    real_timer pause(co_await asio::this_coro::executor);
-    pause.expires_after(delay);
-    co_await pause.async_wait(asio::use_awaitable);
-  }
+  return tidepool::detail::driver::run_transaction<transact_steps>(std::move(s), std::move(body), wanted);
 }
-
 template <class = void>
 inline asio::awaitable<void> run_savepoint(session_ptr s, std::shared_ptr<any_body> body, unsigned depth, duration answer_within,
                                            duration within) {
-  const whole_limit limit("savepoint", within);
-  const std::string name = "tidepool_" + std::to_string(depth);
-  co_await perform(s, bounded(request::simple("savepoint " + name, "nested()"), limit.left(answer_within)));
-  transaction_mark mark(*s);
-  attempt tried;
-  bool late = false;
-  if (limit.is_set()) {
-    late = co_await run_limited_body(s, depth, answer_within, body, limit, tried);
-  } else {
-    transaction scope(s, depth, answer_within);
-    try {
-      co_await body->run(scope);
-    } catch (...) {
-      tried.failure = std::current_exception();
-    }
-    scope.end();
-  }
-  if (!tried.failure && !late) {
-    try {
-      co_await perform(s, bounded(request::simple("release savepoint " + name, "nested()"), limit.left(answer_within)));
-    } catch (const error& failure) {
-      tried.failure = std::current_exception();
-      late = failure.reason() == errc::response_timeout && limit.is_over();
-    }
-  }
-  if (tried.failure || late) {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (tried.failure && state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(tried.failure);
-    co_await roll_back(s, "rollback to savepoint " + name + "; release savepoint " + name, limit.for_rollback(*s, answer_within));
-  }
-  mark.ended();
-  if (late) throw limit.passed(*s);
-  if (tried.failure) std::rethrow_exception(tried.failure);
+  return tidepool::detail::driver::run_savepoint<transact_steps>(std::move(s), std::move(body), depth, answer_within, within);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

@@ -8,8 +8,8 @@
 #include <memory>
 #include <utility>
 
-#include "../../postgres/detail/real_time.hpp"
-#include "../../postgres/detail/side_thread.hpp"
+#include "../../detail/driver/real_time.hpp"
+#include "../../detail/driver/side_thread.hpp"
 #include "../../version.hpp"
 #include "../simulation.hpp"
 #include "../virtual_timer.hpp"
@@ -18,16 +18,16 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail {
 
 /// Asio looks at the driver's timers only when real time has passed. So there is a virtual timer for each time one is set to, and when that
 /// is over a timer that has been due for long makes Asio look.
-class driver_time final : public simulated_io, public tidepool::postgres::detail::time_source {
+class driver_time final : public simulated_io, public tidepool::detail::driver::time_source {
  public:
   explicit driver_time(simulation& owner) : owner_(owner) { owner_.allow_io(*this); }
   driver_time(const driver_time&) = delete;
   driver_time& operator=(const driver_time&) = delete;
   ~driver_time() { owner_.forbid_io(*this); }
 
-  bool under_way() const noexcept override { return *looks_ > 0 || tidepool::postgres::detail::side_threads_running().load() > 0; }
-  void enter() noexcept override { outer_ = std::exchange(tidepool::postgres::detail::simulated_time, this); }
-  void leave() noexcept override { tidepool::postgres::detail::simulated_time = outer_; }
+  bool under_way() const noexcept override { return *looks_ > 0 || tidepool::detail::driver::side_threads_running().load() > 0; }
+  void enter() noexcept override { outer_ = std::exchange(tidepool::detail::driver::simulated_time, this); }
+  void leave() noexcept override { tidepool::detail::driver::simulated_time = outer_; }
 
  private:
   using clock = tidepool::postgres::detail::clock;
@@ -53,7 +53,7 @@ class driver_time final : public simulated_io, public tidepool::postgres::detail
 
   simulation& owner_;
   std::shared_ptr<int> looks_ = std::make_shared<int>(0);  ///< that Asio has still to do
-  tidepool::postgres::detail::time_source* outer_ = nullptr;
+  tidepool::detail::driver::time_source* outer_ = nullptr;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::testing::detail
