@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - one connection to a MySQL or MariaDB server.
+#ifndef TIDEPOOL_MYSQL_CONNECTION_HPP
+#define TIDEPOOL_MYSQL_CONNECTION_HPP
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../connection.hpp"
+#include "../detail/driver/lazy.hpp"
+#include "../version.hpp"
+#include "cancel.hpp"
+#include "detail/session_base.hpp"
+#include "options.hpp"
+#include "queries.hpp"
+#include "transaction.hpp"
+#include "within.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail::driver {
+template <class>
+class basic_address_memory;
+}
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql {
+
+namespace detail {
+using address_memory = tidepool::detail::driver::basic_address_memory<void>;
+
+template <class = void>
+asio::awaitable<void> done() {
+  co_return;
+}
+}  // namespace detail
+
+/// A connection to a MySQL or MariaDB server, on the non-blocking calls of MariaDB's client library. Move-only; a move does not affect an
+/// operation that runs. Destroying it ends the session without waiting; an operation that still runs on it then fails.
+///
+/// Completion: on the executor of the awaiting coroutine, whichever executor the connection was made on. One operation at a time. Thread
+/// safety: only `abort()`, `waiting_since()` and the cancellers may be used from other threads than the holder's.
+class connection : public queries<connection> {
+ public:
+  connection() = default;
+  connection(connection&&) noexcept = default;
+  connection& operator=(connection&& other) noexcept {
+    if (this != &other) {
+      let_go();
+      session_ = std::move(other.session_);
+    }
+    return *this;
+  }
+  ~connection() { let_go(); }
+
+  /// Connects to the first server of the options that answers and fits, each address within `address_timeout`. Throws
+  /// `connect_error`. The sockets use the caller's executor. Cancellation (all types): at once.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(options settings);
+  /// The same on another executor, with options and the memory of failed addresses shared between connects, until `until` at the latest:
+  /// each address gets an equal part of the time that is left.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] static asio::awaitable<connection> connect(
+      asio::any_io_executor executor, std::shared_ptr<const options> settings, std::shared_ptr<detail::address_memory> memory,
+      std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max());
+
+  /// Runs `body(transaction&)`, a function returning an awaitable, between BEGIN and COMMIT, and returns what it returns. An exception of
+  /// the body rolls back and is thrown on. On GCC 12 a lambda whose captures have destructors needs a name: a temporary one does not
+  /// compile, because that compiler destroys its captures twice.
+  ///
+  /// Errors besides those of the statements: `rolled_back` when the body swallowed the error of a deadlock, which rolls
+  /// back all of it (other errors of statements leave the transaction as it was before the statement: the body may go on);
+  /// `outcome_unknown` when COMMIT was sent and its answer is missing, and only then; `connection_lost` when the connection was lost
+  /// before, so that nothing is committed. Cancellation: the body is cancelled, its statement on the server too; the transaction stays
+  /// open, and the connection refuses statements, until `reset()`, which a pool runs when the lease ends. Cancelled in COMMIT: an answer
+  /// within a quarter of `cancel_timeout` counts, and without one the call throws `outcome_unknown`.
+  ///
+  /// A statement of the connection itself is part of the transaction while the body runs.
+  ///
+  /// With `retries` the whole body runs again after an error that is `retryable()`: deadlock, lock wait timeout, a stale cached
+  /// statement. What the body does outside the database is then done again too.
+  ///
+  /// With `within`, as first argument or in the options, the whole has a time limit, from BEGIN to COMMIT, repetitions included. When it is
+  /// over, what the body awaits is cancelled, whatever it is; the transaction is rolled back, and the call throws `response_timeout`, also
+  /// where the body has swallowed the cancellation. COMMIT is not begun after the limit. A COMMIT that the limit meets is cancelled on the
+  /// server, and the server's answer counts. Errors of the body that tell more than that it was cancelled are thrown on. The rollback takes
+  /// `cancel_timeout` at most. With such a limit the body runs on a strand of its own.
+  template <class Body>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(Body&& body, transaction_options wanted = {})
+      -> asio::awaitable<detail::body_result<Body>> {
+    if constexpr (detail::check_body<Body>()) {
+      const auto& s = live();
+      return tidepool::detail::driver::run_any_body<mysql::transaction>(
+          std::forward<Body>(body), [&](std::shared_ptr<detail::any_body> kept) { return s->transact(s, std::move(kept), wanted); });
+    } else {
+      return {};
+    }
+  }
+  template <class Body>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(within limit, Body&& body, transaction_options wanted = {})
+      -> asio::awaitable<detail::body_result<Body>> {
+    wanted.within = std::min(wanted.within, limit.limit());
+    return transaction(std::forward<Body>(body), wanted);
+  }
+
+  /// One round trip, COM_PING. Errors: `connection_lost()`. Bounded by `options::response_timeout`, where that is set. With
+  /// `options::writable` the server is asked for its `read_only` too: afterwards `usable()` is false where it takes no writes.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping() {
+    return ping(within(no_limit), std::string_view());
+  }
+  /// The same with a query instead; its errors are thrown.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(std::string_view query) {
+    return ping(within(no_limit), query);
+  }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit) {
+    return ping(limit, std::string_view());
+  }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> ping(within limit, std::string_view query) {
+    const auto& s = live();
+    return s->ping(s, std::string(query), limit.limit());
+  }
+
+  /// Whether it may be handed out: no operation runs, no transaction is open, and nothing has arrived on its socket, which is how a
+  /// server ends an idle session. No round trip; one `poll`. Does not see a server that vanished without closing the socket.
+  TIDEPOOL_LAZY bool usable() const noexcept;
+
+  /// What the pool has to do with the connection at the end of a lease; no system call. `retired`: a large packet has grown its buffers
+  /// (`retire_after_packet_bytes`). `needs_reset`: a transaction is open, by `SERVER_STATUS_IN_TRANS`, or the level of `options::reset`
+  /// asks for it. `outdated`, which ends every connection the pool made before: the server has refused a write because it is read-only, and
+  /// `options::writable` asks for one that takes writes.
+  TIDEPOOL_LAZY lease_end after_lease() const noexcept;
+
+  /// Resets the session state, by `options::reset`.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset() {
+    const auto& s = live();
+    return s->reset(s, std::nullopt, no_limit);
+  }
+  /// What each level leaves as it is:
+  /// `none`: everything. `rollback`: everything outside the transaction: session variables, `@variables`, temporary tables, locks of
+  /// GET_LOCK and LOCK TABLES, the default database, prepared statements. `full`: nothing but the default database, and `on_connect` runs
+  /// again; the statement cache begins anew, because the server has closed its statements. Throws when it fails; the connection is then not
+  /// usable.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(reset_level level) {
+    const auto& s = live();
+    return s->reset(s, level, no_limit);
+  }
+  /// With a time limit for all of it, `on_connect` and `on_reset` included. A connection whose reset was not done refuses statements
+  /// (`needs_reset`) until another one is.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit) {
+    const auto& s = live();
+    return s->reset(s, std::nullopt, limit.limit());
+  }
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> reset(within limit, reset_level level) {
+    const auto& s = live();
+    return s->reset(s, level, limit.limit());
+  }
+
+  /// Closes gracefully: ends the session and waits, at most `close_timeout`, until the server has ended it too, so that it no longer counts
+  /// against the server's `max_connections`. Throws only when the caller is cancelled.
+  template <class = void>
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close() {
+    return session_ ? session_->close(session_) : detail::done();
+  }
+
+  /// Shuts the socket: the operation that runs, and all that are started later, fail soon. Callable from any thread.
+  template <class = void>
+  void abort() noexcept {
+    abort(std::string_view());
+  }
+  /// The same with the reason, which the errors of those operations begin with; cut to 200 bytes. A pool says so why it takes a
+  /// connection from its holder.
+  TIDEPOOL_LAZY void abort(std::string_view why) noexcept;
+
+  /// Calls `gone` once when the server closes the connection while nothing reads from it, on the executor the connection was made on; an
+  /// empty function ends that. Linux only, elsewhere nothing is called. A pool does this by itself; a connection has one such function.
+  TIDEPOOL_LAZY void watch(std::function<void()> gone);
+
+  /// When the server last answered.
+  TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
+  /// Why the connection cannot be kept, for a pool's events; empty when unknown.
+  TIDEPOOL_LAZY std::string why_broken() const;
+  /// A pool's health policy refused it: for `bad_host_memory` the connector tries other servers first.
+  TIDEPOOL_LAZY void rejected() noexcept;
+  /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
+  TIDEPOOL_LAZY void context_gone() noexcept;
+
+  /// Since when an answer of the server is awaited, exact to some milliseconds; zero when none is. Callable from any thread.
+  TIDEPOOL_LAZY std::chrono::steady_clock::time_point waiting_since() const noexcept;
+
+  /// Stops a statement from another coroutine or thread; get it before the statement starts.
+  TIDEPOOL_LAZY mysql::canceller canceller();
+
+  /// False when empty, moved from, or closed.
+  explicit operator bool() const noexcept { return native() != nullptr; }
+  /// As the server's latest answer said.
+  TIDEPOOL_LAZY bool in_transaction() const noexcept;
+  /// Address and host for reports, as "10.0.0.7:3306 (db1)"; empty when there is no connection. Valid as long as the connection.
+  TIDEPOOL_LAZY std::string_view peer() const noexcept;
+  /// The server's number of this session, as in SHOW PROCESSLIST and KILL.
+  TIDEPOOL_LAZY unsigned long thread_id() const noexcept;
+  /// 101119 for MariaDB 10.11.19, 80036 for MySQL 8.0.36.
+  TIDEPOOL_LAZY unsigned long server_version() const noexcept;
+  /// "10.11.19-MariaDB-0+deb12u1". Valid as long as the connection.
+  TIDEPOOL_LAZY std::string_view server_info() const noexcept;
+  TIDEPOOL_LAZY bool is_mariadb() const noexcept;
+  TIDEPOOL_LAZY bool encrypted() const noexcept;
+  /// How many statements the server keeps prepared for this connection.
+  TIDEPOOL_LAZY std::size_t statements_kept() const noexcept;
+  /// The client library's object, for what this class does not offer. Do not use it while an operation runs, and do not close it; its calls
+  /// block.
+  st_mysql* native() const noexcept { return session_ ? session_->handle() : nullptr; }
+
+  /// For other parts of the driver.
+  template <class = void>
+  const detail::base_ptr& live() const {
+    if (!session_) refuse();
+    return session_;
+  }
+  TIDEPOOL_LAZY detail::session_ptr session() const;
+  explicit connection(detail::base_ptr s) : session_(std::move(s)) {}
+
+ private:
+  TIDEPOOL_LAZY [[noreturn, gnu::cold]] static void refuse();
+  void let_go() noexcept {
+    if (session_) session_->let_go();
+    session_.reset();
+  }
+
+  detail::base_ptr session_;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/connection.ipp"
+#endif
+
+#endif

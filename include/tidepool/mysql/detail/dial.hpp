@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - one attempt at one address: connecting, TLS and login, and the error that names the step that failed.
+#ifndef TIDEPOOL_MYSQL_DETAIL_DIAL_HPP
+#define TIDEPOOL_MYSQL_DETAIL_DIAL_HPP
+
+#include <mysql.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../../version.hpp"
+#include "perform.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail {
+
+/// Who logs in. The secret is wiped by the destructor.
+template <class = void>
+struct basic_login {
+  basic_login() = default;
+  basic_login(const basic_login&) = delete;
+  basic_login(basic_login&&) noexcept = default;
+  basic_login& operator=(const basic_login&) = delete;
+  basic_login& operator=(basic_login&&) = delete;
+  ~basic_login() { tidepool::detail::wipe(password); }
+
+  static asio::awaitable<basic_login> of(std::shared_ptr<const options> settings) {
+    basic_login made;
+    made.user = settings->user;
+    made.password = settings->password;
+    if (settings->credential_provider) {
+      const credentials now = co_await settings->credential_provider();
+      if (now.user.find('\0') != std::string::npos || now.password.find('\0') != std::string::npos) {
+        throw connect_error(errc::bad_options, "the credential provider returned a NUL byte");
+      }
+      if (!now.user.empty()) made.user = now.user;
+      if (!now.password.empty()) made.password = now.password;
+    }
+    co_return made;
+  }
+
+  std::string user{}, password{};
+};
+using login = basic_login<>;
+
+/// The server's first packet, before the client library has taken it: whether it offers TLS, and the error where it is one. The library
+/// would go on without encryption where a server, or somebody on the way, says that it has none.
+struct greeting {
+  bool whole = false;
+  bool closed = false;  ///< the peer closed without a byte
+  bool tls = false;
+  unsigned error = 0;
+};
+template <class = void>
+inline greeting look_at_greeting(int descriptor) noexcept {
+  greeting out;
+  std::array<unsigned char, 512> bytes;
+  const auto got = ::recv(descriptor, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+  out.closed = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  if (got < 7) {
+    out.whole = out.closed;
+    return out;
+  }
+  const auto size = static_cast<std::size_t>(got);
+  if (bytes[4] == 0xFF) {
+    out.error = bytes[5] | static_cast<unsigned>(bytes[6]) << 8U;
+    out.whole = true;
+    return out;
+  }
+  const auto end = std::find(bytes.begin() + 5, bytes.begin() + got, 0);
+  const auto flags = static_cast<std::size_t>(end - bytes.begin()) + 1 + 4 + 8 + 1;  // behind number, scramble and a zero
+  if (flags + 2 > size) {
+    out.whole = size == bytes.size();  // no server's
+    return out;
+  }
+  out.whole = true;
+  out.tls = (bytes[flags + 1] & 0x08U) != 0;
+  return out;
+}
+
+template <class = void>
+inline bool is_loopback(const target& where) {
+  error_code unknown;
+  return where.host.local() || asio::ip::make_address(where.address, unknown).is_loopback();
+}
+template <class = void>
+inline mysql::ssl_mode mode_for(const options& settings, const target& where) {
+  if (settings.ssl_mode != mysql::ssl_mode::automatic) return settings.ssl_mode;
+  return is_loopback(where) ? mysql::ssl_mode::disabled : mysql::ssl_mode::required;
+}
+
+/// For `LOAD DATA LOCAL`: no file is read, whatever the server asks for.
+extern "C" {
+inline int tidepool_mysql_no_file(void**, const char*, void*) { return 1; }
+inline int tidepool_mysql_no_bytes(void*, char*, unsigned) { return -1; }
+inline void tidepool_mysql_no_end(void*) {}
+inline int tidepool_mysql_no_file_error(void*, char* text, unsigned size) {
+  constexpr std::string_view words = "LOAD DATA LOCAL is refused by the client: options::local_infile";
+  const auto length = size == 0 ? 0U : std::min<std::size_t>(words.size(), size - 1);
+  words.copy(text, length);
+  if (size != 0) text[length] = '\0';
+  return 2068;
+}
+}
+
+template <class = void>
+inline void set_options(MYSQL* my, const options& settings, mysql::ssl_mode mode) {
+  const auto text = [my](mysql_option which, const std::string& value) {
+    if (!value.empty()) mysql_optionsv(my, which, value.c_str());
+  };
+  std::size_t stack = settings.stack_bytes;
+  if (mysql_optionsv(my, MYSQL_OPT_NONBLOCK, &stack) != 0) throw std::bad_alloc();
+  const my_bool off = 0, on = 1;
+  mysql_optionsv(my, MYSQL_OPT_RECONNECT, &off);
+  mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  mysql_optionsv(my, MYSQL_REPORT_DATA_TRUNCATION, &off);
+  const unsigned files = settings.local_infile ? 1 : 0;
+  mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &files);
+  if (!settings.local_infile) {
+    mysql_set_local_infile_handler(my, &tidepool_mysql_no_file, &tidepool_mysql_no_bytes, &tidepool_mysql_no_end,
+                                   &tidepool_mysql_no_file_error, nullptr);
+  }
+  // Without those that send a password as it is.
+  mysql_optionsv(my, MARIADB_OPT_RESTRICTED_AUTH, "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519,parsec");
+  if (settings.utc) mysql_optionsv(my, MYSQL_INIT_COMMAND, "set time_zone = '+00:00'");
+  const bool tls = mode != mysql::ssl_mode::disabled;
+  mysql_optionsv(my, MYSQL_OPT_SSL_ENFORCE, tls ? &on : &off);
+  mysql_optionsv(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, mode == mysql::ssl_mode::verify_full ? &on : &off);
+  if (!tls) return;
+  text(MYSQL_OPT_SSL_CA, settings.ssl_ca);
+  text(MYSQL_OPT_SSL_CAPATH, settings.ssl_capath);
+  text(MYSQL_OPT_SSL_CERT, settings.ssl_cert);
+  text(MYSQL_OPT_SSL_KEY, settings.ssl_key);
+  text(MYSQL_OPT_SSL_CIPHER, settings.ssl_cipher);
+  text(MARIADB_OPT_TLS_VERSION, settings.tls_version);
+}
+
+/// So that a server that vanished is noticed within half a minute.
+template <class = void>
+inline void keep_alive(int descriptor) noexcept {
+#ifdef __linux__
+  const auto set = [descriptor](int option, int value) { ::setsockopt(descriptor, IPPROTO_TCP, option, &value, sizeof value); };
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  set(TCP_KEEPIDLE, 15);
+  set(TCP_KEEPINTVL, 5);
+  set(TCP_KEEPCNT, 3);
+  set(TCP_USER_TIMEOUT, 15'000);
+#else
+  (void)descriptor;
+#endif
+}
+
+/// The errno that the library puts at the end of its text: "Can't connect to server on 'db1' (111)".
+template <class = void>
+inline int system_error_in(std::string_view text) noexcept {
+  if (!text.ends_with(')')) return 0;
+  const auto open = text.rfind('(');
+  int number = 0;
+  if (open != std::string_view::npos) std::from_chars(text.data() + open + 1, text.data() + text.size(), number);
+  return number;
+}
+
+/// See live_session.hpp.
+template <class = void>
+inline session_ptr make_session(asio::any_io_executor executor, std::shared_ptr<const options> settings);
+
+template <class = void>
+inline void start_library() {
+  static std::once_flag once;
+  std::call_once(once, [] { (void)mysql_library_init(0, nullptr, nullptr); });
+}
+
+/// One attempt at one address, within `limit`.
+template <class = void>
+inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings, const login& as,
+                                         const target& where, duration limit) {
+  start_library();
+  auto s = make_session(executor, settings);
+  s->where = where;
+  s->peer = where.text();
+  MYSQL* const my = mysql_init(nullptr);
+  if (my == nullptr) throw std::bad_alloc();
+  s->adopt(my);
+  const auto mode = mode_for(*settings, where);
+  set_options(my, *settings, mode);
+  // The library verifies the certificate for the host it was given, which it takes from here a second time when it has the greeting: then
+  // the name stands where the address was.
+  std::vector<char> host(std::max(where.host.host.size(), where.address.size()) + 1);
+  where.address.copy(host.data(), where.address.size());
+  const bool local = where.host.local();
+  const unsigned protocol = local ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+  mysql_optionsv(my, MYSQL_OPT_PROTOCOL, &protocol);
+  unsigned long flags = CLIENT_MULTI_RESULTS;
+  if (settings->found_rows) flags |= CLIENT_FOUND_ROWS;
+
+  deadline_guard guard(executor, limit, s->shutdown);
+  const call_guard ended(*s);
+  greeting first;
+  const char* owed = local ? "the socket does not accept" : "no answer to the TCP handshake";
+  bool reads = false;
+  int status = s->started(mysql_real_connect_start(&s->opened, my, local ? nullptr : host.data(), as.user.c_str(), as.password.c_str(),
+                                                   settings->database.empty() ? nullptr : settings->database.c_str(),
+                                                   local ? 0 : where.host.port, local ? where.host.host.c_str() : nullptr, flags),
+                          [](session& on, int events) { return mysql_real_connect_cont(&on.opened, on.my(), events); });
+  if (status != 0 && !local) {
+    std::fill(host.begin(), host.end(), '\0');
+    where.host.host.copy(host.data(), where.host.host.size());
+  }
+  bool no_descriptor = false, no_tls = false;
+  while (status != 0) {
+    const bool followed = s->follow_socket();
+    if (!followed || !s->has_socket()) {
+      no_descriptor = !followed;
+      s->abandon();
+      break;
+    }
+    error_code failed;
+    const bool sending = (status & MYSQL_WAIT_WRITE) != 0;
+    if (!sending && !reads) owed = "connected, but no greeting of a server";
+    co_await s->async_wait(sending ? wait_type::wait_write : wait_type::wait_read, failed);
+    if (failed == asio::error::operation_aborted) throw system_error(failed);
+    if (!sending && !reads) {
+      // The first that the server says.
+      first = look_at_greeting(s->socket().native_handle());
+      real_timer timer(executor);
+      while (!first.whole && s->shutdown->reason() == shutdown_reason::none) {
+        timer.expires_after(std::chrono::milliseconds(1));
+        error_code ignored;
+        co_await timer.async_wait(asio::redirect_error(await_token, ignored));
+        first = look_at_greeting(s->socket().native_handle());
+      }
+      reads = true;
+      no_tls = first.whole && !first.closed && first.error == 0 && !first.tls && mode != mysql::ssl_mode::disabled;
+      if (no_tls) {
+        s->abandon();
+        break;
+      }
+      owed = "connected, but no answer to the login";
+    }
+    if (s->shutdown->reason() != shutdown_reason::none) {
+      s->abandon();
+      break;
+    }
+    status = s->go_on(status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
+  }
+  const bool late = !guard.disarm() || s->shutdown->reason() == shutdown_reason::deadline;
+  if (late) throw connect_error(errc::connect_timeout, s->peer + ": " + owed + " within " + seconds_text(limit));
+  if (no_descriptor) throw connect_error(errc::connect_failed, s->peer + ": no file descriptor is left");
+  if (no_tls) {
+    diagnosis said;
+    said.advice = settings->ssl_mode == mysql::ssl_mode::automatic
+                      ? "no ssl_mode was given, and tidepool then requires TLS of a server on another machine: set up TLS there, or say "
+                        "ssl-mode=disabled"
+                      : "set up TLS there";
+    throw connect_error(errc::tls_refused, s->peer + ": the server has no TLS, which ssl_mode asks for", std::move(said));
+  }
+  if (s->opened == nullptr || s->broken) {
+    auto said = s->failure_now().said;
+    // An error before the login is one of the library's own, in its words.
+    if (first.error != 0) said.number = first.error;
+    const int system = system_error_in(said.message);
+    const bool unread = !reads || first.closed;
+    if (said.number == 2026) throw connect_error(errc::tls_refused, s->peer, std::move(said));
+    if (unread && said.number >= 2000) {
+      if (system == EAGAIN && local) throw connect_error(errc::connect_failed, s->peer, std::move(said), failure_kind::server_full);
+      if (first.closed || system == ECONNREFUSED || system == ECONNRESET || (local && system == ENOENT)) {
+        said.advice = "is the server running, and are host and port right?";
+        throw connect_error(errc::connect_failed, s->peer, std::move(said), failure_kind::refused);
+      }
+    }
+    if (said.number == 2059 || said.number == 2061) {
+      said.advice =
+          "the server asks for a way to log in that this client does not have, or that is refused because it sends the password as it is";
+    }
+    throw connect_error(errc::connect_failed, s->peer, std::move(said));
+  }
+  if (!s->follow_socket() || !s->has_socket()) throw connect_error(errc::connect_failed, s->peer + ": no file descriptor is left");
+  s->encrypted = mysql_get_ssl_cipher(my) != nullptr;
+  if (mode != mysql::ssl_mode::disabled && !s->encrypted) {
+    s->broken = true;
+    throw connect_error(errc::tls_refused, s->peer + ": the session is not encrypted, which ssl_mode asks for");
+  }
+  if (!local) keep_alive(s->socket().native_handle());
+  s->thread_id = mysql_thread_id(my);
+  s->note_answer();
+  s->connected = true;
+  co_return s;
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail
+
+#endif

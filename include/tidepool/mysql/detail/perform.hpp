@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - runs one request to its end, and makes a result or an error of the answers.
+#ifndef TIDEPOOL_MYSQL_DETAIL_PERFORM_HPP
+#define TIDEPOOL_MYSQL_DETAIL_PERFORM_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../../version.hpp"
+#include "operation.hpp"
+#include "request.hpp"
+#include "session.hpp"
+#include "take_rows.hpp"
+#include "waiting.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail {
+
+// --- calls of the client library: each returns what is to be waited for, 0 when it has ended -----------------------------
+
+namespace calls {
+
+template <class = void>
+inline int prepare(session& s, MYSQL_STMT* of, std::string_view sql) {
+  s.in_call = of;
+  return s.started(mysql_stmt_prepare_start(&s.number, of, sql.data(), static_cast<unsigned long>(sql.size())),
+                   [](session& on, int events) { return mysql_stmt_prepare_cont(&on.number, on.in_call, events); });
+}
+template <class = void>
+inline int execute(session& s, MYSQL_STMT* of) {
+  s.in_call = of;
+  return s.started(mysql_stmt_execute_start(&s.number, of),
+                   [](session& on, int events) { return mysql_stmt_execute_cont(&on.number, on.in_call, events); });
+}
+template <class = void>
+inline int store(session& s, MYSQL_STMT* of) {
+  s.in_call = of;
+  return s.started(mysql_stmt_store_result_start(&s.number, of),
+                   [](session& on, int events) { return mysql_stmt_store_result_cont(&on.number, on.in_call, events); });
+}
+template <class = void>
+inline int fetch(session& s, MYSQL_STMT* of) {
+  s.in_call = of;
+  return s.started(mysql_stmt_fetch_start(&s.number, of),
+                   [](session& on, int events) { return mysql_stmt_fetch_cont(&on.number, on.in_call, events); });
+}
+template <class = void>
+inline int next_set(session& s, MYSQL_STMT* of) {
+  s.in_call = of;
+  return s.started(mysql_stmt_next_result_start(&s.number, of),
+                   [](session& on, int events) { return mysql_stmt_next_result_cont(&on.number, on.in_call, events); });
+}
+template <class = void>
+inline int close(session& s, MYSQL_STMT* of) {
+  s.in_call = of;
+  return s.started(mysql_stmt_close_start(&s.flag, of),
+                   [](session& on, int events) { return mysql_stmt_close_cont(&on.flag, on.in_call, events); });
+}
+template <class = void>
+inline int query(session& s, std::string_view sql) {
+  return s.started(mysql_real_query_start(&s.number, s.my(), sql.data(), static_cast<unsigned long>(sql.size())),
+                   [](session& on, int events) { return mysql_real_query_cont(&on.number, on.my(), events); });
+}
+template <class = void>
+inline int store_text(session& s) {
+  return s.started(mysql_store_result_start(&s.stored, s.my()),
+                   [](session& on, int events) { return mysql_store_result_cont(&on.stored, on.my(), events); });
+}
+template <class = void>
+inline int next_text(session& s) {
+  return s.started(mysql_next_result_start(&s.number, s.my()),
+                   [](session& on, int events) { return mysql_next_result_cont(&on.number, on.my(), events); });
+}
+template <class = void>
+inline int several(session& s, bool on) {
+  return s.started(
+      mysql_set_server_option_start(&s.number, s.my(), on ? MYSQL_OPTION_MULTI_STATEMENTS_ON : MYSQL_OPTION_MULTI_STATEMENTS_OFF),
+      [](session& to, int events) { return mysql_set_server_option_cont(&to.number, to.my(), events); });
+}
+template <class = void>
+inline int ping(session& s) {
+  return s.started(mysql_ping_start(&s.number, s.my()),
+                   [](session& on, int events) { return mysql_ping_cont(&on.number, on.my(), events); });
+}
+template <class = void>
+inline int renew(session& s) {
+  return s.started(mysql_reset_connection_start(&s.number, s.my()),
+                   [](session& on, int events) { return mysql_reset_connection_cont(&on.number, on.my(), events); });
+}
+
+}  // namespace calls
+
+// --- one request ----------------------------------------------------------------------------------------------------------
+
+/// What became of a request: its result sets, or the first error.
+struct outcome {
+  std::shared_ptr<kept_rows> first{};
+  kept_rows* last = nullptr;
+  failure failed{};
+
+  kept_rows& add(const session& s, const request& what) {
+    auto made = std::make_unique<kept_rows>();
+    if (s.settings().statement_in_errors) {
+      made->statement = printable(what.sql, 300);
+      made->called_from = what.from;
+    }
+    kept_rows* const here = made.get();
+    if (last == nullptr) {
+      first = std::move(made);
+    } else {
+      last->next = std::move(made);
+    }
+    last = here;
+    return *here;
+  }
+};
+
+template <class = void>
+inline void note_counts(const session& s, kept_rows& out, std::uint64_t affected, std::uint64_t id) noexcept {
+  out.affected = affected == ~std::uint64_t{0} ? 0 : affected;
+  out.last_id = id;
+  out.warnings = mysql_warning_count(s.my());
+}
+
+/// Sent as text: what cannot be prepared, and several statements.
+template <class = void>
+inline asio::awaitable<void> run_text(session_ptr s, const request& what, outcome& out) {
+  int status = 0;
+  if (what.several) {
+    status = calls::several(*s, true);
+    if (status != 0) co_await finish_call(s, status);
+    if (s->number != 0) {
+      out.failed = s->failure_now();
+      co_return;
+    }
+  }
+  ++s->requests_sent;
+  status = calls::query(*s, what.sql);
+  if (status != 0) co_await finish_call(s, status);
+  while (s->number == 0) {
+    auto& rows = out.add(*s, what);
+    rows.no_rows = mysql_field_count(s->my()) == 0;
+    if (!rows.no_rows) {
+      status = calls::store_text(*s);
+      if (status != 0) co_await finish_call(s, status);
+      if (s->stored == nullptr) {
+        s->number = 1;
+        break;
+      }
+      const std::unique_ptr<MYSQL_RES, decltype(&mysql_free_result)> stored(std::exchange(s->stored, nullptr), &mysql_free_result);
+      take_text_rows(stored.get(), rows);
+    }
+    note_counts(*s, rows, mysql_affected_rows(s->my()), mysql_insert_id(s->my()));
+    if (mysql_more_results(s->my()) == 0) break;
+    status = calls::next_text(*s);
+    if (status != 0) co_await finish_call(s, status);
+    if (s->number < 0) s->number = 0;
+  }
+  if (s->number != 0 || s->broken) out.failed = s->failure_now();
+  if (what.several && !s->broken && !out.failed.said.ends_session()) {
+    status = calls::several(*s, false);
+    if (status != 0) co_await finish_call(s, status);
+    if (s->number != 0 && !out.failed.any) out.failed = s->failure_now();
+  }
+}
+
+template <class = void>
+inline std::size_t hash_of(std::string_view sql) noexcept {
+  return std::hash<std::string_view>()(sql);
+}
+/// Null when it is not there.
+template <class = void>
+inline MYSQL_STMT* find_prepared(session& s, std::string_view sql) noexcept {
+  auto* const known = s.prepared.find(hash_of(sql));
+  if (known == nullptr || known->sql != sql) return nullptr;
+  s.prepared.use(hash_of(sql));
+  return known->handle;
+}
+
+/// Whether it may run twice.
+template <class = void>
+inline bool only_reads(std::string_view sql) noexcept {
+  const auto begin = std::min(sql.find_first_not_of(" \t\r\n("), sql.size());
+  std::string word;
+  for (const char c : sql.substr(begin, 6)) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return word == "select";
+}
+
+/// Closes a statement on the server; that has no answer.
+template <class = void>
+inline asio::awaitable<void> close_statement(session_ptr s, MYSQL_STMT* of) {
+  const int status = calls::close(*s, of);
+  if (status != 0) co_await finish_call(s, status);
+}
+/// Takes one out of the cache.
+template <class = void>
+inline asio::awaitable<void> drop_prepared(session_ptr s, std::string_view sql) {
+  MYSQL_STMT* const gone = s->prepared.find(hash_of(sql))->handle;
+  s->prepared.erase(hash_of(sql));
+  co_await close_statement(s, gone);
+}
+
+/// Prepares a statement, and keeps it where there is a cache; else it is `passing`. Null with an error in `out`.
+template <class = void>
+inline asio::awaitable<MYSQL_STMT*> prepare_statement(session_ptr s, std::string_view sql, outcome& out) {
+  const auto capacity = s->settings().statement_cache;
+  if (capacity > 0) {
+    if (auto* const other = s->prepared.find(hash_of(sql))) {  // another text with the same hash
+      const std::string text = other->sql;
+      co_await drop_prepared(s, text);
+    }
+    while (s->prepared.size() >= capacity) {
+      const std::string oldest = s->prepared.oldest().sql;
+      co_await drop_prepared(s, oldest);
+    }
+  }
+  s->passing = mysql_stmt_init(s->my());
+  if (s->passing == nullptr) throw std::bad_alloc();
+  int status = calls::prepare(*s, s->passing, sql);
+  if (status != 0) co_await finish_call(s, status);
+  MYSQL_STMT* const made = s->passing;
+  if (s->number != 0 || s->broken) {
+    out.failed = s->failure_now(made);
+    (void)mysql_stmt_close(std::exchange(s->passing, nullptr));  // the server has nothing of it
+    co_return nullptr;
+  }
+  if (capacity > 0) {
+    s->prepared.insert(hash_of(sql), {std::string(sql), made});
+    s->passing = nullptr;
+  }
+  co_return made;
+}
+
+/// The statement of a request, its parameters bound and its execution begun and ended; null where `out` has an error. A statement that is
+/// stale is prepared once more, unless it is part of a transaction.
+template <class = void>
+inline asio::awaitable<MYSQL_STMT*> execute_statement(session_ptr s, const request& what, outcome& out) {
+  for (int turn = 0;; ++turn) {
+    MYSQL_STMT* of = find_prepared(*s, what.sql);
+    if (of == nullptr) of = co_await prepare_statement(s, what.sql, out);
+    if (of == nullptr) co_return nullptr;
+    const auto taken = mysql_stmt_param_count(of);
+    if (taken != what.values.size()) {
+      out.failed.any = true;
+      out.failed.said.message = "the statement takes " + std::to_string(taken) + (taken == 1 ? " parameter" : " parameters") + ", and " +
+                                std::to_string(what.values.size()) + (what.values.size() == 1 ? " was" : " were") +
+                                " given: nothing was sent";
+      co_return nullptr;
+    }
+    int status = 0;
+    {
+      parameter_binds binds(what.values, what.bytes);
+      if (taken != 0 && mysql_stmt_bind_param(of, binds.data()) != 0) {
+        out.failed = s->failure_now(of);
+        co_return nullptr;
+      }
+      ++s->requests_sent;
+      status = calls::execute(*s, of);
+      if (status != 0) co_await finish_call(s, status);
+    }
+    if (s->number == 0 && !s->broken) co_return of;
+    out.failed = s->failure_now(of);
+    const bool stale = out.failed.said.number == 1243 || out.failed.said.number == 1615;
+    // The table has other columns than before: the statement was run, and its rows cannot be read by the old ones.
+    const bool altered = out.failed.said.number == 2057;
+    if ((!stale && !altered) || s->broken) co_return nullptr;
+    if (auto* const known = s->prepared.find(hash_of(what.sql)); known != nullptr && known->handle == of) {
+      co_await drop_prepared(s, what.sql);
+    }
+    if (altered) out.failed.said.advice = "the table was altered: the statement has run, and its rows are lost";
+    if (turn > 0 || s->broken || (stale && s->in_transaction()) || (altered && !only_reads(what.sql))) co_return nullptr;
+    out.failed = failure();
+  }
+}
+
+template <class = void>
+inline asio::awaitable<void> run_prepared(session_ptr s, const request& what, outcome& out) {
+  MYSQL_STMT* const of = co_await execute_statement(s, what, out);
+  if (of == nullptr) co_return;
+  row_reader reader;
+  for (;;) {
+    auto& rows = out.add(*s, what);
+    rows.no_rows = mysql_stmt_field_count(of) == 0;
+    if (!rows.no_rows) {
+      reader.begin(of, rows);
+      int status = calls::store(*s, of);
+      if (status != 0) co_await finish_call(s, status);
+      if (s->number != 0 || s->broken) {
+        out.failed = s->failure_now(of);
+        co_return;
+      }
+      rows.values.reserve(static_cast<std::size_t>(mysql_stmt_num_rows(of)) * rows.names.size());
+      // All rows are here: this does not wait.
+      for (int got = mysql_stmt_fetch(of); got != MYSQL_NO_DATA; got = mysql_stmt_fetch(of)) {
+        if (got == 1) {
+          out.failed = s->failure_now(of);
+          co_return;
+        }
+        reader.take(of, rows);
+      }
+      note_counts(*s, rows, rows.count, 0);
+    } else {
+      note_counts(*s, rows, mysql_stmt_affected_rows(of), mysql_stmt_insert_id(of));
+    }
+    if (mysql_stmt_more_results(of) == 0) break;
+    int status = calls::next_set(*s, of);
+    if (status != 0) co_await finish_call(s, status);
+    if (s->number > 0 || s->broken) {
+      out.failed = s->failure_now(of);
+      co_return;
+    }
+  }
+  (void)mysql_stmt_free_result(of);  // of rows that were stored: no more is to be read
+}
+
+/// After the last answer of an operation that was stopped: waits until no KILL QUERY can hit the next statement, and restores
+/// `throw_if_cancelled`.
+template <class = void>
+inline asio::awaitable<void> settle(session_ptr s) {
+  const stopping stop = *s->stop;
+  real_timer timer(co_await asio::this_coro::executor);
+  const auto until = std::max(stop.until, later(clock::now(), std::chrono::milliseconds(100)));
+  while (s->cancels->in_flight.load() > 0 && clock::now() < until) {
+    timer.expires_after(std::chrono::milliseconds(1));
+    error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(await_token, ignored));
+  }
+  if (s->cancels->in_flight.load() > 0) s->broken = true;
+  // One that came after the end of the statement ends the next one: this.
+  if (stop.asked && !s->broken && s->is_idle() && s->shutdown->reason() == shutdown_reason::none) {
+    s->stop->until = later(clock::now(), s->settings().cancel_timeout);
+    s->stop->next_request = clock::time_point::max();
+    const int status = calls::query(*s, "do 0");
+    if (status != 0) co_await finish_call(s, status);
+    if (s->number != 0 && s->failure_now().said.number != 1317) s->broken = true;
+  }
+  s->stop = stop;
+  co_await asio::this_coro::throw_if_cancelled(stop.throws);
+}
+
+/// Throws for an operation that has ended with an error.
+template <class = void>
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_failure(session& s, failure failed) {
+  auto& said = failed.said;
+  const bool shut = s.shutdown->reason() != shutdown_reason::none;
+  if (s.stop && s.shutdown->reason() == shutdown_reason::deadline) throw_unstopped(s, *s.stop);
+  if (shut || s.broken || said.ends_session()) throw s.lost("", std::move(said));
+  if (said.number == 0) {
+    const std::string text = std::exchange(said.message, {});
+    s.note_statement(said);
+    throw error(errc::bad_parameter, text, std::move(said));
+  }
+  s.note_answer();
+  if (s.stop && said.number == 1317) throw_stopped(s, *s.stop, std::move(said));
+  if (s.settings().writable && said.read_only()) s.outdated = true;
+  // The server's status comes with answers that are no errors; a deadlock has ended the transaction all the same.
+  if (said.number == 1213) {
+    s.rolled_back_by_server = true;
+    s.my()->server_status &= ~static_cast<unsigned>(SERVER_STATUS_IN_TRANS);
+  }
+  s.note_statement(said);
+  throw error(errc::server, "", std::move(said));
+}
+
+/// Sends one request and collects its results.
+template <class = void>
+inline asio::awaitable<result> perform(session_ptr s, request what, allow when = allow::clean) {
+  operation running(*s, what.verb.data(), when);
+  if (what.limit != no_limit) s->all_within(what.limit);
+  s->current = &what;
+  outcome all;
+  if (what.as_text) {
+    co_await run_text(s, what, all);
+  } else {
+    co_await run_prepared(s, what, all);
+    // What the server cannot prepare, or has no room to keep prepared.
+    const auto number = all.failed.said.number;
+    if ((number == 1295 || number == 1461) && what.values.empty() && !s->broken && !s->stop) {
+      all = outcome();
+      co_await run_text(s, what, all);
+    }
+    if (s->passing != nullptr && !s->broken) {
+      MYSQL_STMT* const gone = std::exchange(s->passing, nullptr);
+      co_await close_statement(s, gone);
+    }
+  }
+  if (s->stop) {
+    if (!s->broken)
+      co_await settle(s);
+    else
+      co_await asio::this_coro::throw_if_cancelled(s->stop->throws);
+  }
+  if (!s->broken && !(all.failed.any && all.failed.said.ends_session())) running.finished();
+  if (all.failed.any || s->broken) throw_failure(*s, std::move(all.failed));
+  s->note_answer();
+  co_return result(std::move(all.first));
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail
+
+#endif

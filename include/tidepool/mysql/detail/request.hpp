@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - one statement and its parameters.
+#ifndef TIDEPOOL_MYSQL_DETAIL_REQUEST_HPP
+#define TIDEPOOL_MYSQL_DETAIL_REQUEST_HPP
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../../detail/driver/lazy.hpp"
+#include "../../query_text.hpp"
+#include "../../source_location.hpp"
+#include "../../version.hpp"
+#include "../codec.hpp"
+#include "../within.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail {
+
+class request {
+ public:
+  TIDEPOOL_LAZY request(std::string_view text, const source_location& called_from, duration within);
+  template <class... Args>
+  static request of(query_text sql, duration limit, const Args&... args) {
+    request made(sql.view(), sql.from(), limit);
+    made.bind(args...);
+    return made;
+  }
+
+  /// Sent as text, and run at once: without parameters, and not through the statement cache. `verb`: for error texts.
+  static request plain(std::string_view text, std::string_view verb, duration within = no_limit) {
+    request made(text, source_location{}, within);
+    made.as_text = true;
+    made.verb = verb;
+    return made;
+  }
+
+  std::string sql;
+  source_location from;
+  duration limit;
+  std::vector<kept_value> values{};
+  std::string bytes{};               ///< of the parameters
+  std::string_view verb = "exec()";  ///< for error texts
+  bool as_text = false;
+  bool several = false;  ///< more than one statement in the text
+
+ private:
+  template <class... Args>
+  void bind(const Args&... args) {
+    if constexpr (sizeof...(Args) > 0) {
+      values.reserve(sizeof...(Args));
+      try {
+        (add(args), ...);
+      } catch (const error& failure) {
+        refuse(failure);
+      }
+    }
+  }
+  template <class T>
+  void add(const T& given) {
+    parameter out(bytes);
+    if constexpr (encodable<T>) {  // refused at compile time, in words
+      if (!is_null(given)) codec_for<T>::encode(out, strip_optional(given));
+    }
+    values.push_back(out.made());
+  }
+  /// Says which parameter it is that a codec refuses.
+  TIDEPOOL_LAZY [[noreturn]] void refuse(const error& failure) const;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail
+
+#if TIDEPOOL_HEADER_ONLY
+#include "../impl/request.ipp"
+#endif
+
+#endif
