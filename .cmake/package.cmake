@@ -8,6 +8,7 @@ install(EXPORT tidepool NAMESPACE tidepool:: FILE tidepool-targets.cmake DESTINA
 # What a driver needs is looked for where the package is used, not where it was made.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tidepool-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/tidepool-config.cmake ${CMAKE_CURRENT_LIST_DIR}/compiled.cmake ${CMAKE_CURRENT_LIST_DIR}/boost.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/mariadb.cmake
               ${PROJECT_BINARY_DIR}/tidepool-config-version.cmake
         DESTINATION ${package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tidepool)
@@ -49,6 +50,10 @@ tidepool_pkgconfig(tidepool-boost-asio "tidepool on Boost.Asio (1.78 and newer)"
                    "Cflags: -DTIDEPOOL_BOOST_ASIO")
 tidepool_pkgconfig(tidepool-postgres-boost-asio "PostgreSQL connections for tidepool on Boost.Asio, on libpq"
                    "Requires: tidepool-boost-asio = ${PROJECT_VERSION}, libpq")
+tidepool_pkgconfig(tidepool-mysql "MySQL and MariaDB connections for tidepool, on MariaDB's client library (C++20, header-only)"
+                   "Requires: tidepool = ${PROJECT_VERSION}, libmariadb >= 3.3")
+tidepool_pkgconfig(tidepool-mysql-boost-asio "MySQL and MariaDB connections for tidepool on Boost.Asio"
+                   "Requires: tidepool-boost-asio = ${PROJECT_VERSION}, libmariadb >= 3.3")
 tidepool_pkgconfig(tidepool-sqlite "SQLite connections for tidepool (C++20, header-only)"
                    "Requires: tidepool = ${PROJECT_VERSION}, sqlite3 >= 3.34")
 tidepool_pkgconfig(tidepool-sqlite-boost-asio "SQLite connections for tidepool on Boost.Asio"
@@ -66,7 +71,7 @@ if(PROJECT_IS_TOP_LEVEL)
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
   set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
   set(CPACK_DEBIAN_PACKAGE_DEPENDS "libasio-dev (>= 1:1.22.1)")
-  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libpq-dev (>= 14), libsqlite3-dev (>= 3.34)")
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libpq-dev (>= 14), libmariadb-dev (>= 1:10.6), libsqlite3-dev (>= 3.34)")
   set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libboost1.81-dev | libboost-dev (>= 1.78)")
   include(CPack)
 endif()

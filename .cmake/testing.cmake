@@ -3,6 +3,7 @@
 set(TIDEPOOL_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
 set(TIDEPOOL_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
 set(TIDEPOOL_TEST_SERVER "" CACHE STRING "PostgreSQL for the tests, as libpq's connection string; otherwise TIDEPOOL_TEST_PG of the environment")
+set(TIDEPOOL_TEST_MYSQL_DIR "" CACHE STRING "Folder of a MariaDB that tests/support/mariadb_server.sh runs; otherwise TIDEPOOL_TEST_MYSQL_DIR of the environment")
 set(TIDEPOOL_TEST_FIXTURE "" CACHE STRING "Fixture of ctest that every test needs: what builds them (tests/run.sh)")
 
 # A failed check of a sanitizer ends the program, so ctest sees it.
@@ -13,9 +14,13 @@ if(TIDEPOOL_TEST_SERVER)
   list(APPEND tidepool_test_environment "TIDEPOOL_TEST_PG=${TIDEPOOL_TEST_SERVER}")
 endif()
 
+if(TIDEPOOL_TEST_MYSQL_DIR)
+  list(APPEND tidepool_test_environment "TIDEPOOL_TEST_MYSQL_DIR=${TIDEPOOL_TEST_MYSQL_DIR}")
+endif()
+
 # Tests of servers wait most of the time; all others compute. run.sh lets three times as many run as there are processors, where those
 # that compute count double.
-set(tidepool_waiting_areas postgres faults)
+set(tidepool_waiting_areas postgres mysql faults)
 function(tidepool_add_test area name)
   set(processors 2)
   if(area IN_LIST tidepool_waiting_areas)

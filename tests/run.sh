@@ -10,7 +10,7 @@
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
 # clang, release (GCC with a newer Asio where one can be had), examples (and benchmarks; Clang), boost (Clang, on Boost.Asio), windows
 # (mingw-w64 and Wine; in --long, or alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
-# It installs what is missing (apt), starts PostgreSQL servers of its own on free ports and stops them again, and builds under build/
+# It installs what is missing (apt), starts PostgreSQL and MariaDB servers of its own on free ports and stops them again, and builds under build/
 # (or $TIDEPOOL_BUILD). ctest does it all: building a configuration is a test of its own, `build.NAME`; its tests run while the next one
 # is built. $JOBS: how many compilers at once; default: the processors.
 set -euo pipefail
@@ -59,7 +59,10 @@ finish() {
   if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
   local server
   for server in "$servers"/*/; do
-    if [ -d "$server" ]; then "$repo/tests/support/postgres_server.sh" stop "${server%/}" immediate || true; fi
+    case $server in
+      *.mysql/) "$repo/tests/support/mariadb_server.sh" stop "${server%/}" || true ;;
+      *) if [ -d "$server" ]; then "$repo/tests/support/postgres_server.sh" stop "${server%/}" immediate || true; fi ;;
+    esac
   done
   rm -rf "$servers"
 }
@@ -107,8 +110,8 @@ configure() {
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas+=([debug]='unit;core;threads;postgres;sqlite;differential;faults;budgets;headers;snippets;consumers;texts'
-    [asan]='unit;core;pool;simulator;postgres;sqlite;headers;misuse'
+  areas+=([debug]='unit;core;threads;postgres;mysql;sqlite;differential;faults;budgets;headers;snippets;consumers;texts'
+    [asan]='unit;core;pool;simulator;postgres;mysql;sqlite;headers;misuse'
     [release]='simulator;threads;headers'
     [boost]='unit;core;threads;postgres')
 fi
@@ -126,6 +129,10 @@ for configuration in "${configurations[@]}"; do
   if [[ ${areas[$configuration]:-postgres} =~ postgres ]] && [[ ! $configuration =~ ^(tsan|examples|windows)$ ]]; then
     conninfo=$("$repo/tests/support/postgres_server.sh" start "$servers/$configuration")
     options+=("-DTIDEPOOL_TEST_SERVER=$conninfo")
+  fi
+  if [[ ${areas[$configuration]:-mysql} =~ mysql ]] && [[ ! $standard.$configuration =~ ^(.*[.](examples|boost|windows)|yes[.]tsan)$ ]]; then
+    "$repo/tests/support/mariadb_server.sh" start "$servers/$configuration.mysql" >/dev/null
+    options+=("-DTIDEPOOL_TEST_MYSQL_DIR=$servers/$configuration.mysql")
   fi
   if [ $standard = yes ]; then
     # GCC collects garbage for a quarter of its time, unless it may use more memory.
@@ -158,7 +165,8 @@ for configuration in "${configurations[@]}"; do
   fi
   # Of what needs a server, threads that share one.
   if [ $long = yes ] && [ "$configuration" = tsan ]; then
-    options+=("-DTIDEPOOL_TEST_AREAS=pool;threads;postgres" "-DTIDEPOOL_TEST_FILES=(pool|threads)/.*|postgres/multiplexers")
+    options+=("-DTIDEPOOL_TEST_AREAS=pool;threads;postgres;mysql;sqlite"
+      "-DTIDEPOOL_TEST_FILES=(pool|threads)/.*|postgres/multiplexers|(mysql|sqlite)/threads")
   fi
   # Both flavours have all sources in common: here the files that name error codes and sockets. All areas with the newest Boost: matrix.sh.
   if [ "$configuration" = boost ]; then

@@ -196,7 +196,7 @@ TEST_CASE("given no server or a wrong login, when connecting fails, then the kin
   CHECK(std::string(name.what()).find("looking up") != std::string::npos);
 }
 
-TEST_CASE("given several servers, when the first are down, then the last is used, and is the first to be tried again") {
+TEST_CASE("given several servers, when the first are down, then the last is used") {
   NEEDS_SERVER();
   my::options many(my_server());
   const auto good = many.endpoints()[0].text();
@@ -214,17 +214,15 @@ TEST_CASE("given several servers, when the first are down, then the last is used
 
 TEST_CASE("given a local socket, when connecting, then it is used, without TLS") {
   NEEDS_SERVER();
-  const char* const path = std::getenv("TIDEPOOL_TEST_MYSQL_SOCKET");
-  if (path == nullptr) return;
   my::options how(my_server());
-  how.socket = path;
+  how.socket = my_dir() + "/socket";
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
     my_must(co_await c.one<int>("select 1") == 1, "by the socket");
     my_must(!c.encrypted(), "not encrypted");
   });
 }
 
-TEST_CASE("given a peer that is silent, closes or talks nonsense, when connecting, then it is an error in time and nothing blocks") {
+TEST_CASE("given a peer that is silent, closes or talks nonsense, when connecting, then that is told in time") {
   auto [silent, rounds] = meet("", false);
   CHECK(silent.reason() == my::errc::connect_timeout);
   CHECK(std::string(silent.what()).find("no greeting") != std::string::npos);
@@ -256,6 +254,12 @@ TEST_CASE("given a server without TLS, when that is required, then nothing is se
   INFO(no_tls.what());
   CHECK(no_tls.reason() == my::errc::tls_refused);
   CHECK(no_tls.kind() == tidepool::failure_kind::permanent);
+  // The client library reads only what the packet's length says, and the flag for TLS would stand behind it.
+  auto lying = greeting(true);
+  lying[0] = 20;
+  const auto short_one = meet(lying, false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }).first;
+  INFO(short_one.what());
+  CHECK(short_one.reason() == my::errc::tls_refused);
 }
 
 TEST_CASE("given connects that are cut at every byte of the greeting, when they fail, then nothing is leaked") {
@@ -268,7 +272,7 @@ TEST_CASE("given connects that are cut at every byte of the greeting, when they 
   CHECK(my_descriptors() == before);
 }
 
-TEST_CASE("given a connect that is cancelled or whose context is destroyed, then it ends at once and nothing is leaked") {
+TEST_CASE("given a connect whose context is destroyed, when all is over, then nothing is leaked") {
   const int before = my_descriptors();
   {
     asio::io_context context;
@@ -301,7 +305,9 @@ TEST_CASE("given a credential provider, when connecting, then what it returns is
 TEST_CASE("given on_connect, when connecting and after a full reset, then it runs") {
   NEEDS_SERVER();
   my::options how(my_server());
-  how.on_connect = [](my::connection& c) -> asio::awaitable<void> { co_await c.exec("set @here = cast(coalesce(@here, 0) + 1 as signed)"); };
+  how.on_connect = [](my::connection& c) -> asio::awaitable<void> {
+    co_await c.exec("set @here = cast(coalesce(@here, 0) + 1 as signed)");
+  };
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
     my_must(co_await c.one<int>("select @here") == 1, "after connecting");
     co_await c.exec("set @here = 10, @other = 1");

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -22,11 +23,11 @@
 #include "../support/catch.hpp"
 
 /// First line of every test that needs a server. Skipping happens for this one reason only.
-#define NEEDS_SERVER()                                                               \
-  if (tidepool_tests::my_server().empty()) {                                         \
-    WARN("skipped: TIDEPOOL_TEST_MYSQL, the URL of a server for tests, is not set"); \
-    return;                                                                          \
-  }                                                                                  \
+#define NEEDS_SERVER()                                                                                      \
+  if (tidepool_tests::my_server().empty()) {                                                                \
+    WARN("skipped: TIDEPOOL_TEST_MYSQL_DIR, the folder of a server of mariadb_server.sh, names no server"); \
+    return;                                                                                                 \
+  }                                                                                                         \
   static_assert(true)
 
 namespace tidepool_tests {
@@ -38,15 +39,19 @@ using namespace std::chrono_literals;
 /// Longer than anything takes that works, shorter than a test run's patience.
 inline constexpr auto my_hang = 60s;
 
-inline std::string my_server() {
-  const char* said = std::getenv("TIDEPOOL_TEST_MYSQL");
+/// See tests/support/mariadb_server.sh.
+inline std::string my_dir() {
+  const char* said = std::getenv("TIDEPOOL_TEST_MYSQL_DIR");
   return said == nullptr ? "" : said;
 }
-/// The administrator's, over the local socket; empty where it is not known.
-inline my::options my_root() {
-  const char* said = std::getenv("TIDEPOOL_TEST_MYSQL_ROOT");
-  return {said == nullptr ? "" : said};
+/// The URL of the server, by TCP; empty where there is none.
+inline std::string my_server() {
+  std::ifstream file(my_dir() + "/port");
+  std::string port;
+  return file >> port ? "mysql://tidepool@127.0.0.1:" + port + "/tidepool" : "";
 }
+/// The administrator's, over the local socket.
+inline my::options my_root() { return {"mysql://root@/mysql?socket=" + my_dir() + "/socket"}; }
 
 /// A check within a coroutine, where Catch2's assertions may not stand.
 inline void my_must(bool holds, const std::string& what) {

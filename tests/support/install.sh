@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - installs what tests and examples need and this machine lacks; what is there is left alone.
 #
-#   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, PgBouncer and the rest (Debian and its kin; root or sudo)
+#   install.sh                   compilers, CMake, Asio, Catch2, libpq, PostgreSQL, MariaDB, PgBouncer and the rest (Debian and its kin; root or sudo)
 #   install.sh newer-asio SUITE  unpacks the Asio of a newer Debian (trixie, sid) under .cache and prints its include folder
 #   install.sh upstream-asio X.Y.Z  fetches a release of Asio from its authors under .cache and prints its include folder
 #   install.sh headers SUITE PKG unpacks one package of a Debian, without what it needs, under .cache and prints its include folder
@@ -23,7 +23,7 @@ as_root() {
 }
 
 packages() {
-  local wanted=(g++ clang libc++-dev libc++abi-dev llvm cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libsqlite3-dev libbenchmark-dev libhttp-parser-dev
+  local wanted=(g++ clang libc++-dev libc++abi-dev llvm cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libmariadb-dev mariadb-server libsqlite3-dev libbenchmark-dev libhttp-parser-dev
     valgrind doxygen openssl pgbouncer nftables faketime) # LLVM names the places in what its sanitizers say; the last four are for the faults
   local missing=() optional=(clang-format-14 clang-tidy-14 libboost1.81-dev) package # of Debian 12; newer ones need not have them
   if ! command -v dpkg-query >/dev/null; then

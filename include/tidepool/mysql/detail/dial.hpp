@@ -6,6 +6,7 @@
 #include <mysql.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -59,20 +60,29 @@ using login = basic_login<>;
 struct greeting {
   bool whole = false;
   bool closed = false;  ///< the peer closed without a byte
+  bool cut = false;     ///< the peer closed in the middle of it
   bool tls = false;
   unsigned error = 0;
 };
 template <class = void>
 inline greeting look_at_greeting(int descriptor) noexcept {
   greeting out;
+#ifdef POLLRDHUP
+  pollfd look{descriptor, POLLRDHUP, 0};
+#else
+  pollfd look{descriptor, POLLHUP, 0};
+#endif
+  const bool ended = ::poll(&look, 1, 0) == 1;  // asked first: what came before its end is here by then
   std::array<unsigned char, 512> bytes;
   const auto got = ::recv(descriptor, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
   out.closed = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
   if (got < 7) {
-    out.whole = out.closed;
+    out.cut = ended && !out.closed;
+    out.whole = out.closed || out.cut;
     return out;
   }
   const auto size = static_cast<std::size_t>(got);
+  const auto payload = bytes[0] | static_cast<std::size_t>(bytes[1]) << 8U | static_cast<std::size_t>(bytes[2]) << 16U;
   if (bytes[4] == 0xFF) {
     out.error = bytes[5] | static_cast<unsigned>(bytes[6]) << 8U;
     out.whole = true;
@@ -80,13 +90,35 @@ inline greeting look_at_greeting(int descriptor) noexcept {
   }
   const auto end = std::find(bytes.begin() + 5, bytes.begin() + got, 0);
   const auto flags = static_cast<std::size_t>(end - bytes.begin()) + 1 + 4 + 8 + 1;  // behind number, scramble and a zero
-  if (flags + 2 > size) {
-    out.whole = size == bytes.size();  // no server's
-    return out;
-  }
-  out.whole = true;
-  out.tls = (bytes[flags + 1] & 0x08U) != 0;
+  const bool inside = flags + 2 <= 4 + payload;  // what the library reads; behind it the flags would be somebody else's
+  out.cut = ended && inside && flags + 2 > size;
+  out.whole = out.cut || !inside || flags + 2 <= size || size == bytes.size();  // the last is no server's
+  out.tls = inside && flags + 2 <= size && (bytes[flags + 1] & 0x08U) != 0;
   return out;
+}
+
+/// Waits for the whole of it, or until the socket is shut. One that comes in pieces is looked for every millisecond: what is left unread
+/// wakes no waiter again.
+template <class = void>
+inline asio::awaitable<greeting> await_greeting(session_ptr s) {
+  error_code failed;
+  co_await s->async_wait(wait_type::wait_read, failed);
+  if (failed == asio::error::operation_aborted) throw system_error(failed);
+  greeting seen = look_at_greeting(s->socket().native_handle());
+  real_timer timer(s->executor());
+  while (!seen.whole && s->shutdown->reason() == shutdown_reason::none) {
+    timer.expires_after(std::chrono::milliseconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+    seen = look_at_greeting(s->socket().native_handle());
+  }
+  // A socket that was shut here looks like one that the peer has closed.
+  co_return s->shutdown->reason() == shutdown_reason::none ? seen : greeting();
+}
+/// A socket that could not be connected. Leaves the error for the client library.
+template <class = void>
+inline bool has_error(int descriptor) noexcept {
+  pollfd look{descriptor, POLLOUT, 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & POLLERR) != 0;
 }
 
 template <class = void>
@@ -209,7 +241,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   const call_guard ended(*s);
   greeting first;
   const char* owed = local ? "the socket does not accept" : "no answer to the TCP handshake";
-  bool reads = false;
+  bool greeted = false;
   int status = s->started(mysql_real_connect_start(&s->opened, my, local ? nullptr : host.data(), as.user.c_str(), as.password.c_str(),
                                                    settings->database.empty() ? nullptr : settings->database.c_str(),
                                                    local ? 0 : where.host.port, local ? where.host.host.c_str() : nullptr, flags),
@@ -228,26 +260,20 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     }
     error_code failed;
     const bool sending = (status & MYSQL_WAIT_WRITE) != 0;
-    if (!sending && !reads) owed = "connected, but no greeting of a server";
     co_await s->async_wait(sending ? wait_type::wait_write : wait_type::wait_read, failed);
     if (failed == asio::error::operation_aborted) throw system_error(failed);
-    if (!sending && !reads) {
-      // The first that the server says.
-      first = look_at_greeting(s->socket().native_handle());
-      real_timer timer(executor);
-      while (!first.whole && s->shutdown->reason() == shutdown_reason::none) {
-        timer.expires_after(std::chrono::milliseconds(1));
-        error_code ignored;
-        co_await timer.async_wait(asio::redirect_error(await_token, ignored));
-        first = look_at_greeting(s->socket().native_handle());
-      }
-      reads = true;
-      no_tls = first.whole && !first.closed && first.error == 0 && !first.tls && mode != mysql::ssl_mode::disabled;
+    const bool refused = sending && has_error(s->socket().native_handle());
+    if (!greeted && !refused && s->shutdown->reason() == shutdown_reason::none) {
+      // Connected. The library would read the greeting and answer it in one step.
+      owed = "connected, but no greeting of a server";
+      first = co_await await_greeting(s);
+      greeted = first.whole;
+      no_tls = first.whole && !first.closed && !first.cut && first.error == 0 && !first.tls && mode != mysql::ssl_mode::disabled;
       if (no_tls) {
         s->abandon();
         break;
       }
-      owed = "connected, but no answer to the login";
+      if (greeted) owed = "connected, but no answer to the login";
     }
     if (s->shutdown->reason() != shutdown_reason::none) {
       s->abandon();
@@ -271,7 +297,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     // An error before the login is one of the library's own, in its words.
     if (first.error != 0) said.number = first.error;
     const int system = system_error_in(said.message);
-    const bool unread = !reads || first.closed;
+    const bool unread = !greeted || first.closed;
     if (said.number == 2026) throw connect_error(errc::tls_refused, s->peer, std::move(said));
     if (unread && said.number >= 2000) {
       if (system == EAGAIN && local) throw connect_error(errc::connect_failed, s->peer, std::move(said), failure_kind::server_full);

@@ -41,7 +41,7 @@ struct cancel_target {
 /// True when the server has done it; whether the statement was still running is not known. Throws only when the caller is cancelled.
 template <class = void>
 inline asio::awaitable<bool> kill_query(asio::any_io_executor executor, std::shared_ptr<const options> settings, target where,
-                                        unsigned long thread_id, kill_mark mark, duration limit) {
+                                        unsigned long thread_id, [[maybe_unused]] kill_mark mark, duration limit) {
   const auto until = later(clock::now(), limit);
   try {
     const auto as = co_await login::of(settings);

@@ -61,6 +61,7 @@ struct prepared_statement {
 
 /// An error of the client library, copied before the next call replaces it.
 struct failure {
+  failure() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
   bool any = false;
   diagnosis said{};
 };
@@ -122,8 +123,8 @@ class basic_session : public session_base {
   /// One that was suspended: how to go on. Null: none is.
   using continuation = int (*)(basic_session&, int);
   /// After `..._start()`, with what it returned.
-  int started(int status, continuation go_on) noexcept {
-    if (status != 0) suspended_ = go_on;
+  int started(int status, continuation next) noexcept {
+    if (status != 0) suspended_ = next;
     return status;
   }
   int go_on(int events) noexcept {

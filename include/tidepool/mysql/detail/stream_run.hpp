@@ -40,7 +40,7 @@ class basic_stream_run final : public row_source {
     if (rows->no_rows) co_await drain();
     if (rows->no_rows) {
       auto kept = std::move(rows);
-      co_await end({}, false);
+      co_await end(failure(), false);
       rows = std::move(kept);
       co_return;
     }
@@ -86,7 +86,7 @@ class basic_stream_run final : public row_source {
     stop.limit = session_->each() == no_limit ? duration(std::chrono::seconds(5)) : session_->each();
     stop.until = later(clock::now(), stop.limit);
     co_await drain();
-    co_await end({}, false);
+    co_await end(failure(), false);
     at = 0;
     rows.reset();
   }
