@@ -112,8 +112,8 @@ class model_run {
       for (std::size_t i = 0; i < limits_.max_lanes; ++i) {
         const auto& l = rig_.d.lane_at(i);
         if (l.state != lane_state::ready || l.kind != kind) continue;
-        const bool takes = l.idle() || (l.depth() < limits_.max_depth && l.bytes + first->bytes <= limits_.max_bytes &&
-                                        rig_.now < l.progress + limits_.stall_after);
+        const bool takes = l.idle() || (!rig_.d.by_turns(rig_.now) && l.depth() < limits_.max_depth &&
+                                        l.bytes + first->bytes <= limits_.max_bytes && rig_.now < l.progress + limits_.stall_after);
         if (takes) fault("a statement waits while a lane is free");
       }
     }

@@ -191,11 +191,12 @@ class mux_rig {
     CHECK(d.answered(l, said, now));
     return true;
   }
-  void answer_all() {
+  void answer_all() { answer_all_but(d.lane_count()); }
+  void answer_all_but(std::size_t lane) {
     for (bool more = true; more;) {
       more = false;
       for (std::size_t i = 0; i < d.lane_count(); ++i) {
-        while (serve(i)) more = true;
+        while (i != lane && serve(i)) more = true;
       }
     }
   }

@@ -14,6 +14,12 @@
 // never to one that has its full depth or bytes, or whose head has been running for longer than `stall_after`. It puts all of them, then a
 // Sync where one is due, then asks for one flush a lane. Nothing waits for more to come.
 //
+// By turns: a server with fewer processors than lanes works on one lane for as long as that has something. A lane that is refilled while it
+// answers would keep the server, and statements that were sent on others before would wait for as long. So when one of them is overtaken,
+// lanes take statements only when they are idle, for `by_turns`: then their share of all there are, in one batch. The server gets round to
+// every lane, and wakes once a batch. Whether the other lane waits for its turn or for a slow statement cannot be seen; by turns is right
+// for both.
+//
 // Groups: the statements between two Syncs. On a write lane each group is one statement, so each is a transaction of its own. On a read
 // lane the statements of one turn share a Sync, up to `group_limit`. An answer is final when its Sync is answered, because the error of a
 // transaction's end comes there. In a group the server skips what follows a failed statement: it was not executed, so it goes back to the
@@ -128,6 +134,7 @@ class dispatcher {
       const auto of_kind = static_cast<std::size_t>(j.kind);
       times_.wait[of_kind].record(j.sent - j.submitted);
       times_.service[of_kind].record(now - j.sent);
+      if (!by_turns(now)) note_overtaking(on, j.sent, now);
       if (now - j.submitted > slow_ && on_slow) on_slow(on_slow_context, j, now);
       counts_.failed += done.got == answer::failed || failed;
       finish(j, verdict::answered);
@@ -216,6 +223,8 @@ class dispatcher {
   lane& lane_at(std::size_t i) noexcept { return *lanes_[i]; }
   const lane& lane_at(std::size_t i) const noexcept { return *lanes_[i]; }
   bool stalled(const lane& l, tick now) const noexcept { return !l.idle() && now >= later(l.progress, rules_.stall_after); }
+  /// Lanes take statements only when they are idle.
+  bool by_turns(tick now) const noexcept { return now < by_turns_until_; }
   /// No lane has a connection, or is about to get one.
   bool vacant() const noexcept {
     return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->state == lane_state::vacant; });
@@ -249,8 +258,9 @@ class dispatcher {
     for (const auto kind : {lane_kind::read, lane_kind::write}) {
       auto& waiting_here = queue(kind);
       bool wanted = false;
+      const std::size_t share = by_turns(now) ? share_of(kind) : 0;
       while (job* const next = waiting_here.front()) {
-        lane* const to = choose(kind, now, next->bytes);
+        lane* const to = choose(kind, now, next->bytes, share);
         if ((to == nullptr || !to->idle()) && !wanted) {
           wanted = true;
           want_lane(kind, now);
@@ -276,12 +286,30 @@ class dispatcher {
   bool fits(const lane& l, std::size_t bytes) const noexcept {
     return l.idle() || (l.depth() < rules_.max_depth && l.bytes + bytes <= rules_.max_bytes);
   }
-  lane* choose(lane_kind kind, tick now, std::size_t bytes) noexcept {
+  /// Statements of a kind that one of its lanes takes, by turns.
+  std::size_t share_of(lane_kind kind) const noexcept {
+    std::size_t lanes = 0, statements = waiting(kind);
+    for (const auto& each : lanes_) {
+      if (each->state != lane_state::ready || each->kind != kind) continue;
+      ++lanes;
+      statements += each->depth();
+    }
+    return lanes == 0 ? 0 : (statements + lanes - 1) / lanes;
+  }
+  /// A statement of this lane, sent then, was answered. One that was sent on another lane before has waited there ever since.
+  void note_overtaking(const lane& on, tick sent, tick now) noexcept {
+    for (const auto& each : lanes_) {
+      if (each.get() != &on && !each->idle() && each->progress < sent) by_turns_until_ = later(now, rules_.by_turns);
+    }
+  }
+  /// `share`: of a lane that takes statements by turns; 0: they do not.
+  lane* choose(lane_kind kind, tick now, std::size_t bytes, std::size_t share) noexcept {
     lane* best = nullptr;
     for (const auto& each : lanes_) {
       lane& l = *each;
       if (l.state != lane_state::ready || l.kind != kind) continue;
       if (l.idle()) return &l;
+      if (share != 0 && (!l.to_flush || l.depth() >= share)) continue;
       if ((best != nullptr && l.depth() >= best->depth()) || !fits(l, bytes) || stalled(l, now)) continue;
       best = &l;
     }
@@ -360,6 +388,7 @@ class dispatcher {
   std::uint64_t numbers_ = 0;
   tick looked_{};
   tick reopen_at_{};
+  tick by_turns_until_{};
   bool closing_ = false;
 };
 

@@ -126,8 +126,6 @@ struct lane {
     bytes += who.bytes;
     return tail_++;
   }
-  /// Takes back what `add` did last.
-  void undo() noexcept { bytes -= at(--tail_).bytes; }
   void end_group() noexcept {
     at(tail_ - 1).ends_group = true;
     group_size = 0;
