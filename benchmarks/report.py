@@ -345,22 +345,128 @@ def server():
     return table(["", "via", "tasks", "queries/s", "of raw", "p50 µs", "p99", "p999", "CPU µs/query: pool", "no pool", "raw libpq", "pgbench"], rows)
 
 
+CALLERS = (8, 64, 1000)
+
+
+def shares(way, via, callers, metric="qps", who="multiplexer"):
+    return get(who, f"{way}/read/{via}/{callers}", metric)
+
+
 def sharing():
     rows = []
-    for query in ("select1", "read"):
+    for via in ("unix", "tcp"):
+        for callers in CALLERS:
+            def qps(way):
+                return shares(way, via, callers)
+
+            def cpu(way):
+                return number(shares(way, via, callers, "cpu_us"))
+            if qps("shared"):
+                rows.append((via, f"{callers:,}", number(qps("pool")), cpu("pool"), number(qps("shared")), ratio(qps("shared"), qps("pool")),
+                             ratio(qps("shared"), qps("batch")), cpu("shared"), number(qps("shared_exec")), ratio(qps("shared_exec"), qps("pool")),
+                             ratio(qps("shared_exec"), qps("each")), cpu("shared_exec")))
+    return table(["via", "callers", "pool: a second", "CPU µs", "`read`: a second", "of the pool", "of libpq, a Sync a batch", "CPU µs", "`exec`: a second",
+                  "of the pool", "of libpq, a Sync each", "CPU µs"], rows)
+
+
+def sharing_waits():
+    rows = []
+    for via in ("unix", "tcp"):
+        for callers in CALLERS:
+            p99 = {way: shares(way, via, callers, "p99_us") for way in ("pool", "shared", "shared_slow", "shared_exec")}
+            if p99["shared"]:
+                rows.append((via, f"{callers:,}", *(number(p99[way]) for way in ("pool", "shared")), ratio(p99["shared"], p99["pool"]), number(p99["shared_slow"]),
+                             ratio(p99["shared_slow"], p99["shared"]), number(p99["shared_exec"]), ratio(p99["shared_exec"], p99["pool"])))
+    return table(["via", "callers", "pool: p99 µs", "`read`", "of the pool's", "`read` beside a slow one", "of without it", "`exec`", "of the pool's"], rows)
+
+
+def sharing_newer():
+    rows = []
+    for callers in CALLERS:
+        def qps(way):
+            return shares(way, "unix", callers, who="libpq-17")
+        if qps("shared_exec"):
+            rows.append((f"{callers:,}", number(qps("pool")), number(qps("shared_exec")), ratio(qps("shared_exec"), qps("pool")), ratio(qps("shared_exec"), qps("lazy")),
+                         ratio(qps("shared_exec"), qps("each")), number(shares("shared_exec", "unix", callers, "cpu_us", "libpq-17")),
+                         number(shares("lazy", "unix", callers, "cpu_us", "libpq-17"))))
+    return table(["callers", "pool: a second", "`exec`: a second", "of the pool", "of libpq, one flush a batch", "of libpq, a flush each", "CPU µs",
+                  "libpq, one flush a batch: CPU µs"], rows)
+
+
+def sharing_peers():
+    rows = []
+    for who, name in (("multiplexer", f"**{OURS}**, `read`"), ("exec", f"**{OURS}**, `exec`"), ("tokio-postgres", "tokio-postgres (Rust)"), ("node-postgres", "postgres.js"),
+                      ("node-pg", "node-postgres, `pipeline`")):
         for via in ("unix", "tcp"):
-            for concurrency in (8, 64, 1000):
-                tail = f"{query}/{via}/{concurrency}"
-                at = {way: lambda metric, way=way: ours(f"{way}/{tail}", metric) for way in ("pool", "shared", "shared_exec", "batch", "each", "shared_slow")}
-                if not at["shared"]("qps"):
-                    continue
-                rows.append(("`SELECT 1`" if query == "select1" else "point read", via, f"{concurrency:,}", number(at["pool"]("qps")),
-                             number(at["shared"]("qps")), ratio(at["shared"]("qps"), at["pool"]("qps")), ratio(at["shared"]("qps"), at["batch"]("qps")),
-                             number(at["shared"]("cpu_us")), number(at["shared"]("p99_us")), number(at["shared_slow"]("p99_us")), number(at["pool"]("p99_us")),
-                             number(at["shared_exec"]("qps")), ratio(at["shared_exec"]("qps"), at["pool"]("qps")),
-                             ratio(at["shared_exec"]("qps"), at["each"]("qps")), number(at["shared_exec"]("cpu_us"))))
-    return table(["", "via", "tasks", "pool: q/s", "`read`: q/s", "of the pool", "of libpq, a Sync a batch", "CPU µs", "p99 µs", "beside a slow one", "pool's p99",
-                  "`exec`: q/s", "of the pool", "of libpq, a Sync each", "CPU µs"], rows)
+            cells = []
+            for callers in CALLERS:
+                at = (("shared_exec", "multiplexer") if who == "exec" else ("shared", who))
+                cells += [number(shares(at[0], via, callers, metric, at[1])) for metric in ("cpu_us", "qps", "p99_us")]
+            if any(cell != "–" for cell in cells):
+                rows.append((name, via, *cells))
+    return table(["8 connections", "via", "8 callers: CPU µs", "a second", "p99 µs", "64 callers: CPU µs", "a second", "p99 µs", "1,000 callers: CPU µs",
+                  "a second", "p99 µs"], rows)
+
+
+def sharing_threads():
+    rows = []
+    for threads, label in ((1, "one thread"), (2, "two threads")):
+        qps, cpu = (shares(f"threads{threads}", "threads", 1000, metric) for metric in ("qps", "cpu_us"))
+        if qps:
+            rows.append((label, number(qps), number(cpu), ratio(cpu, shares("threads1", "threads", 1000, "cpu_us"))))
+    return table(["`multiplexers`, `read`, 1,000 callers", "a second", "CPU µs", "of one thread's"], rows)
+
+
+def sharing_pooler():
+    rows = []
+    for callers in CALLERS:
+        cells = []
+        for way in ("pool", "shared", "shared_exec"):
+            direct, through = (shares(way, via, callers) for via in ("plain", "bouncer"))
+            cells += [number(direct), number(through)] if way == "pool" else [number(direct), number(through), ratio(through, shares("pool", "bouncer", callers))]
+        if cells[1] != "–":
+            rows.append((f"{callers:,}", *cells))
+    return table(["callers", "pool: a second, direct", "through PgBouncer", "`read`, direct", "through PgBouncer", "of the pool there", "`exec`, direct",
+                  "through PgBouncer", "of the pool there"], rows)
+
+
+def sharing_goals():
+    def of(callers, via, way, other, metric="qps", who="multiplexer"):
+        mine, theirs = (shares(each, via, callers, metric, who) for each in (way, other))
+        return mine / theirs if mine and theirs else None
+    both = ("unix", "tcp")
+    rows = []
+
+    def row(what, goal, found, good):
+        found = [value for value in found if value]
+        if found:
+            said = " / ".join(f"{value:.2f}" for value in found)
+            met = sum(good(value) for value in found)
+            rows.append((what, goal, said, "met" if met == len(found) else "missed" if met == 0 else f"{met} of {len(found)} met"))
+    row("`read` to the pool, 1,000 callers, unix / tcp", "≥ 4", [of(1000, via, "shared", "pool") for via in both], lambda v: v >= 4)
+    row("`read` to libpq with a Sync a batch", "≥ 0.75", [of(1000, via, "shared", "batch") for via in both], lambda v: v >= 0.75)
+    row("`exec` to the pool", "≥ 1.8", [of(1000, via, "shared_exec", "pool") for via in both], lambda v: v >= 1.8)
+    row("`exec` to libpq with a Sync each", "≥ 0.9", [of(1000, via, "shared_exec", "each") for via in both], lambda v: v >= 0.9)
+    row("`exec` with libpq 17 to the pool, unix", "≥ 2", [of(1000, "unix", "shared_exec", "pool", who="libpq-17")], lambda v: v >= 2)
+    row("the same to libpq with one flush a batch", "≥ 0.9", [of(1000, "unix", "shared_exec", "lazy", who="libpq-17")], lambda v: v >= 0.9)
+    row("client's processor a statement, `read`, µs", "≤ 2", [shares("shared", via, 1000, "cpu_us") for via in both], lambda v: v <= 2)
+    row("p99 at 64 callers to the pool's: `read`", "< 1", [of(64, via, "shared", "pool", "p99_us") for via in both], lambda v: v < 1)
+    row("the same, `exec`", "< 1", [of(64, via, "shared_exec", "pool", "p99_us") for via in both], lambda v: v < 1)
+    row("p99 beside a slow statement to that without, 64 and 1,000 callers", "≤ 2",
+        [of(callers, via, "shared_slow", "shared", "p99_us") for callers in (64, 1000) for via in both], lambda v: v <= 2)
+    row("8 callers to the pool: `read`", "≥ 0.95", [of(8, via, "shared", "pool") for via in both], lambda v: v >= 0.95)
+    row("the same, `exec`", "≥ 0.95", [of(8, via, "shared_exec", "pool") for via in both], lambda v: v >= 0.95)
+    for who, name in (("tokio-postgres", "tokio-postgres"), ("node-postgres", "postgres.js"), ("node-pg", "node-postgres")):
+        found = []
+        for via in both:
+            theirs = shares("shared", via, 1000, who=who)
+            found.append(shares("shared", via, 1000) / theirs if theirs else None)
+        row(f"`read` to {name}, 1,000 callers", "> 1", found, lambda v: v > 1)
+    if not rows:
+        return ""
+    load = values.get(("machine", "multiplexer", "load"), [])
+    about = f"\n\n{today()}: medians of {len(load)} rounds; the machine's load before each was {min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors." if load else ""
+    return table(["", "goal", "here", ""], rows) + about
 
 
 def server_peers():
@@ -534,12 +640,11 @@ def plots(folder):
                             ("stats()", "#7a4d9e", [(n, ours(f"size/stats_of/{n}")) for n in (10, 1000, 10000)]),
                             ("hand-off", "#b5432e", [(n, ours(f"handoff/handoff<defaults>/{n}")) for n in (100, 1000, 10000)]),
                             ("a caller timing out", "#4c8a3a", [(n, ours(f"crowd/timing_out/{n}")) for n in (1000, 10000, 100000)])])
-    tasks = (8, 64, 1000)
-    if ours("shared/read/unix/1000", "qps"):
-        made["shared"] = lines("Point reads a second", "8 connections, Unix socket, one processor for the client", "tasks", "1/s",
-                               [(label, shade, [(n, ours(f"{way}/read/unix/{n}", "qps")) for n in tasks])
-                                for label, way, shade in (("pool", "pool", MINE), ("multiplexer, read()", "shared", "#b5432e"),
-                                                          ("multiplexer, exec()", "shared_exec", "#7a4d9e"), ("libpq, a Sync a batch", "batch", "#4c8a3a"))])
+    callers = (8, 32, 64, 256, 1000)
+    made["shared"] = lines("Point reads a second", "8 connections, Unix socket, one processor for the client and one for the server", "callers", "a second",
+                           [(label, shade, [(n, shares(way, "unix", n)) for n in callers])
+                            for label, way, shade in (("libpq, a Sync a batch", "batch", "#4c8a3a"), ("multiplexer, read()", "shared", "#b5432e"),
+                                                      ("libpq, a Sync each", "each", FLOOR), ("multiplexer, exec()", "shared_exec", "#7a4d9e"), ("pool", "pool", MINE))])
     loads = [float(load) for load in ("0.30", "0.50", "0.70", "0.80", "0.90")]
     made["checkout"] = lines("Checkout under load, with PostgreSQL", "20 connections, a statement of 1 ms, random arrivals; milliseconds from when a caller was due",
                              "load", "ms", [(label, shade, [(load, (ours(f"checkout/{load:.2f}", f"{label}_us") or 0) / 1000) for load in loads])
@@ -559,7 +664,9 @@ def main():
     results, readme, folder = sys.argv[1:]
     load(results)
     sections = {"machine": machine, "uncontended": uncontended, "policies": policies, "handoff": handoff, "crowd": crowd, "threads": threads,
-                "size": size, "peers": peers, "server": server, "server peers": server_peers, "sharing": sharing, "ahead": ahead,
+                "size": size, "peers": peers, "server": server, "server peers": server_peers, "sharing": sharing,
+                "sharing waits": sharing_waits, "sharing newer": sharing_newer, "sharing peers": sharing_peers, "sharing threads": sharing_threads, "sharing pooler": sharing_pooler,
+                "sharing goals": sharing_goals, "ahead": ahead,
                 "bouncer": bouncer, "headers": headers, "split": split, "fleet": fleet, "headline": headline, "boost mysql": boost_mysql}
     os.makedirs(folder, exist_ok=True)
     with open(readme) as file:

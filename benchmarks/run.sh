@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - runs the benchmarks, and the pools one could take instead, and writes tables and plots into benchmarks/README.md.
 #
-#   benchmarks/run.sh                all of it: some 27 minutes on two cores
+#   benchmarks/run.sh                all of it: some 40 minutes on two cores
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
-#   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), headers, fleet, headline,
-#                                    boost_mysql (MariaDB; beside Boost.MySQL's own pool)
+#   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), multiplexer (PostgreSQL;
+#                                    beside clients that pipeline), headers, fleet, headline, boost_mysql (MariaDB; beside Boost.MySQL's
+#                                    own pool)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
@@ -21,11 +22,11 @@ parts=() quick=no
 for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
-    memory | server | headers | fleet | headline | boost_mysql) parts+=("$argument") ;;
-    *) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    memory | server | multiplexer | headers | fleet | headline | boost_mysql) parts+=("$argument") ;;
+    *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(memory server headers fleet headline boost_mysql)
+[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql)
 rounds=${ROUNDS:-5}
 seconds=1 # of each run against a server, and of each case of a peer
 min_time=0.2
@@ -44,7 +45,11 @@ if wanted memory || wanted server; then
   packages=(libhikaricp-java libpostgresql-jdbc-java libslf4j-java default-jdk-headless python3-asyncpg python3-psycopg python3-psycopg-pool
     golang-go golang-github-jackc-puddle-dev golang-github-jackc-pgx-v4-dev)
 fi
-if wanted server || wanted headline; then packages+=(pgbouncer); fi
+if wanted multiplexer; then
+  packages+=(librust-tokio-postgres-dev librust-libc-dev)
+  command -v cargo >/dev/null || packages+=(cargo)
+fi
+if wanted server || wanted multiplexer || wanted headline; then packages+=(pgbouncer); fi
 if wanted boost_mysql; then packages+=(mariadb-server-core mariadb-client-core libssl-dev); fi
 for package in "${packages[@]}"; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$'; then missing+=("$package"); fi
@@ -81,6 +86,7 @@ cmake -S "$repo" -B "$build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTIDEP
 programs=()
 if wanted memory; then programs+=(bench_acquire bench_handoff bench_crowd bench_size bench_threads); fi
 if wanted server; then programs+=(bench_end_to_end); fi
+if wanted multiplexer; then programs+=(bench_multiplexer); fi
 if wanted fleet; then programs+=(bench_fleet); fi
 if wanted headline; then programs+=(bench_headline); fi
 [ ${#programs[@]} = 0 ] || ninja -C "$build/release" "${programs[@]}" >"$build/build.log" || { grep -E 'error|warning' "$build/build.log"; exit 1; }
@@ -117,6 +123,46 @@ build_peers() {
   fi
 }
 if wanted memory || wanted server; then build_peers; fi
+
+pipelining=() # the same, of clients that pipeline
+build_pipelining() {
+  local package name
+  for package in postgres@3 pg@8; do
+    name=${package%@*}
+    if command -v npm >/dev/null && { [ -d "$build/node/node_modules/$name" ] || npm install --silent --prefix "$build/node" "$package" >/dev/null 2>&1; }; then
+      pipelining+=("node-$name|env NODE_PATH=$build/node/node_modules node $here/peers/pipelines.js $name")
+    else
+      say "skipped: npm install $package"
+    fi
+  done
+  # From Debian's packages alone.
+  if command -v cargo >/dev/null && [ -d /usr/share/cargo/registry ]; then
+    mkdir -p "$build/tokio/.cargo"
+    printf '[package]\nname = "pipelines"\nversion = "0.0.0"\nedition = "2021"\n[[bin]]\nname = "pipelines"\npath = "%s"\n[dependencies]\nlibc = "0.2"\ntokio = { version = "1", features = ["rt", "time", "net"] }\ntokio-postgres = "0.7"\n[profile.release]\nlto = "fat"\ncodegen-units = 1\n' \
+      "$here/peers/tokio_postgres.rs" >"$build/tokio/Cargo.toml"
+    printf '[source.crates-io]\nreplace-with = "debian"\n[source.debian]\ndirectory = "/usr/share/cargo/registry"\n' >"$build/tokio/.cargo/config.toml"
+    if (cd "$build/tokio" && cargo build --release --offline >"$build/tokio.log" 2>&1); then
+      pipelining+=("tokio-postgres|$build/tokio/target/release/pipelines")
+    else
+      say "skipped: tokio-postgres, which does not build: $build/tokio.log"
+    fi
+  else
+    say "skipped: tokio-postgres (cargo, librust-tokio-postgres-dev)"
+  fi
+}
+# The same program with a libpq that can send a Sync without a flush, from a newer Debian.
+build_newer_libpq() {
+  local root
+  root=$("$repo/tests/support/install.sh" root trixie libpq-dev libstdc++6 2>/dev/null) || { say "skipped: libpq 17"; return 0; }
+  g++ -std=c++20 -O3 -DNDEBUG -pthread -I"$repo/include" ${asio:+-isystem "$asio"} -isystem "$root/usr/include/postgresql" \
+    "$here/multiplexer.cpp" -o "$build/multiplexer_17" "$root"/usr/lib/*/libpq.so.5 -Wl,--allow-shlib-undefined 2>"$build/libpq_17.log" ||
+    { say "skipped: libpq 17: $build/libpq_17.log"; return 0; }
+  pipelining+=("libpq-17|$(echo "$root"/lib64/ld-linux-*.so.*) --library-path $(echo "$root"/usr/lib/*-linux-gnu) $build/multiplexer_17")
+}
+if wanted multiplexer; then
+  build_pipelining
+  build_newer_libpq
+fi
 
 # --- a server of its own ---------------------------------------------------------------------------------------------------------
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-bench.XXXXXX")
@@ -255,6 +301,31 @@ if wanted server; then
       END { printf "postgres\tbackend\tprivate_kb\t%d\npostgres\tbackend\tpss_kb\t%d\n", sum, pss }' "/proc/$backend/smaps_rollup" >"$results/server.backend.tsv"
   fi
   wait %% 2>/dev/null || true
+fi
+
+# --- many callers, few connections -----------------------------------------------------------------------------------------------
+if wanted multiplexer; then
+  rm -f "$results"/multiplexer.*
+  [ -n "${PGPORT:-}" ] || start_server
+  [ -n "$bouncer" ] || start_bouncer
+  for ((round = 1; round <= rounds; ++round)); do
+    say "multiplexer, round $round of $rounds; load $(cut -d ' ' -f 1 /proc/loadavg)"
+    out=$results/multiplexer.$round.tsv
+    printf 'machine\tmultiplexer\tload\t%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)" >"$out"
+    record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$PGHOST" unix
+    record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=127.0.0.1" tcp
+    record "$out" multiplexer "$bin/bench_multiplexer" "host=$PGHOST" threads
+    if [ -n "$bouncer" ]; then
+      record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$PGHOST" plain
+      record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$scratch/bouncer port=6432" bouncer
+    fi
+    for peer in "${pipelining[@]}"; do
+      say "multiplexer, round $round of $rounds: ${peer%%|*}"
+      read -ra command <<<"${peer#*|}"
+      if [ "${peer%%|*}" = libpq-17 ]; then command+=("host=$PGHOST" unix); fi
+      record "$out" "${peer%%|*}" "${one_cpu[@]}" "${command[@]}"
+    done
+  done
 fi
 
 # --- what the headers cost -------------------------------------------------------------------------------------------------------
