@@ -45,7 +45,7 @@ struct backup_options {
 };
 
 /// A connection to a SQLite database; its calls run on threads of their own. Move-only; a move does not affect an operation that runs.
-/// Destroying it closes the database on one of these threads, without waiting.
+/// Destroying it closes the database on one of these threads; the last one that has them waits for their end.
 ///
 /// Completion: on the executor of the awaiting coroutine. One operation at a time. Thread safety: only `abort()` and `waiting_since()` may
 /// be used from other threads than the holder's. When an execution context is destroyed on which an operation is awaited, its destructor

@@ -51,13 +51,14 @@ class options {
   bool create = true;
   /// Opens with the right to write, and refuses writes (`PRAGMA query_only`): what the readers of a `database` are.
   bool query_only = false;
-  sqlite::journal journal_mode = journal::wal;       ///< not set for read-only, in-memory and temporary databases
-  sync synchronous = sync::normal;                   ///< see there
-  bool foreign_keys = true;                          ///< SQLite itself has them off
-  bool trusted_schema = false;                       ///< functions with side effects in views and triggers of a file that others made
-  std::optional<long long> cache_kib{};              ///< `PRAGMA cache_size`; default: SQLite's, 2 MB
-  std::optional<long long> mmap_bytes{};             ///< `PRAGMA mmap_size`
-  duration busy_timeout = std::chrono::seconds(5);   ///< how long one statement waits for another connection's lock; 0: not at all
+  sqlite::journal journal_mode = journal::wal;  ///< not set for read-only, in-memory and temporary databases
+  sync synchronous = sync::normal;              ///< see there
+  bool foreign_keys = true;                     ///< SQLite itself has them off
+  bool trusted_schema = false;                  ///< functions with side effects in views and triggers of a file that others made
+  std::optional<long long> cache_kib{};         ///< `PRAGMA cache_size`; default: SQLite's, 2 MB
+  std::optional<long long> mmap_bytes{};        ///< `PRAGMA mmap_size`
+  /// How long one statement waits for another connection's lock; 0: not at all. `PRAGMA busy_timeout` does not change it.
+  duration busy_timeout = std::chrono::seconds(5);
   duration response_timeout = no_limit;              ///< for every call, as by `within`
   duration close_timeout = std::chrono::seconds(2);  ///< of `PRAGMA optimize` in `close()`
   std::size_t statement_cache = 64;                  ///< how many statements a connection keeps prepared; 0: none

@@ -188,10 +188,10 @@ class queries {
   /// Calls `work(sqlite3*)` on a thread of the pool, and returns what it returns: any number of statements for one change of threads.
   ///
   ///     auto id = co_await c.run([&](sqlite3* db) { ...; return sqlite3_last_insert_rowid(db); });
-  /// What it throws is thrown on. It runs beside the coroutine's thread, which waits: what it refers to is not used meanwhile. It may leave
-  /// no statement open, must not close the connection, and must not wait for anything of the executor. Cancellation and time limit
-  /// interrupt the statement that runs; between statements it finds them by `sqlite3_interrupt`'s rules, so long loops should end on
-  /// SQLITE_INTERRUPT.
+  /// What it throws is thrown on. It runs beside the coroutine's thread, which waits: what it refers to is not used meanwhile. Statements
+  /// that it leaves open are reset. It must not close the connection, must not wait for anything of the executor, and replaces neither busy
+  /// nor progress handler for longer than the call. Cancellation and time limit interrupt the statement that runs, and long ones begun
+  /// later: loops should end on SQLITE_INTERRUPT.
   template <class Work>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto run(Work&& work) {
     return run_work(no_limit, std::forward<Work>(work));

@@ -6,8 +6,10 @@
 #include <sqlite3.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "../../version.hpp"
@@ -50,6 +52,11 @@ inline asio::awaitable<void> copy_database(session_ptr s, std::string to, backup
   const operation now(*s);
   basic_copying<> all;
   const auto begin = [&] {
+    const char* const own = sqlite3_db_filename(s->db(), "main");
+    std::error_code unknown;  // NOLINT: of std::filesystem
+    if (own != nullptr && *own != 0 && std::filesystem::equivalent(own, to, unknown)) {
+      throw error(errc::bad_parameter, "backup to " + tidepool::detail::printable(to, 200) + ": that is the database itself");
+    }
     const int code = sqlite3_open_v2(to.c_str(), &all.target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     if (all.target == nullptr) backup_failed(to, SQLITE_NOMEM, "no memory");
     (void)sqlite3_extended_result_codes(all.target, 1);

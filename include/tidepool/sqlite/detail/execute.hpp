@@ -248,7 +248,7 @@ inline asio::awaitable<statement> prepare_statement(session_ptr s, request what)
   co_return statement(std::move(what.sql), parameters, columns.names ? *columns.names : std::vector<std::string>());
 }
 
-/// What `run()` calls must not leave anything open.
+/// What `run()` calls leaves no statement open, also where it throws.
 template <class = void>
 inline asio::awaitable<void> call_there(session_ptr s, std::shared_ptr<any_run> what, duration limit) {
   const auto body = [&] {
@@ -260,7 +260,9 @@ inline asio::awaitable<void> call_there(session_ptr s, std::shared_ptr<any_run> 
       failure = std::current_exception();
     }
     const int code = sqlite3_extended_errcode(s->db());
-    if (ends_connection(code)) s->note_broken(std::string(sqlite3_errmsg(s->db())) + " (" + code_text(code) + ")");
+    const std::string message = ends_connection(code) ? sqlite3_errmsg(s->db()) : "";
+    s->end_statements();
+    if (ends_connection(code) && !s->is_elsewhere(code)) s->note_broken(message + " (" + code_text(code) + ")");
     if (failure) std::rethrow_exception(failure);
   };
   co_await on_thread(s, body, limit);
@@ -318,12 +320,16 @@ inline asio::awaitable<void> close_session(session_ptr s) {
     close_database(s->give_up());
   };
   s->busy = true;
+  std::exception_ptr cancelled;
   try {
     co_await hop_to(s, body, s->settings().close_timeout);
   } catch (const error&) {
     // It was aborted, or late: the database is closed with the last reference.
+  } catch (...) {
+    cancelled = std::current_exception();
   }
   s->busy = false;
+  if (cancelled) std::rethrow_exception(cancelled);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail

@@ -58,6 +58,7 @@ class work_of final : public session_work {
     begun_ = true;
     try {
       on_.throw_stopped();
+      on_.watch();
       body_();
     } catch (...) {
       failure = std::current_exception();

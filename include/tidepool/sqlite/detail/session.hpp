@@ -146,9 +146,14 @@ class basic_session : public session_base {
   /// On a thread of the workers: keeps the database, and watches over its statements.
   void adopt(sqlite3* db) noexcept {
     db_ = db;
-    sqlite3_busy_handler(db, &on_busy, this);
-    sqlite3_progress_handler(db, opcodes_between_looks, &on_progress, this);
+    watch();
     stop.set(db);
+  }
+  /// Before every piece of work, because `pragma busy_timeout` and the functions for `run()` can replace both.
+  void watch() noexcept {
+    if (db_ == nullptr) return;
+    sqlite3_busy_handler(db_, &on_busy, this);
+    sqlite3_progress_handler(db_, opcodes_between_looks, &on_progress, this);
   }
   /// Gives it away, to be closed.
   sqlite3* give_up() noexcept {
@@ -166,13 +171,15 @@ class basic_session : public session_base {
     const std::lock_guard lock(hop_mutex_);
     hop_ = one;
   }
-  /// Ends the operation soon; one that waits for a thread at once. From any thread.
+  /// Ends the operation soon; one that waits for a thread at once. Without one it does nothing: the next is somebody else's. From any
+  /// thread.
   void cancel() noexcept {
     hop* withdrawn = nullptr;
     {
       const std::lock_guard lock(hop_mutex_);
+      if (hop_ == nullptr) return;
       stop.cancel();
-      if (hop_ != nullptr && threads_->withdraw(*hop_)) withdrawn = std::exchange(hop_, nullptr);
+      if (threads_->withdraw(*hop_)) withdrawn = std::exchange(hop_, nullptr);
     }
     if (withdrawn != nullptr) withdrawn->finish();
   }
@@ -187,10 +194,11 @@ class basic_session : public session_base {
   }
   /// Before an operation: throws where it cannot run. `clean`: a cancelled transaction must not be open.
   void check_ready(bool clean) const {
-    if (broken || db_ == nullptr || stop.is_aborted()) throw lost();
-    if (busy) {
+    if (stop.is_aborted()) throw lost();
+    if (busy) {  // before what its thread may be writing
       throw error(errc::busy, "another operation of this connection is running, or a stream is open: await it, or its close(), first");
     }
+    if (broken || db_ == nullptr) throw lost();
     if (clean && needs_reset)
       throw error(errc::needs_reset, "a cancelled transaction or an unfinished stream is still open: reset() first");
     // A statement would be a transaction of its own.
@@ -208,6 +216,7 @@ class basic_session : public session_base {
     said.code = code;
     said.message = db_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db_);
     errc reason = reason_of(code);
+    if (reason == errc::connection_lost && is_elsewhere(code)) reason = errc::database;
     std::string words;
     if (asked != nullptr) {
 #if SQLITE_VERSION_NUMBER >= 3038000
@@ -270,6 +279,11 @@ class basic_session : public session_base {
     const auto* text = code == SQLITE_ROW ? sqlite3_column_text(raw, 0) : nullptr;
     return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text));
   }
+  /// Whether a fault is that of another file: one to be attached, or a temporary one. Replaces SQLite's message.
+  bool is_elsewhere(int code) noexcept {
+    return (code & 0xFF) == SQLITE_CANTOPEN && db_ != nullptr &&
+           sqlite3_exec(db_, "pragma main.schema_version", nullptr, nullptr, nullptr) == SQLITE_OK;
+  }
   /// Whether the file is no longer the one that was opened.
   bool has_moved() noexcept {
     int moved = 0;
@@ -280,9 +294,11 @@ class basic_session : public session_base {
     note_broken("its file was moved, replaced or deleted");
     throw lost();
   }
-  /// Ends what an operation has left open. On a thread of the workers, or while none runs.
+  /// Ends what an operation has left open: an open statement keeps a read transaction. On a thread of the workers, or while none runs.
   void end_statements() noexcept {
-    for (sqlite3_stmt* one = sqlite3_next_stmt(db_, nullptr); one != nullptr; one = sqlite3_next_stmt(db_, one)) sqlite3_reset(one);
+    for (sqlite3_stmt* one = sqlite3_next_stmt(db_, nullptr); one != nullptr; one = sqlite3_next_stmt(db_, one)) {
+      if (sqlite3_stmt_busy(one) != 0) sqlite3_reset(one);
+    }
     statements.finalise_left();
   }
 

@@ -73,12 +73,13 @@ TIDEPOOL_LAZY_BODY asio::awaitable<connection> connection::connect(std::shared_p
 TIDEPOOL_LAZY_BODY bool connection::usable() const noexcept {
   if (!session_) return false;
   auto& s = detail::state_of(session_);
-  return !s.broken && !s.busy && !s.needs_reset && !s.stop.is_aborted() && s.db() != nullptr && !s.in_transaction();
+  // Whether it is busy first: the rest may be written by the operation's thread.
+  return !s.busy && !s.broken && !s.needs_reset && !s.stop.is_aborted() && s.db() != nullptr && !s.in_transaction();
 }
 TIDEPOOL_LAZY_BODY lease_end connection::after_lease() const noexcept {
   if (!session_) return lease_end::broken;
   auto& s = detail::state_of(session_);
-  if (s.broken || s.busy || s.stop.is_aborted() || s.db() == nullptr) return lease_end::broken;
+  if (s.busy || s.broken || s.stop.is_aborted() || s.db() == nullptr) return lease_end::broken;
   if (s.needs_reset || s.in_transaction()) {
     return s.settings().reset == reset_level::none ? lease_end::broken : lease_end::needs_reset;
   }
@@ -94,9 +95,8 @@ TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::last_round_
 TIDEPOOL_LAZY_BODY std::string connection::why_broken() const {
   if (!session_) return {};
   auto& s = detail::state_of(session_);
-  if (!s.ended.empty()) return s.ended;
   if (s.stop.is_aborted()) return std::string(s.stop.words().empty() ? "the connection was aborted" : s.stop.words());
-  return s.busy ? "an operation was not finished" : "";
+  return s.busy ? "an operation was not finished" : s.ended;
 }
 TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::waiting_since() const noexcept {
   return session_ ? detail::state_of(session_).stop.since() : std::chrono::steady_clock::time_point();
