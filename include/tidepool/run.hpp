@@ -57,6 +57,34 @@ struct rethrow_t {
 };
 inline constexpr rethrow_t rethrow{};
 
+namespace detail {
+/// `Pool`: what is opened and closed; a pool, or several as one.
+template <class Pool, class Work>
+auto run_on(asio::io_context& io, Pool& pool, Work&& work, const source_location& where) {
+  if constexpr (work_fits<Pool, Work>()) {
+    const auto job =
+        std::make_shared<run_job<Pool, std::decay_t<Work>>>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1, where);
+    job->run({});
+    return job->result();
+  }
+}
+template <class Pool, class Work>
+auto run_on(asio::io_context& io, Pool& pool, Work&& work, const run_options& options, const source_location& where) {
+  if constexpr (work_fits<Pool, Work>()) {
+    using job_type = run_job<Pool, std::decay_t<Work>>;
+    if (options.threads == 0) throw std::invalid_argument("run_options: threads is 0: one thread or more has to run the io_context");
+    const duration grace = options.grace ? *options.grace : time_limit(pool.config().close_grace);
+    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads, where);
+    job->run(options.signals);
+    run_result<typename job_type::value_type> out;
+    out.signal = job->signal();
+    out.cut_short = job->cut_short();
+    if constexpr (!std::is_void_v<typename job_type::value_type>) out.value = job->take_value();
+    return out;
+  }
+}
+}  // namespace detail
+
 /// Opens the pool, runs the work, closes the pool, and runs `io` until nothing is left to do on it. `work` is a callable that returns an
 /// `asio::awaitable<T>`, with the pool or nothing as its argument, or such an awaitable (moved from). Returns what the work returns.
 ///
@@ -74,12 +102,7 @@ inline constexpr rethrow_t rethrow{};
 /// that never ends keeps `run()` from returning, as it does with `io.run()`; the pool is closed by then.
 template <class Connection, class Traits, class Work>
 auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, detail::call_place where = source_location::current()) {
-  if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
-    using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
-    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), pool.config().close_grace, 1, where.at);
-    job->run({});
-    return job->result();
-  }
+  return detail::run_on(io, pool, std::forward<Work>(work), where.at);
 }
 
 /// The same with signals, a grace, and more than one thread. The first of `signals` cancels the work (terminal). From then on work, leases
@@ -93,18 +116,7 @@ auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work
 template <class Connection, class Traits, class Work>
 auto run(asio::io_context& io, basic_pool<Connection, Traits>& pool, Work&& work, run_options options,
          source_location where = source_location::current()) {
-  if constexpr (detail::work_fits<basic_pool<Connection, Traits>, Work>()) {
-    using job_type = detail::run_job<basic_pool<Connection, Traits>, std::decay_t<Work>>;
-    if (options.threads == 0) throw std::invalid_argument("run_options: threads is 0: one thread or more has to run the io_context");
-    const duration grace = options.grace ? *options.grace : time_limit(pool.config().close_grace);
-    const auto job = std::make_shared<job_type>(io, pool, std::forward<Work>(work), grace, options.threads, where);
-    job->run(options.signals);
-    run_result<typename job_type::value_type> out;
-    out.signal = job->signal();
-    out.cut_short = job->cut_short();
-    if constexpr (!std::is_void_v<typename job_type::value_type>) out.value = job->take_value();
-    return out;
-  }
+  return detail::run_on(io, pool, std::forward<Work>(work), options, where);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

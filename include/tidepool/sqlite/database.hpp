@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../detail/driver/lazy.hpp"
+#include "../run.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"
 #include "pool.hpp"
@@ -30,6 +31,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite {
 class database {
  public:
   using lease = sqlite::pool::lease;
+  using traits_type = sqlite::pool::traits_type;
+  using executor_type = sqlite::pool::executor_type;
+  /// For coroutines that use it.
+  template <class T>
+  using awaitable = sqlite::pool::awaitable<T>;
 
   /// `readers`: how many connections read; their options are those of the writer, with `query_only`. `config` is for both pools, with their
   /// sizes replaced, and "-read", "-write" behind the name. Throws `error(errc::bad_options)` for in-memory databases but
@@ -43,8 +49,13 @@ class database {
 
   /// Opens both pools: the writer first, which makes the file.
   TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> open(source_location where = source_location::current());
-  /// Closes both pools, the readers first; the writer then copies the log back into the file.
-  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace);
+  /// Closes both pools within `grace`, the readers first; the writer then copies the log back into the file.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace,
+                                                                                 source_location where = source_location::current());
+  /// The same with `close_grace` of the configuration.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(source_location where = source_location::current()) {
+    return close(config().close_grace, where);
+  }
 
   /// A connection that reads; as `acquire()` of its pool.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> read(source_location where = source_location::current()) {
@@ -65,6 +76,9 @@ class database {
   /// The pools, for statistics, logs and observers.
   sqlite::pool& readers() noexcept { return readers_; }
   sqlite::pool& writers() noexcept { return writers_; }
+  /// Of the writer.
+  const pool_config& config() const noexcept { return writers_.config(); }
+  executor_type get_executor() const { return writers_.get_executor(); }
 
  private:
   struct parts {
@@ -82,6 +96,23 @@ class database {
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+
+/// `run()` with a database instead of a pool: opens both of its pools, runs the work, and closes them on every path.
+///
+///     tidepool::run(io, db, serve);  // asio::awaitable<void> serve(sqlite::database&)
+template <class Work>
+auto run(asio::io_context& io, sqlite::database& db, Work&& work, detail::call_place where = source_location::current()) {
+  return detail::run_on(io, db, std::forward<Work>(work), where.at);
+}
+/// The same with signals, a grace, and more than one thread.
+template <class Work>
+auto run(asio::io_context& io, sqlite::database& db, Work&& work, run_options options, source_location where = source_location::current()) {
+  return detail::run_on(io, db, std::forward<Work>(work), options, where);
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #if TIDEPOOL_HEADER_ONLY
 #include "impl/database.ipp"

@@ -6,10 +6,10 @@
 #include <sqlite3.h>
 
 #include <chrono>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "../../version.hpp"
@@ -46,15 +46,24 @@ template <class = void>
 }
 
 template <class = void>
+inline bool is_file_of(sqlite3* db, const std::string& path) {
+  const char* const own = sqlite3_db_filename(db, "main");
+  if (own == nullptr || *own == 0) return false;
+  try {
+    return std::filesystem::equivalent(own, path);
+  } catch (const std::exception&) {
+    return false;  // there is no such file yet
+  }
+}
+
+template <class = void>
 inline asio::awaitable<void> copy_database(session_ptr s, std::string to, backup_options how) {
   if (how.pages_per_step == 0)
     throw error(errc::bad_parameter, "backup_options::pages_per_step is 0: one page or more, or -1 for all at once");
   const operation now(*s);
   basic_copying<> all;
   const auto begin = [&] {
-    const char* const own = sqlite3_db_filename(s->db(), "main");
-    std::error_code unknown;  // NOLINT: of std::filesystem
-    if (own != nullptr && *own != 0 && std::filesystem::equivalent(own, to, unknown)) {
+    if (is_file_of(s->db(), to)) {
       throw error(errc::bad_parameter, "backup to " + tidepool::detail::printable(to, 200) + ": that is the database itself");
     }
     const int code = sqlite3_open_v2(to.c_str(), &all.target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);

@@ -9,6 +9,7 @@
 
 #include "../../version.hpp"
 #include "../database.hpp"
+#include "../detail/session.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite {
 
@@ -57,14 +58,18 @@ inline asio::awaitable<void> open_both(sqlite::pool& first, sqlite::pool& second
   std::rethrow_exception(failure);
 }
 template <class = void>
-inline asio::awaitable<void> close_both(sqlite::pool& first, sqlite::pool& second, time_limit grace) {
-  co_await first.close(grace);
-  co_await second.close(grace);
+inline asio::awaitable<void> close_both(sqlite::pool& first, sqlite::pool& second, time_limit grace, source_location where) {
+  const auto until = later(real_now(), grace);
+  co_await first.close(grace, where);
+  const bool bounded = until != steady::time_point::max();
+  co_await second.close(bounded ? std::max<duration>(until - real_now(), duration::zero()) : duration(no_limit), where);
 }
 }  // namespace detail
 
 TIDEPOOL_LAZY_BODY asio::awaitable<void> database::open(source_location where) { return detail::open_both(writers_, readers_, where); }
-TIDEPOOL_LAZY_BODY asio::awaitable<void> database::close(time_limit grace) { return detail::close_both(readers_, writers_, grace); }
+TIDEPOOL_LAZY_BODY asio::awaitable<void> database::close(time_limit grace, source_location where) {
+  return detail::close_both(readers_, writers_, grace, where);
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite
 
