@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a MySQL connection from one lease to the next: what a reset leaves, what ends a statement, and how a dead session is seen.
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
+
+#include <tidepool/detail/driver/address_memory.hpp>
 
 #include "kit.hpp"
 

@@ -30,7 +30,7 @@ class driver_time final : public simulated_io, public tidepool::detail::driver::
   void leave() noexcept override { tidepool::detail::driver::simulated_time = outer_; }
 
  private:
-  using clock = tidepool::postgres::detail::clock;
+  using clock = tidepool::detail::driver::clock;
   using asio_timer = asio::basic_waitable_timer<clock>;
 
   clock::time_point now() const noexcept override {
