@@ -53,7 +53,7 @@ mkdir -p "$build"
 # --- servers for this run ----------------------------------------------------------------------------------------------------
 servers=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-tests.XXXXXX")
 chmod 711 "$servers"
-child=''
+child='' oracle=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
   if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
@@ -64,6 +64,7 @@ finish() {
       *) if [ -d "$server" ]; then "$repo/tests/support/postgres_server.sh" stop "${server%/}" immediate || true; fi ;;
     esac
   done
+  if [ -n "$oracle" ]; then "$repo/tests/support/mysql_server.sh" stop "$oracle" || true; fi
   rm -rf "$servers"
 }
 # Beside us, because a shell hears no signal while it waits for a command in front; with a group of its own, so that all of it can be ended.
@@ -86,6 +87,13 @@ if [ $long = yes ]; then
     export TIDEPOOL_PGBOUNCER_ROOT=$bouncer
   else
     say "no newer PgBouncer within reach, so with the one installed"
+  fi
+  if oracle=$("$repo/tests/support/install.sh" root sid mysql-server 2>/dev/null) &&
+    TIDEPOOL_TEST_MYSQL_ORACLE_DIR=$("$repo/tests/support/mysql_server.sh" start "$oracle"); then
+    export TIDEPOOL_TEST_MYSQL_ORACLE_DIR
+  else
+    oracle=''
+    say "no server of MySQL's own within reach, so only with MariaDB's"
   fi
 fi
 

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - connecting of the MySQL driver: options, addresses, TLS, errors and their kinds, and that nothing blocks.
-#include "kit.hpp"
+#include "fake_server.hpp"
 
-#include <sys/socket.h>
-
-#include <array>
-#include <cstring>
 #include <string>
 #include <vector>
-
-#include <tidepool/detail/driver/asio_local.hpp>
 
 using namespace tidepool_tests;
 
@@ -70,12 +64,13 @@ class peer {
 };
 
 /// Connects to a peer beside it, and counts how often the event loop goes round meanwhile.
-std::pair<my::connect_error, int> meet(std::string words, bool closes, const std::function<void(my::options&)>& more = {}) {
+std::pair<my::connect_error, int> meet(std::string words, bool closes, const std::function<void(my::options&)>& more = {},
+                                       std::chrono::milliseconds patience = 20s) {
   asio::io_context context;
   peer other(context, std::move(words), closes);
   my::options how;
   how.port = other.port();
-  how.address_timeout = 300ms;
+  how.address_timeout = patience;
   if (more) more(how);
   std::optional<my::connect_error> caught;
   int rounds = 0;
@@ -103,24 +98,6 @@ std::pair<my::connect_error, int> meet(std::string words, bool closes, const std
   return {*caught, rounds};
 }
 
-std::string packet(unsigned char number, const std::string& payload) {
-  std::string out{static_cast<char>(payload.size() & 0xFFU), static_cast<char>(payload.size() >> 8U), '\0', static_cast<char>(number)};
-  return out + payload;
-}
-/// A greeting of protocol 10, with TLS or without.
-std::string greeting(bool tls) {
-  std::string out = "\x0a";
-  out += std::string("8.0.0-fake", 11);
-  out += std::string("\x01\0\0\0", 4) + "abcdefgh" + std::string(1, '\0');
-  const unsigned flags = 0xf7dfU | 0x8000U;
-  const unsigned low = tls ? flags | 0x0800U : flags & ~0x0800U;
-  out += static_cast<char>(low & 0xFFU);
-  out += static_cast<char>(low >> 8U);
-  out += std::string("\x2d\x02\0\xff\x81\x15", 6) + std::string(10, '\0') + "ijklmnopqrst" + std::string(1, '\0') +
-         std::string("mysql_native_password", 22);
-  return packet(0, out);
-}
-
 }  // namespace
 
 TEST_CASE("given URLs, when they are read, then the options have what they say") {
@@ -145,7 +122,7 @@ TEST_CASE("given URLs, when they are read, then the options have what they say")
   CHECK(my::options(static_cast<const char*>(nullptr)).endpoints().size() == 1);
 }
 
-TEST_CASE("given wrong options, when they are read, then the error names the place and no secret") {
+TEST_CASE("given wrong options, when they are read, then the error names the place and no secret", "[mysql-S6][mysql-S19]") {
   CHECK(said_by("host=db").find("begins with mysql://") != std::string::npos);
   CHECK(said_by("mysql://u:se%cret@h").find("%25") != std::string::npos);
   CHECK(said_by("mysql://u:se%cret@h").find("cret") == std::string::npos);
@@ -163,6 +140,11 @@ TEST_CASE("given wrong options, when they are read, then the error names the pla
   wrong = my::options();
   wrong.ssl_cert = "a";
   CHECK(checked(wrong).find("ssl_key") != std::string::npos);
+  for (auto* field : {&my::options::user, &my::options::password, &my::options::database, &my::options::host, &my::options::ssl_ca}) {
+    wrong = my::options();
+    wrong.*field = std::string("a\0b", 3);
+    CHECK(checked(wrong).find("NUL byte") != std::string::npos);
+  }
   CHECK(checked(my::options()).empty());
 }
 
@@ -223,39 +205,39 @@ TEST_CASE("given a local socket, when connecting, then it is used, without TLS")
 }
 
 TEST_CASE("given a peer that is silent, closes or talks nonsense, when connecting, then that is told in time") {
-  auto [silent, rounds] = meet("", false);
+  auto [silent, rounds] = meet("", false, {}, 300ms);
   CHECK(silent.reason() == my::errc::connect_timeout);
   CHECK(std::string(silent.what()).find("no greeting") != std::string::npos);
   CHECK(rounds >= 10);
   auto closed = meet("", true).first;
   INFO(closed.what());
   CHECK(closed.kind() == tidepool::failure_kind::refused);
-  auto half = meet(greeting(false).substr(0, 30), false).first;
+  auto half = meet(my_greeting(false).substr(0, 30), false, {}, 300ms).first;
   CHECK(half.reason() == my::errc::connect_timeout);
   auto nonsense = meet("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", true).first;
   CHECK(nonsense.reason() == my::errc::connect_failed);
-  auto [stops, turns] = meet(greeting(false), false);
+  auto [stops, turns] = meet(my_greeting(false), false, {}, 300ms);
   CHECK(stops.reason() == my::errc::connect_timeout);
   CHECK(std::string(stops.what()).find("no answer to the login") != std::string::npos);
   CHECK(turns >= 10);
 }
 
 TEST_CASE("given a greeting that is an error, when connecting, then its number decides the kind") {
-  const auto full = meet(packet(0, std::string("\xff\x10\x04", 3) + "Too many connections"), true).first;
+  const auto full = meet(my_packet(0, std::string("\xff\x10\x04", 3) + "Too many connections"), true).first;
   CHECK(full.is(1040));
   CHECK(full.kind() == tidepool::failure_kind::server_full);
   CHECK(full.consequence() == my::consequence::server_full);
-  const auto down = meet(packet(0, std::string("\xff\x1d\x04", 3) + "Server shutdown in progress"), true).first;
+  const auto down = meet(my_packet(0, std::string("\xff\x1d\x04", 3) + "Server shutdown in progress"), true).first;
   CHECK(down.kind() == tidepool::failure_kind::starting);
 }
 
 TEST_CASE("given a server without TLS, when that is required, then nothing is sent to it") {
-  const auto no_tls = meet(greeting(false), false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }).first;
+  const auto no_tls = meet(my_greeting(false), false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }).first;
   INFO(no_tls.what());
   CHECK(no_tls.reason() == my::errc::tls_refused);
   CHECK(no_tls.kind() == tidepool::failure_kind::permanent);
   // The client library reads only what the packet's length says, and the flag for TLS would stand behind it.
-  auto lying = greeting(true);
+  auto lying = my_greeting(true);
   lying[0] = 20;
   const auto short_one = meet(lying, false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }).first;
   INFO(short_one.what());
@@ -263,7 +245,7 @@ TEST_CASE("given a server without TLS, when that is required, then nothing is se
 }
 
 TEST_CASE("given connects that are cut at every byte of the greeting, when they fail, then nothing is leaked") {
-  const auto whole = greeting(false);
+  const auto whole = my_greeting(false);
   const int before = my_descriptors();
   for (std::size_t i = 0; i < whole.size(); i += 7) {
     const auto cut = meet(whole.substr(0, i), true).first;
@@ -276,7 +258,7 @@ TEST_CASE("given a connect whose context is destroyed, when all is over, then no
   const int before = my_descriptors();
   {
     asio::io_context context;
-    peer other(context, greeting(false), false);
+    peer other(context, my_greeting(false), false);
     my::options how;
     how.port = other.port();
     asio::co_spawn(
@@ -287,7 +269,7 @@ TEST_CASE("given a connect whose context is destroyed, when all is over, then no
   CHECK(my_descriptors() == before);
 }
 
-TEST_CASE("given a credential provider, when connecting, then what it returns is used each time") {
+TEST_CASE("given a credential provider, when connecting, then what it returns is used each time", "[mysql-S17]") {
   NEEDS_SERVER();
   my::options how(my_server());
   const auto user = std::exchange(how.user, "wrong_user");
@@ -315,4 +297,124 @@ TEST_CASE("given on_connect, when connecting and after a full reset, then it run
     my_must(co_await c.one<int>("select @here") == 1, "after a reset");
     my_must(!co_await c.one<std::optional<int>>("select @other"), "and all else is gone");
   });
+}
+
+TEST_CASE("given a server with TLS, when a mode asks for it, then name and authority are checked", "[mysql-S5]") {
+  NEEDS_SERVER();
+  const auto encrypted = [](my::options how) {
+    bool out = false;
+    my_with(std::move(how), [&out](my::connection& c) -> asio::awaitable<void> {
+      const auto cipher = co_await c.exec("show status like 'Ssl_cipher'");
+      out = !cipher[0][1].as<std::string>().empty();
+      my_must(out == c.encrypted(), "as the server says");
+    });
+    return out;
+  };
+  my::options how(my_server());
+  const auto port = std::to_string(how.endpoints()[0].port);
+  CHECK_FALSE(encrypted(how));  // this machine
+  how.ssl_mode = my::ssl_mode::required;
+  CHECK(encrypted(how));
+  how.ssl_mode = my::ssl_mode::verify_full;
+  how.ssl_ca = my_dir() + "/server.crt";
+  how.host = "localhost:" + port;
+  CHECK(encrypted(how));
+  // The certificate is for the name, and a numeric address is dialled in both cases.
+  how.host = "127.0.0.1:" + port;
+  const auto other_name = refused(how);
+  INFO(other_name.what());
+  CHECK(other_name.reason() == my::errc::tls_refused);
+  CHECK(other_name.kind() == tidepool::failure_kind::permanent);
+  how.ssl_mode = my::ssl_mode::verify_ca;
+  CHECK(encrypted(how));
+  // Signed by nobody that this machine knows.
+  how.ssl_mode = my::ssl_mode::verify_full;
+  how.host = "localhost:" + port;
+  how.ssl_ca.clear();
+  CHECK(refused(how).reason() == my::errc::tls_refused);
+  how.ssl_mode = my::ssl_mode::verify_ca;
+  how.ssl_ca = "/etc/ssl/certs/ca-certificates.crt";
+  CHECK(refused(how).reason() == my::errc::tls_refused);
+  how.ssl_ca = my_dir() + "/none.crt";
+  CHECK(refused(how).kind() == tidepool::failure_kind::permanent);
+}
+
+TEST_CASE("given no ssl_mode, when a server is on another machine, then TLS is required, else it is not", "[mysql-S5]") {
+  using my::detail::mode_for;
+  const my::options how;
+  CHECK(mode_for(how, {{"db", 3306}, "10.0.0.7"}) == my::ssl_mode::required);
+  CHECK(mode_for(how, {{"db", 3306}, "fe80::1"}) == my::ssl_mode::required);
+  CHECK(mode_for(how, {{"localhost", 3306}, "127.0.0.1"}) == my::ssl_mode::disabled);
+  CHECK(mode_for(how, {{"::1", 3306}, "::1"}) == my::ssl_mode::disabled);
+  CHECK(mode_for(how, {{"/run/mysqld/mysqld.sock", 0}, ""}) == my::ssl_mode::disabled);
+  my::options said;
+  said.ssl_mode = my::ssl_mode::disabled;
+  CHECK(mode_for(said, {{"db", 3306}, "10.0.0.7"}) == my::ssl_mode::disabled);
+}
+
+TEST_CASE("given users with passwords, when they log in, then right ones may, and no error repeats one", "[mysql-S6]") {
+  NEEDS_SERVER();
+  const auto native = my_name("native"), modern = my_name("ed25519");
+  my_with(my_root(), [&](my::connection& root) -> asio::awaitable<void> {
+    co_await root.script("create user " + native + "@localhost identified by 'right-secret'");
+    const auto plugin =
+        co_await root.exec("select 1 from information_schema.plugins where plugin_name = 'ed25519' and plugin_status = 'ACTIVE'");
+    if (plugin.size() == 0) co_await root.script("install soname 'auth_ed25519'");
+    co_await root.script("create user " + modern + "@localhost identified via ed25519 using password('right-secret')");
+  });
+  for (const auto& user : {native, modern}) {
+    my::options how(my_server());
+    how.database.clear();
+    how.user = user;
+    how.password = "right-secret";
+    my_with(how, [](my::connection& c) -> asio::awaitable<void> { my_must(co_await c.one<int>("select 1") == 1, "logged in"); });
+    how.password = "wrong-secret";
+    const auto wrong = refused(how);
+    INFO(wrong.what());
+    CHECK(wrong.is(1045));
+    CHECK(wrong.kind() == tidepool::failure_kind::permanent);
+    CHECK(std::string(wrong.what()).find("secret") == std::string::npos);
+    CHECK(how.summary().find("secret") == std::string::npos);
+  }
+  my_with(my_root(), [&](my::connection& root) -> asio::awaitable<void> {
+    co_await root.script("drop user " + native + "@localhost; drop user " + modern + "@localhost");
+  });
+}
+
+TEST_CASE("given a server that asks for the password as it is, when logging in, then it is not sent", "[mysql-S5]") {
+  for (const char* plugin : {"mysql_clear_password", "dialog", "auth_gssapi_client"}) {
+    asio::io_context context;
+    my_fake_server server(context, my_greeting(false), {"\xfe" + std::string(plugin) + std::string(1, '\0'), my_ok});
+    std::optional<my::connect_error> failed;
+    auto work = [&]() -> asio::awaitable<void> {
+      try {
+        (void)co_await my::connection::connect(server.options());
+      } catch (const my::connect_error& e) {
+        failed = e;
+      }
+    };
+    asio::co_spawn(context, work, asio::detached);
+    for (int i = 0; i < 500 && !failed; ++i) context.run_for(10ms);
+    REQUIRE(failed);
+    INFO(plugin << ": " << failed->what());
+    CHECK(failed->kind() == tidepool::failure_kind::permanent);
+    CHECK(server.received().find("very-secret") == std::string::npos);
+  }
+}
+
+TEST_CASE("given a server that asks for a file of ours, when any statement runs, then it gets none", "[mysql-infile]") {
+  asio::io_context context;
+  my_fake_server server(context, my_greeting(false), {my_ok, "\xfb/etc/passwd", my_ok});
+  std::optional<my::error> failed;
+  auto work = [&]() -> asio::awaitable<void> {
+    auto c = co_await my::connection::connect(server.options());
+    const auto e = co_await my_error_of(c.script("select 1"));
+    failed = e;
+  };
+  asio::co_spawn(context, work, asio::detached);
+  for (int i = 0; i < 2000 && !failed; ++i) context.run_for(10ms);
+  REQUIRE(failed);
+  INFO(failed->what());
+  CHECK(server.received().find("root:") == std::string::npos);
+  CHECK(server.received().find("select 1") != std::string::npos);
 }

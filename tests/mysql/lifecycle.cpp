@@ -32,7 +32,7 @@ asio::awaitable<bool> my_gone(my::connection& watcher, unsigned long id) {
 
 }  // namespace
 
-TEST_CASE("given error numbers, when they are classified, then each means what it should") {
+TEST_CASE("given error numbers, when they are classified, then each means what it should", "[mysql-S7]") {
   struct row {
     unsigned number;
     const char* message;
@@ -241,7 +241,7 @@ TEST_CASE("given a statement, when its caller is cancelled, then the server ends
   });
 }
 
-TEST_CASE("given a canceller, when it is used, then the statement fails with 1317 and no later one does") {
+TEST_CASE("given a canceller, when it is used, then the statement fails with 1317 and no later one does", "[mysql-S15]") {
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
     auto stops = c.canceller();

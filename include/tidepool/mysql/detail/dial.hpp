@@ -132,6 +132,9 @@ inline mysql::ssl_mode mode_for(const options& settings, const target& where) {
   return is_loopback(where) ? mysql::ssl_mode::disabled : mysql::ssl_mode::required;
 }
 
+/// The library's number for what MARIADB_OPT_RESTRICTED_AUTH leaves out.
+inline constexpr unsigned refused_plugin = 5010;
+
 /// For `LOAD DATA LOCAL`: no file is read, whatever the server asks for.
 extern "C" {
 inline int tidepool_mysql_no_file(void**, const char*, void*) { return 1; }
@@ -306,7 +309,9 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
         throw connect_error(errc::connect_failed, s->peer, std::move(said), failure_kind::refused);
       }
     }
-    if (said.number == 2059 || said.number == 2061) {
+    // The library's text for it has bytes of its buffer in the place of the name.
+    if (said.number == refused_plugin) said.message = "the server asks for a way to log in that is not allowed";
+    if (said.number == 2059 || said.number == 2061 || said.number == refused_plugin) {
       said.advice =
           "the server asks for a way to log in that this client does not have, or that is refused because it sends the password as it is";
     }

@@ -131,7 +131,8 @@ TIDEPOOL_LAZY_BODY failure_kind connect_error::told() const noexcept {
     case 2059:  // an authentication plugin cannot be loaded
     case 2061:  // it failed
     case 3118:  // account locked
-    case 4151: return failure_kind::permanent;
+    case 4151:
+    case 5010: return failure_kind::permanent;  // of the client library: a plugin that is not allowed
     default: return failure_kind::transient;
   }
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - MySQL connections on several threads: what ThreadSanitizer has to see.
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+namespace {
+
+/// Runs `work(i)` as many times at once on three threads, each on a strand, and throws what the first that failed threw.
+template <class Work>
+void my_at_once(asio::io_context& io, int count, Work work) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  for (int i = 0; i < count; ++i) {
+    asio::co_spawn(asio::make_strand(io), work(i), [&](std::exception_ptr failure) {
+      const std::lock_guard lock(mutex);
+      if (failure && !first) first = failure;
+    });
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(my_hang); });
+  for (auto& one : threads) one.join();
+  if (!io.stopped()) throw std::runtime_error("it hangs");
+  if (first) std::rethrow_exception(first);
+}
+tidepool::pool_config my_few() {
+  tidepool::pool_config config;
+  config.min_size = 0;
+  config.max_size = 4;
+  config.acquire_timeout = my_hang;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("given a pool on three threads, when many tasks use it, then each gets its own answers") {
+  NEEDS_SERVER();
+  asio::io_context io(3);
+  my::options how(my_server());
+  how.reset = my::reset_level::full;
+  my::pool pool(io, my::connector(how), my_few());
+  std::atomic<int> left{16};
+  std::atomic<std::int64_t> sum{0};
+  my_at_once(io, 16, [&](int number) -> asio::awaitable<void> {
+    for (int i = 0; i < 10; ++i) {
+      auto lease = co_await pool.acquire();
+      auto body = [&](my::transaction& tx) -> asio::awaitable<int> { co_return co_await tx.one<int>("select ? + ?", number, i); };
+      const int got = co_await lease->transaction(body);
+      my_must(got == number + i, "its own answer");
+      auto rows = co_await lease->stream<int>("select seq from seq_1_to_500");
+      int count = 0;
+      for (auto row = co_await rows.next(); row; row = co_await rows.next()) ++count;
+      my_must(count == 500, "all rows");
+      sum += got;
+    }
+    if (left.fetch_sub(1) == 1) co_await pool.close(5s);
+  });
+  CHECK(sum == 16 * 45 + 10 * 120);
+}
+
+TEST_CASE("given operations cancelled and aborted at any moment, when all have ended, then the pool works") {
+  NEEDS_SERVER();
+  asio::io_context io(3);
+  my::pool pool(io, my::connector(my_server()), my_few());
+  std::atomic<int> left{12}, answers{0};
+  my_at_once(io, 12, [&](int number) -> asio::awaitable<void> {
+    std::minstd_rand random(static_cast<unsigned>(number));
+    for (int i = 0; i < 6; ++i) {
+      auto lease = co_await pool.acquire();
+      const auto strand = co_await asio::this_coro::executor;
+      asio::cancellation_signal stop;
+      bool ended = false;
+      auto work = [&]() -> asio::awaitable<void> { co_await lease->exec(i % 2 == 0 ? "select sleep(20)" : "select 1"); };
+      asio::co_spawn(strand, work,
+                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      co_await my_pause(std::chrono::milliseconds(random() % 4));
+      if (i % 3 == 0) {
+        lease->abort("for the test");
+      } else {
+        stop.emit(asio::cancellation_type::terminal);
+      }
+      while (!ended) co_await my_pause(1ms);
+    }
+    auto lease = co_await pool.acquire();
+    answers += co_await lease->one<int>("select 1");
+    lease.release();
+    if (left.fetch_sub(1) == 1) co_await pool.close(5s);
+  });
+  CHECK(answers == 12);
+}
