@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# tidepool - shows that the driver's tests notice bugs: applies each mutant of driver.txt to a copy of the headers, builds the one file of tests
+# tidepool - shows that the drivers' tests notice bugs: applies each mutant of driver.txt to a copy of the headers, builds the one file of tests
 # that is to notice it, and expects it to fail.
 #
 #   driver.sh            all of them; which test noticed each goes into README.md beside this script
 #   driver.sh --check    only that each still applies (fast)
 #   driver.sh NAME...    some of them; the rows of the others stay as they are
 #
-# It starts a PostgreSQL of its own unless TIDEPOOL_TEST_PG names one. $CXX: the compiler; default: clang++ where there is one, because it
+# It starts a PostgreSQL of its own, where one is needed, unless TIDEPOOL_TEST_PG names one. $CXX: the compiler; default: clang++ where there is one, because it
 # needs half the time of g++.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,11 +37,12 @@ launcher=$(command -v ccache || true)
 flags=(-std=c++20 -O0 -w -pthread -I"$work/include" -I"$root/tests" -isystem "$(pg_config --includedir)" "-DTIDEPOOL_SOURCE_DIR=\"$root\"")
 case $cxx in *clang*) flags+=(-DASIO_HAS_CO_AWAIT=1 -DASIO_HAS_STD_COROUTINE=1) ;; esac
 build() {
-  $launcher "$cxx" "${flags[@]}" -c "$root/tests/postgres/$1.cpp" -o "$work/test.o" >"$work/log" 2>&1 &&
-    "$cxx" "$work/test.o" "$work/main.o" -o "$work/test" -lpq -ldl -pthread >>"$work/log" 2>&1
+  $launcher "$cxx" "${flags[@]}" -c "$root/tests/$1.cpp" -o "$work/test.o" >"$work/log" 2>&1 &&
+    "$cxx" "$work/test.o" "$work/main.o" -o "$work/test" -lpq -lsqlite3 -ldl -pthread >>"$work/log" 2>&1
 }
 fresh() { rm -rf "$work/include" && cp -r "$root/include" "$work/include"; }
-file_of() { awk -v wanted="$1" '/^== / { inside = $2 == wanted } inside && /^\? / { print $2; exit }' "$here/driver.txt"; }
+# A name without a folder is in tests/postgres.
+file_of() { awk -v wanted="$1" '/^== / { inside = $2 == wanted } inside && /^\? / { print ($2 ~ /\// ? "" : "postgres/") $2; exit }' "$here/driver.txt"; }
 # A test that runs for three minutes waits for something that does not come.
 run() {
   local status=0
@@ -59,7 +60,7 @@ run() {
 if [ $check = no ]; then
   fresh
   "$cxx" "${flags[@]}" -c "$root/tests/support/catch_main.cpp" -o "$work/main.o"
-  if [ -z "${TIDEPOOL_TEST_PG:-}" ]; then
+  if [ -z "${TIDEPOOL_TEST_PG:-}" ] && for name in "${names[@]}"; do file_of "$name"; done | grep -q '^postgres/'; then
     server="$work/pg"
     TIDEPOOL_TEST_PG=$("$root/tests/support/postgres_server.sh" start "$server")
     export TIDEPOOL_TEST_PG
@@ -80,7 +81,7 @@ declare -A row
 while IFS='|' read -r _ name by; do
   by=${by%|}
   row[${name// /}]=${by%"${by##*[! ]}"}
-done < <(grep -E '^\| [a-z0-9-]* \| (postgres/|nothing:)' "$here/README.md")
+done < <(grep -E '^\| [a-z0-9-]* \| ([a-z]+/|nothing:)' "$here/README.md")
 write_table() {
   local name
   {
@@ -106,7 +107,7 @@ for name in "${names[@]}"; do
   if ! build "$file"; then
     caught="nothing: it does not compile"
   elif run; then
-    caught="postgres/$file: $failed"
+    caught="$file: $failed"
   fi
   case $caught in nothing*) survivors+=("$name") ;; esac
   echo "$name | $caught"

@@ -250,6 +250,27 @@ TEST_CASE("given a database, when readers write, then that is refused, and when 
   CHECK_THROWS_AS(lite::database(io, reading), lite::error);
 }
 
+TEST_CASE("given a database, when run() works on it, then it is opened before and closed on every path") {
+  const folder here;
+  for (const bool fails : {false, true}) {
+    asio::io_context io;
+    lite::database db(io, here / "test.db", 2);
+    const auto work = [fails](lite::database& on) -> asio::awaitable<int> {
+      must(on.readers().stats().total_connections == 2, "open");
+      auto lease = co_await on.read();
+      if (fails) throw std::runtime_error("no work today");
+      co_return co_await lease->one<int>("select 7");
+    };
+    if (fails) {
+      CHECK_THROWS_WITH(tidepool::run(io, db, work), "no work today");
+    } else {
+      CHECK(tidepool::run(io, db, work, {.threads = 2}).value == 7);
+    }
+    CHECK(db.writers().state() == tidepool::pool_state::closed);
+    CHECK(db.readers().stats().total_connections == 0);
+  }
+}
+
 TEST_CASE("given a database locked by another process, when a pool opens it, then callers wait and learn why") {
   const folder here;
   sqlite3* other = nullptr;

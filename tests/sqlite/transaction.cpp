@@ -105,6 +105,17 @@ TEST_CASE("given a lock of another connection, when a write waits for it, then b
       [](lite::options& how) { how.busy_timeout = 20ms; });
 }
 
+TEST_CASE("given a transaction that has only begun, when another one begins, then that is locked out at once") {
+  on_file([](lite::connection& c) -> asio::awaitable<void> {
+    auto other = co_await beside(c);
+    auto body = [&](lite::transaction&) -> asio::awaitable<void> {
+      const auto locked = co_await error_of(other.exec("begin immediate"));
+      must(locked.reason() == lite::errc::locked, locked.what());
+    };
+    co_await c.transaction(body);
+  });
+}
+
 TEST_CASE("given a lock of another connection, when it is given up, then the write that waited is done") {
   on_file([](lite::connection& c) -> asio::awaitable<void> {
     auto other = co_await beside(c);
