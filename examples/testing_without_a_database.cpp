@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string>
 
-#include "service/bank.hpp"
+#include "service/on_postgres.hpp"
 
 using namespace std::chrono_literals;
 namespace postgres = tidepool::postgres;
@@ -38,11 +38,11 @@ http::response ask(testing::fake_postgres& db, std::string method, std::string t
 // What every script says in the same way.
 constexpr const char* read_account = "select row_to_json(a)::text from accounts a where id = $1";
 void expect_transfer(testing::fake_postgres& db, std::uint64_t booked = 1) {
+  db.expect(testing::sql_prefix("select from accounts")).with(7, 8);
   db.expect(testing::sql_prefix("insert into transfers")).with("key", 7, 8, 100).affects(booked);
   if (booked == 0) return;
-  db.expect(testing::sql_prefix("select from accounts")).with(7, 8);
-  db.expect("update accounts set balance = balance - $2 where id = $1").with(7, 100).affects(1);
-  db.expect("update accounts set balance = balance + $2 where id = $1").with(8, 100).affects(1);
+  db.expect("update accounts set balance = balance - $1 where id = $2").with(100, 7).affects(1);
+  db.expect("update accounts set balance = balance + $1 where id = $2").with(100, 8).affects(1);
 }
 
 int main() {
@@ -74,8 +74,8 @@ int main() {
   }
   {
     testing::fake_postgres db;
-    db.expect(testing::sql_prefix("insert into transfers")).affects(1);
     db.expect(testing::sql_prefix("select from accounts"));
+    db.expect(testing::sql_prefix("insert into transfers")).affects(1);
     db.expect(testing::sql_regex("balance - ")).fails("23514", "new row violates check constraint").constraint("accounts_balance_check");
     check(ask(db, "PUT", "/transfers/key/7/8/100").status == 409, "without enough money a transfer is refused");
     check(db.asked().back().answer == "ROLLBACK", "... and rolled back");

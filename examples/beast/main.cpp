@@ -18,7 +18,7 @@
 #include <set>
 #include <string>
 
-#include "../service/bank.hpp"
+#include "../service/on_postgres.hpp"
 
 namespace {
 

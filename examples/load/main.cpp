@@ -86,7 +86,7 @@ class run {
                 confirmed_, repeated_, unconfirmed_, unanswered_);
     std::ofstream out(file);
     counts_.write(out);
-    out << "confirmed=" << confirmed_ << "\nunanswered=" << unanswered_ << '\n';
+    out << "confirmed=" << confirmed_ << "\nunconfirmed=" << unconfirmed_ << "\nunanswered=" << unanswered_ << '\n';
     return unconfirmed_ == 0 && unanswered_ == 0 && out.flush().good();
   }
 

@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the requests of the service: accounts and transfers in PostgreSQL, and the health and metrics of its pool.
-#ifndef TIDEPOOL_EXAMPLES_BANK_HPP
-#define TIDEPOOL_EXAMPLES_BANK_HPP
+// tidepool - the service's handlers on PostgreSQL: accounts and transfers by a pool, reads through multiplexers where these are given.
+#ifndef TIDEPOOL_EXAMPLES_ON_POSTGRES_HPP
+#define TIDEPOOL_EXAMPLES_ON_POSTGRES_HPP
 
-#include <chrono>
-#include <cstdint>
-#include <mutex>
-#include <string>
-#include <string_view>
-#include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
 #include <tidepool/postgres/multiplexers.hpp>
-#include <vector>
 
-#include "http_message.hpp"
+#include "handlers.hpp"
 
-///     GET /accounts/7                  one row
-///     PUT /transfers/KEY/7/8/100       moves money in a transaction; the same KEY again changes nothing
-///     GET /slow/250                    a query of so many milliseconds
-///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus; with --multiplex also /shared
-class bank {
- public:
-  /// Reads of one row go through `shared`, where that is given.
-  explicit bank(tidepool::postgres::pool& pool, tidepool::postgres::multiplexers* shared = nullptr) : pool_(pool), shared_(shared) {}
+struct on_postgres {
+  using error = tidepool::postgres::error;
+  using shared_error = tidepool::postgres::multiplexer_error;
+  using transaction = tidepool::postgres::transaction;
+  using lease = tidepool::postgres::pool::lease;
 
-  /// Answers one request. Any number at once, on any thread.
-  tidepool::asio::awaitable<http::response> answer(const http::message& request);
+  tidepool::postgres::pool& pool;
+  tidepool::postgres::multiplexers* shared = nullptr;  ///< reads of one row go through these, where they are given
 
- private:
-  using path = std::vector<std::string_view>;
+  auto read(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
+  auto write(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
+  tidepool::pool_stats stats() const { return pool.stats(); }
+  std::vector<tidepool::pool_stats> all_stats() const { return {pool.stats()}; }
 
-  tidepool::asio::awaitable<http::response> route(std::string_view method, path parts);
-  tidepool::asio::awaitable<http::response> account(std::int64_t id);
-  tidepool::asio::awaitable<http::response> transfer(std::string key, std::int64_t payer, std::int64_t payee, std::int64_t amount);
-  tidepool::asio::awaitable<http::response> slow(std::chrono::milliseconds time);
-  http::response health();
+  static constexpr const char* account = "select row_to_json(a)::text from accounts a where id = $1";
+  static constexpr const char* book =
+      "insert into transfers (key, payer, payee, amount) values ($1, $2, $3, $4) on conflict (key) do nothing";
+  static constexpr bool locks_rows = true;
+  static constexpr const char* lock_both = "select from accounts where id in ($1, $2) order by id for no key update";
+  static constexpr const char* take = "update accounts set balance = balance - $1 where id = $2";
+  static constexpr const char* give = "update accounts set balance = balance + $1 where id = $2";
+  static bool is_short_of_money(const error& failure) { return failure.is("23514"); }
+  static bool is_unknown_account(const error& failure) { return failure.is("23503"); }
+  static tidepool::asio::awaitable<void> sleep(lease& on, std::chrono::milliseconds time) {
+    co_await on->exec("select pg_sleep($1)", std::chrono::duration<double>(time).count());
+  }
 
-  tidepool::asio::awaitable<http::response> shared_stats();
-
-  tidepool::postgres::pool& pool_;
-  tidepool::postgres::multiplexers* shared_;
-  std::mutex mutex_;
-  tidepool::pool_stats recent_;  // what "lately" in health() begins with
-  std::chrono::steady_clock::time_point recent_since_;
+  bool is_shared() const { return shared != nullptr; }
+  auto shared_account(std::int64_t id) { return shared->read_opt<std::string>(account, id); }
+  tidepool::asio::awaitable<std::string> shared_stats() {
+    const auto stats = co_await shared->stats();
+    co_return stats.to_json();
+  }
 };
+
+using bank = basic_bank<on_postgres>;
 
 #endif

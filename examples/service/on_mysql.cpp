@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the service on MySQL and MariaDB: one pool.
+#include "on_mysql.hpp"
+
+#include "service.hpp"
+
+namespace {
+
+namespace mysql = tidepool::mysql;
+
+void serve(const settings& how) {
+  if (how.multiplex) throw std::runtime_error("--multiplex is for PostgreSQL");
+  asio::io_context io(static_cast<int>(how.threads));
+  mysql::pool pool(io, mysql::connector(how.url), how.pool());
+  pool.log_to(write_log);
+  basic_bank<on_mysql> ours(pool);
+  tidepool::run(io, pool, serve_http(io, how, ours), until_told(how));
+  print_summary(pool.stats());
+}
+
+const database_kind registered("mysql", serve);
+
+}  // namespace

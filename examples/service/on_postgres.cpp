@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - the service on PostgreSQL: one pool, with --multiplex multiplexers beside it.
+#include "on_postgres.hpp"
+
+#include "service.hpp"
+
+namespace {
+
+namespace postgres = tidepool::postgres;
+
+asio::awaitable<void> serve_and_close(asio::io_context& io, const settings& how, bank& ours, postgres::multiplexers* shared) {
+  co_await serve_http(io, how, ours);
+  if (shared != nullptr) co_await shared->close(std::chrono::seconds(5));
+}
+
+void serve(const settings& how) {
+  asio::io_context io(static_cast<int>(how.threads));
+  postgres::pool pool(io, postgres::connector(how.url), how.pool());
+  pool.log_to(write_log);
+  std::optional<postgres::multiplexers> shared;
+  if (how.multiplex) {
+    postgres::multiplexer_options sharing;
+    sharing.max_lanes = std::max<std::size_t>(how.connections / 2 / how.threads, 1);
+    shared.emplace(pool, how.threads, sharing);
+  }
+  bank ours(pool, shared ? &*shared : nullptr);
+  tidepool::run(io, pool, serve_and_close(io, how, ours, shared ? &*shared : nullptr), until_told(how));
+  print_summary(pool.stats());
+}
+
+const database_kind registered("postgres", serve);
+
+}  // namespace
