@@ -160,6 +160,7 @@ class bare {
 
 asio::awaitable<void> queries(asio::io_context& io) {
   tidepool::pool_config config;
+  config.min_size = 0;
   config.max_size = 2;
   mysql::pool pool(io, mysql::connector(server()), config);
   {
@@ -207,6 +208,7 @@ asio::awaitable<void> leases(asio::io_context& io) {
     mysql::options how = server();
     how.reset = level;
     tidepool::pool_config config;
+    config.min_size = 0;
     config.max_size = 1;
     mysql::pool pool(io, mysql::connector(how), config);
     (void)co_await pool.acquire();

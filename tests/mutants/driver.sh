@@ -7,7 +7,7 @@
 #   driver.sh --check    only that each still applies (fast)
 #   driver.sh NAME...    some of them; the rows of the others stay as they are
 #
-# It starts a PostgreSQL of its own, where one is needed, unless TIDEPOOL_TEST_PG names one. $CXX: the compiler; default: clang++ where there is one, because it
+# It starts a PostgreSQL of its own, where one is needed, unless TIDEPOOL_TEST_PG names one, and a MariaDB unless TIDEPOOL_TEST_MYSQL_DIR does. $CXX: the compiler; default: clang++ where there is one, because it
 # needs half the time of g++.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,8 +25,9 @@ elif [ $# -gt 0 ]; then
 fi
 
 work=$(mktemp -d)
-server=''
+server='' mysql=''
 finish() {
+  if [ -n "$mysql" ]; then "$root/tests/support/mariadb_server.sh" stop "$mysql" || true; fi
   if [ -n "$server" ]; then "$root/tests/support/postgres_server.sh" stop "$server" immediate || true; fi
   rm -rf "$work"
 }
@@ -34,11 +35,11 @@ trap finish EXIT
 chmod 711 "$work"
 
 launcher=$(command -v ccache || true)
-flags=(-std=c++20 -O0 -w -pthread -I"$work/include" -I"$root/tests" -isystem "$(pg_config --includedir)" "-DTIDEPOOL_SOURCE_DIR=\"$root\"")
+flags=(-std=c++20 -O0 -w -pthread -I"$work/include" -I"$root/tests" -isystem "$(pg_config --includedir)" -isystem "$(pkg-config --variable=includedir libmariadb)" "-DTIDEPOOL_SOURCE_DIR=\"$root\"")
 case $cxx in *clang*) flags+=(-DASIO_HAS_CO_AWAIT=1 -DASIO_HAS_STD_COROUTINE=1) ;; esac
 build() {
   $launcher "$cxx" "${flags[@]}" -c "$root/tests/$1.cpp" -o "$work/test.o" >"$work/log" 2>&1 &&
-    "$cxx" "$work/test.o" "$work/main.o" -o "$work/test" -lpq -lsqlite3 -ldl -pthread >>"$work/log" 2>&1
+    "$cxx" "$work/test.o" "$work/main.o" -o "$work/test" -lpq -lmariadb -lsqlite3 -ldl -pthread >>"$work/log" 2>&1
 }
 fresh() { rm -rf "$work/include" && cp -r "$root/include" "$work/include"; }
 # A name without a folder is in tests/postgres.
@@ -64,6 +65,11 @@ if [ $check = no ]; then
     server="$work/pg"
     TIDEPOOL_TEST_PG=$("$root/tests/support/postgres_server.sh" start "$server")
     export TIDEPOOL_TEST_PG
+  fi
+  if [ -z "${TIDEPOOL_TEST_MYSQL_DIR:-}" ] && for name in "${names[@]}"; do file_of "$name"; done | grep -q '^mysql/'; then
+    mysql="$work/mysql"
+    "$root/tests/support/mariadb_server.sh" start "$mysql" >/dev/null
+    export TIDEPOOL_TEST_MYSQL_DIR=$mysql
   fi
   # What fails without a mutant would show nothing.
   for file in $(for name in "${names[@]}"; do file_of "$name"; done | sort -u); do

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <tidepool/mysql/detail/dial.hpp>
+
 using namespace tidepool_tests;
 
 namespace {
@@ -140,7 +142,7 @@ TEST_CASE("given wrong options, when they are read, then the error names the pla
   wrong = my::options();
   wrong.ssl_cert = "a";
   CHECK(checked(wrong).find("ssl_key") != std::string::npos);
-  for (auto* field : {&my::options::user, &my::options::password, &my::options::database, &my::options::host, &my::options::ssl_ca}) {
+  for (auto field : {&my::options::user, &my::options::password, &my::options::database, &my::options::host, &my::options::ssl_ca}) {
     wrong = my::options();
     wrong.*field = std::string("a\0b", 3);
     CHECK(checked(wrong).find("NUL byte") != std::string::npos);

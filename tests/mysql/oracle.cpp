@@ -28,7 +28,7 @@ my::options oracle_root() { return {"mysql://root@/mysql?socket=" + oracle_dir()
   }                                                                                                 \
   static_assert(true)
 
-my::connect_error refused(my::options how) {
+my::connect_error refused_by_oracle(my::options how) {
   return my_run([](my::options to) -> asio::awaitable<my::connect_error> {
     std::optional<my::connect_error> caught;
     try {
@@ -68,7 +68,7 @@ TEST_CASE("given MySQL's own server, when users log in by caching_sha2_password,
   how.password = "wrong-secret";
   for (const auto mode : {my::ssl_mode::required, my::ssl_mode::disabled}) {
     how.ssl_mode = mode;
-    const auto wrong = refused(how);
+    const auto wrong = refused_by_oracle(how);
     INFO(wrong.what());
     CHECK(wrong.is(1045));
     CHECK(wrong.kind() == tidepool::failure_kind::permanent);
@@ -78,7 +78,7 @@ TEST_CASE("given MySQL's own server, when users log in by caching_sha2_password,
           [&](my::connection& root) -> asio::awaitable<void> { co_await root.script("alter user " + user + "@localhost account lock"); });
   how.password = "right-secret";
   how.ssl_mode = my::ssl_mode::required;
-  CHECK(refused(how).is(3118));
+  CHECK(refused_by_oracle(how).is(3118));
   my_with(oracle_root(), [&](my::connection& root) -> asio::awaitable<void> { co_await root.exec("drop user " + user + "@localhost"); });
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("given MySQL's own server, when its certificate is verified, then auth
     co_await c.ping();
   });
   how.ssl_mode = my::ssl_mode::verify_full;
-  CHECK(refused(how).reason() == my::errc::tls_refused);
+  CHECK(refused_by_oracle(how).reason() == my::errc::tls_refused);
 }
 
 TEST_CASE("given MySQL's own server, when a session is reset in full, then the character set is utf8mb4 again") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - statements of the MySQL driver: parameters, rows, several results, the statement cache, streams.
-#include "kit.hpp"
+#include "fake_server.hpp"
 
 #include <cstdint>
 #include <string>
@@ -249,4 +249,85 @@ TEST_CASE("given two operations at once, when the second begins, then it is refu
     my_must(*slow == 0, "the first");
     my_must(co_await c.one<int>("select 1") == 1, "afterwards");
   });
+}
+
+TEST_CASE("given a reader that is slow, when rows are streamed, then the server waits and memory stays small") {
+  NEEDS_SERVER();
+  my_with([](my::connection& c) -> asio::awaitable<void> {
+    auto watcher = co_await my::connection::connect(my::options(my_server()));
+    const auto resident = [] {
+      std::ifstream file("/proc/self/statm");
+      long all = 0, now = 0;
+      file >> all >> now;
+      return now * 4 / 1024;
+    };
+    const auto before = resident();
+    auto rows = co_await c.stream<std::string>("select repeat('x', 10000) from seq_1_to_100000");  // 1 GB
+    for (int i = 0; i < 1000; ++i) (void)co_await rows.next();
+    bool waits = false;
+    for (int i = 0; i < 500 && !waits; ++i) {
+      const auto state =
+          co_await watcher.opt<std::optional<std::string>>("select state from information_schema.processlist where id = ?", c.thread_id());
+      waits = state && *state && (*state)->find("net") != std::string::npos;
+      if (!waits) co_await my_pause(10ms);
+    }
+    my_must(waits, "the server waits for the reader");
+    my_must(resident() - before < 64, "a thousand rows later: " + std::to_string(resident() - before) + " MB more");
+    co_await rows.close();
+    const int one = co_await c.one<int>("select 1");
+    my_must(one == 1, "and the connection is kept");
+    co_await watcher.close();
+  });
+}
+
+namespace {
+/// A statement without parameters and columns was prepared.
+const std::string prepared = std::string("\0\x01\0\0\0\0\0\0\0\0\0\0", 12);
+const std::string unknown_statement = "\xff\xdb\x04#HY000Unknown prepared statement handler";
+
+/// Runs "do 1" twice on a server that no longer knows the statement the second time.
+std::optional<my::error> twice_on(my_fake_server& server, asio::io_context& context) {
+  std::optional<my::error> failed;
+  bool done = false;
+  auto work = [&]() -> asio::awaitable<void> {
+    auto c = co_await my::connection::connect(server.options());
+    co_await c.exec("do 1");
+    try {
+      co_await c.exec("do 1");
+    } catch (const my::error& e) {
+      failed = e;
+    }
+    my_must(!failed || c.statements_kept() == 0, "what failed is not kept");
+    done = true;
+  };
+  asio::co_spawn(context, work, asio::detached);
+  for (int i = 0; i < 1000 && !done; ++i) context.run_for(10ms);
+  if (!done) throw std::runtime_error("the statement hangs");
+  return failed;
+}
+}  // namespace
+
+TEST_CASE("given a server that no longer knows a kept statement, when it runs, then it is prepared anew, once") {
+  asio::io_context context;
+  my_fake_server server(context, my_greeting(false), {my_ok, prepared, my_ok, unknown_statement, "", prepared, my_ok});
+  CHECK_FALSE(twice_on(server, context));
+  const auto& sent = server.received();
+  const auto first = sent.find("do 1");
+  CHECK(sent.find("do 1", first + 1) != std::string::npos);
+  asio::io_context other;
+  my_fake_server again(other, my_greeting(false), {my_ok, prepared, my_ok, unknown_statement, "", prepared, unknown_statement, ""});
+  const auto still = twice_on(again, other);
+  REQUIRE(still);
+  CHECK(still->stale());
+}
+
+TEST_CASE("given a transaction, when a kept statement is no longer known, then the body is run again instead") {
+  asio::io_context context;
+  const std::string in_transaction("\0\0\0\x03\0\0\0", 7);
+  my_fake_server server(context, my_greeting(false), {in_transaction, prepared, in_transaction, unknown_statement, ""});
+  const auto failed = twice_on(server, context);
+  REQUIRE(failed);
+  CHECK(failed->stale());
+  CHECK(failed->retryable());
+  CHECK_FALSE(failed->connection_lost());
 }
