@@ -6,7 +6,7 @@
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
 #   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), multiplexer (PostgreSQL;
 #                                    beside clients that pipeline), headers, fleet, headline, boost_mysql (MariaDB; beside Boost.MySQL's
-#                                    own pool)
+#                                    own pool), sqlite (beside better-sqlite3; prints its figures)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
@@ -22,11 +22,11 @@ parts=() quick=no
 for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
-    memory | server | multiplexer | headers | fleet | headline | boost_mysql) parts+=("$argument") ;;
+    memory | server | multiplexer | headers | fleet | headline | boost_mysql | sqlite) parts+=("$argument") ;;
     *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql)
+[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql sqlite)
 rounds=${ROUNDS:-5}
 seconds=1 # of each run against a server, and of each case of a peer
 min_time=0.2
@@ -89,6 +89,7 @@ if wanted server; then programs+=(bench_end_to_end); fi
 if wanted multiplexer; then programs+=(bench_multiplexer); fi
 if wanted fleet; then programs+=(bench_fleet); fi
 if wanted headline; then programs+=(bench_headline); fi
+if wanted sqlite; then programs+=(bench_sqlite); fi
 [ ${#programs[@]} = 0 ] || ninja -C "$build/release" "${programs[@]}" >"$build/build.log" || { grep -E 'error|warning' "$build/build.log"; exit 1; }
 bin=$build/release/benchmarks
 
@@ -394,6 +395,19 @@ if wanted boost_mysql; then
         >>"$results/boost_mysql.$round.tsv" 2>"$build/boost_mysql.err" || { cat "$build/boost_mysql.err"; exit 1; }
     done
   fi
+fi
+
+# --- SQLite: in this process, and beside better-sqlite3 ----------------------------------------------------------------------------
+if wanted sqlite; then
+  say "sqlite"
+  SECONDS_A_CASE=$seconds "$bin/bench_sqlite" | tee "$results/sqlite.txt"
+  if command -v npm >/dev/null && { [ -d "$build/node/node_modules/better-sqlite3/build" ] ||
+    npm install --silent --prefix "$build/node" better-sqlite3@11 >/dev/null 2>&1; }; then
+    NODE_PATH=$build/node/node_modules node "$here/peers/node_sqlite.js" "$scratch/node.db" | tee -a "$results/sqlite.txt"
+  else
+    say "skipped: better-sqlite3 (npm install better-sqlite3)"
+  fi
+  if [ "${parts[*]}" = sqlite ]; then exit; fi
 fi
 
 say "writing the report"

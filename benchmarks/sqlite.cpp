@@ -14,7 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/thread_pool.hpp>
 #include <tidepool/sqlite.hpp>
 
 #include "measure.hpp"
@@ -75,6 +78,8 @@ asio::awaitable<void> hops() {
   const auto only = co_await measure(empty);
   std::printf("acquire and release: %.1f ns\n", only.wall * 1000);
 
+  asio::thread_pool threads(1);
+  const auto work = asio::make_work_guard(co_await asio::this_coro::executor);  // while the only handler is elsewhere
   sqlite3* db = nullptr;
   sqlite3_open_v2(file("hop.db").c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   for (const bool point : {false, true}) {
@@ -94,6 +99,20 @@ asio::awaitable<void> hops() {
       co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
       co_await bare();
     };
+    // The floor: what a change to a thread and back costs with nothing of ours in it.
+    const auto changed = [&]() -> asio::awaitable<void> {
+      const auto start = [&](auto handler) {
+        asio::post(threads, [&, handler = std::move(handler)]() mutable {
+          id = id % 10000 + 1;
+          sqlite3_bind_int64(statement, 1, id);
+          if (sqlite3_step(statement) == SQLITE_ROW) last = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+          sqlite3_reset(statement);
+          const auto home = asio::get_associated_executor(handler);
+          asio::post(home, std::move(handler));
+        });
+      };
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(start, asio::use_awaitable);
+    };
     const auto pooled = [&]() -> asio::awaitable<void> {
       id = id % 10000 + 1;
       auto lease = co_await pool.acquire();
@@ -109,6 +128,7 @@ asio::awaitable<void> hops() {
     const auto base = co_await measure(bare);
     print("bare SQLite, prepared, on the loop's thread", base, base);
     print("the same, and one asio::post", co_await measure(posted), base);
+    print("the same, on an asio::thread_pool and back", co_await measure(changed), base);
     print("pool: acquire, exec(), release", co_await measure(pooled), base);
     if (!point) print("pool: acquire, run() of nothing, release", co_await measure(by_run), base);
     sqlite3_finalize(statement);
@@ -133,8 +153,15 @@ void print(const char* what, tally& of, double seconds) {
               static_cast<double>(of.waits.size()) / seconds, at(0.5), at(0.99), at(1), of.busy);
 }
 
+/// The transaction as one piece of work: one change of threads instead of four.
+void write_row(sqlite3* db, int number) {
+  const auto task = std::to_string(number);
+  const auto sql = "begin immediate; insert into t select " + task + ", count(*) from t where task = " + task + "; commit";
+  if (sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) throw std::runtime_error(sqlite3_errmsg(db));
+}
+
 template <class Acquire>
-asio::awaitable<void> write_rows(tally& seen, Acquire& acquire, int number, sqlite::locking lock) {
+asio::awaitable<void> write_rows(tally& seen, Acquire& acquire, int number, sqlite::locking lock, bool at_once) {
   ++seen.running;
   while (!seen.over) {
     const auto begin = clock_type::now();
@@ -144,7 +171,12 @@ asio::awaitable<void> write_rows(tally& seen, Acquire& acquire, int number, sqli
         const int count = co_await tx.one<int>("select count(*) from t where task = ?1", number);
         co_await tx.exec("insert into t values (?1, ?2)", number, count);
       };
-      co_await lease->transaction(body, {.lock = lock});
+      if (at_once) {
+        const auto work = [number](sqlite3* on) { write_row(on, number); };
+        co_await lease->run(work);
+      } else {
+        co_await lease->transaction(body, {.lock = lock});
+      }
       seen.waits.push_back(us(clock_type::now() - begin));
     } catch (const sqlite::error& failure) {
       if (!failure.retryable()) throw;
@@ -154,14 +186,14 @@ asio::awaitable<void> write_rows(tally& seen, Acquire& acquire, int number, sqli
   --seen.running;
 }
 template <class Acquire>
-asio::awaitable<void> writers(const char* what, Acquire& acquire, sqlite::locking lock) {
+asio::awaitable<void> writers(const char* what, Acquire& acquire, sqlite::locking lock, bool at_once = false) {
   {
     auto lease = co_await acquire();
     co_await lease->script("drop table if exists t; create table t (task integer, n integer); create index t_task on t (task)");
   }
   tally seen;
   const auto here = co_await asio::this_coro::executor;
-  for (int i = 0; i < 32; ++i) asio::co_spawn(here, write_rows(seen, acquire, i, lock), asio::detached);
+  for (int i = 0; i < 32; ++i) asio::co_spawn(here, write_rows(seen, acquire, i, lock, at_once), asio::detached);
   const auto begin = clock_type::now();
   asio::steady_timer timer(here);
   timer.expires_after(measured_for() * 3);
@@ -185,6 +217,7 @@ asio::awaitable<void> all_writers() {
     co_await db.open();
     const auto acquire = [&] { return db.write(); };
     co_await writers("one writer: database::write()", acquire, sqlite::locking::automatic);
+    co_await writers("the same, the transaction in one run()", acquire, sqlite::locking::automatic, true);
     co_await db.close(5s);
   }
   for (const std::size_t size : {std::size_t{8}, std::size_t{32}}) {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - perl check_reference.pl PROJECT_FOLDER: the pages that users read know what the headers have.
 #
-# Each field of `pool_config` and `postgres::options`, each value of both `errc`, of `failure_kind`, `close_reason` and `lease_end`, each
+# Each field of `pool_config` and of the drivers' `options`, each value of every `errc`, of `failure_kind`, `close_reason` and `lease_end`, each
 # event, each member of `pool_stats` and each optional member of a connection is named in a table of its page; the defaults of the first
 # two are those of the headers. README.md shows every member function of pool and lease, and has 250 lines at most. Links between pages
 # lead somewhere.
@@ -113,6 +113,9 @@ my %may_have = map { s/^ping_query$/ping/r =~ s/^abort_with_reason$/abort/r => 1
 expect("$include/README.md", 'A connection type of your own', 'connection', grep { $_ ne 'co_await' } sort keys %may_have);
 expect_defaults("$driver/README.md", 'Options', 'options', members_of($driver, 'class options'));
 expect("$driver/README.md", 'Errors', 'postgres::errc', values_of($driver, 'enum class errc'));
+my $sqlite = "$include/sqlite";
+expect("$sqlite/README.md", 'Opening', 'sqlite::options', fields_of($sqlite, 'class options'));
+expect("$sqlite/README.md", 'Errors', 'sqlite::errc', values_of($sqlite, 'enum class errc'));
 
 # --- all members on one screen ------------------------------------------------------------------------------------------------------
 text_of('README.md') =~ /^## All members on one screen\n\n```cpp\n(.*?)^```/ms or die "README.md: no chapter of all members\n";
@@ -135,7 +138,7 @@ sub anchors_of {
     map { my $anchor = lc; $anchor =~ s/[^\w -]//g; $anchor =~ s/ /-/g; ($anchor => 1) } text_of($page) =~ /^#+ (.*)$/gm
   };
 }
-for my $page ('README.md', "$include/README.md", "$driver/README.md", "$include/testing/README.md", 'examples/README.md',
+for my $page ('README.md', "$include/README.md", "$driver/README.md", "$sqlite/README.md", "$include/testing/README.md", 'examples/README.md',
               'benchmarks/README.md', 'tests/README.md', grep { -e "$root/$_" } map { ".github/$_.md" } qw(CONTRIBUTING CHANGELOG SECURITY)) {
   my $text = text_of($page);
   $text =~ s/^ *```.*?^ *```//gms;

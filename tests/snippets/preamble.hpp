@@ -7,6 +7,10 @@
 #include <tidepool/postgres.hpp>
 #include <tidepool/postgres/multiplexers.hpp>
 #include <tidepool/testing.hpp>
+#if __has_include(<sqlite3.h>)
+#include <tidepool/sqlite.hpp>
+namespace sqlite = tidepool::sqlite;
+#endif
 
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
@@ -24,6 +28,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace postgres = tidepool::postgres;
 
