@@ -133,7 +133,7 @@ class options {
   /// shut. `close_timeout`: how long `close()` waits until the server has closed its end.
   duration cancel_timeout = std::chrono::milliseconds(1000);
   duration close_timeout = std::chrono::seconds(2);
-  /// The stack of the client library's fibre, of each connection. A login with TLS takes some 30 kB of it (README).
+  /// The stack of the client library's fibre, of each connection. A login with TLS took 10 kB of it (README).
   std::size_t stack_bytes = std::size_t{128} << 10U;
   /// Errors of statements, and of reading their results, also tell the statement's text as it is, cut after 300 bytes, the place of the
   /// call (`users.cpp:42`), and the first 40 bytes of a value that cannot be read. Off by default: a text, or a value, may hold secrets,
