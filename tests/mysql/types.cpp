@@ -53,6 +53,13 @@ struct tidepool::mysql::codec<level> : tidepool::mysql::enum_number_codec<level>
 TEST_CASE("given values of every type, when they are written and read, then they are the same") {
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
+    // Aggregates have names: GCC 12 cannot have them in a `co_await` expression.
+    const my::decimal exact{"-12345678901234567890123456789012345.012345678901234567890123456789"};
+    const my::json document{R"({"a": [1, 2]})"};
+    const std::array<std::byte, 16> sixteen{std::byte{1}};
+    const std::vector<unsigned char> three{0, 1, 255};
+    const auto id = my::uuid::parse("123e4567-e89b-12d3-a456-426655440000");
+    const auto id_without_dashes = my::uuid::parse("123E4567E89B12D3A456426655440000");
     co_await there_and_back<bool>(c, "boolean", true);
     co_await there_and_back<std::int8_t>(c, "tinyint", -128);
     co_await there_and_back<std::uint8_t>(c, "tinyint unsigned", 255);
@@ -71,8 +78,7 @@ TEST_CASE("given values of every type, when they are written and read, then they
     co_await there_and_back<double>(c, "double", 0.1);
     co_await there_and_back<double>(c, "double", -std::numeric_limits<double>::max());
     co_await there_and_back<double>(c, "double", std::numeric_limits<double>::min());
-    co_await there_and_back<my::decimal>(c, "decimal(65,30)",
-                                         my::decimal{"-12345678901234567890123456789012345.012345678901234567890123456789"});
+    co_await there_and_back<my::decimal>(c, "decimal(65,30)", exact);
     co_await there_and_back<std::int64_t>(c, "decimal(20,0)", 1234567890123);
     co_await there_and_back<std::string>(c, "varchar(50) character set utf8mb4", "Gr\xC3\xBC\xC3\x9F Gott \xF0\x9F\x98\x80");
     co_await there_and_back<std::string>(c, "text", "");
@@ -83,8 +89,8 @@ TEST_CASE("given values of every type, when they are written and read, then they
     co_await there_and_back<level>(c, "tinyint", level::high);
     co_await there_and_back<std::string>(c, "set('a','b','c')", "a,c");
     co_await there_and_back<std::vector<std::byte>>(c, "blob", std::vector<std::byte>(256, std::byte{0xFF}));
-    co_await there_and_back<std::vector<unsigned char>>(c, "varbinary(10)", std::vector<unsigned char>{0, 1, 255});
-    co_await there_and_back<std::array<std::byte, 16>>(c, "binary(16)", std::array<std::byte, 16>{std::byte{1}});
+    co_await there_and_back<std::vector<unsigned char>>(c, "varbinary(10)", three);
+    co_await there_and_back<std::array<std::byte, 16>>(c, "binary(16)", sixteen);
     co_await there_and_back<std::uint64_t>(c, "bit(64)", 0x8000000000000001U);
     co_await there_and_back<bool>(c, "bit(1)", true);
     co_await there_and_back<sys_days>(c, "date", sys_days(2024y / February / 29));
@@ -96,14 +102,15 @@ TEST_CASE("given values of every type, when they are written and read, then they
     co_await there_and_back<microseconds>(c, "time(6)", -(838h + 59min + 59s) + 1us);
     co_await there_and_back<seconds>(c, "time", 838h + 59min + 59s);
     if (c.is_mariadb()) {
-      co_await there_and_back<my::json>(c, "json", my::json{R"({"a": [1, 2]})"});
-      co_await there_and_back<my::uuid>(c, "uuid", my::uuid::parse("123e4567-e89b-12d3-a456-426655440000"));
+      co_await there_and_back<my::json>(c, "json", document);
+      co_await there_and_back<my::uuid>(c, "uuid", id);
     } else {
       co_await c.exec("create temporary table j (v json)");
-      co_await c.exec("insert into j values (?)", my::json{R"({"a": [1, 2]})"});
-      my_must((co_await c.one<my::json>("select v from j")).text == R"({"a": [1, 2]})", "json");
+      co_await c.exec("insert into j values (?)", document);
+      const auto read = co_await c.one<my::json>("select v from j");
+      my_must(read.text == document.text, "json");
     }
-    co_await there_and_back<my::uuid>(c, "char(36)", my::uuid::parse("123E4567E89B12D3A456426655440000"));
+    co_await there_and_back<my::uuid>(c, "char(36)", id_without_dashes);
   });
 }
 
