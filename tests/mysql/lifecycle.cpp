@@ -192,26 +192,38 @@ TEST_CASE("given the end of a lease, when something is left open, then a reset i
   });
 }
 
-TEST_CASE("given a statement, when its limit passes, then the server ends it and the connection is kept") {
+TEST_CASE("given a statement, when its limit passes, then the server ends it and the connection is kept", "[mysql-S4]") {
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
     for (int i = 0; i < 3; ++i) {
-      const auto late = co_await my_error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_100000000 where seq * seq = 3"));
+      const auto late =
+          co_await my_error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
       my_must(late.reason() == my::errc::response_timeout && late.is(1317) && !late.connection_lost(), late.what());
       my_must(c.usable(), "usable");
       const int next = co_await c.one<int>("select ?", i);
       my_must(next == i, "the next statement gets its own answer");
     }
-    const auto text = co_await my_error_of(c.script(my::within(50ms), "select count(*) from seq_1_to_100000000 where seq * seq = 3"));
+    const auto text =
+        co_await my_error_of(c.script(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
     my_must(text.reason() == my::errc::response_timeout, text.what());
     auto read_all = [](my::connection& from) -> asio::awaitable<void> {
-      auto rows = co_await from.stream<std::int64_t>(my::within(50ms), "select seq from seq_1_to_100000000 where seq < 1000 or sleep(10)");
+      auto rows =
+          co_await from.stream<std::int64_t>(my::within(50ms), "select seq from seq_1_to_1000000000000000 where seq < 1000 or sleep(10)");
       for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
     };
     const auto in_stream = co_await my_error_of(read_all(c));
     my_must(in_stream.reason() == my::errc::response_timeout, in_stream.what());
     const int last = co_await c.one<int>("select 7");
     my_must(last == 7 && c.thread_id() != 0, "the same session goes on");
+  });
+  // The connection that cancels is as the first one: where that needs TLS, it does too.
+  my::options how(my_server());
+  how.ssl_mode = my::ssl_mode::verify_ca;
+  how.ssl_ca = my_dir() + "/server.crt";
+  my_with(how, [](my::connection& c) -> asio::awaitable<void> {
+    const auto late =
+        co_await my_error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+    my_must(late.reason() == my::errc::response_timeout && c.encrypted() && c.usable(), late.what());
   });
 }
 
@@ -222,7 +234,7 @@ TEST_CASE("given a statement, when its caller is cancelled, then the server ends
       asio::cancellation_signal stop;
       tidepool::error_code code;
       bool ended = false;
-      auto work = [&]() -> asio::awaitable<void> { co_await c.exec("select count(*) from seq_1_to_100000000 where seq * seq = 3"); };
+      auto work = [&]() -> asio::awaitable<void> { co_await c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"); };
       asio::co_spawn(co_await asio::this_coro::executor, work, asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr failure) {
                        ended = true;
                        try {
@@ -247,7 +259,7 @@ TEST_CASE("given a canceller, when it is used, then the statement fails with 131
     auto stops = c.canceller();
     std::optional<my::error> failed;
     auto work = [&]() -> asio::awaitable<void> {
-      const auto e = co_await my_error_of(c.exec("select count(*) from seq_1_to_100000000 where seq * seq = 3"));
+      const auto e = co_await my_error_of(c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
       failed = e;
     };
     asio::co_spawn(co_await asio::this_coro::executor, work, asio::detached);

@@ -90,7 +90,7 @@ TEST_CASE("given a lease left in the middle of things, when it ends, then the ne
       const int one = co_await lease->one<int>("select 1");
       my_must(one == 1, "a new one");
       const auto late =
-          co_await my_error_of(lease->one<int>(my::within(30ms), "select count(*) from seq_1_to_100000000 where seq * seq = 3"));
+          co_await my_error_of(lease->one<int>(my::within(30ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
       my_must(late.reason() == my::errc::response_timeout, late.what());
       same = lease->thread_id();
     }

@@ -3,6 +3,8 @@
 #include "fake_server.hpp"
 
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -224,14 +226,27 @@ TEST_CASE("given many rows, when they are streamed, then all come in order, and 
   });
 }
 
-TEST_CASE("given LOAD DATA LOCAL, when it is not allowed, then no file is read") {
+TEST_CASE("given LOAD DATA LOCAL, when it is allowed or not, then a file is read or none is") {
   NEEDS_SERVER();
-  my_with([](my::connection& c) -> asio::awaitable<void> {
-    co_await c.exec("create temporary table l (line varchar(200))");
-    const auto refused = co_await my_error_of(c.script("load data local infile '/etc/hostname' into table l"));
-    my_must(!refused.connection_lost(), refused.what());
-    my_must(co_await c.one<int>("select count(*) from l") == 0, "nothing of it");
-  });
+  const std::string path = std::filesystem::temp_directory_path() / my_name("lines");
+  std::ofstream(path) << "one\ntwo\n";
+  for (const bool allowed : {false, true}) {
+    my::options how(my_server());
+    how.local_infile = allowed;
+    my_with(how, [&](my::connection& c) -> asio::awaitable<void> {
+      co_await c.exec("create temporary table l (line varchar(200))");
+      std::optional<my::error> refused;
+      try {
+        co_await c.script("load data local infile '" + path + "' into table l");
+      } catch (const my::error& e) {
+        refused = e;
+      }
+      const int count = co_await c.one<int>("select count(*) from l");
+      my_must(refused.has_value() != allowed && count == (allowed ? 2 : 0), refused ? refused->what() : "no error");
+      my_must(!refused || !refused->connection_lost(), "the connection is kept");
+    });
+  }
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("given two operations at once, when the second begins, then it is refused and the first goes on") {

@@ -51,10 +51,13 @@ class parameter {
   void text(std::string_view words) { keep(storage::text, words); }
   /// A decimal number in digits, exact.
   void decimal(std::string_view digits) { keep(storage::decimal, digits); }
+  /// A BLOB or BINARY.
   void bytes(std::span<const std::byte> given) {
     keep(storage::bytes, std::string_view(reinterpret_cast<const char*>(given.data()), given.size()));
   }
+  /// A DATE; its time of the day is not used.
   void date(const civil_time& when) noexcept { keep(storage::date, when.packed()); }
+  /// A DATETIME or TIMESTAMP.
   void datetime(const civil_time& when) noexcept { keep(storage::datetime, when.packed()); }
   /// A TIME, in microseconds.
   void time(std::int64_t micros) noexcept {

@@ -96,6 +96,7 @@ class field {
 /// One row. Valid as long as its result.
 class row {
  public:
+  /// For the code that reads rows into types.
   using codecs = detail::codecs;
 
   row(const detail::kept_rows* from, std::size_t index) : from_(from), index_(index) {}
@@ -148,6 +149,7 @@ class result {
   std::size_t size() const noexcept { return rows_ ? rows_->count : 0; }
   bool empty() const noexcept { return size() == 0; }
   std::size_t columns() const noexcept { return rows_ ? rows_->columns() : 0; }
+  /// As the statement has it, or its alias; empty where there is no such column.
   std::string_view column_name(std::size_t column) const noexcept {
     return column < columns() ? std::string_view(rows_->names[column]) : std::string_view();
   }

@@ -109,6 +109,7 @@ class field {
 /// One row. Valid as long as its result.
 class row {
  public:
+  /// For the code that reads rows into types.
   using codecs = detail::codecs;
 
   row(const PGresult* from, int index) : from_(from), index_(index) {}

@@ -40,6 +40,7 @@ class value {
   std::int64_t integer() const noexcept { return integer_; }
   double real() const noexcept { return real_; }
   std::string_view text() const noexcept { return kind_ == storage::text ? bytes_ : std::string_view(); }
+  /// Empty where it is another kind of value.
   std::span<const std::byte> blob() const noexcept {
     if (kind_ != storage::blob) return {};
     return std::as_bytes(std::span(bytes_.data(), bytes_.size()));
@@ -81,6 +82,7 @@ class parameter {
  public:
   explicit parameter(std::string& bytes) noexcept : bytes_(bytes) {}
 
+  /// NULL.
   void null() noexcept { made_ = {}; }
   void integer(std::int64_t number) noexcept {
     made_.kind = storage::integer;
@@ -101,6 +103,7 @@ class parameter {
     }
     keep(storage::text, words);
   }
+  /// A blob of these bytes, which are copied.
   template <class = void>
   void blob(std::span<const std::byte> bytes) {
     keep(storage::blob, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
@@ -311,6 +314,7 @@ struct codec<std::span<B, Extent>> : detail::blob_codec<std::span<B, Extent>> {
 template <class E>
 requires std::is_enum_v<E>
 struct enum_codec {
+  /// What is stored.
   using number = std::underlying_type_t<E>;
   static void encode(parameter& out, E given) { codec<number>::encode(out, static_cast<number>(given)); }
   static E decode(const value& v) { return static_cast<E>(codec<number>::decode(v)); }

@@ -30,6 +30,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite {
 /// `options::busy_timeout` at most.
 class database {
  public:
+  /// Of both pools.
   using lease = sqlite::pool::lease;
   using traits_type = sqlite::pool::traits_type;
   using executor_type = sqlite::pool::executor_type;
@@ -42,6 +43,7 @@ class database {
   /// `file:/name?vfs=memdb`, and for `read_only`; std::invalid_argument as a pool.
   TIDEPOOL_LAZY database(asio::any_io_executor executor, options settings, std::size_t readers = 4,
                          const pool_config& config = pool_config::embedded());
+  /// The same with an execution context.
   template <class Context>
   requires requires(Context& c) { asio::any_io_executor(c.get_executor()); }
   database(Context& context, options settings, std::size_t readers = 4, const pool_config& config = pool_config::embedded())
@@ -75,6 +77,7 @@ class database {
 
   /// The pools, for statistics, logs and observers.
   sqlite::pool& readers() noexcept { return readers_; }
+  /// The pool of the one that writes.
   sqlite::pool& writers() noexcept { return writers_; }
   /// Of the writer.
   const pool_config& config() const noexcept { return writers_.config(); }
