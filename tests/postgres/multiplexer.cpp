@@ -266,7 +266,8 @@ TEST_CASE("given a slow server, when a deadline passes, then a read is late, a w
             try {
               co_await mux.read(pg::within(50ms), "select pg_sleep(0.4)");
             } catch (const pg::multiplexer_error& failed) {
-              late = failed.code() == tidepool::errc::timeout;
+              late = failed.code() == tidepool::errc::timeout &&
+                     std::string_view(failed.what()) == "multiplexer: the read was not answered in time";
             }
             must(late, "not late");
           } else if (i == 1) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -47,7 +48,13 @@ struct multiplexer_options {
 /// except that a read may have been where it says `timeout`.
 class multiplexer_error : public system_error {
  public:
-  multiplexer_error(tidepool::errc why, const std::string& text) : system_error(make_error_code(why), text) {}
+  /// `text` is all that `what()` says.
+  multiplexer_error(tidepool::errc why, const std::string& text) : system_error(make_error_code(why)), text_(text) {}
+  /// In words, beginning with "multiplexer: ".
+  const char* what() const noexcept override { return text_.what(); }
+
+ private:
+  std::runtime_error text_;  // is copied without an allocation
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
