@@ -393,6 +393,84 @@ TEST_CASE("given one lane for two kinds, when both have statements, then it turn
   CHECK(rig.d.counts().lanes_turned >= 2);
 }
 
+TEST_CASE("given slow statements, when a kind has no lane but theirs, then one without them turns") {
+  SECTION("not the one with the fewest, where that is slow") {
+    mux_rig rig(small(3, 8));
+    rig.open(3, 0);
+    auto& slow = rig.read();
+    rig.turn();
+    rig.now += 60ms;
+    for (int i = 0; i < 4; ++i) rig.read();
+    rig.turn();
+    REQUIRE(rig.of(slow).depth() == 1);
+    auto& write = rig.write();
+    rig.turn();
+    CHECK(rig.of(slow).state == lane_state::ready);
+    for (std::size_t i = 0; i < 3; ++i) {
+      while (i != rig.of(slow).index && rig.serve(i)) {
+      }
+    }
+    rig.settle();
+    CHECK(rig.of(write).kind == lane_kind::write);
+  }
+  SECTION("another one, where the one that was to turn has become slow") {
+    mux_rig rig(small(2, 8));
+    rig.open(2, 0);
+    auto& first = rig.read();
+    auto& slow = rig.read();
+    rig.read();
+    rig.turn();
+    const auto stuck = rig.of(slow).index, other = rig.of(first).index;
+    auto& write = rig.write();
+    rig.turn();
+    CHECK(rig.d.lane_at(stuck).state == lane_state::draining);
+    rig.now += 50ms;
+    rig.turn();
+    CHECK(rig.d.lane_at(other).state == lane_state::ready);  // it is as slow
+    while (rig.serve(other)) {
+    }
+    rig.settle();
+    CHECK(rig.of(write).index == other);
+  }
+  SECTION("one that is idle, at once") {
+    mux_rig rig(small(2, 8));
+    rig.open(1, 1);
+    rig.read();
+    rig.turn();
+    rig.now += 60ms;
+    auto& waits = rig.read();
+    rig.settle();
+    CHECK(waits.on != nullptr);
+  }
+  SECTION("one in use, after a while, and back again") {
+    mux_rig rig(small(2, 8));
+    rig.open(1, 1);
+    auto& slow = rig.read();
+    rig.turn();
+    rig.now += 60ms;
+    const auto used = 1 - rig.of(slow).index;
+    rig.write();
+    auto& waits = rig.read();
+    rig.settle();
+    CHECK(rig.d.lane_at(used).state == lane_state::ready);
+    rig.answer_all_but(rig.of(slow).index);
+    rig.now += 199ms;
+    auto& write = rig.write();
+    rig.turn();
+    CHECK(rig.d.lane_at(used).state == lane_state::ready);
+    rig.now += 1ms;
+    rig.d.tick_at(rig.now);
+    CHECK(rig.d.lane_at(used).state == lane_state::draining);
+    auto& after = rig.write();
+    for (int i = 0; i < 3; ++i) {
+      rig.answer_all_but(rig.of(slow).index);
+      rig.settle();
+    }
+    for (const auto* each : {&waits, &write, &after}) CHECK(each->how == verdict::answered);
+    CHECK_FALSE(slow.how);
+  }
+}
+
 TEST_CASE("given a lane that is lost while it turns, then another is opened, and nobody hears of it") {
   mux_rig rig(small(1, 2));
   rig.open(1, 0);

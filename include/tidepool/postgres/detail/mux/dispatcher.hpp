@@ -34,8 +34,9 @@
 //
 // Lanes are opened while statements meet no idle one, one at a turn, up to `max_lanes`. They are given back, drained first, when they have
 // been idle for `lane_idle`, at their `retire` time, when the pool wants them back (`drain()`), and at close. A lane turns into one of the
-// other kind, drained first, when that kind has statements and no lane, and none can be opened; or when that kind's lanes are all full and
-// this one has been idle for some time. So neither kind can starve the other, also with one lane.
+// other kind, drained first, when that kind has statements and no lane, and none can be opened; when that kind's lanes are all stalled and
+// its statements have waited for `turn_after`; or when that kind's lanes are all full and this one has been idle for some time. A lane that
+// waits for a slow statement itself is the last to be chosen. So neither kind can starve the other, also with one lane.
 // A lane whose head nobody waits for any more, and which has been silent for `give_up_after`, is shut.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_DISPATCHER_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_DISPATCHER_HPP

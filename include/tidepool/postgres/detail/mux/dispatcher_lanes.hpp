@@ -150,26 +150,37 @@ inline void dispatcher::want_lane(lane_kind kind, tick now) noexcept {
 inline void dispatcher::consider_turning(lane_kind kind, tick now) noexcept {
   if (closing_) return;
   lane* idle = nullptr;
-  lane* least = nullptr;
+  lane* least = nullptr;  // of those that are not stalled, if any
+  bool turning = false;
   bool coming = false;
-  bool full = true;
   bool any = false;
+  bool full = true;    // those of this kind take no more
+  bool stalls = true;  // all of them wait for a slow statement
+  const auto before = [this, now](const lane& a, const lane& b) {
+    const bool slow = stalled(a, now);
+    return slow == stalled(b, now) ? a.depth() < b.depth() : !slow;
+  };
   for (const auto& each : lanes_) {
     lane& l = *each;
-    if (l.state == lane_state::draining && l.turns && other(l.kind) == kind) return;
+    if (l.state == lane_state::draining && l.turns && other(l.kind) == kind) {
+      if (!stalled(l, now)) return;
+      turning = true;
+    }
     if (l.kind == kind) {
       coming = coming || (l.state == lane_state::opening && (l.turns || now < later(l.since, rules_.stall_after)));
       if (l.state != lane_state::ready) continue;
       any = true;
-      full = full && !fits(l, 0);
+      stalls = stalls && stalled(l, now);
+      full = full && (stalled(l, now) || !fits(l, 0));
     } else if (l.state == lane_state::ready) {
       if (l.idle() && now >= later(l.since, rules_.stall_after)) idle = &l;
-      if (least == nullptr || l.depth() < least->depth()) least = &l;
+      if (least == nullptr || before(l, *least)) least = &l;
     }
   }
   if (coming) return;
-  lane* const chosen = !any ? least : full && queue(other(kind)).empty() ? idle : nullptr;
-  if (chosen == nullptr) return;
+  stalls = stalls && any && now >= later(queue(kind).front()->submitted, rules_.turn_after);
+  lane* const chosen = !any || stalls ? least : full && queue(other(kind)).empty() ? idle : nullptr;
+  if (chosen == nullptr || ((stalls || turning) && stalled(*chosen, now))) return;
   chosen->turns = true;
   chosen->state = lane_state::draining;
   settle(*chosen, now);

@@ -23,7 +23,8 @@ struct rules {
   std::size_t max_waiting = 10'000;               ///< statements that wait for a lane
   std::uint8_t most_losses = 3;                   ///< lanes that may be lost under one read
   duration stall_after = std::chrono::milliseconds(50);
-  duration by_turns = std::chrono::milliseconds(50);  ///< lanes take statements only when idle, after one has overtaken another
+  duration by_turns = std::chrono::milliseconds(50);     ///< lanes take statements only when idle, after one has overtaken another
+  duration turn_after = std::chrono::milliseconds(200);  ///< a kind whose lanes are all stalled waits so long for one of the other kind
   duration lane_idle = std::chrono::seconds(10);
   duration give_up_after = std::chrono::seconds(5);
   duration reopen_after = std::chrono::milliseconds(100);  ///< after a connection could not be had, while other lanes work
