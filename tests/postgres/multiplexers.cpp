@@ -3,6 +3,7 @@
 #include <tidepool/postgres/multiplexers.hpp>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -64,6 +65,62 @@ TEST_CASE("given several threads, when they share one pool, then each answer bel
   CHECK(wrong == 0);
   CHECK(sum.answered == 30 * 80 + 30 * 40);
   CHECK_THROWS_WITH(pg::multiplexers(pool, 0), has_text("count"));
+}
+
+TEST_CASE("given callers on other threads, when they are cancelled by any type, then they alone end") {
+  NEEDS_SERVER();
+  asio::io_context io(3);
+  tidepool::pool_config sizes;
+  sizes.min_size = 0;
+  sizes.max_size = 4;
+  pg::pool pool(io, pg::connector(pg::options(server())), sizes);
+  pg::multiplexer_options few;
+  few.max_lanes = 2;
+  pg::multiplexers shared(pool, 2, few);
+  std::atomic<int> cancelled{0}, served{0}, left{36};
+  const auto finish = [&]() -> asio::awaitable<void> {
+    co_await shared.close(100ms);
+    co_await pool.close();
+  };
+  const auto caller = [&](int i) -> asio::awaitable<void> {
+    const asio::enable_total_cancellation all;
+    co_await asio::this_coro::reset_cancellation_state(all);
+    if (i % 2 == 0) {
+      const auto rows = co_await shared.exec("select pg_sleep(0.02)");
+      served += rows.size() == 1;
+    } else {
+      const auto rows = co_await shared.read("select pg_sleep(20)");
+      served += rows.size() == 1;
+    }
+  };
+  const asio::cancellation_type types[] = {asio::cancellation_type::total, asio::cancellation_type::partial,
+                                           asio::cancellation_type::terminal};
+  std::vector<std::unique_ptr<asio::cancellation_signal>> signals;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 36; ++i) {
+    signals.push_back(std::make_unique<asio::cancellation_signal>());
+    const auto of_its_own = asio::make_strand(io);
+    asio::co_spawn(of_its_own, caller(i), asio::bind_cancellation_slot(signals.back()->slot(), [&](std::exception_ptr failed) {
+                     try {
+                       if (failed) std::rethrow_exception(failed);
+                     } catch (const tidepool::system_error& e) {
+                       cancelled += e.code() == asio::error::make_error_code(asio::error::operation_aborted);
+                     }
+                     if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
+                   }));
+    if (i % 2 == 0) continue;
+    const auto timer = std::make_shared<asio::steady_timer>(of_its_own);
+    timer->expires_after(std::chrono::milliseconds(20 + i));
+    timer->async_wait([timer, emits = signals.back().get(), type = types[static_cast<std::size_t>(i) / 2 % 3]](tidepool::error_code) {
+      emits->emit(type);
+    });
+  }
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { io.run(); });
+  io.run();
+  for (auto& each : threads) each.join();
+  CHECK(left == 0);
+  CHECK(cancelled == 18);
+  CHECK(served == 18);
 }
 
 TEST_CASE("given a pooler without pipelines, when the depth is one, then nothing is sent ahead of an answer") {

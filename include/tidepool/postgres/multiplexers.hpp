@@ -12,6 +12,7 @@
 
 #include "../detail/util/thread_number.hpp"
 #include "../version.hpp"
+#include "detail/mux/elsewhere.hpp"
 #include "multiplexer.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -135,13 +136,13 @@ class basic_multiplexers {
 
   /// Closes each; see `basic_multiplexer::close()`.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace = std::chrono::seconds(10)) {
-    for (auto& each : all_) co_await asio::co_spawn(asio::any_io_executor(each->get_executor()), each->close(grace), asio::use_awaitable);
+    for (auto& each : all_) co_await on(*each, each->close(grace));
   }
   /// The sum of all.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<multiplexer_stats> stats() {
     multiplexer_stats sum;
     for (auto& each : all_) {
-      const auto part = co_await asio::co_spawn(asio::any_io_executor(each->get_executor()), stats_of(*each), asio::use_awaitable);
+      const auto part = co_await on(*each, stats_of(*each));
       sum += part;
     }
     co_return sum;
@@ -153,9 +154,9 @@ class basic_multiplexers {
     return *all_[number % all_.size()];
   }
   /// The statement is made here, and everything else is done on the other's strand.
-  template <class T>
-  static awaitable<T> on(single& there, awaitable<T> work) {
-    co_return co_await asio::co_spawn(there.get_executor(), std::move(work), asio::use_awaitable_t<executor_type>());
+  template <class T, class Executor>
+  static asio::awaitable<T, Executor> on(single& there, asio::awaitable<T, Executor> work) {
+    return detail::mux::elsewhere(Executor(there.get_executor()), std::move(work));
   }
   static asio::awaitable<multiplexer_stats> stats_of(single& of) { co_return of.stats(); }
 
