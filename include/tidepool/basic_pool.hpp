@@ -186,6 +186,8 @@ class basic_pool {
   executor_type get_executor() const noexcept { return impl_->executor(); }
 
  private:
+  friend struct detail::make_lease;
+
   TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(duration timeout, source_location where) {
     if (config().track_stack_trace) [[unlikely]]
       return impl_->acquire_traced(timeout, where);

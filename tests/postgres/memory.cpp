@@ -9,6 +9,7 @@
 
 #include <tidepool/postgres/detail/cancel_dispatcher.hpp>
 #include <tidepool/postgres/detail/host_resolver.hpp>
+#include <tidepool/postgres/detail/mux/known_texts.hpp>
 #include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/postgres/detail/session.hpp>
 
@@ -147,4 +148,28 @@ TEST_CASE("given a dispatcher full of late cancel requests, when one more comes,
   while (dispatcher.threads() > 0 && time.seconds() < 30) std::this_thread::sleep_for(1ms);
   CHECK(told_at_once == cancel_dispatcher::most_waiting);
   CHECK(told == cancel_dispatcher::most_waiting + cancel_dispatcher::most_per_server + 1);
+}
+
+TEST_CASE("given no memory for a text of the multiplexer, when it comes again, then every place is still used") {
+  using pg::detail::request;
+  pg::detail::mux::known_texts texts(3);
+  int failed = 0;
+  for (int round = 0; round < 20; ++round) {
+    const auto what = request::parameters("select 'a text of some length', " + std::to_string(round) + ", $1", std::string("x"));
+    pg::detail::mux::known_text* found = nullptr;
+    for (long left = 0; found == nullptr; ++left) {
+      try {
+        const short_of_memory now(left);
+        found = texts.enter(what);
+        REQUIRE(found != nullptr);
+      } catch (const std::bad_alloc&) {
+        ++failed;
+      }
+    }
+    CHECK(texts.enter(what) == found);
+    texts.leave(*found);
+    texts.leave(*found);
+  }
+  CHECK(texts.size() == 3);
+  CHECK(failed >= 20);
 }

@@ -8,6 +8,14 @@
 
 #include "kit.hpp"
 
+struct unsendable {};
+template <>
+struct tidepool::postgres::codec<unsendable> {
+  static constexpr unsigned oid = 25;
+  static constexpr bool binary = false;
+  [[noreturn]] static void encode(std::string&, const unsendable&) { throw std::runtime_error("not today"); }
+};
+
 using namespace tidepool_tests;
 
 namespace {
@@ -195,13 +203,16 @@ TEST_CASE("given a statement of a session, when it is asked for, then it is refu
     for (const char* text :
          {"begin", "  /* a */ commit", "-- x\nset search_path = x", "listen a", "declare c cursor for select 1", "lock table t",
           "create temp table t (a int)", "create or replace temporary view v as select 1", "copy t to stdout", "prepare a as select 1",
-          "execute a", "discard all", "select 1 into temp t", "", "savepoint a"}) {
+          "execute a", "discard all", "select 1 into temp t", "", "savepoint a", "(select 1 into temp t)",
+          "explain (analyze) create temp table t as select 1", "explain analyze verbose (select 1 into temp t)"}) {
       auto failed = co_await error_of(mux.exec(text));
       must(failed.reason() == pg::errc::bad_usage, text);
     }
     must(pool.stats().total_connections == 0, "something was sent");
     auto fine = co_await mux.one<int>("select 1 as begin");
     must(fine == 1, "begin");
+    auto explained = co_await mux.read("explain (costs off) select 1");
+    must(!explained.empty(), "explain");
   });
 }
 
@@ -254,12 +265,84 @@ TEST_CASE("given more texts than are kept prepared, when used in turn, then all 
       few);
 }
 
+TEST_CASE("given a failed read, when it shares a Sync with new texts, then those they replace are closed later") {
+  NEEDS_SERVER();
+  pg::multiplexer_options few;
+  few.max_statements = 3;
+  few.max_lanes = 1;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool& pool) -> asio::awaitable<void> {
+        co_await mux.read("select 'first'");
+        co_await mux.read("select 'second'");
+        co_await mux.read("select 1 / $1::int4", 1);
+        co_await all_of(3, [&](std::size_t i) -> asio::awaitable<void> {
+          if (i == 0) {
+            auto failed = co_await error_of(mux.read("select 1 / $1::int4", 0));
+            must(failed.is("22012"), failed.what());
+          } else {
+            // In the place of the first and of the second, and skipped.
+            co_await mux.read(i == 1 ? "select 'third'" : "select 'fourth'");
+          }
+        });
+        must(mux.stats().requeued == 2, mux.stats().to_json());
+        co_await mux.close();
+        auto lease = co_await pool.acquire();
+        auto left = co_await lease->one<int>("select count(*)::int4 from pg_prepared_statements");
+        must(left == 0, "left " + std::to_string(left));
+      },
+      few);
+}
+
+TEST_CASE("given values that cannot be sent, read, or fit, then only their own caller hears of it") {
+  NEEDS_SERVER();
+  pg::multiplexer_options two;
+  two.max_lanes = 2;
+  with_multiplexer(
+      [](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        const std::string large(5U << 20U, 'x');
+        co_await all_of(60, [&](std::size_t i) -> asio::awaitable<void> {
+          const int number = static_cast<int>(i);
+          bool thrown = false;
+          if (i % 6 == 0) {
+            try {
+              co_await mux.read("select $1", unsendable{});
+            } catch (const std::runtime_error& failed) {
+              thrown = std::string_view(failed.what()) == "not today";
+            }
+            must(thrown, "the codec's own error");
+          } else if (i % 6 == 1) {
+            try {
+              co_await mux.read(std::string("select 1\0", 9));
+            } catch (const pg::error& failed) {
+              thrown = failed.reason() == pg::errc::bad_parameter;
+            }
+            must(thrown, "a NUL in the statement");
+          } else if (i % 6 == 2) {
+            auto failed = co_await error_of(mux.read_one<int>("select 'text'"));
+            must(failed.reason() == pg::errc::conversion, failed.what());
+          } else if (i == 3 || i == 9) {
+            // Five times `max_bytes`, there and back.
+            auto said = co_await mux.read_one<std::string>("select $1::text", large);
+            must(said == large, "the large one");
+            auto size = co_await mux.one<int>("select length($1)", large);
+            must(size == 5 << 20, "the large one, written");
+          }
+          auto said = co_await mux.read_one<int>("select $1::int4", number);
+          must(said == number, "an answer of somebody else");
+        });
+        must(mux.stats().lanes_lost == 0, mux.stats().to_json());
+      },
+      two);
+}
+
 TEST_CASE("given a slow server, when a deadline passes, then a read is late, a write unknown, others answered") {
   NEEDS_SERVER();
   pg::multiplexer_options one;
   one.max_lanes = 2;
   with_multiplexer(
       [](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
+        co_await mux.exec("select 1");  // a lane of each kind
+        co_await mux.read("select 1");
         co_await all_of(6, [&](std::size_t i) -> asio::awaitable<void> {
           if (i == 0) {
             bool late = false;
@@ -293,12 +376,15 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
         co_await mux.exec("drop table if exists mux_killed");
         co_await mux.exec("create table mux_killed (id int primary key)");
         std::vector<int> told(4000, -1);
-        int unknown = 0;
+        int unknown = 0, ended = 0;
         bool stop = false;
         const auto killer = [&]() -> asio::awaitable<void> {
           auto admin = co_await connect();
+          int next = 200;
           while (!stop) {
-            co_await pause(15ms);
+            co_await pause(5ms);
+            if (ended < next) continue;
+            next = ended + 200;
             co_await admin.exec(
                 "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and application_name = "
                 "'tidepool' order by random() limit 1");
@@ -327,6 +413,7 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
             } catch (const std::exception& failed) {
               others += failed.what();
             }
+            ended += 2;
           }
         });
         stop = true;
@@ -338,7 +425,7 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
         co_await mux.exec("drop table mux_killed");
         must(others.empty(), others);
         const auto seen = mux.stats();
-        must(seen.lanes_lost > 0 && seen.outcome_unknown == static_cast<std::uint64_t>(unknown), seen.to_json());
+        must(seen.lanes_lost > 3 && seen.outcome_unknown == static_cast<std::uint64_t>(unknown), seen.to_json());
         must(unknown < 1000, "nearly all unknown");
       },
       options);
@@ -436,6 +523,94 @@ TEST_CASE("given a pool that recycles or has waiting callers, then lanes go back
       options, 4);
 }
 
+TEST_CASE("given a lane whose time has come, for any reason, then it goes back, and nobody notices") {
+  NEEDS_SERVER();
+  enum class reason : std::uint8_t { idle, lane_lifetime, connection_lifetime, suspended, resized, role, closed };
+  const auto why = GENERATE(reason::idle, reason::lane_lifetime, reason::connection_lifetime, reason::suspended, reason::resized,
+                            reason::role, reason::closed);
+  pg::multiplexer_options options;
+  options.max_lanes = 2;
+  options.lane_idle = why == reason::idle ? 30ms : 60'000ms;
+  options.lane_lifetime = why == reason::lane_lifetime ? 30ms : 60'000ms;
+  auto config = sized(2);
+  config.lifetime_jitter = 0;
+  if (why == reason::connection_lifetime) config.idle_timeout = config.max_lifetime = 300ms;
+  asio::io_context io(1);
+  pg::pool pool(io, pg::connector(pg::options(server() + " target_session_attrs=read-write")), config);
+  pg::multiplexer mux(pool, options);
+  std::string wrong;
+  bool stop = false;
+  std::size_t left = 4;
+  const auto caller = [&](int number) -> asio::awaitable<void> {
+    while (!stop) {
+      try {
+        const auto said = co_await mux.read_one<int>("select $1::int4", number);
+        const auto rows = co_await mux.exec("select $1::int4", number);
+        if (said != number || rows.one<int>() != number) wrong += "an answer of somebody else; ";
+      } catch (const tidepool::pool_error&) {
+        if (why != reason::closed) throw;
+        break;
+      }
+      if (why == reason::idle) break;
+    }
+  };
+  const auto released = [&](std::size_t count) -> asio::awaitable<void> {
+    for (int i = 0; i < 4000 && mux.stats().lanes_released < count; ++i) co_await pause(5ms);
+    must(mux.stats().lanes_released >= count, mux.stats().to_json());
+  };
+  const auto act = [&]() -> asio::awaitable<void> {
+    while (mux.stats().answered < 8) co_await pause(1ms);
+    const auto before = mux.stats().lanes_released;
+    if (why == reason::suspended) {
+      pool.suspend();
+      for (int i = 0; i < 4000 && pool.stats().active_connections > 0; ++i) co_await pause(5ms);
+      must(pool.stats().active_connections == 0, "leased");
+      pool.resume();
+    } else if (why == reason::resized) {
+      while (mux.stats().read_lanes + mux.stats().write_lanes < 2) co_await pause(1ms);
+      pool.resize(0, 1);
+      co_await released(before + 1);
+    } else if (why == reason::role) {
+      // A write that is refused may mean that this is no primary any more: the pool asks.
+      auto failed = co_await error_of(mux.exec("do $$ begin set transaction read only; create table never (); end $$"));
+      must(failed.is("25006"), failed.what());
+      co_await released(before + 1);
+    } else if (why == reason::closed) {
+      co_await pool.close(20s);
+      must(mux.stats().outcome_unknown + mux.stats().lost == 0, mux.stats().to_json());
+    } else {
+      co_await released(2);
+    }
+    const auto served = mux.stats().answered;
+    for (int i = 0; i < 4000 && why != reason::idle && why != reason::closed && mux.stats().answered < served + 20; ++i) {
+      co_await pause(5ms);
+    }
+    stop = true;
+    for (int i = 0; i < 4000 && left > 0; ++i) co_await pause(5ms);
+    co_await mux.close();
+    co_await pool.close();
+  };
+  const auto end = [&](std::exception_ptr failed) {
+    try {
+      if (failed) std::rethrow_exception(failed);
+    } catch (const std::exception& e) {
+      wrong += e.what();
+    }
+  };
+  for (int i = 0; i < 4; ++i) {
+    asio::co_spawn(io, caller(i), [&](std::exception_ptr failed) {
+      --left;
+      end(failed);
+    });
+  }
+  asio::co_spawn(io, act(), end);
+  io.run_for(hang);
+  INFO("reason " << static_cast<int>(why));
+  CHECK(wrong == "");
+  CHECK(left == 0);
+  CHECK(mux.stats().lanes_lost == 0);
+}
+
 TEST_CASE("given a slow statement, when it stalls its lane, then that is told once, and the numbers add up") {
   NEEDS_SERVER();
   pg::multiplexer_options options;
@@ -477,6 +652,85 @@ TEST_CASE("given wrong options, when a multiplexer is made, then the error names
   CHECK_THROWS_WITH(pg::multiplexer(pool, wrong), has_text("max_lanes has to be above zero"));
 }
 
+TEST_CASE("given a pool that is destroyed first, then what was sent is answered, and the rest is told so") {
+  NEEDS_SERVER();
+  asio::io_context io(1);
+  auto pool = std::make_unique<pg::pool>(io, pg::connector(pg::options(server())), sized(2));
+  pg::multiplexer_options options;
+  options.max_lanes = 2;
+  pg::multiplexer mux(*pool, options);
+  int sent = 0, refused = 0, told = 0;
+  const auto task = [&]() -> asio::awaitable<void> {
+    co_await mux.exec("select 1");
+    for (int i = 0; i < 5; ++i) {
+      mux.async_exec([&](std::exception_ptr failed, pg::result) { sent += !failed; }, "select pg_sleep(0.05)");
+    }
+    co_await pause(20ms);
+    pool.reset();
+    for (int i = 0; i < 2000 && (mux.stats().write_lanes > 0 || sent < 5); ++i) co_await pause(5ms);
+    for (int i = 0; i < 3; ++i) {
+      mux.async_read(
+          [&](std::exception_ptr failed, pg::result) {
+            ++told;
+            try {
+              if (failed) std::rethrow_exception(failed);
+            } catch (const tidepool::pool_error& e) {
+              refused += e.code() == tidepool::errc::closed;
+            } catch (const std::exception&) {
+            }
+          },
+          "select 1");
+    }
+    for (int i = 0; i < 2000 && told < 3; ++i) co_await pause(5ms);
+    co_await mux.close();
+  };
+  asio::co_spawn(io, task(), asio::detached);
+  io.run_for(hang);
+  CHECK(sent == 5);
+  CHECK(refused == 3);
+  CHECK(mux.stats().lanes_lost == 0);
+}
+
+TEST_CASE("given a handler that throws, when it is called, then run() throws that, and the others are served") {
+  NEEDS_SERVER();
+  asio::io_context io(1);
+  pg::pool nowhere(io, pg::connector(pg::options("host=127.0.0.1 port=1")), tidepool::pool_config::development());
+  pg::pool pool(io, pg::connector(pg::options(server())), sized(2));
+  pg::multiplexer_options unhurried;  // no timer brings the next turn
+  unhurried.stall_after = unhurried.lane_idle = 1h;
+  unhurried.max_lanes = 1;
+  pg::multiplexer mux(pool, unhurried), without(nowhere);
+  const auto fail = [](std::exception_ptr, pg::result) { throw std::runtime_error("of a handler"); };
+  int told = 0;
+  const auto ask_again = [&](std::exception_ptr, pg::result) {
+    mux.async_read([&](std::exception_ptr failed, pg::result) { told += !failed; }, "select 2");
+  };
+  int thrown = 0;
+  const auto serve = [&](int wanted) {
+    const stopwatch time;
+    while (told + thrown < wanted && time.seconds() < 20) {
+      try {
+        io.restart();
+        io.run_one_for(1s);
+      } catch (const std::runtime_error& failed) {
+        thrown += std::string_view(failed.what()) == "of a handler";
+      }
+    }
+  };
+  SECTION("in a turn that has sent something") {
+    mux.async_read(ask_again, "select 1");
+    mux.async_read(fail, "select 1");
+    serve(2);
+    CHECK(thrown == 1);
+    CHECK(told == 1);
+  }
+  SECTION("because there is no connection") {
+    without.async_read(fail, "select 1");
+    serve(1);
+    CHECK(thrown == 1);
+  }
+}
+
 TEST_CASE("given a multiplexer, when it is destroyed or its context is, then nothing hangs or leaks") {
   NEEDS_SERVER();
   for (const bool context_first : {false, true}) {
@@ -488,7 +742,7 @@ TEST_CASE("given a multiplexer, when it is destroyed or its context is, then not
       asio::co_spawn(*io, mux->read_one<int>("select 1"), [&](std::exception_ptr e, int) { ++(e ? failed : answered); });
       asio::co_spawn(*io, mux->exec("select pg_sleep(5)"), [&](std::exception_ptr e, pg::result) { ++(e ? failed : answered); });
     }
-    io->run_for(100ms);
+    for (const stopwatch time; answered == 0 && time.seconds() < 20;) io->run_for(20ms);
     CHECK(answered > 0);
     if (context_first) {
       io.reset();

@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <memory>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -39,7 +40,7 @@ class fake_link;
 struct ledger {
   std::vector<int> executed;  ///< writes that were committed, by number
   std::vector<std::string> faults;
-  std::size_t cuts = 0, hangs = 0, refused_writes = 0, failed_opens = 0, turns = 0, leaves = 0;
+  std::size_t cuts = 0, hangs = 0, refused_writes = 0, failed_opens = 0, turns = 0, leaves = 0, throws = 0;
   std::size_t open = 0;
   std::set<const fake_link*> links;
   std::size_t stalls_told = 0;
@@ -169,22 +170,26 @@ class fake_link {
   }
 
   mux::put_result put(question& asked) {
+    run_out();
     if (session_->cut && sim_.choices().choose(2) == 1) return mux::put_result::lost;
     unflushed_.push_back({asked, false});
     if (++depth_ > book_.max_depth) book_.faults.push_back("too deep");
     return mux::put_result::sent;
   }
   bool sync() {
+    run_out();
     unflushed_.push_back({{}, true});
     return true;
   }
   bool flush() {
+    run_out();
     if (session_->cut) return sim_.choices().choose(2) == 0;
     session_->arrive(unflushed_);
     return true;
   }
   template <class Sink>
   bool receive(Sink& to) {
+    run_out();
     if (announced_ == 0) {
       book_.faults.push_back("the input of an earlier lane");
     } else {
@@ -208,6 +213,7 @@ class fake_link {
     return !session_->cut;
   }
   void start(std::function<void()> input) {
+    run_out();
     session_->on_input = [this, input] {
       ++announced_;
       asio::post(sim_.get_executor(), input);
@@ -232,6 +238,13 @@ class fake_link {
   tidepool::detail::lease_recall wanted() const noexcept { return tidepool::detail::lease_recall::none; }
 
  private:
+  /// At times there is no memory.
+  void run_out() {
+    if (!sim_.choices().chance(book_.bad_weather / 20)) return;
+    ++book_.throws;
+    throw std::bad_alloc();
+  }
+
   simulation& sim_;
   ledger& book_;
   std::shared_ptr<fake_session> session_;
@@ -244,7 +257,7 @@ using engine_ptr = std::shared_ptr<engine>;
 
 struct tally {
   std::size_t asked = 0, answered = 0, good = 0, late = 0, cancelled = 0, unknown = 0, lost = 0, no_lane = 0, full = 0, closed = 0;
-  std::size_t cuts = 0, hangs = 0, refused_writes = 0, turns = 0, stalls_told = 0;
+  std::size_t cuts = 0, hangs = 0, refused_writes = 0, turns = 0, stalls_told = 0, throws = 0;
 };
 
 struct run_result {
@@ -308,6 +321,7 @@ class scenario {
     sums_.hangs += book_.hangs;
     sums_.refused_writes += book_.refused_writes;
     sums_.turns += book_.turns;
+    sums_.throws += book_.throws;
     return {book_.faults, sim_.trace()};
   }
 
@@ -338,10 +352,11 @@ class scenario {
       const auto one = at.engine_;
       if (!one) co_return;
       const auto before = std::as_const(*one).state().counts();
-      const auto cuts = at.book_.cuts + at.book_.hangs;
+      const auto cuts = at.book_.cuts + at.book_.hangs + at.book_.throws;
       co_await one->close(60s);
       if (!std::as_const(*one).state().vacant()) at.fault("closed, and a connection is left");
-      if (cuts == 0 && at.book_.cuts + at.book_.hangs == 0 && std::as_const(*one).state().counts().lanes_lost != before.lanes_lost)
+      if (cuts == 0 && at.book_.cuts + at.book_.hangs + at.book_.throws == 0 &&
+          std::as_const(*one).state().counts().lanes_lost != before.lanes_lost)
         at.fault("a close did not wait for what was sent");
     }
     if (c.choose(8) == 1) {
@@ -476,7 +491,7 @@ TEST_CASE("given lanes with every fault, when callers share them, then each is t
                << " refused " << sums.refused_writes << " turns " << sums.turns);
   CHECK(sums.good > sums.asked / 3);
   for (const auto count : {sums.late, sums.cancelled, sums.unknown, sums.no_lane, sums.full, sums.cuts, sums.hangs, sums.closed,
-                           sums.refused_writes, sums.turns, sums.stalls_told}) {
+                           sums.refused_writes, sums.turns, sums.stalls_told, sums.throws}) {
     CHECK(count > 0);
   }
 }

@@ -52,8 +52,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// connection is lost is sent again elsewhere. Cancellation (all types): at once, `operation_aborted`. A write that was sent is executed
 /// all the same.
 ///
-/// One executor that runs one handler at a time: all calls must come from it, and it takes no lock. Threads: see `multiplexers`. The pool
-/// has to outlive it. Destroying it at any time is safe: those who wait get `errc::closed`, or `outcome_unknown` as above.
+/// One executor that runs one handler at a time: all calls, and cancellations, must come from it, and it takes no lock. Threads: see
+/// `multiplexers`. Destroying it at any time is safe: those who wait get `errc::closed`, or `outcome_unknown` as above. Where its pool is
+/// destroyed first, what was sent is answered, and further statements get pool_error.
 template <class Pool>
 class basic_multiplexer {
   using link = detail::mux::lane_link<Pool>;
@@ -84,8 +85,8 @@ class basic_multiplexer {
     auto lifetime = settings_.lane_lifetime;
     const auto& of_pool = of.config();
     if (of_pool.leak_detection && of_pool.leak_timeout != no_limit) lifetime = std::min(lifetime, of_pool.leak_timeout / 4 * 3);
-    auto open = [from = &of, texts = texts_, executor](kind which) {
-      return link::open(*from, texts, asio::any_io_executor(executor), which);
+    auto open = [from = tidepool::detail::make_lease::maker_of(of), texts = texts_, executor](kind which) {
+      return link::open(from, texts, asio::any_io_executor(executor), which);
     };
     auto made = std::make_shared<engine>(executor, std::move(open), limits, lifetime);
     traces_ = std::make_unique<detail::mux::slow_traces>();

@@ -45,7 +45,7 @@ struct multiplexer_options {
 };
 
 /// Why a multiplexer did not execute a statement: `code()` is `tidepool::errc::queue_full`, `timeout` or `closed`. It was not executed,
-/// except that a read may have been where it says `timeout`.
+/// except that a read may have been where it says `timeout` or `closed`.
 class multiplexer_error : public system_error {
  public:
   /// `text` is all that `what()` says.

@@ -105,6 +105,11 @@ struct pool_entry : core_slot {
 
 /// Only the pool makes leases that hold something, and looks into them.
 struct make_lease {
+  /// What a pool is: alive for as long as somebody holds it, and closed once the pool object is gone.
+  template <class Pool>
+  static auto maker_of(const Pool& pool) noexcept {
+    return pool.impl_;
+  }
   template <class Lease, class Connection, class Traits>
   static Lease of(pool_entry<Connection, Traits>* held) noexcept {
     return Lease(held);

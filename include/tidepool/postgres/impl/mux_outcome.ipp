@@ -28,7 +28,9 @@ TIDEPOOL_LAZY_BODY void fail(const job& about, verdict how, const std::exception
                          about.sent == tick{} ? "cancelled before it was sent" : "cancelled; it was sent, and may have been executed");
     case verdict::full:
       throw multiplexer_error(tidepool::errc::queue_full, "multiplexer: max_waiting statements wait already; it was not executed");
-    case verdict::closed: throw multiplexer_error(tidepool::errc::closed, "multiplexer: it is closed; the statement was not executed");
+    case verdict::closed:
+      throw multiplexer_error(tidepool::errc::closed, reads ? "multiplexer: it is closed; the read was not answered"
+                                                            : "multiplexer: it is closed; the statement was not executed");
     case verdict::no_lane:
       if (trouble) std::rethrow_exception(trouble);
       throw multiplexer_error(tidepool::errc::closed, "multiplexer: no connection could be had; the statement was not executed");

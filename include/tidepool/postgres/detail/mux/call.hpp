@@ -109,13 +109,20 @@ class token_call final : public Engine::call {
       std::allocator_traits<allocator_type>::deallocate(allocator, made, 1);
       throw;
     }
-    auto slot = asio::get_associated_cancellation_slot(made->handler_);
-    if (slot.is_connected()) {
-      slot.assign([made](asio::cancellation_type type) {
-        if (type != asio::cancellation_type::none) made->engine_->cancel(*made);
-      });
+    bool fits = false;
+    try {
+      fits = prepare(*made);
+      auto slot = asio::get_associated_cancellation_slot(made->handler_);
+      if (slot.is_connected()) {
+        slot.assign([made](asio::cancellation_type type) {
+          if (type != asio::cancellation_type::none) made->engine_->cancel(*made);
+        });
+      }
+    } catch (...) {
+      (void)unpack(made);
+      throw;
     }
-    if (prepare(*made)) {
+    if (fits) {
       made->engine_->submit(*made, limit);
     } else {
       made->engine_->refuse(*made);

@@ -151,9 +151,36 @@ class engine final : public front<typename Traits::executor_type, typename Link:
 
   // --- as the Io of the dispatcher
   friend class dispatcher;
-  put_result put(lane& on, job& j) { return slots_[on.index].link->put(static_cast<call&>(j)); }
-  bool sync(lane& on) { return slots_[on.index].link->sync(); }
-  bool flush(lane& on) { return slots_[on.index].link->flush(); }
+  // A lane that throws, as without memory, is lost: nobody knows any more what its server was told.
+  put_result put(lane& on, job& j) noexcept {
+    try {
+      return slots_[on.index].link->put(static_cast<call&>(j));
+    } catch (...) {
+      return put_result::lost;
+    }
+  }
+  bool sync(lane& on) noexcept {
+    try {
+      return slots_[on.index].link->sync();
+    } catch (...) {
+      return false;
+    }
+  }
+  bool flush(lane& on) noexcept {
+    try {
+      return slots_[on.index].link->flush();
+    } catch (...) {
+      return false;
+    }
+  }
+  bool receive(lane& from, tick now) noexcept {
+    lane_answers<call> to{dispatcher_, from, now};
+    try {
+      return slots_[from.index].link->receive(to);
+    } catch (...) {
+      return false;
+    }
+  }
 
   // --- turns
   void post_turn() override {
@@ -193,23 +220,25 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   void turn(What what) {
     const auto self = this->shared_from_this();
     {
-      // Also when a handler throws: what is left to do is done in the next turn.
-      const leave_turn end{*this, std::exchange(in_turn_, true)};
+      leave_turn end{*this, std::exchange(in_turn_, true)};
       what();
       told_.deliver();
+      end.whole = true;
     }
     if (in_turn_) return;
     proceed();
   }
+  /// Where a handler has thrown, what is left to do is done in the next turn.
   struct leave_turn {
     engine& of;
     bool before;
+    bool whole = false;
     leave_turn(engine& e, bool b) noexcept : of(e), before(b) {}
     leave_turn(const leave_turn&) = delete;
     leave_turn& operator=(const leave_turn&) = delete;
     ~leave_turn() {
       of.in_turn_ = before;
-      if (!of.told_.empty()) of.schedule();
+      if (!whole || !of.told_.empty()) of.schedule();
     }
   };
   void proceed() {
@@ -226,9 +255,13 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     while (lane* const l = dispatcher_.next_order(what)) {
       slot& s = slots_[l->index];
       switch (what) {
-        case lane_order::open: spawn(*l, open_lane(this->shared_from_this(), *l)); break;
-        case lane_order::turn: spawn(*l, turn_lane(this->shared_from_this(), *l)); break;
-        case lane_order::release: spawn(*l, leave_lane(this->shared_from_this(), *l)); break;
+        case lane_order::open:
+        case lane_order::turn:
+        case lane_order::release: try { spawn(*l, what);
+          } catch (const std::bad_alloc&) {
+            not_spawned(*l, what);
+          }
+          break;
         case lane_order::kill:
           shut(s);
           dispatcher_.vacated(*l);
@@ -238,20 +271,36 @@ class engine final : public front<typename Traits::executor_type, typename Link:
       }
     }
   }
-  void spawn(const lane& l, asio::awaitable<void> work) {
+  void spawn(lane& l, lane_order what) {
+    auto self = this->shared_from_this();
+    auto work = what == lane_order::open   ? open_lane(std::move(self), l)
+                : what == lane_order::turn ? turn_lane(std::move(self), l)
+                                           : leave_lane(std::move(self), l);
     asio::co_spawn(asio::any_io_executor(executor_), std::move(work),
                    asio::bind_cancellation_slot(slots_[l.index].opening->slot(), asio::detached));
+  }
+  /// Without memory for its coroutine.
+  void not_spawned(lane& l, lane_order what) noexcept {
+    shut(slots_[l.index]);
+    if (what == lane_order::open) {
+      dispatcher_.failed(l, precise());
+      told_.explain(std::current_exception());
+    } else if (what == lane_order::turn) {
+      dispatcher_.lost_turning(l);
+    } else {
+      dispatcher_.vacated(l);
+    }
+    schedule();
   }
   static asio::awaitable<void> open_lane(std::shared_ptr<engine> self, lane& l) {
     link_ptr made;
     std::exception_ptr failed;
     try {
-      // The pool may be gone with the multiplexer before this begins.
       if (!self->stopped_) made = co_await self->open_(l.kind);
     } catch (...) {
       failed = std::current_exception();
     }
-    self->turn([&] { self->opened(l, std::move(made), failed); });
+    self->opened(l, std::move(made), failed);
   }
   static asio::awaitable<void> turn_lane(std::shared_ptr<engine> self, lane& l) {
     link_ptr same = std::move(self->slots_[l.index].link);
@@ -261,19 +310,23 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     } catch (...) {
       lost = true;
     }
-    if (!lost) co_return self->turn([&] { self->opened(l, std::move(same), nullptr); });
+    if (!lost) co_return self->opened(l, std::move(same), nullptr);
     same->shut();
     same.reset();
-    self->turn([&] { self->dispatcher_.lost_turning(l); });
+    self->dispatcher_.lost_turning(l);
+    self->schedule();
   }
   static asio::awaitable<void> leave_lane(std::shared_ptr<engine> self, lane& l) {
     const link_ptr gone = std::move(self->slots_[l.index].link);
     ++self->slots_[l.index].tenure;
     if (gone) co_await gone->leave();
-    self->turn([&] { self->dispatcher_.vacated(l); });
+    self->dispatcher_.vacated(l);
+    self->schedule();
   }
+  // These coroutines resume nobody themselves: what a handler throws has to leave the context's `run()`, and would be lost here.
   void opened(lane& l, link_ptr made, std::exception_ptr failed) {
     const tick now = precise();
+    schedule();
     if (stopped_ || !made) {
       if (made) made->shut();
       dispatcher_.failed(l, now);
@@ -283,9 +336,15 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     slot& s = slots_[l.index];
     s.link = std::move(made);
     const auto tenure = ++s.tenure;
-    s.link->start([weak = this->weak_from_this(), &l, tenure] {
-      if (const auto self = weak.lock()) self->input(l, tenure);
-    });
+    try {
+      s.link->start([weak = this->weak_from_this(), &l, tenure] {
+        if (const auto self = weak.lock()) self->input(l, tenure);
+      });
+    } catch (...) {
+      shut(s);
+      dispatcher_.failed(l, now);
+      return told_.explain(std::current_exception());
+    }
     tick retire = never;
     if (lifetime_ != no_limit) {
       // A quarter of jitter, so that lanes opened together are not given back together.
@@ -305,10 +364,9 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   void input(lane& l, std::uint64_t tenure) {
     if (slots_[l.index].tenure != tenure || !slots_[l.index].link) return;
     turn([&] {
-      lane_answers<call> to{dispatcher_, l, precise()};
-      const bool alive = slots_[l.index].link->receive(to);
-      if (alive) return;
-      if (l.state == lane_state::ready || (l.state == lane_state::draining && !l.idle())) dispatcher_.died(l, to.now);
+      const tick now = precise();
+      if (receive(l, now)) return;
+      if (l.state == lane_state::ready || (l.state == lane_state::draining && !l.idle())) dispatcher_.died(l, now);
     });
   }
 
@@ -318,13 +376,16 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     if (at >= armed_ || !timer_) return;
     armed_ = never;
     timer_->expires_at(time_of(at));
-    timer_->async_wait([weak = this->weak_from_this()](error_code failed) {
-      const auto self = weak.lock();
-      if (!self || (failed && !std::exchange(self->hurried_, false))) return;
-      self->armed_ = never;
-      self->turn([&] { self->on_time(); });
-    });
-    armed_ = at;
+    try {
+      timer_->async_wait([weak = this->weak_from_this()](error_code failed) {
+        const auto self = weak.lock();
+        if (!self || (failed && !std::exchange(self->hurried_, false))) return;
+        self->armed_ = never;
+        self->turn([&] { self->on_time(); });
+      });
+      armed_ = at;
+    } catch (const std::bad_alloc&) {  // the next turn tries again
+    }
   }
   void on_time() {
     const tick now = precise();

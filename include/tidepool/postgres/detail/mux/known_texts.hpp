@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "../../../detail/util/intrusive_list.hpp"
@@ -67,12 +68,21 @@ class known_texts {
   std::size_t size() const noexcept { return index_.size(); }
 
  private:
+  /// Where it throws, nothing has changed.
   known_text* add(const request& what, std::size_t hash) {
-    std::uint32_t place = static_cast<std::uint32_t>(all_.size());
+    std::string sql(what.sql());
+    auto types = what.types();
     known_text* one = nullptr;
     if (all_.size() < most_) {
-      one = all_.emplace_back(std::make_unique<known_text>()).get();
-      one->place = place;
+      all_.push_back(std::make_unique<known_text>());
+      one = all_.back().get();
+      one->place = static_cast<std::uint32_t>(all_.size() - 1);
+      try {
+        index_.emplace(hash, one);
+      } catch (...) {
+        all_.pop_back();
+        throw;
+      }
     } else {
       for (one = order_.front(); one != nullptr && one->uses > 0; one = order_.after(*one)) {
       }
@@ -81,18 +91,19 @@ class known_texts {
       const auto [first, last] = index_.equal_range(one->hash);
       for (auto at = first; at != last; ++at) {
         if (at->second != one) continue;
-        index_.erase(at);
+        auto entry = index_.extract(at);
+        entry.key() = hash;
+        index_.insert(std::move(entry));
         break;
       }
     }
-    one->sql = what.sql();
-    one->types = what.types();
+    one->sql = std::move(sql);
+    one->types = std::move(types);
     one->refused = why_refused(one->sql);
     one->named = has_plan(one->sql) && !names_a_moment(one->sql);
     one->hash = hash;
     one->uses = 1;
     rename(*one);
-    index_.emplace(hash, one);
     order_.push_back(*one);
     return one;
   }

@@ -9,7 +9,6 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_LANE_LINK_HPP
 
-#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -26,6 +25,7 @@
 #include "../result_origin.hpp"
 #include "engine.hpp"
 #include "known_texts.hpp"
+#include "lane_commands.hpp"
 #include "lane_session.hpp"
 #include "shared_statement.hpp"
 
@@ -44,11 +44,13 @@ class lane_link : private lane_session<Pool> {
   lane_link(lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
       : base(std::move(held), std::move(executor)), texts_(std::move(texts)) {}
 
+  using pool_ptr = decltype(tidepool::detail::make_lease::maker_of(std::declval<const Pool&>()));
+
   /// Takes a connection of the pool and makes it a lane. One that proves dead then is replaced by the next, as an acquire does it.
-  static asio::awaitable<std::unique_ptr<lane_link>> open(Pool& pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
+  static asio::awaitable<std::unique_ptr<lane_link>> open(pool_ptr pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
                                                           lane_kind kind) {
     for (int attempt = 1;; ++attempt) {
-      auto held = co_await pool.acquire();
+      auto held = co_await pool->acquire(pool->config().acquire_timeout, source_location::current());
       held.label(kind == lane_kind::read ? "multiplexer, reads" : "multiplexer, writes");
       auto made = std::make_unique<lane_link>(std::move(held), texts, executor);
       try {
@@ -67,7 +69,9 @@ class lane_link : private lane_session<Pool> {
     one.got = result();
     one.failure = nullptr;
     PGconn* const pg = session_->pg();
-    if (framed_ && !std::exchange(frame_open_, true) && !send_plain("begin read only", command::kind::frame)) return lost();
+    // Behind the last of these messages: its Sync, and what may follow that.
+    commands_.make_room(most_for_one + most_behind);
+    if (framed_ && !std::exchange(frame_open_, true) && !send_plain("begin read only", {command::kind::frame})) return lost();
     const std::size_t before = commands_.size();
     const bool named = one.text != nullptr && one.text->named && names_ && !one.by_text;
     if (named) {
@@ -81,7 +85,7 @@ class lane_link : private lane_session<Pool> {
     }
     session_->note_sent_size(one.what.size());
     if (one.what.send(pg)) {
-      commands_.push_back({command::kind::statement, 0, 0});
+      commands_.push_back({command::kind::statement});
       return put_result::sent;
     }
     if (PQstatus(pg) != CONNECTION_OK || commands_.size() != before) return lost();
@@ -90,7 +94,7 @@ class lane_link : private lane_session<Pool> {
     return put_result::refused;
   }
   bool sync() {
-    if (std::exchange(frame_open_, false) && !send_plain("commit", command::kind::frame)) return false;
+    if (std::exchange(frame_open_, false) && !send_plain("commit", {command::kind::frame})) return false;
     return send_sync(command::kind::sync);
   }
   bool flush() {
@@ -151,17 +155,9 @@ class lane_link : private lane_session<Pool> {
 
  private:
   static constexpr int most_attempts = 20;
-  struct command {
-    enum class kind : std::uint8_t { prepare, close, statement, sync, frame, rollback, own_sync };
-    kind what;
-    std::uint32_t place = 0;
-    std::uint32_t generation = 0;
-  };
-  /// What the server has, or will have, in one place.
-  struct prepared_statement {
-    std::uint32_t generation = 0;  ///< 0: nothing
-    statement_id id = {};
-  };
+  using command = lane_command;
+  static constexpr std::size_t most_for_one = 4;  ///< BEGIN, close, prepare, and the statement
+  static constexpr std::size_t most_behind = 4;   ///< COMMIT, Sync, ROLLBACK, Sync
 
   put_result lost() noexcept {
     session_->broken = true;
@@ -169,12 +165,12 @@ class lane_link : private lane_session<Pool> {
   }
 
   // --- statements that are prepared
-  bool send_plain(const char* sql, typename command::kind what) {
+  bool send_plain(const char* sql, const command& what) noexcept {
     if (PQsendQueryParams(session_->pg(), sql, 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) return false;
-    commands_.push_back({what});
+    commands_.push_back(what);
     return true;
   }
-  bool send_sync(typename command::kind what) {
+  bool send_sync(command::kind what) noexcept {
     commands_.push_back({what});
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
     return PQsendPipelineSync(session_->pg()) == 1;
@@ -188,22 +184,17 @@ class lane_link : private lane_session<Pool> {
     if (has.generation == text.generation) return true;
     PGconn* const pg = session_->pg();
     if (has.generation != 0) {
+      const command close{command::kind::close, text.place, has};
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
       if (PQsendClosePrepared(pg, has.id.text().data()) != 1) return false;
-      commands_.push_back({command::kind::close, text.place, has.generation});
+      commands_.push_back(close);
 #else
-      if (!session_->pooled) {
-        const auto close = std::string("deallocate ") + has.id.text().data();
-        if (!send_plain(close.c_str(), command::kind::close)) return false;
-        commands_.back().place = text.place;
-        commands_.back().generation = has.generation;
-      }
+      if (!session_->pooled && !send_plain((std::string("deallocate ") + has.id.text().data()).c_str(), close)) return false;
 #endif
-      closing_ = has;
     }
     if (PQsendPrepare(pg, text.name.data(), text.sql.c_str(), static_cast<int>(text.types.size()), text.types.data()) != 1) return false;
-    commands_.push_back({command::kind::prepare, text.place, text.generation});
     has = {text.generation, text.id};
+    commands_.push_back({command::kind::prepare, text.place, has});
     return true;
   }
   void forget(std::uint32_t place, std::uint32_t generation) noexcept {
@@ -241,7 +232,7 @@ class lane_link : private lane_session<Pool> {
           failed = true;
         }
         if (framed_ && std::exchange(frame_failed_, false) && !rolls_back_) {
-          rolls_back_ = send_plain("rollback", command::kind::rollback) && send_sync(command::kind::own_sync) && flush();
+          rolls_back_ = send_plain("rollback", {command::kind::rollback}) && send_sync(command::kind::own_sync) && flush();
           if (!rolls_back_) return out_of_step();
         }
         // The last group before it ends with it: then a lane without statements has nothing under way, and one of depth 1 has one Sync.
@@ -286,14 +277,14 @@ class lane_link : private lane_session<Pool> {
       case command::kind::own_sync:
       case command::kind::sync: return true;  // the end of an error of the Sync itself, which follows
       case command::kind::close:
-        if (skipped_) unclosed_ = closing_;
+        if (skipped_) unclosed_ = now.which;
         failed_close_ = static_cast<bool>(first_);  // the server did not have it, and skips what follows
         break;
       case command::kind::prepare:
         if (!good_) {
           const bool there = first_ && is_state(first_.get(), "42P05");
-          exists_ = there && now.place < prepared_.size() && prepared_[now.place].generation == now.generation;
-          if (!exists_) forget(now.place, now.generation);
+          exists_ = there && now.place < prepared_.size() && prepared_[now.place].generation == now.which.generation;
+          if (!exists_) forget(now.place, now.which.generation);
           // The one before it is still there.
           if (unclosed_.generation != 0 && now.place < prepared_.size() && prepared_[now.place].generation == 0)
             prepared_[now.place] = unclosed_;
@@ -389,12 +380,11 @@ class lane_link : private lane_session<Pool> {
   }
 
   std::shared_ptr<known_texts> texts_;
-  std::deque<command> commands_;              ///< whose answers are awaited
+  lane_commands commands_;                    ///< whose answers are awaited
   std::vector<prepared_statement> prepared_;  ///< by place
   result_handle good_;                        ///< of the command that is answered now
   result_handle first_;                       ///< its first error
   result_handle failure_of_prepare_;          ///< the error of the statement that follows
-  prepared_statement closing_ = {};           ///< the latest that was sent to be closed
   prepared_statement unclosed_ = {};          ///< one whose close was skipped, until the prepare behind it is answered
   bool failed_close_ = false;
   bool exists_ = false;        ///< a prepare failed because the server has it

@@ -14,13 +14,29 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 /// the statement calls is not seen.
 inline std::string_view why_refused(std::string_view sql) noexcept {
   sql_scanner at(sql);
-  at.skip_empty_statements();
-  const auto first = at.word();
   const auto next = [&at] {
     at.skip_blanks();
     return at.word();
   };
   const auto is = [](std::string_view word, auto... lower) { return (sql_scanner::same(word, lower) || ...); };
+  do at.skip_empty_statements();
+  while (at.enter());
+  auto first = at.word();
+  // EXPLAIN ANALYZE does what it explains.
+  while (is(first, "explain", "analyze", "analyse", "verbose")) {
+    first = next();
+    if (!first.empty()) continue;
+    sql_scanner group = at;
+    if (!group.enter()) return {};
+    group.skip_blanks();
+    first = group.word();
+    if (is(first, "select", "with", "table", "values")) {
+      at = group;
+    } else {
+      at.skip_other();
+      first = next();
+    }
+  }
   if (first.empty()) return at.at_end() ? std::string_view("is empty") : std::string_view();
   if (is(first, "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release")) {
     return "controls a transaction, and this session is shared: use transaction() of a connection of the pool";
