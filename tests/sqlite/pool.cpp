@@ -99,6 +99,22 @@ TEST_CASE("given options, when a database is opened, then it is as they say") {
   }(how));
   CHECK(hooked);
   CHECK_FALSE(std::filesystem::exists(here / "test.db-wal"));
+  lite::options reading("file:" + here / "test.db?mode=ro");
+  reading.read_only = true;
+  run([](lite::options settings) -> asio::awaitable<void> {
+    auto c = co_await lite::connection::connect(std::move(settings));
+    auto body = [](lite::transaction& tx) -> asio::awaitable<int> { co_return co_await tx.one<int>("select count(*) from made"); };
+    const int count = co_await c.transaction(body);
+    const auto refused = co_await error_of(c.exec("insert into made values (1)"));
+    must(count == 0 && c.reads_only() && refused.reason() == lite::errc::read_only && c.usable(), refused.what());
+  }(reading));
+  lite::options plain(here / "plain.db");
+  plain.journal_mode = lite::journal::truncate;
+  run([](lite::options settings) -> asio::awaitable<void> {
+    auto c = co_await lite::connection::connect(std::move(settings));
+    const auto mode = co_await c.one<std::string>("pragma journal_mode");
+    must(mode == "truncate", mode);
+  }(plain));
 }
 
 TEST_CASE("given a lease left in a transaction or a stream, when it ends, then the next holder finds all clean", "[sqlite-S1]") {

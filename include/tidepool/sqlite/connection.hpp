@@ -104,7 +104,7 @@ class connection : public queries<connection> {
 
   /// Copies the whole database into the file `to`, a consistent state of it, while others read and write; what stands in the file is
   /// replaced. Where another connection writes meanwhile, SQLite begins anew: choose more pages in a step, or take the backup on the only
-  /// writer. The target is written without WAL. Cancellation: at the end of a step; the target is then not a database.
+  /// writer. The target is written without WAL. Cancellation: at the end of a step; the target then is as it was.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> backup(std::string to, const backup_options& how = backup_options()) {
     const auto& s = live();
     return s->backup(s, std::move(to), how);

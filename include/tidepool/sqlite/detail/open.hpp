@@ -113,6 +113,10 @@ inline void set_journal(session& s) {
 template <class = void>
 inline void open_here(session& s) {
   const options& how = s.settings();
+  if (sqlite3_threadsafe() == 0) {
+    throw connect_error(errc::connect_failed, "this SQLite was compiled without threads (SQLITE_THREADSAFE=0): use another", {},
+                        failure_kind::permanent);
+  }
   const int access = how.read_only ? SQLITE_OPEN_READONLY : how.create ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(how.path.c_str(), &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, nullptr);
