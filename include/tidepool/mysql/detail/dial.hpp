@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_MYSQL_DETAIL_DIAL_HPP
 #define TIDEPOOL_MYSQL_DETAIL_DIAL_HPP
 
+#include <fcntl.h>
 #include <mysql.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -318,6 +319,10 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     throw connect_error(errc::connect_failed, s->peer, std::move(said));
   }
   if (!s->follow_socket() || !s->has_socket()) throw connect_error(errc::connect_failed, s->peer + ": no file descriptor is left");
+  // With TLS the library leaves it blocking, and OpenSSL reads from it without a flag that says otherwise: the event loop would stand
+  // still.
+  const int descriptor = s->socket().native_handle();
+  ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   s->encrypted = mysql_get_ssl_cipher(my) != nullptr;
   if (mode != mysql::ssl_mode::disabled && !s->encrypted) {
     s->broken = true;

@@ -243,6 +243,13 @@ inline asio::awaitable<MYSQL_STMT*> execute_statement(session_ptr s, const reque
     MYSQL_STMT* of = find_prepared(*s, what.sql);
     if (of == nullptr) of = co_await prepare_statement(s, what.sql, out);
     if (of == nullptr) co_return nullptr;
+    if (s->stop) {  // it was to end while it was prepared: it is not run any more
+      out.failed.any = true;
+      out.failed.said.number = 1317;
+      out.failed.said.sqlstate = "70100";
+      out.failed.said.message = "stopped before it was run";
+      co_return nullptr;
+    }
     const auto taken = mysql_stmt_param_count(of);
     if (taken != what.values.size()) {
       out.failed.any = true;
