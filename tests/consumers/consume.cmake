@@ -138,8 +138,8 @@ elseif(VIA STREQUAL "package")
 
   list(APPEND consumer -DVIA=package -DCMAKE_PREFIX_PATH=${prefix})
   must_fail_with("compatible with requested version" ${consumer} ${options} -B ${WORK}/too-new -DWANTED_VERSION=99.0)
-  must_fail_with("no component 'abacus': those are compiled, postgres," ${consumer} ${options} -B ${WORK}/no-such-component
-                 -DWANTED_COMPONENTS=abacus)
+  must_fail_with("no component 'abacus': those are compiled, boost_asio, and postgres, mysql, sqlite," ${consumer} ${options}
+                 -B ${WORK}/no-such-component -DWANTED_COMPONENTS=abacus)
   # The sources are added, and some library of the project looks for the package.
   run(${consumer} -B ${WORK}/both -DVIA=subdirectory -DTIDEPOOL_SOURCE=${SOURCE} -DOUR_ASIO=${ASIO} -DOUR_LIBPQ=${LIBPQ} -DAND_PACKAGE=ON)
   list(APPEND options -DWANTED_VERSION=0.1)

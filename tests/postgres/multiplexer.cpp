@@ -389,7 +389,7 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
             next = ended + 200;
             co_await admin.exec(
                 "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and application_name = "
-                "'tidepool' order by random() limit 1");
+                "'mux_killed' order by random() limit 1");
           }
           co_await admin.close();
         };
@@ -430,7 +430,7 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
         must(seen.lanes_lost > 3 && seen.outcome_unknown == static_cast<std::uint64_t>(unknown), seen.to_json());
         must(unknown < 1000, "nearly all unknown");
       },
-      options);
+      options, 8, pg::options(server() + " application_name=mux_killed"));
 }
 
 TEST_CASE("given any completion token, when a statement is asked for, then it gets the result or the exception") {

@@ -266,6 +266,8 @@ static_assert(std::numeric_limits<double>::digits < 63);
 
 /// A DECIMAL in its digits, exact in both directions: `decimal{"123.450"}`. A `std::string` as a parameter would be compared as a double.
 struct decimal {
+  decimal() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
+  explicit decimal(std::string digits) noexcept : text(std::move(digits)) {}
   std::string text;
   friend bool operator==(const decimal&, const decimal&) = default;
 };
@@ -289,10 +291,10 @@ struct codec<decimal> {
   }
   template <class = void>
   static decimal decode(const value& v) {
-    if (v.kind() == storage::integer) return {std::to_string(v.integer())};
-    if (v.kind() == storage::natural) return {std::to_string(v.natural())};
+    if (v.kind() == storage::integer) return decimal(std::to_string(v.integer()));
+    if (v.kind() == storage::natural) return decimal(std::to_string(v.natural()));
     if (v.kind() != storage::decimal) throw conversion_error("a decimal number");
-    return {std::string(v.text())};
+    return decimal(std::string(v.text()));
   }
 };
 
@@ -300,6 +302,8 @@ struct codec<decimal> {
 
 /// JSON as text; parse it with the library of your choice.
 struct json {
+  json() = default;  // no aggregate, as decimal
+  explicit json(std::string document) noexcept : text(std::move(document)) {}
   std::string text;
   friend bool operator==(const json&, const json&) = default;
 };
@@ -308,7 +312,7 @@ struct codec<json> {
   static void encode(parameter& out, const json& given) { out.text(given.text); }
   template <class = void>
   static json decode(const value& v) {
-    return {std::string(detail::text_of(v))};
+    return json(std::string(detail::text_of(v)));
   }
 };
 
