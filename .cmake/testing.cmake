@@ -5,6 +5,7 @@ set(TIDEPOOL_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as
 set(TIDEPOOL_TEST_SERVER "" CACHE STRING "PostgreSQL for the tests, as libpq's connection string; otherwise TIDEPOOL_TEST_PG of the environment")
 set(TIDEPOOL_TEST_MYSQL_DIR "" CACHE STRING "Folder of a MariaDB that tests/support/mariadb_server.sh runs; otherwise TIDEPOOL_TEST_MYSQL_DIR of the environment")
 set(TIDEPOOL_TEST_FIXTURE "" CACHE STRING "Fixture of ctest that every test needs: what builds them (tests/run.sh)")
+set(TIDEPOOL_TEST_LAST_FIXTURE "" CACHE STRING "Fixture of ctest that tests of faults need as well: what builds the last configuration")
 
 # A failed check of a sanitizer ends the program, so ctest sees it.
 set(tidepool_test_environment
@@ -30,10 +31,14 @@ function(tidepool_add_test area name)
   if(area MATCHES "^(misuse|consumers)$") # compilers: as in tests/support/build.sh
     list(APPEND environment "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
   endif()
+  set(fixtures ${TIDEPOOL_TEST_FIXTURE})
+  if(area STREQUAL "faults") # they bound how long a pool may take: not beside compilers
+    list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE})
+  endif()
   set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})
   add_test(NAME ${test} ${ARGN})
   set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
-                       ENVIRONMENT "${environment}" FIXTURES_REQUIRED "${TIDEPOOL_TEST_FIXTURE}")
+                       ENVIRONMENT "${environment}" FIXTURES_REQUIRED "${fixtures}")
   # The longest begin first, so that none of them runs alone at the end.
   if("${area}.${name}" MATCHES "^(misuse.words|faults.(outages|backends|network|failover|switchover)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
     set_tests_properties(${test} PROPERTIES COST 30)

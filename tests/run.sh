@@ -107,7 +107,7 @@ configure() {
   local name=$1 preset=$2
   shift 2
   if ! (cd "$repo/tests" && cmake --preset "$preset" -B "$build/$name" -DTIDEPOOL_TEST_PREFIX="$name." -DTIDEPOOL_TEST_TIMEOUT=$timeout \
-    -DTIDEPOOL_TEST_FIXTURE="build.$name" -DTIDEPOOL_TEST_UNITY=ON "$@") >"$build/$name.log" 2>&1; then
+    -DTIDEPOOL_TEST_FIXTURE="build.$name" -DTIDEPOOL_TEST_LAST_FIXTURE="build.${configurations[-1]}" -DTIDEPOOL_TEST_UNITY=ON "$@") >"$build/$name.log" 2>&1; then
     say "$name: configuring FAILED, see $build/$name.log"
     tail -n 20 "$build/$name.log"
     exit 1
