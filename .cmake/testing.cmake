@@ -5,7 +5,7 @@ set(TIDEPOOL_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as
 set(TIDEPOOL_TEST_SERVER "" CACHE STRING "PostgreSQL for the tests, as libpq's connection string; otherwise TIDEPOOL_TEST_PG of the environment")
 set(TIDEPOOL_TEST_MYSQL_DIR "" CACHE STRING "Folder of a MariaDB that tests/support/mariadb_server.sh runs; otherwise TIDEPOOL_TEST_MYSQL_DIR of the environment")
 set(TIDEPOOL_TEST_FIXTURE "" CACHE STRING "Fixture of ctest that every test needs: what builds them (tests/run.sh)")
-set(TIDEPOOL_TEST_LAST_FIXTURE "" CACHE STRING "Fixture of ctest that tests of faults need as well: what builds the last configuration")
+set(TIDEPOOL_TEST_LAST_FIXTURE "" CACHE STRING "Fixture of ctest that tests with servers need as well: what builds the last configuration")
 
 # A failed check of a sanitizer ends the program, so ctest sees it.
 set(tidepool_test_environment
@@ -24,16 +24,14 @@ endif()
 set(tidepool_waiting_areas postgres mysql faults)
 function(tidepool_add_test area name)
   set(processors 2)
+  set(fixtures ${TIDEPOOL_TEST_FIXTURE})
   if(area IN_LIST tidepool_waiting_areas)
     set(processors 1)
+    list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE}) # they have deadlines: not beside compilers
   endif()
   set(environment ${tidepool_test_environment})
   if(area MATCHES "^(misuse|consumers)$") # compilers: as in tests/support/build.sh
     list(APPEND environment "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
-  endif()
-  set(fixtures ${TIDEPOOL_TEST_FIXTURE})
-  if(area STREQUAL "faults") # they bound how long a pool may take: not beside compilers
-    list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE})
   endif()
   set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})
   add_test(NAME ${test} ${ARGN})
