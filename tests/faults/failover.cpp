@@ -13,7 +13,9 @@ using namespace tidepool_faults;
 TEST_CASE("row 20: given a primary that is killed, when its standby is promoted, then the pool writes there", "[faults]") {
   NEEDS_OWN_SERVER();
   pair_of_servers both("kill");
-  rig watched(both.load());
+  auto with = both.load();
+  with.acquire_timeout = 15000ms;  // longer than a promotion takes on a slow machine
+  rig watched(with);
   REQUIRE(watched.start());
   const auto hit = clock::now();
   const auto postmaster = both.first.postmaster();
