@@ -37,6 +37,9 @@ function(tidepool_add_test area name)
   add_test(NAME ${test} ${ARGN})
   set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
                        ENVIRONMENT "${environment}" FIXTURES_REQUIRED "${fixtures}")
+  if(area STREQUAL "mysql") # some change settings of the whole server
+    set_tests_properties(${test} PROPERTIES RESOURCE_LOCK ${TIDEPOOL_TEST_PREFIX}mysql)
+  endif()
   # The longest begin first, so that none of them runs alone at the end.
   if("${area}.${name}" MATCHES "^(misuse.words|faults.(outages|backends|network|failover|switchover)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
     set_tests_properties(${test} PROPERTIES COST 30)
