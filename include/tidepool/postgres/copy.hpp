@@ -126,7 +126,7 @@ class copy_reader {
   /// change the text format.
   template <class T>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> row() {
-    (void)detail::require_row<T>();
+    (void)tidepool::detail::require_row<T, detail::codecs>();
     static_assert(detail::owns_data<T>, "a string_view would point into a row that is gone: use std::string");
     if (!from_->plain) detail::refuse_copy_format(false);
     const std::optional<std::string_view> line = co_await from_->next();

@@ -285,21 +285,21 @@ class basic_multiplexer {
   }
   template <class T>
   static awaitable<T> run_one(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
-    (void)detail::require_row<T>();
+    (void)tidepool::detail::require_row<T, detail::codecs>();
     waiting w(std::move(to), std::move(texts), of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
     co_return take(w).template one<T>();
   }
   template <class T>
   static awaitable<std::optional<T>> run_opt(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
-    (void)detail::require_row<T>();
+    (void)tidepool::detail::require_row<T, detail::codecs>();
     waiting w(std::move(to), std::move(texts), of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
     co_return take(w).template opt<T>();
   }
   template <class T>
   static awaitable<std::vector<T>> run_all(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
-    (void)detail::require_row<T>();
+    (void)tidepool::detail::require_row<T, detail::codecs>();
     waiting w(std::move(to), std::move(texts), of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
     co_return take(w).template all<T>();

@@ -3,46 +3,33 @@
 #ifndef TIDEPOOL_POSTGRES_QUERIES_HPP
 #define TIDEPOOL_POSTGRES_QUERIES_HPP
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include "../row_queries.hpp"
 #include "../version.hpp"
 #include "copy.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"
 #include "pipeline.hpp"
 #include "query_text.hpp"
+#include "result.hpp"
 #include "statement.hpp"
 #include "stream.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail {
 
-template <class T>
-inline constexpr bool is_statement = std::is_convertible_v<const T&, query_text> || std::is_convertible_v<const T&, statement_use>;
-/// Whether arguments begin as those of a verb do.
-template <class... Args>
-inline constexpr bool begin_as_a_call = false;
-template <class First, class... Rest>
-inline constexpr bool begin_as_a_call<First, Rest...> = is_statement<First>;
-template <class Second, class... Rest>
-inline constexpr bool begin_as_a_call<within, Second, Rest...> = is_statement<Second>;
-template <class... Args>
-concept another_beginning = !begin_as_a_call<Args...>;
-
-template <class First>
-constexpr void refuse_beginning() {
-  constexpr bool bare = std::is_convertible_v<First, duration>;
-  static_assert(!bare, "the time limit is written `within(200ms)`, with tidepool::postgres::within, and the statement stands behind it");
-  static_assert(bare || is_statement<First>,
-                "the statement is a text or a prepared statement, and stands first, or behind a time limit `within(200ms)`; its parameters "
-                "follow");
-}
+/// See `row_queries`.
+struct query_types {
+  using within = postgres::within;
+  using statement_use = postgres::statement_use;
+  using result = postgres::result;
+  using codecs = detail::codecs;
+};
 
 }  // namespace detail
 
@@ -56,8 +43,9 @@ constexpr void refuse_beginning() {
 /// connection is shut. A result that the server sends meanwhile is returned as usual. Not thread safe. Cost: 3 system calls and one of
 /// Asio, one allocation for the parameters besides libpq's.
 template <class Self>
-class queries {
+class queries : public row_queries<Self, detail::query_types> {
  public:
+  using row_queries<Self, detail::query_types>::exec;
   /// One statement in the extended protocol: parameters are `$1`, `$2`, ... and never part of the text.
   /// `co_await c.exec("insert into t values ($1, $2)", 7, std::optional<std::string>())`.
   template <class... Args>
@@ -90,102 +78,17 @@ class queries {
     return s->perform(s, bounded(limit, detail::request::prepared(prepared.of().name(), prepared.from(), args...)));
   }
 
-  // Arguments that begin in another way do not compile: these say why.
-  template <class First, class... Rest>
-  requires detail::another_beginning<First, Rest...> asio::awaitable<result> exec(const First&, const Rest&...) {
-    detail::refuse_beginning<First>();
-    return {};
-  }
-  template <class T, class First, class... Rest>
-  requires detail::another_beginning<First, Rest...> asio::awaitable<std::vector<T>> all(const First&, const Rest&...) {
-    detail::refuse_beginning<First>();
-    return {};
-  }
-  template <class T, class First, class... Rest>
-  requires detail::another_beginning<First, Rest...> asio::awaitable<T> one(const First&, const Rest&...) {
-    detail::refuse_beginning<First>();
-    return {};
-  }
-  template <class T, class First, class... Rest>
-  requires detail::another_beginning<First, Rest...> asio::awaitable<std::optional<T>> opt(const First&, const Rest&...) {
-    detail::refuse_beginning<First>();
-    return {};
-  }
-
-  /// All rows as T: a scalar, `std::tuple`, `std::pair`, or a plain struct whose members are the columns in order.
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::all_of<T>(exec(sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::all_of<T>(exec(prepared, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::all_of<T>(exec(limit, sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<T>> all(within limit, statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::all_of<T>(exec(limit, prepared, args...));
-  }
-  /// Exactly one row, else `errc::rows`.
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::one_of<T>(exec(sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::one_of<T>(exec(prepared, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::one_of<T>(exec(limit, sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<T> one(within limit, statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::one_of<T>(exec(limit, prepared, args...));
-  }
-  /// One row or none, else `errc::rows`.
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::opt_of<T>(exec(sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::opt_of<T>(exec(prepared, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::opt_of<T>(exec(limit, sql, args...));
-  }
-  template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::optional<T>> opt(within limit, statement_use prepared, const Args&... args) {
-    (void)detail::require_row<T>();
-    return tidepool::detail::opt_of<T>(exec(limit, prepared, args...));
-  }
   /// Rows one by one as they arrive; see `row_stream`. One type for values or structs, several for tuples.
   template <class T, class... Ts, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
-    (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
+    (void)(tidepool::detail::require_row<element, detail::codecs>() && (detail::require_encoder<Args>() && ...));
     return detail::open_stream<element>(self().live(), detail::request::parameters(sql, args...));
   }
   template <class T, class... Ts, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto stream(within limit, query_text sql, const Args&... args) {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
-    (void)(detail::require_row<element>() && (detail::require_encoder<Args>() && ...));
+    (void)(tidepool::detail::require_row<element, detail::codecs>() && (detail::require_encoder<Args>() && ...));
     return detail::open_stream<element>(self().live(), bounded(limit, detail::request::parameters(sql, args...)));
   }
   /// `COPY ... FROM STDIN`; see `copy_writer`.

@@ -125,7 +125,7 @@ class row {
   /// The whole row as one T: a scalar, a tuple or pair, or a plain struct, member by member in column order.
   template <class T>
   T as() const {
-    (void)detail::require_row<T>();
+    (void)tidepool::detail::require_row<T, detail::codecs>();
     tidepool::detail::check_result_columns<T, detail::result_source>(from_);
     return tidepool::detail::read_row<T>(*this);
   }
@@ -169,7 +169,7 @@ class result {
   template <class T, class... Ts>
   auto rows() const& {
     using element = std::conditional_t<sizeof...(Ts) == 0, T, std::tuple<T, Ts...>>;
-    (void)detail::require_row<element>();
+    (void)tidepool::detail::require_row<element, detail::codecs>();
     if (rows_) tidepool::detail::check_result_columns<element, detail::result_source>(rows_.get());
     return row_range<element>(rows_.get());
   }

@@ -9,6 +9,7 @@
 #ifndef TIDEPOOL_DETAIL_DRIVER_ROW_TYPE_HPP
 #define TIDEPOOL_DETAIL_DRIVER_ROW_TYPE_HPP
 
+#include <array>
 #include <cstddef>
 #include <exception>
 #include <string>
@@ -21,6 +22,11 @@
 #include "type_words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+template <class T>
+inline constexpr bool is_array = false;
+template <class T, std::size_t Size>
+inline constexpr bool is_array<std::array<T, Size>> = true;
 
 template <class T>
 struct is_tuple : std::false_type {};

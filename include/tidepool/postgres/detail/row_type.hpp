@@ -28,10 +28,6 @@ struct codecs {
 };
 
 template <class T>
-consteval bool require_row() {
-  return tidepool::detail::require_row<T, codecs>();
-}
-template <class T>
 inline constexpr bool owns_data = tidepool::detail::owns<T, codecs>();
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

@@ -3,8 +3,6 @@
 #ifndef TIDEPOOL_SQLITE_DETAIL_ROW_TYPE_HPP
 #define TIDEPOOL_SQLITE_DETAIL_ROW_TYPE_HPP
 
-#include <array>
-#include <cstddef>
 #include <string_view>
 #include <type_traits>
 
@@ -15,11 +13,6 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
 
 using tidepool::detail::type_words;
-
-template <class T>
-inline constexpr bool is_array = false;
-template <class T, std::size_t Size>
-inline constexpr bool is_array<std::array<T, Size>> = true;
 
 template <class T>
 inline constexpr bool has_codec_to_read = decodable<T>;
@@ -54,17 +47,12 @@ struct codecs {
   template <class T>
   static constexpr bool refers = std::is_same_v<typename unwrapped<T>::type, std::string_view>;
   template <class T>
-  static constexpr bool is_sequence = is_array<T>;
+  static constexpr bool is_sequence = tidepool::detail::is_array<T>;
   template <class T>
   static consteval bool require() {
     return require_decoder<T>();
   }
 };
-
-template <class T>
-consteval bool require_row() {
-  return tidepool::detail::require_row<T, codecs>();
-}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail
 
