@@ -270,6 +270,8 @@ struct codec<T> {
 
 /// JSON as text, for json and jsonb alike; parse it with the library of your choice.
 struct json {
+  json() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
+  explicit json(std::string document) noexcept : text(std::move(document)) {}
   std::string text;
   friend bool operator==(const json&, const json&) = default;
 };

@@ -17,8 +17,8 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite {
 
 /// SQLite has one writer at a time. Connections that all write wait for each other in its busy handler, which sleeps, holds a connection
-/// and a thread meanwhile, and serves whoever wakes up first. Here they wait in the queue of a pool of one connection, which is first come,
-/// first served, and costs nothing; readers have connections of their own, which a writer does not disturb (WAL).
+/// and a thread meanwhile, and serves the one that wakes up first. Here they wait in the queue of a pool of one connection, which is first
+/// come, first served, and costs nothing; readers have connections of their own, which a writer does not disturb (WAL).
 ///
 ///     sqlite::database db(io, "shop.db");
 ///     auto lease = co_await db.write();

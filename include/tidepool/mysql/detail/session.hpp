@@ -237,7 +237,7 @@ class basic_session : public session_base {
   void finish() noexcept {
     abandon();
     const bool polite = !broken && is_idle() && shutdown->reason() == shutdown_reason::none;
-    // Without the socket, closing cannot block: neither to say goodbye nor to read what is still to come.
+    // Without the socket, closing cannot block: neither to send COM_QUIT nor to read an answer.
     if (handle_ != nullptr && !polite) {
       const auto theirs = static_cast<int>(mysql_get_socket(handle_));
       if (theirs >= 0) ::shutdown(theirs, SHUT_RDWR);
@@ -245,7 +245,7 @@ class basic_session : public session_base {
     drop_socket();
     close_handle();
   }
-  /// Says goodbye; the duplicate of the socket stays, to see when the server closes it.
+  /// Sends COM_QUIT; the duplicate of the socket stays, to see when the server closes it.
   void close_handle() noexcept {
     if (handle_ == nullptr) return;
     mysql_close(std::exchange(handle_, nullptr));

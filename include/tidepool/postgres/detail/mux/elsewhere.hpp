@@ -31,7 +31,7 @@ struct end_of<void> {
   using signature = void(std::exception_ptr);
 };
 
-/// `asio::co_spawn()` alone would, before Asio 1.24, emit a cancellation on the thread of whoever cancels.
+/// `asio::co_spawn()` alone would, before Asio 1.24, emit a cancellation on the thread that cancels.
 template <class T, class Executor>
 asio::awaitable<T, Executor> elsewhere(Executor there, asio::awaitable<T, Executor> work) {
   const asio::use_awaitable_t<Executor> token;

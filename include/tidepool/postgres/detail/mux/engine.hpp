@@ -52,7 +52,6 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   using link_ptr = std::unique_ptr<Link>;
   /// Gets a connection and makes it one of a kind.
   using opener = std::function<asio::awaitable<link_ptr>(lane_kind)>;
-
   using call = typename base::call;
 
   engine(executor_type executor, opener open, const rules& limits, duration lane_lifetime)
@@ -151,35 +150,27 @@ class engine final : public front<typename Traits::executor_type, typename Link:
 
   // --- as the Io of the dispatcher
   friend class dispatcher;
-  // A lane that throws, as without memory, is lost: nobody knows any more what its server was told.
-  put_result put(lane& on, job& j) noexcept {
+  /// A lane that throws, as without memory, is lost: nobody knows any more what its server was told.
+  template <class Result, class Step>
+  static Result unless_lost(Result lost, const Step& step) noexcept {
     try {
-      return slots_[on.index].link->put(static_cast<call&>(j));
+      return step();
     } catch (...) {
-      return put_result::lost;
+      return lost;
     }
+  }
+  put_result put(lane& on, job& j) noexcept {
+    return unless_lost(put_result::lost, [&] { return slots_[on.index].link->put(static_cast<call&>(j)); });
   }
   bool sync(lane& on) noexcept {
-    try {
-      return slots_[on.index].link->sync();
-    } catch (...) {
-      return false;
-    }
+    return unless_lost(false, [&] { return slots_[on.index].link->sync(); });
   }
   bool flush(lane& on) noexcept {
-    try {
-      return slots_[on.index].link->flush();
-    } catch (...) {
-      return false;
-    }
+    return unless_lost(false, [&] { return slots_[on.index].link->flush(); });
   }
   bool receive(lane& from, tick now) noexcept {
     lane_answers<call> to{dispatcher_, from, now};
-    try {
-      return slots_[from.index].link->receive(to);
-    } catch (...) {
-      return false;
-    }
+    return unless_lost(false, [&] { return slots_[from.index].link->receive(to); });
   }
 
   // --- turns
@@ -400,7 +391,6 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     dispatcher_.tick_at(now);
     if (dispatcher_.counts().stalls != stalls && on_stall) tell_stalls(now);
   }
-
   void tell_stalls(tick now) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       lane& l = dispatcher_.lane_at(i);
