@@ -29,7 +29,7 @@ std::string said_by(const std::string& url) {
 }
 
 my::connect_error refused(my::options how) {
-  return my_run([](my::options to) -> asio::awaitable<my::connect_error> {
+  return run([](my::options to) -> asio::awaitable<my::connect_error> {
     std::optional<my::connect_error> caught;
     try {
       (void)co_await my::connection::connect(std::move(to));
@@ -94,7 +94,7 @@ std::pair<my::connect_error, int> meet(std::string words, bool closes, const std
     }
   };
   asio::co_spawn(context, work(how, caught), asio::detached);
-  const auto until = std::chrono::steady_clock::now() + my_hang;
+  const auto until = std::chrono::steady_clock::now() + hang;
   while (!caught && std::chrono::steady_clock::now() < until) context.run_one_for(100ms);
   if (!caught) throw std::runtime_error("no error came");
   return {*caught, rounds};
@@ -187,8 +187,8 @@ TEST_CASE("given several servers, when the first are down, then the last is used
   many.host = "127.0.0.1:1,127.0.0.1:2,localhost:" + std::to_string(many.endpoints()[0].port);
   many.load_balance = false;
   my_with(many, [](my::connection& c) -> asio::awaitable<void> {
-    my_must(co_await c.one<int>("select 1") == 1, "a server");
-    my_must(c.peer().find("(localhost)") != std::string_view::npos, std::string(c.peer()));
+    must(co_await c.one<int>("select 1") == 1, "a server");
+    must(c.peer().find("(localhost)") != std::string_view::npos, std::string(c.peer()));
   });
   many.host = "127.0.0.1:1,127.0.0.1:2";
   const auto all = refused(many);
@@ -201,8 +201,8 @@ TEST_CASE("given a local socket, when connecting, then it is used, without TLS")
   my::options how(my_server());
   how.socket = my_dir() + "/socket";
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
-    my_must(co_await c.one<int>("select 1") == 1, "by the socket");
-    my_must(!c.encrypted(), "not encrypted");
+    must(co_await c.one<int>("select 1") == 1, "by the socket");
+    must(!c.encrypted(), "not encrypted");
   });
 }
 
@@ -248,16 +248,16 @@ TEST_CASE("given a server without TLS, when that is required, then nothing is se
 
 TEST_CASE("given connects that are cut at every byte of the greeting, when they fail, then nothing is leaked") {
   const auto whole = my_greeting(false);
-  const int before = my_descriptors();
+  const int before = open_descriptors();
   for (std::size_t i = 0; i < whole.size(); i += 7) {
     const auto cut = meet(whole.substr(0, i), true).first;
     CHECK(cut.reason() == my::errc::connect_failed);
   }
-  CHECK(my_descriptors() == before);
+  CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("given a connect whose context is destroyed, when all is over, then nothing is leaked") {
-  const int before = my_descriptors();
+  const int before = open_descriptors();
   {
     asio::io_context context;
     peer other(context, my_greeting(false), false);
@@ -268,7 +268,7 @@ TEST_CASE("given a connect whose context is destroyed, when all is over, then no
         asio::detached);
     context.run_for(50ms);
   }
-  CHECK(my_descriptors() == before);
+  CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("given a credential provider, when connecting, then what it returns is used each time", "[mysql-S17]") {
@@ -281,7 +281,7 @@ TEST_CASE("given a credential provider, when connecting, then what it returns is
     co_return my::credentials(user, "");
   };
   for (int i = 1; i <= 2; ++i) {
-    my_with(how, [](my::connection& c) -> asio::awaitable<void> { my_must(co_await c.one<int>("select 1") == 1, "logged in"); });
+    my_with(how, [](my::connection& c) -> asio::awaitable<void> { must(co_await c.one<int>("select 1") == 1, "logged in"); });
     CHECK(asked == i);
   }
 }
@@ -293,11 +293,11 @@ TEST_CASE("given on_connect, when connecting and after a full reset, then it run
     co_await c.exec("set @here = cast(coalesce(@here, 0) + 1 as signed)");
   };
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
-    my_must(co_await c.one<int>("select @here") == 1, "after connecting");
+    must(co_await c.one<int>("select @here") == 1, "after connecting");
     co_await c.exec("set @here = 10, @other = 1");
     co_await c.reset(my::reset_level::full);
-    my_must(co_await c.one<int>("select @here") == 1, "after a reset");
-    my_must(!co_await c.one<std::optional<int>>("select @other"), "and all else is gone");
+    must(co_await c.one<int>("select @here") == 1, "after a reset");
+    must(!co_await c.one<std::optional<int>>("select @other"), "and all else is gone");
   });
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("given a server with TLS, when a mode asks for it, then name and autho
     my_with(std::move(how), [&out](my::connection& c) -> asio::awaitable<void> {
       const auto cipher = co_await c.exec("show status like 'Ssl_cipher'");
       out = !cipher[0][1].as<std::string>().empty();
-      my_must(out == c.encrypted(), "as the server says");
+      must(out == c.encrypted(), "as the server says");
     });
     return out;
   };
@@ -369,7 +369,7 @@ TEST_CASE("given users with passwords, when they log in, then right ones may, an
     how.database.clear();
     how.user = user;
     how.password = "right-secret";
-    my_with(how, [](my::connection& c) -> asio::awaitable<void> { my_must(co_await c.one<int>("select 1") == 1, "logged in"); });
+    my_with(how, [](my::connection& c) -> asio::awaitable<void> { must(co_await c.one<int>("select 1") == 1, "logged in"); });
     how.password = "wrong-secret";
     const auto wrong = refused(how);
     INFO(wrong.what());
@@ -410,7 +410,7 @@ TEST_CASE("given a server that asks for a file of ours, when any statement runs,
   std::optional<my::error> failed;
   auto work = [&]() -> asio::awaitable<void> {
     auto c = co_await my::connection::connect(server.options());
-    const auto e = co_await my_error_of(c.script("select 1"));
+    const auto e = co_await error_of(c.script("select 1"));
     failed = e;
   };
   asio::co_spawn(context, work, asio::detached);

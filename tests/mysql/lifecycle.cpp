@@ -25,7 +25,7 @@ asio::awaitable<bool> my_gone(my::connection& watcher, unsigned long id) {
   for (int i = 0; i < 300; ++i) {
     const int left = co_await watcher.one<int>("select count(*) from information_schema.processlist where id = ?", id);
     if (left == 0) co_return true;
-    co_await my_pause(10ms);
+    co_await pause(10ms);
   }
   co_return false;
 }
@@ -139,9 +139,9 @@ TEST_CASE("given a session with all sorts of state, when it is reset, then each 
     co_await other.exec("drop table " + table);
     co_return left;
   };
-  CHECK(my_run(task(my::reset_level::none)) == "XSVGTLC");
-  CHECK(my_run(task(my::reset_level::rollback)) == "SVGTLC");
-  CHECK(my_run(task(my::reset_level::full)).empty());
+  CHECK(run(task(my::reset_level::none)) == "XSVGTLC");
+  CHECK(run(task(my::reset_level::rollback)) == "SVGTLC");
+  CHECK(run(task(my::reset_level::full)).empty());
 }
 
 TEST_CASE("given the end of a lease, when something is left open, then a reset is asked for where it is needed") {
@@ -153,42 +153,42 @@ TEST_CASE("given the end of a lease, when something is left open, then a reset i
     co_await c.exec("set @mine = null");
   };
   my_with(how, [&runs](my::connection& c) -> asio::awaitable<void> {
-    my_must(c.after_lease() == lease_end::clean, "untouched");
+    must(c.after_lease() == lease_end::clean, "untouched");
     co_await c.exec("set @mine = 1");
-    my_must(c.after_lease() == lease_end::needs_reset, "touched");
+    must(c.after_lease() == lease_end::needs_reset, "touched");
     co_await c.reset();
     const auto kept = co_await c.one<std::optional<int>>("select @mine");
-    my_must(runs == 1 && !kept, "reset by the hook");
+    must(runs == 1 && !kept, "reset by the hook");
     co_await c.reset(my::reset_level::full);
-    my_must(runs == 2 && c.after_lease() == lease_end::clean, "at every level");
+    must(runs == 2 && c.after_lease() == lease_end::clean, "at every level");
   });
   my_with([](my::connection& c) -> asio::awaitable<void> {
     co_await c.exec("set @mine = 1");
-    my_must(c.after_lease() == lease_end::clean, "the level is rollback, and there is no transaction");
+    must(c.after_lease() == lease_end::clean, "the level is rollback, and there is no transaction");
     co_await c.script("start transaction");
-    my_must(c.after_lease() == lease_end::needs_reset && c.in_transaction() && !c.usable(), "a transaction");
+    must(c.after_lease() == lease_end::needs_reset && c.in_transaction() && !c.usable(), "a transaction");
     co_await c.reset();
-    my_must(c.after_lease() == lease_end::clean && c.usable(), "rolled back");
+    must(c.after_lease() == lease_end::clean && c.usable(), "rolled back");
     {
       auto rows = co_await c.stream<int>("select seq from seq_1_to_100000");
       (void)co_await rows.next();
-      my_must(c.after_lease() == lease_end::broken && !c.usable(), "an answer is not read to its end");
+      must(c.after_lease() == lease_end::broken && !c.usable(), "an answer is not read to its end");
     }
-    my_must(c.after_lease() == lease_end::broken, "nor ever will be");
-    const auto why = co_await my_error_of(c.exec("select 1"));
-    my_must(std::string(why.what()).find("stream()") != std::string::npos, why.what());
+    must(c.after_lease() == lease_end::broken, "nor ever will be");
+    const auto why = co_await error_of(c.exec("select 1"));
+    must(std::string(why.what()).find("stream()") != std::string::npos, why.what());
   });
   my::options none(my_server());
   none.reset = my::reset_level::none;
   none.retire_after_packet_bytes = 100'000;
   my_with(none, [](my::connection& c) -> asio::awaitable<void> {
     (void)co_await c.one<std::string>("select repeat('x', 50000)");
-    my_must(c.after_lease() == lease_end::clean, "a small row");
+    must(c.after_lease() == lease_end::clean, "a small row");
     co_await c.script("start transaction");
-    my_must(c.after_lease() == lease_end::broken, "nothing may be reset");
+    must(c.after_lease() == lease_end::broken, "nothing may be reset");
     co_await c.script("rollback");
     (void)co_await c.one<std::string>("select repeat('x', 500000)");
-    my_must(c.after_lease() == lease_end::retired, "a row that has grown its buffer");
+    must(c.after_lease() == lease_end::retired, "a row that has grown its buffer");
   });
 }
 
@@ -197,33 +197,31 @@ TEST_CASE("given a statement, when its limit passes, then the server ends it and
   my_with([](my::connection& c) -> asio::awaitable<void> {
     for (int i = 0; i < 3; ++i) {
       const auto late =
-          co_await my_error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
-      my_must(late.reason() == my::errc::response_timeout && late.is(1317) && !late.connection_lost(), late.what());
-      my_must(c.usable(), "usable");
+          co_await error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+      must(late.reason() == my::errc::response_timeout && late.is(1317) && !late.connection_lost(), late.what());
+      must(c.usable(), "usable");
       const int next = co_await c.one<int>("select ?", i);
-      my_must(next == i, "the next statement gets its own answer");
+      must(next == i, "the next statement gets its own answer");
     }
-    const auto text =
-        co_await my_error_of(c.script(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
-    my_must(text.reason() == my::errc::response_timeout, text.what());
+    const auto text = co_await error_of(c.script(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+    must(text.reason() == my::errc::response_timeout, text.what());
     auto read_all = [](my::connection& from) -> asio::awaitable<void> {
       auto rows =
           co_await from.stream<std::int64_t>(my::within(50ms), "select seq from seq_1_to_1000000000000000 where seq < 1000 or sleep(10)");
       for (auto row = co_await rows.next(); row; row = co_await rows.next()) continue;
     };
-    const auto in_stream = co_await my_error_of(read_all(c));
-    my_must(in_stream.reason() == my::errc::response_timeout, in_stream.what());
+    const auto in_stream = co_await error_of(read_all(c));
+    must(in_stream.reason() == my::errc::response_timeout, in_stream.what());
     const int last = co_await c.one<int>("select 7");
-    my_must(last == 7 && c.thread_id() != 0, "the same session goes on");
+    must(last == 7 && c.thread_id() != 0, "the same session goes on");
   });
   // The connection that cancels is as the first one: where that needs TLS, it does too.
   my::options how(my_server());
   how.ssl_mode = my::ssl_mode::verify_ca;
   how.ssl_ca = my_dir() + "/server.crt";
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
-    const auto late =
-        co_await my_error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
-    my_must(late.reason() == my::errc::response_timeout && c.encrypted() && c.usable(), late.what());
+    const auto late = co_await error_of(c.one<int>(my::within(50ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+    must(late.reason() == my::errc::response_timeout && c.encrypted() && c.usable(), late.what());
   });
 }
 
@@ -243,12 +241,12 @@ TEST_CASE("given a statement, when its caller is cancelled, then the server ends
                          code = e.code();
                        }
                      }));
-      co_await my_pause(std::chrono::milliseconds(i * 20));
+      co_await pause(std::chrono::milliseconds(i * 20));
       stop.emit(asio::cancellation_type::terminal);
-      for (int k = 0; k < 500 && !ended; ++k) co_await my_pause(10ms);
-      my_must(ended && code == asio::error::operation_aborted && c.usable(), "cancelled, and kept");
+      for (int k = 0; k < 500 && !ended; ++k) co_await pause(10ms);
+      must(ended && code == asio::error::operation_aborted && c.usable(), "cancelled, and kept");
       const int next = co_await c.one<int>("select ?", i);
-      my_must(next == i, "the next statement gets its own answer");
+      must(next == i, "the next statement gets its own answer");
     }
   });
 }
@@ -259,25 +257,25 @@ TEST_CASE("given a canceller, when it is used, then the statement fails with 131
     auto stops = c.canceller();
     std::optional<my::error> failed;
     auto work = [&]() -> asio::awaitable<void> {
-      const auto e = co_await my_error_of(c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+      const auto e = co_await error_of(c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
       failed = e;
     };
     asio::co_spawn(co_await asio::this_coro::executor, work, asio::detached);
-    co_await my_pause(50ms);
+    co_await pause(50ms);
     const bool sent = co_await stops.cancel();
-    for (int i = 0; i < 500 && !failed; ++i) co_await my_pause(10ms);
-    my_must(sent && failed && failed->reason() == my::errc::server && failed->is(1317) && !failed->connection_lost(),
-            failed ? failed->what() : "no error");
+    for (int i = 0; i < 500 && !failed; ++i) co_await pause(10ms);
+    must(sent && failed && failed->reason() == my::errc::server && failed->is(1317) && !failed->connection_lost(),
+         failed ? failed->what() : "no error");
     bool done = false;
     auto late = [&]() -> asio::awaitable<void> {
       (void)co_await stops.cancel();
       done = true;
     };
     asio::co_spawn(co_await asio::this_coro::executor, late, asio::detached);
-    co_await my_pause(0ms);
-    my_must(done || (!c.usable() && c.after_lease() == lease_end::broken), "it could hit the next holder");
-    for (int i = 0; i < 500 && !done; ++i) co_await my_pause(10ms);
-    my_must(done, "it ends");
+    co_await pause(0ms);
+    must(done || (!c.usable() && c.after_lease() == lease_end::broken), "it could hit the next holder");
+    for (int i = 0; i < 500 && !done; ++i) co_await pause(10ms);
+    must(done, "it ends");
   });
 }
 
@@ -301,14 +299,14 @@ TEST_CASE("given a server without room for KILL QUERY, when a limit passes, then
       if (full) break;
     }
     const auto before = std::chrono::steady_clock::now();
-    const auto lost = co_await my_error_of(c.one<int>(my::within(50ms), "select sleep(30)"));
+    const auto lost = co_await error_of(c.one<int>(my::within(50ms), "select sleep(30)"));
     const auto spent = std::chrono::steady_clock::now() - before;
     co_await root.exec("set global max_connections = 200");
     for (auto& each : all) co_await each.close();
     co_await root.close();
-    my_must(lost.reason() == my::errc::server_silent && lost.connection_lost(), lost.what());
-    my_must(spent < 20s, "in time");
-    my_must(c.after_lease() == lease_end::broken && !c.usable(), "and is not used again");
+    must(lost.reason() == my::errc::server_silent && lost.connection_lost(), lost.what());
+    must(spent < 20s, "in time");
+    must(c.after_lease() == lease_end::broken && !c.usable(), "and is not used again");
   });
 }
 
@@ -319,12 +317,12 @@ TEST_CASE("given a running statement, when another thread aborts its connection,
       std::this_thread::sleep_for(50ms);
       c.abort("taken back for the test");
     });
-    const auto failed = co_await my_error_of(c.exec("select sleep(30)"));
+    const auto failed = co_await error_of(c.exec("select sleep(30)"));
     elsewhere.join();
-    my_must(failed.connection_lost() && failed.explanation() == "taken back for the test", failed.what());
-    my_must(!c.usable() && c.after_lease() == lease_end::broken && c.why_broken() == "taken back for the test", "broken");
-    const auto later = co_await my_error_of(c.ping());
-    my_must(later.connection_lost(), later.what());
+    must(failed.connection_lost() && failed.explanation() == "taken back for the test", failed.what());
+    must(!c.usable() && c.after_lease() == lease_end::broken && c.why_broken() == "taken back for the test", "broken");
+    const auto later = co_await error_of(c.ping());
+    must(later.connection_lost(), later.what());
   });
 }
 
@@ -337,21 +335,21 @@ TEST_CASE("given an idle connection, when its session is killed, then watch and 
     victim.watch([&told] { ++told; });
     unwatched.watch([&unwanted] { ++unwanted; });
     unwatched.watch({});
-    my_must(victim.usable() && unwatched.usable(), "usable at first");
+    must(victim.usable() && unwatched.usable(), "usable at first");
     co_await my_kill(c, victim);
     co_await my_kill(c, unwatched);
     for (auto* each : {&victim, &unwatched}) {
       const bool gone = co_await my_gone(c, each->thread_id());
-      my_must(gone, "gone");
+      must(gone, "gone");
     }
-    for (int i = 0; i < 1000 && told == 0; ++i) co_await my_pause(1ms);
-    co_await my_pause(20ms);
-    my_must(told == 1 && unwanted == 0, "told once, and not without a watch");
-    my_must(!victim.usable() && victim.after_lease() == lease_end::broken, "usable() sees it");
-    const auto lost = co_await my_error_of(unwatched.one<int>("select 1"));
-    my_must(lost.connection_lost(), lost.what());
-    const auto pinged = co_await my_error_of(unwatched.ping());
-    my_must(pinged.connection_lost(), pinged.what());
+    for (int i = 0; i < 1000 && told == 0; ++i) co_await pause(1ms);
+    co_await pause(20ms);
+    must(told == 1 && unwanted == 0, "told once, and not without a watch");
+    must(!victim.usable() && victim.after_lease() == lease_end::broken, "usable() sees it");
+    const auto lost = co_await error_of(unwatched.one<int>("select 1"));
+    must(lost.connection_lost(), lost.what());
+    const auto pinged = co_await error_of(unwatched.ping());
+    must(pinged.connection_lost(), pinged.what());
   });
 }
 
@@ -359,15 +357,15 @@ TEST_CASE("given a server with wait_timeout, when it ends an idle session, then 
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
     co_await c.exec("set session wait_timeout = 1");
-    for (int i = 0; i < 500 && c.usable(); ++i) co_await my_pause(10ms);
-    my_must(!c.usable(), "ended by the server");
+    for (int i = 0; i < 500 && c.usable(); ++i) co_await pause(10ms);
+    must(!c.usable(), "ended by the server");
   });
 }
 
 TEST_CASE("given options::writable, when the server is or becomes read-only, then that is told") {
   NEEDS_SERVER();
   // As a user without the right to write nevertheless.
-  my_run([]() -> asio::awaitable<void> {
+  run([]() -> asio::awaitable<void> {
     auto root = co_await my::connection::connect(my_root());
     my::options how(my_server());
     how.writable = true;
@@ -378,18 +376,18 @@ TEST_CASE("given options::writable, when the server is or becomes read-only, the
     co_await root.exec("set global read_only = 1");
     std::exception_ptr failure;
     try {
-      const auto refused = co_await my_error_of(c.exec("insert into " + table + " values (1)"));
-      my_must(refused.is(1290) && refused.consequence() == my::consequence::all_suspect && !refused.connection_lost(), refused.what());
-      my_must(c.after_lease() == lease_end::outdated && !c.usable(), "its server has another role now");
-      const auto same = co_await my_error_of(plain.exec("insert into " + table + " values (1)"));
-      my_must(same.is(1290) && plain.after_lease() == lease_end::clean, "who does not ask for a writable one keeps it");
+      const auto refused = co_await error_of(c.exec("insert into " + table + " values (1)"));
+      must(refused.is(1290) && refused.consequence() == my::consequence::all_suspect && !refused.connection_lost(), refused.what());
+      must(c.after_lease() == lease_end::outdated && !c.usable(), "its server has another role now");
+      const auto same = co_await error_of(plain.exec("insert into " + table + " values (1)"));
+      must(same.is(1290) && plain.after_lease() == lease_end::clean, "who does not ask for a writable one keeps it");
       std::optional<my::connect_error> none;
       try {
         (void)co_await my::connection::connect(how);
       } catch (const my::connect_error& e) {
         none = e;
       }
-      my_must(none && none->kind() == failure_kind::wrong_role, none ? none->what() : "connected");
+      must(none && none->kind() == failure_kind::wrong_role, none ? none->what() : "connected");
     } catch (...) {
       failure = std::current_exception();
     }
@@ -401,7 +399,7 @@ TEST_CASE("given options::writable, when the server is or becomes read-only, the
     co_await again.ping();
     const bool usable = again.usable();
     co_await root.exec("set global read_only = 0");
-    my_must(!usable, "a ping asks for the role");
+    must(!usable, "a ping asks for the role");
   }());
 }
 
@@ -414,9 +412,9 @@ TEST_CASE("given close(), when it returns, then the server has let the session g
       auto each = co_await my::connection::connect(how);
       const auto id = each.thread_id();
       co_await each.close();
-      my_must(!each, "closed");
+      must(!each, "closed");
       const bool gone = co_await my_gone(c, id);
-      my_must(gone, "gone");
+      must(gone, "gone");
       co_await each.close();
     }
   });
@@ -430,7 +428,7 @@ TEST_CASE("given connections made, used, killed and dropped, when all is over, t
         auto each = co_await my_connect();
         if (i % 3 == 0) {
           co_await my_kill(c, each);
-          (void)co_await my_error_of(each.exec("select 1"));
+          (void)co_await error_of(each.exec("select 1"));
         }
         if (i % 3 == 1) co_await each.close();
       }
@@ -445,9 +443,9 @@ TEST_CASE("given connections made, used, killed and dropped, when all is over, t
     context.run_for(50ms);
   };
   round();
-  const int before = my_descriptors();
+  const int before = open_descriptors();
   round();
-  CHECK(my_descriptors() == before);
+  CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("given an empty connection, when it is used, then it is an error and no crash") {
@@ -461,7 +459,7 @@ TEST_CASE("given an empty connection, when it is used, then it is an error and n
   none.watch({});
   CHECK(none.peer().empty());
   CHECK_THROWS_AS(none.exec("select 1"), my::error);
-  CHECK_NOTHROW(my_run(none.close()));
+  CHECK_NOTHROW(run(none.close()));
 }
 
 TEST_CASE("given a connection of one context, when it is used from another's thread, then it works there") {
@@ -482,7 +480,7 @@ TEST_CASE("given a connection of one context, when it is used from another's thr
     co_await c.close();
   };
   for (int i = 0; i < 4; ++i) asio::co_spawn(away, user, asio::detached);
-  away.run_for(my_hang);
+  away.run_for(hang);
   keep.reset();
   home_thread.join();
   CHECK(sum == 80);

@@ -29,7 +29,7 @@ my::options oracle_root() { return {"mysql://root@/mysql?socket=" + oracle_dir()
   static_assert(true)
 
 my::connect_error refused_by_oracle(my::options how) {
-  return my_run([](my::options to) -> asio::awaitable<my::connect_error> {
+  return run([](my::options to) -> asio::awaitable<my::connect_error> {
     std::optional<my::connect_error> caught;
     try {
       (void)co_await my::connection::connect(std::move(to));
@@ -47,7 +47,7 @@ TEST_CASE("given MySQL's own server, when users log in by caching_sha2_password,
   NEEDS_ORACLE();
   const auto user = my_name("sha2");
   my_with(oracle_root(), [&](my::connection& root) -> asio::awaitable<void> {
-    my_must(!root.is_mariadb() && root.server_version() >= 80000, std::string(root.server_info()));
+    must(!root.is_mariadb() && root.server_version() >= 80000, std::string(root.server_info()));
     co_await root.script("create user " + user + "@localhost identified with caching_sha2_password by 'right-secret'");
   });
   my::options how = oracle();
@@ -57,13 +57,13 @@ TEST_CASE("given MySQL's own server, when users log in by caching_sha2_password,
   how.ssl_mode = my::ssl_mode::required;
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
     const int one = co_await c.one<int>("select 1");
-    my_must(one == 1 && c.encrypted(), "the whole exchange, over TLS");
+    must(one == 1 && c.encrypted(), "the whole exchange, over TLS");
   });
   // The server remembers: now the short exchange does, without TLS too.
   how.ssl_mode = my::ssl_mode::disabled;
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
     const int one = co_await c.one<int>("select 1");
-    my_must(one == 1 && !c.encrypted(), "the short exchange");
+    must(one == 1 && !c.encrypted(), "the short exchange");
   });
   how.password = "wrong-secret";
   for (const auto mode : {my::ssl_mode::required, my::ssl_mode::disabled}) {
@@ -88,7 +88,7 @@ TEST_CASE("given MySQL's own server, when its certificate is verified, then auth
   how.ssl_mode = my::ssl_mode::verify_ca;
   how.ssl_ca = oracle_dir() + "/server.crt";
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {
-    my_must(c.encrypted(), "encrypted");
+    must(c.encrypted(), "encrypted");
     co_await c.ping();
   });
   how.ssl_mode = my::ssl_mode::verify_full;
@@ -104,16 +104,16 @@ TEST_CASE("given MySQL's own server, when a session is reset in full, then the c
     co_await c.exec("create temporary table only_mine (a int)");
     (void)co_await c.one<int>("select ? + 1", 1);
     co_await c.reset(my::reset_level::full);
-    my_must(c.statements_kept() == 0, "its statements are gone");
+    must(c.statements_kept() == 0, "its statements are gone");
     const auto client = co_await c.one<std::string>("select @@character_set_client");
     const auto results = co_await c.one<std::string>("select @@character_set_results");
     const auto zone = co_await c.one<std::string>("select @@time_zone");
     const auto mine = co_await c.one<std::optional<int>>("select @mine");
-    my_must(client == "utf8mb4" && results == "utf8mb4" && zone == "+00:00" && !mine, client + " " + results + " " + zone);
+    must(client == "utf8mb4" && results == "utf8mb4" && zone == "+00:00" && !mine, client + " " + results + " " + zone);
     const auto back = co_await c.one<std::string>("select ?", words);
-    my_must(back == words, "four bytes a character");
-    const auto gone = co_await my_error_of(c.exec("select * from only_mine"));
-    my_must(gone.is(1146), gone.what());
+    must(back == words, "four bytes a character");
+    const auto gone = co_await error_of(c.exec("select * from only_mine"));
+    must(gone.is(1146), gone.what());
   });
 }
 
@@ -129,23 +129,22 @@ TEST_CASE("given MySQL's own server, when statements run, then their results are
                     -std::chrono::microseconds(1), std::chrono::sys_time<std::chrono::microseconds>(std::chrono::microseconds(1)),
                     std::chrono::sys_days(std::chrono::days(1)), 21U, 0.1F, my::json{R"({"a": 1})"});
     const auto got = co_await c.one<row>("select * from v where a = ?", std::uint64_t{18446744073709551615U});
-    my_must(
-        std::get<2>(got).text == "-1.50" && std::get<3>(got) == -1us && std::get<6>(got) == 21 && std::get<8>(got).text == R"({"a": 1})",
-        "types");
+    must(std::get<2>(got).text == "-1.50" && std::get<3>(got) == -1us && std::get<6>(got) == 21 && std::get<8>(got).text == R"({"a": 1})",
+         "types");
     const auto name = my_name("proc");
     co_await c.exec("create procedure " + name + "(in n int) begin select n; select n + 1, n + 2; end");
     const auto sets = co_await c.exec("call " + name + "(?)", 5);
-    my_must(sets.sets() == 3 && sets.set(1)[0][1].as<int>() == 7, "several sets");
+    must(sets.sets() == 3 && sets.set(1)[0][1].as<int>() == 7, "several sets");
     co_await c.exec("drop procedure " + name);
     co_await c.exec("set cte_max_recursion_depth = 100000");
     auto rows =
         co_await c.stream<int>("with recursive n(i) as (select 1 union all select i + 1 from n where i < ?) select i from n", 50000);
     int count = 0;
     for (auto one = co_await rows.next(); one; one = co_await rows.next()) ++count;
-    my_must(count == 50000, "a stream");
+    must(count == 50000, "a stream");
     co_await c.script("create temporary table s (a int); insert into s values (1), (2)");
     const int two = co_await c.one<int>("select count(*) from s");
-    my_must(two == 2, "a script");
+    must(two == 2, "a script");
   });
 }
 
@@ -155,38 +154,38 @@ TEST_CASE("given MySQL's own server, when things go wrong, then its numbers mean
     // MySQL ends SLEEP by KILL QUERY with a row, which is an answer: a query that computes is needed.
     const std::string endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
     co_await c.exec("set cte_max_recursion_depth = 4294967295");
-    const auto late = co_await my_error_of(c.one<int>(my::within(100ms), endless));
-    my_must(late.reason() == my::errc::response_timeout && c.usable(), late.what());
+    const auto late = co_await error_of(c.one<int>(my::within(100ms), endless));
+    must(late.reason() == my::errc::response_timeout && c.usable(), late.what());
     const auto table = my_name("nowait");
     co_await c.exec("create table " + table + " (id int primary key)");
     co_await c.exec("insert into " + table + " values (1)");
     auto other = co_await my::connection::connect(oracle());
     auto holds = [&](my::transaction& tx) -> asio::awaitable<void> {
       (void)co_await tx.exec("select * from " + table + " for update");
-      const auto locked = co_await my_error_of(other.exec("select * from " + table + " for update nowait"));
-      my_must(locked.is(3572) && locked.retryable(), locked.what());
+      const auto locked = co_await error_of(other.exec("select * from " + table + " for update nowait"));
+      must(locked.is(3572) && locked.retryable(), locked.what());
     };
     co_await c.transaction(holds);
     co_await c.exec("drop table " + table);
     // Idle for too long: the reason arrives before the end, and is told by the next statement.
     co_await other.exec("set session wait_timeout = 1");
-    for (int i = 0; i < 500 && other.usable(); ++i) co_await my_pause(10ms);
-    my_must(!other.usable(), "ended by the server");
+    for (int i = 0; i < 500 && other.usable(); ++i) co_await pause(10ms);
+    must(!other.usable(), "ended by the server");
     auto third = co_await my::connection::connect(oracle());
     co_await third.exec("set session wait_timeout = 1");
-    co_await my_pause(2500ms);
-    const auto idle = co_await my_error_of(third.one<int>("select 1"));
-    my_must(idle.connection_lost(), idle.what());
+    co_await pause(2500ms);
+    const auto idle = co_await error_of(third.one<int>("select 1"));
+    must(idle.connection_lost(), idle.what());
     auto victim = co_await my::connection::connect(oracle());
     co_await c.exec("kill " + std::to_string(victim.thread_id()));
-    const auto killed = co_await my_error_of(victim.one<int>("select 1"));
-    my_must(killed.connection_lost(), killed.what());
+    const auto killed = co_await error_of(victim.one<int>("select 1"));
+    must(killed.connection_lost(), killed.what());
   });
 }
 
 TEST_CASE("given MySQL's own server, when it becomes read-only, then connections that write are outdated") {
   NEEDS_ORACLE();
-  my_run([]() -> asio::awaitable<void> {
+  run([]() -> asio::awaitable<void> {
     auto root = co_await my::connection::connect(oracle_root());
     my::options how = oracle();
     how.writable = true;
@@ -194,11 +193,11 @@ TEST_CASE("given MySQL's own server, when it becomes read-only, then connections
     const auto table = my_name("read_only");
     co_await c.exec("create table " + table + " (a int)");
     co_await root.exec("set global super_read_only = 1");
-    const auto refusal = co_await my_error_of(c.exec("insert into " + table + " values (1)"));
+    const auto refusal = co_await error_of(c.exec("insert into " + table + " values (1)"));
     co_await root.exec("set global super_read_only = 0");
     co_await root.exec("set global read_only = 0");
-    my_must(refusal.is(1290) && refusal.consequence() == my::consequence::all_suspect, refusal.what());
-    my_must(c.after_lease() == tidepool::lease_end::outdated, "outdated");
+    must(refusal.is(1290) && refusal.consequence() == my::consequence::all_suspect, refusal.what());
+    must(c.after_lease() == tidepool::lease_end::outdated, "outdated");
     auto again = co_await my::connection::connect(how);
     co_await again.exec("drop table " + table);
   }());

@@ -20,7 +20,7 @@ tidepool::pool_config my_small() {
 /// Runs `work(pool)`, and closes the pool.
 template <class Work>
 void my_with_pool(my::options how, tidepool::pool_config config, Work work) {
-  my_run([](my::options to, tidepool::pool_config with, Work body) -> asio::awaitable<void> {
+  run([](my::options to, tidepool::pool_config with, Work body) -> asio::awaitable<void> {
     my::pool pool(co_await asio::this_coro::executor, my::connector(std::move(to), with), with);
     std::exception_ptr failure;
     try {
@@ -48,17 +48,17 @@ TEST_CASE("given a pool, when it is opened, used and closed, then the server see
       auto two = co_await pool.acquire();
       auto three = co_await pool.acquire();
       for (auto* each : {&one, &two, &three}) seen.insert((*each)->thread_id());
-      my_must(seen.size() == 3 && !pool.try_acquire(), "three, and no more");
+      must(seen.size() == 3 && !pool.try_acquire(), "three, and no more");
       for (auto* each : {&one, &two, &three}) each->release();
       auto again = co_await pool.acquire();
-      my_must(seen.contains(again->thread_id()), "one of the three");
+      must(seen.contains(again->thread_id()), "one of the three");
       again.release();
-      my_must(pool.stats().total_connections == 3, "counted");
+      must(pool.stats().total_connections == 3, "counted");
       co_await pool.close(5s);
     }
     for (const auto id : seen) {
       const int left = co_await watcher.one<int>("select count(*) from information_schema.processlist where id = ?", id);
-      my_must(left == 0, "closed");
+      must(left == 0, "closed");
     }
   });
 }
@@ -79,24 +79,24 @@ TEST_CASE("given a lease left in the middle of things, when it ends, then the ne
       auto lease = co_await pool.acquire();
       same = lease->thread_id();
       const int count = co_await lease->one<int>("select count(*) from " + table);
-      my_must(count == 3 && !lease->in_transaction(), "rolled back");
-      my_must(pool.stats().connections_created == 1, "by the same connection");
+      must(count == 3 && !lease->in_transaction(), "rolled back");
+      must(pool.stats().connections_created == 1, "by the same connection");
       auto rows = co_await lease->stream<int>("select seq from seq_1_to_1000000");
       (void)co_await rows.next();
     }
     {
       auto lease = co_await pool.acquire();
-      my_must(lease->thread_id() != same, "an answer that was not read costs the connection");
+      must(lease->thread_id() != same, "an answer that was not read costs the connection");
       const int one = co_await lease->one<int>("select 1");
-      my_must(one == 1, "a new one");
+      must(one == 1, "a new one");
       const auto late =
-          co_await my_error_of(lease->one<int>(my::within(30ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
-      my_must(late.reason() == my::errc::response_timeout, late.what());
+          co_await error_of(lease->one<int>(my::within(30ms), "select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
+      must(late.reason() == my::errc::response_timeout, late.what());
       same = lease->thread_id();
     }
     auto lease = co_await pool.acquire();
     const int two = co_await lease->one<int>("select 2");
-    my_must(two == 2 && lease->thread_id() == same, "a cancelled statement costs nothing");
+    must(two == 2 && lease->thread_id() == same, "a cancelled statement costs nothing");
     co_await lease->exec("drop table " + table);
   });
 }
@@ -111,11 +111,11 @@ TEST_CASE("given reset level full, when leases end, then session state never rea
     for (int i = 0; i < 5; ++i) {
       auto lease = co_await pool.acquire();
       const auto before = co_await lease->one<std::optional<int>>("select @secret_of_the_last_one");
-      my_must(!before, "nothing of the last holder");
+      must(!before, "nothing of the last holder");
       co_await lease->exec("set @secret_of_the_last_one = ?", i);
       co_await lease->exec("create temporary table only_mine (i int)");
     }
-    my_must(pool.stats().connections_created == 1, "always the same connection");
+    must(pool.stats().connections_created == 1, "always the same connection");
   });
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("given idle connections whose sessions are killed, when acquiring, the
       }
       auto lease = co_await pool.acquire();
       const int one = co_await lease->one<int>("select 1");
-      my_must(one == 1, "alive");
+      must(one == 1, "alive");
     }
     co_await killer.close();
   });
@@ -154,9 +154,9 @@ TEST_CASE("given idle connections, when one is killed, then it is replaced at on
     }
     auto killer = co_await my::connection::connect(my::options(my_server()));
     co_await killer.exec("kill " + std::to_string(victim));
-    for (int i = 0; i < 1000 && pool.stats().connections_created < 3; ++i) co_await my_pause(10ms);
+    for (int i = 0; i < 1000 && pool.stats().connections_created < 3; ++i) co_await pause(10ms);
     const auto stats = pool.stats();
-    my_must(stats.connections_created == 3 && stats.total_connections == 2, "replaced without an acquire");
+    must(stats.connections_created == 3 && stats.total_connections == 2, "replaced without an acquire");
     co_await killer.close();
   });
 }
@@ -195,7 +195,7 @@ TEST_CASE("given a user with few sessions, when the pool wants more, then it kee
       for (int i = 0; i < 10; ++i) {
         auto lease = co_await pool.acquire();
         done += co_await lease->one<int>("select 1");
-        co_await my_pause(1ms);
+        co_await pause(1ms);
       }
     };
     for (int i = 0; i < 6; ++i) {
@@ -203,8 +203,8 @@ TEST_CASE("given a user with few sessions, when the pool wants more, then it kee
         if (e) ++failed;
       });
     }
-    for (int i = 0; i < 2000 && done < 60 && failed == 0; ++i) co_await my_pause(10ms);
-    my_must(done == 60 && failed == 0, "all were served by two connections");
+    for (int i = 0; i < 2000 && done < 60 && failed == 0; ++i) co_await pause(10ms);
+    must(done == 60 && failed == 0, "all were served by two connections");
   });
   my_with(my_root(), [&](my::connection& root) -> asio::awaitable<void> { co_await root.exec("drop user " + user + "@localhost"); });
 }
@@ -218,14 +218,14 @@ TEST_CASE("given pre_ping or a validation query, when connections are borrowed, 
     for (int i = 0; i < 3; ++i) {
       auto lease = co_await pool.acquire();
       const int one = co_await lease->one<int>("select 1");
-      my_must(one == 1, "after a ping");
+      must(one == 1, "after a ping");
     }
-    my_must(pool.stats().connections_created == 1, "kept");
+    must(pool.stats().connections_created == 1, "kept");
   });
   config.validation_query = "select 1 from no_such_table_for_validation";
   my_with_pool(my_server(), config, [](my::pool& pool) -> asio::awaitable<void> {
     for (int i = 0; i < 2; ++i) (void)co_await pool.acquire();
-    my_must(pool.stats().connections_created > 1, "one that failed the query is replaced");
+    must(pool.stats().connections_created > 1, "one that failed the query is replaced");
   });
 }
 
@@ -237,7 +237,7 @@ TEST_CASE("given the presets of a pool's configuration, when they are used with 
     my_with_pool(my_server(), config, [](my::pool& pool) -> asio::awaitable<void> {
       auto lease = co_await pool.acquire();
       const int one = co_await lease->one<int>("select 1");
-      my_must(one == 1, "served");
+      must(one == 1, "served");
     });
   }
 }

@@ -23,17 +23,17 @@ TEST_CASE("given a server, when connecting by URL, then statements, ping, reset 
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
     const auto one = co_await c.one<int>("select 1");
-    my_must(one == 1, "select 1");
+    must(one == 1, "select 1");
     const auto sum = co_await c.one<std::int64_t>("select ? + ?", 40, 2);
-    my_must(sum == 42, "a sum of parameters");
+    must(sum == 42, "a sum of parameters");
     co_await c.ping();
     co_await c.ping("select 1");
     co_await c.reset();
     co_await c.reset(my::reset_level::full);
     const auto again = co_await c.one<int>("select 1");
-    my_must(again == 1, "after a reset");
-    my_must(c.usable(), "usable");
-    my_must(c.thread_id() != 0, "thread id");
+    must(again == 1, "after a reset");
+    must(c.usable(), "usable");
+    must(c.thread_id() != 0, "thread id");
   });
 }
 
@@ -42,58 +42,58 @@ TEST_CASE("given rows, when they are read, then all, one, opt and exec give them
   my_with([](my::connection& c) -> asio::awaitable<void> {
     co_await c.exec("create temporary table u (id bigint primary key auto_increment, name varchar(50) not null, score double)");
     const auto first = co_await c.exec("insert into u (name, score) values (?, ?), (?, ?)", "Ada", 1.5, std::string("Bob"), std::nullopt);
-    my_must(first.affected() == 2 && first.last_insert_id() == 1 && first.size() == 0, "counts of an insert");
+    must(first.affected() == 2 && first.last_insert_id() == 1 && first.size() == 0, "counts of an insert");
     const auto users = co_await c.all<user>("select id, name, score from u order by id");
-    my_must(users.size() == 2 && users[0].name == "Ada" && users[0].score == 1.5 && !users[1].score, "structs");
+    must(users.size() == 2 && users[0].name == "Ada" && users[0].score == 1.5 && !users[1].score, "structs");
     const auto pair = co_await c.one<std::tuple<std::int64_t, std::string>>("select id, name from u where id = ?", 2);
-    my_must(std::get<1>(pair) == "Bob", "a tuple");
+    must(std::get<1>(pair) == "Bob", "a tuple");
     const auto none = co_await c.opt<std::string>("select name from u where id = ?", 99);
-    my_must(!none, "no row");
+    must(!none, "no row");
     const auto rows = co_await c.exec("select id, name from u order by id");
-    my_must(rows.size() == 2 && rows.columns() == 2 && rows.column_name(1) == "name", "a result");
+    must(rows.size() == 2 && rows.columns() == 2 && rows.column_name(1) == "name", "a result");
     int seen = 0;
     for (auto [id, name] : rows.rows<std::int64_t, std::string_view>()) seen += static_cast<int>(id) + static_cast<int>(name.size());
-    my_must(seen == 1 + 2 + 6, "a range of rows");
-    my_must(rows[1]["name"].as<std::string>() == "Bob", "a field by name");
+    must(seen == 1 + 2 + 6, "a range of rows");
+    must(rows[1]["name"].as<std::string>() == "Bob", "a field by name");
     const auto same = co_await c.exec("update u set name = 'Bob' where id = 2");
-    my_must(same.affected() == 0, "rows that an update did not change");
+    must(same.affected() == 0, "rows that an update did not change");
     const auto warned = co_await c.exec("select cast('x' as signed)");
-    my_must(warned.warnings() == 1, "warnings");
+    must(warned.warnings() == 1, "warnings");
     for (const char* sql : {"select name from u", "select name from u where id = 99"}) {
-      const auto failure = co_await my_error_of(c.one<std::string>(sql));
-      my_must(failure.reason() == my::errc::rows, "a wrong number of rows");
+      const auto failure = co_await error_of(c.one<std::string>(sql));
+      must(failure.reason() == my::errc::rows, "a wrong number of rows");
     }
-    const auto columns = co_await my_error_of(c.all<user>("select id from u"));
-    my_must(columns.reason() == my::errc::columns, "a wrong number of columns");
-    const auto null = co_await my_error_of(c.all<double>("select score from u"));
-    my_must(null.reason() == my::errc::null_value && std::string(null.what()).find("\"score\"") != std::string::npos, null.what());
+    const auto columns = co_await error_of(c.all<user>("select id from u"));
+    must(columns.reason() == my::errc::columns, "a wrong number of columns");
+    const auto null = co_await error_of(c.all<double>("select score from u"));
+    must(null.reason() == my::errc::null_value && std::string(null.what()).find("\"score\"") != std::string::npos, null.what());
   });
 }
 
 TEST_CASE("given wrong statements, when they run, then the error has its number and the connection goes on") {
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
-    const auto syntax = co_await my_error_of(c.exec("selct 1"));
-    my_must(syntax.is(1064) && syntax.sqlstate() == "42000" && !syntax.connection_lost() && !syntax.retryable(), syntax.what());
-    const auto table = co_await my_error_of(c.exec("select * from no_such_table where a = ?", 1));
-    my_must(table.is(1146), table.what());
-    const auto count = co_await my_error_of(c.exec("select ? + ?", 1));
-    my_must(count.reason() == my::errc::bad_parameter &&
-                std::string(count.what()).find("takes 2 parameters, and 1 was given") != std::string::npos,
-            count.what());
-    const auto empty = co_await my_error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec(""); }(c));
-    my_must(empty.reason() == my::errc::bad_usage, empty.what());
-    const auto several = co_await my_error_of(c.exec("select 1; select 2"));
-    my_must(several.is(1064), "several statements outside of script()");
-    const auto nan = co_await my_error_of(
+    const auto syntax = co_await error_of(c.exec("selct 1"));
+    must(syntax.is(1064) && syntax.sqlstate() == "42000" && !syntax.connection_lost() && !syntax.retryable(), syntax.what());
+    const auto table = co_await error_of(c.exec("select * from no_such_table where a = ?", 1));
+    must(table.is(1146), table.what());
+    const auto count = co_await error_of(c.exec("select ? + ?", 1));
+    must(count.reason() == my::errc::bad_parameter &&
+             std::string(count.what()).find("takes 2 parameters, and 1 was given") != std::string::npos,
+         count.what());
+    const auto empty = co_await error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec(""); }(c));
+    must(empty.reason() == my::errc::bad_usage, empty.what());
+    const auto several = co_await error_of(c.exec("select 1; select 2"));
+    must(several.is(1064), "several statements outside of script()");
+    const auto nan = co_await error_of(
         [](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", std::numeric_limits<double>::quiet_NaN()); }(c));
-    my_must(nan.reason() == my::errc::bad_parameter && std::string(nan.what()).find("parameter 1") != std::string::npos, nan.what());
+    must(nan.reason() == my::errc::bad_parameter && std::string(nan.what()).find("parameter 1") != std::string::npos, nan.what());
     co_await c.exec("create temporary table once (id int primary key)");
     co_await c.exec("insert into once values (1)");
-    const auto twice = co_await my_error_of(c.exec("insert into once values (?)", 1));
-    my_must(twice.is(1062) && twice.sqlstate() == "23000", twice.what());
+    const auto twice = co_await error_of(c.exec("insert into once values (?)", 1));
+    must(twice.is(1062) && twice.sqlstate() == "23000", twice.what());
     const auto value = co_await c.one<int>("select 7");
-    my_must(value == 7, "afterwards");
+    must(value == 7, "afterwards");
   });
 }
 
@@ -102,14 +102,14 @@ TEST_CASE("given statement_in_errors, when a statement fails, then its text and 
   my::options with(my_server());
   with.statement_in_errors = true;
   my_with(with, [](my::connection& c) -> asio::awaitable<void> {
-    const auto told = co_await my_error_of(c.exec("select secret_column from nowhere"));
-    my_must(told.statement() == "select secret_column from nowhere" && told.called_from().line() != 0, told.what());
-    const auto read = co_await my_error_of(c.one<int>("select 'abc' as word"));
-    my_must(std::string(read.what()).find("abc") != std::string::npos, read.what());
+    const auto told = co_await error_of(c.exec("select secret_column from nowhere"));
+    must(told.statement() == "select secret_column from nowhere" && told.called_from().line() != 0, told.what());
+    const auto read = co_await error_of(c.one<int>("select 'abc' as word"));
+    must(std::string(read.what()).find("abc") != std::string::npos, read.what());
   });
   my_with([](my::connection& c) -> asio::awaitable<void> {
-    const auto quiet = co_await my_error_of(c.one<int>("select 'abc' as word"));
-    my_must(std::string(quiet.what()).find("abc") == std::string::npos && quiet.statement().empty(), quiet.what());
+    const auto quiet = co_await error_of(c.one<int>("select 'abc' as word"));
+    must(std::string(quiet.what()).find("abc") == std::string::npos && quiet.statement().empty(), quiet.what());
   });
 }
 
@@ -127,25 +127,25 @@ TEST_CASE("given a cache of statements, when it is full or the session is reset,
   few.statement_cache = 3;
   my_with(few, [](my::connection& c) -> asio::awaitable<void> {
     const int before = co_await prepared_so_far(c);
-    for (int i = 0; i < 5; ++i) my_must(co_await c.one<int>("select ? + 1", i) == i + 1, "a sum");
+    for (int i = 0; i < 5; ++i) must(co_await c.one<int>("select ? + 1", i) == i + 1, "a sum");
     const int once = co_await prepared_so_far(c);
-    my_must(once == before + 1, "prepared once for five uses, but " + std::to_string(once - before));
+    must(once == before + 1, "prepared once for five uses, but " + std::to_string(once - before));
     for (int i = 0; i < 5; ++i) {
       const std::string sql = "select ? + " + std::to_string(100 + i);
-      my_must(co_await c.one<int>(sql, 1) == 101 + i, "another sum");
+      must(co_await c.one<int>(sql, 1) == 101 + i, "another sum");
     }
-    my_must(c.statements_kept() == 3, "three are kept");
+    must(c.statements_kept() == 3, "three are kept");
     co_await c.reset(my::reset_level::full);
-    my_must(c.statements_kept() == 0, "none after a reset");
-    my_must(co_await c.one<int>("select ? + 104", 1) == 105, "after a reset");
+    must(c.statements_kept() == 0, "none after a reset");
+    must(co_await c.one<int>("select ? + 104", 1) == 105, "after a reset");
     const auto s = co_await c.prepare("select ? + ? as total");
-    my_must(s.parameters() == 2 && s.columns().size() == 1 && s.columns()[0] == "total", "what a statement tells");
-    my_must(co_await c.one<int>(s, 20, 22) == 42, "a prepared statement");
+    must(s.parameters() == 2 && s.columns().size() == 1 && s.columns()[0] == "total", "what a statement tells");
+    must(co_await c.one<int>(s, 20, 22) == 42, "a prepared statement");
   });
   few.statement_cache = 0;
   my_with(few, [](my::connection& c) -> asio::awaitable<void> {
-    for (int i = 0; i < 3; ++i) my_must(co_await c.one<int>("select ? + 1", i) == i + 1, "without a cache");
-    my_must(c.statements_kept() == 0, "nothing is kept");
+    for (int i = 0; i < 3; ++i) must(co_await c.one<int>("select ? + 1", i) == i + 1, "without a cache");
+    must(c.statements_kept() == 0, "nothing is kept");
   });
 }
 
@@ -157,16 +157,16 @@ TEST_CASE("given a table that changes, when a kept statement runs again, then it
     co_await c.exec("insert into " + name + " values (1)");
     const std::string sql = "select * from " + name + " where 1 = ?";
     const auto first = co_await c.exec(sql, 1);
-    my_must(first.columns() == 1, "one column");
+    must(first.columns() == 1, "one column");
     co_await c.exec("alter table " + name + " add b varchar(20) default 'x', modify a varchar(10)");
     const auto second = co_await c.exec(sql, 1);
-    my_must(second.columns() == 2 && second[0][0].as<std::string>() == "1" && second[0][1].as<std::string>() == "x", "two columns");
+    must(second.columns() == 2 && second[0][0].as<std::string>() == "1" && second[0][1].as<std::string>() == "x", "two columns");
     co_await c.exec("alter table " + name + " rename column a to c");
     const auto third = co_await c.exec(sql, 1);
-    my_must(third.column_name(0) == "c", "a new name");
+    must(third.column_name(0) == "c", "a new name");
     co_await c.exec("drop table " + name);
-    const auto gone = co_await my_error_of(c.exec(sql, 1));
-    my_must(gone.is(1146), gone.what());
+    const auto gone = co_await error_of(c.exec(sql, 1));
+    must(gone.is(1146), gone.what());
   });
 }
 
@@ -176,18 +176,18 @@ TEST_CASE("given procedures and scripts, when they run, then all result sets com
     const auto name = my_name("proc");
     co_await c.exec("create procedure " + name + "(in n int) begin select n as first; select n + 1, n + 2; end");
     const auto got = co_await c.exec("call " + name + "(?)", 5);
-    my_must(got.sets() == 3, "three sets: two selects and the end, but " + std::to_string(got.sets()));
-    my_must(got[0][0].as<int>() == 5 && got.set(1)[0][1].as<int>() == 7 && got.set(2).columns() == 0, "their rows");
+    must(got.sets() == 3, "three sets: two selects and the end, but " + std::to_string(got.sets()));
+    must(got[0][0].as<int>() == 5 && got.set(1)[0][1].as<int>() == 7 && got.set(2).columns() == 0, "their rows");
     const auto again = co_await c.exec("call " + name + "(?)", 6);
-    my_must(again.set(1)[0][0].as<int>() == 7, "a second call");
+    must(again.set(1)[0][0].as<int>() == 7, "a second call");
     co_await c.exec("drop procedure " + name);
     co_await c.script("create temporary table s (a int); insert into s values (1), (2); select * from s;");
-    my_must(co_await c.one<int>("select count(*) from s") == 2, "a script");
-    const auto failed = co_await my_error_of(c.script("insert into s values (3); selct; insert into s values (4)"));
-    my_must(failed.is(1064), failed.what());
-    my_must(co_await c.one<int>("select count(*) from s") == 3, "until its error");
-    const auto several = co_await my_error_of(c.exec("select 1; select 2"));
-    my_must(several.is(1064), "and several statements are refused again");
+    must(co_await c.one<int>("select count(*) from s") == 2, "a script");
+    const auto failed = co_await error_of(c.script("insert into s values (3); selct; insert into s values (4)"));
+    must(failed.is(1064), failed.what());
+    must(co_await c.one<int>("select count(*) from s") == 3, "until its error");
+    const auto several = co_await error_of(c.exec("select 1; select 2"));
+    must(several.is(1064), "and several statements are refused again");
   });
 }
 
@@ -199,15 +199,15 @@ TEST_CASE("given many rows, when they are streamed, then all come in order, and 
     std::int64_t expected = 0;
     for (auto row = co_await rows.next(); row; row = co_await rows.next()) {
       ++expected;
-      my_must(std::get<0>(*row) == expected && std::get<1>(*row).size() == 100, "row " + std::to_string(expected));
+      must(std::get<0>(*row) == expected && std::get<1>(*row).size() == 100, "row " + std::to_string(expected));
     }
-    my_must(expected == 20000, "all of them");
+    must(expected == 20000, "all of them");
     auto early = co_await c.stream<std::int64_t, std::string>(sql, 0);
     for (int i = 0; i < 300; ++i) (void)co_await early.next();
-    const auto second = co_await my_error_of(c.exec("select 1"));
-    my_must(second.reason() == my::errc::busy && std::string(second.what()).find("stream() is open") != std::string::npos, second.what());
+    const auto second = co_await error_of(c.exec("select 1"));
+    must(second.reason() == my::errc::busy && std::string(second.what()).find("stream() is open") != std::string::npos, second.what());
     co_await early.close();
-    my_must(co_await c.one<int>("select 1") == 1, "after an early end");
+    must(co_await c.one<int>("select 1") == 1, "after an early end");
     auto wrong = co_await c.stream<int>("select if(seq = 3000, null, seq) from seq_1_to_5000");
     std::optional<my::error> failure;
     int count = 0;
@@ -216,13 +216,13 @@ TEST_CASE("given many rows, when they are streamed, then all come in order, and 
     } catch (const my::error& e) {
       failure = e;
     }
-    my_must(failure && failure->reason() == my::errc::null_value && std::string(failure->what()).find("row 3000") != std::string::npos &&
-                count == 2999,
-            "NULL in a row");
+    must(failure && failure->reason() == my::errc::null_value && std::string(failure->what()).find("row 3000") != std::string::npos &&
+             count == 2999,
+         "NULL in a row");
     co_await wrong.close();
-    const auto syntax = co_await my_error_of(c.stream<int>("selct"));
-    my_must(syntax.is(1064), syntax.what());
-    my_must(co_await c.one<int>("select 1") == 1, "after errors");
+    const auto syntax = co_await error_of(c.stream<int>("selct"));
+    must(syntax.is(1064), syntax.what());
+    must(co_await c.one<int>("select 1") == 1, "after errors");
   });
 }
 
@@ -242,8 +242,8 @@ TEST_CASE("given LOAD DATA LOCAL, when it is allowed or not, then a file is read
         refused = e;
       }
       const int count = co_await c.one<int>("select count(*) from l");
-      my_must(refused.has_value() != allowed && count == (allowed ? 2 : 0), refused ? refused->what() : "no error");
-      my_must(!refused || !refused->connection_lost(), "the connection is kept");
+      must(refused.has_value() != allowed && count == (allowed ? 2 : 0), refused ? refused->what() : "no error");
+      must(!refused || !refused->connection_lost(), "the connection is kept");
     });
   }
   std::filesystem::remove(path);
@@ -257,12 +257,12 @@ TEST_CASE("given two operations at once, when the second begins, then it is refu
       out = co_await on.one<int>("select sleep(0.2)");
     };
     asio::co_spawn(co_await asio::this_coro::executor, first(c, slow), asio::detached);
-    co_await my_pause(50ms);
-    const auto second = co_await my_error_of(c.exec("select 1"));
-    my_must(second.reason() == my::errc::busy, second.what());
-    while (!slow) co_await my_pause(10ms);
-    my_must(*slow == 0, "the first");
-    my_must(co_await c.one<int>("select 1") == 1, "afterwards");
+    co_await pause(50ms);
+    const auto second = co_await error_of(c.exec("select 1"));
+    must(second.reason() == my::errc::busy, second.what());
+    while (!slow) co_await pause(10ms);
+    must(*slow == 0, "the first");
+    must(co_await c.one<int>("select 1") == 1, "afterwards");
   });
 }
 
@@ -284,13 +284,13 @@ TEST_CASE("given a reader that is slow, when rows are streamed, then the server 
       const auto state =
           co_await watcher.opt<std::optional<std::string>>("select state from information_schema.processlist where id = ?", c.thread_id());
       waits = state && *state && (*state)->find("net") != std::string::npos;
-      if (!waits) co_await my_pause(10ms);
+      if (!waits) co_await pause(10ms);
     }
-    my_must(waits, "the server waits for the reader");
-    my_must(resident() - before < 64, "a thousand rows later: " + std::to_string(resident() - before) + " MB more");
+    must(waits, "the server waits for the reader");
+    must(resident() - before < 64, "a thousand rows later: " + std::to_string(resident() - before) + " MB more");
     co_await rows.close();
     const int one = co_await c.one<int>("select 1");
-    my_must(one == 1, "and the connection is kept");
+    must(one == 1, "and the connection is kept");
     co_await watcher.close();
   });
 }
@@ -312,7 +312,7 @@ std::optional<my::error> twice_on(my_fake_server& server, asio::io_context& cont
     } catch (const my::error& e) {
       failed = e;
     }
-    my_must(!failed || c.statements_kept() == 0, "what failed is not kept");
+    must(!failed || c.statements_kept() == 0, "what failed is not kept");
     done = true;
   };
   asio::co_spawn(context, work, asio::detached);

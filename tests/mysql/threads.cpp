@@ -26,7 +26,7 @@ void my_at_once(asio::io_context& io, int count, Work work) {
     });
   }
   std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(my_hang); });
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(hang); });
   for (auto& one : threads) one.join();
   if (first) std::rethrow_exception(first);
   if (!io.stopped()) throw std::runtime_error("it hangs");
@@ -35,7 +35,7 @@ tidepool::pool_config my_few() {
   tidepool::pool_config config;
   config.min_size = 0;
   config.max_size = 4;
-  config.acquire_timeout = my_hang;
+  config.acquire_timeout = hang;
   return config;
 }
 
@@ -54,11 +54,11 @@ TEST_CASE("given a pool on three threads, when many tasks use it, then each gets
       auto lease = co_await pool.acquire();
       auto body = [&](my::transaction& tx) -> asio::awaitable<int> { co_return co_await tx.one<int>("select ? + ?", number, i); };
       const int got = co_await lease->transaction(body);
-      my_must(got == number + i, "its own answer");
+      must(got == number + i, "its own answer");
       auto rows = co_await lease->stream<int>("select seq from seq_1_to_500");
       int count = 0;
       for (auto row = co_await rows.next(); row; row = co_await rows.next()) ++count;
-      my_must(count == 500, "all rows");
+      must(count == 500, "all rows");
       sum += got;
     }
     if (left.fetch_sub(1) == 1) co_await pool.close(5s);
@@ -82,13 +82,13 @@ TEST_CASE("given operations cancelled and aborted at any moment, when all have e
       auto work = [&]() -> asio::awaitable<void> { co_await lease->exec(i % 2 == 0 ? "select sleep(20)" : "select 1"); };
       asio::co_spawn(strand, work,
                      asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
-      co_await my_pause(std::chrono::milliseconds(random() % 4));
+      co_await pause(std::chrono::milliseconds(random() % 4));
       if (i % 3 == 0) {
         lease->abort("for the test");
       } else {
         stop.emit(asio::cancellation_type::terminal);
       }
-      while (!ended) co_await my_pause(1ms);
+      while (!ended) co_await pause(1ms);
     }
     auto lease = co_await pool.acquire();
     answers += co_await lease->one<int>("select 1");

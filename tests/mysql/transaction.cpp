@@ -40,8 +40,8 @@ struct beside {
     });
   }
   asio::awaitable<void> end() {
-    for (int i = 0; i < 3000 && !done; ++i) co_await my_pause(10ms);
-    my_must(done, "what runs beside has not ended");
+    for (int i = 0; i < 3000 && !done; ++i) co_await pause(10ms);
+    must(done, "what runs beside has not ended");
     if (failure) std::rethrow_exception(failure);
   }
 };
@@ -63,17 +63,17 @@ TEST_CASE("given a transaction, when its body returns or throws, then it is comm
       } catch (const std::runtime_error&) {
         thrown = true;
       }
-      my_must(thrown, "thrown on");
+      must(thrown, "thrown on");
       auto kept = [&t](my::transaction& nested) -> asio::awaitable<int> {
         co_await nested.exec("insert into " + t + " values (5, 0)");
         co_return 5;
       };
       const int inside = co_await tx.nested(kept);
-      my_must(inside == 5, "what a savepoint returns");
+      must(inside == 5, "what a savepoint returns");
       co_return co_await tx.one<int>("select count(*) from " + t);
     };
     const int inside = co_await c.transaction(body);
-    my_must(inside == 4 && !c.in_transaction(), "one savepoint was undone, the other kept");
+    must(inside == 4 && !c.in_transaction(), "one savepoint was undone, the other kept");
     auto fails = [&t](my::transaction& tx) -> asio::awaitable<void> {
       co_await tx.exec("delete from " + t);
       throw std::logic_error("no");
@@ -85,7 +85,7 @@ TEST_CASE("given a transaction, when its body returns or throws, then it is comm
       thrown = true;
     }
     const int count = co_await my_count(c, t);
-    my_must(thrown && count == 4 && !c.in_transaction(), "rolled back");
+    must(thrown && count == 4 && !c.in_transaction(), "rolled back");
   });
 }
 
@@ -115,25 +115,25 @@ TEST_CASE("given options, when a transaction begins, then the server follows the
       co_return out;
     };
     const auto dirty = co_await seen(c, other, t, my::isolation::read_uncommitted, false);
-    my_must(dirty == "011", "read uncommitted: " + dirty);
+    must(dirty == "011", "read uncommitted: " + dirty);
     const auto committed = co_await seen(c, other, t, my::isolation::read_committed, false);
-    my_must(committed == "001", "read committed: " + committed);
+    must(committed == "001", "read committed: " + committed);
     const auto repeatable = co_await seen(c, other, t, my::isolation::repeatable_read, false);
-    my_must(repeatable == "000", "repeatable read: " + repeatable);
+    must(repeatable == "000", "repeatable read: " + repeatable);
     const auto usual = co_await seen(c, other, t, my::isolation::session_default, false);
-    my_must(usual == "000", "the session's own: " + usual);
+    must(usual == "000", "the session's own: " + usual);
     const auto snapshot = co_await seen(c, other, t, my::isolation::repeatable_read, true);
-    my_must(snapshot == "00", "a consistent snapshot: " + snapshot);
+    must(snapshot == "00", "a consistent snapshot: " + snapshot);
     co_await other.exec("set innodb_lock_wait_timeout = 1");
     auto serial = [&](my::transaction& tx) -> asio::awaitable<void> {
       (void)co_await tx.one<int>("select n from " + t + " where id = 1");
-      const auto waited = co_await my_error_of(other.exec("update " + t + " set n = 1 where id = 1"));
-      my_must(waited.is(1205) && waited.retryable() && !waited.connection_lost(), waited.what());
+      const auto waited = co_await error_of(other.exec("update " + t + " set n = 1 where id = 1"));
+      must(waited.is(1205) && waited.retryable() && !waited.connection_lost(), waited.what());
     };
     co_await c.transaction(serial, {.level = my::isolation::serializable});
     auto reads = [&](my::transaction& tx) -> asio::awaitable<void> {
-      const auto refused = co_await my_error_of(tx.exec("update " + t + " set n = 1"));
-      my_must(refused.is(1792) && refused.consequence() == my::consequence::none, refused.what());
+      const auto refused = co_await error_of(tx.exec("update " + t + " set n = 1"));
+      must(refused.is(1792) && refused.consequence() == my::consequence::none, refused.what());
     };
     co_await c.transaction(reads, {.read_only = true});
     co_await c.transaction(reads, {.read_only = true, .consistent_snapshot = true});
@@ -152,7 +152,7 @@ TEST_CASE("given two transactions that deadlock, when they may retry, then both 
         ++runs;
         co_await tx.exec("update " + t + " set n = n + 1 where id = ?", first);
         ++arrived;
-        for (int i = 0; i < 300 && arrived < 2; ++i) co_await my_pause(10ms);
+        for (int i = 0; i < 300 && arrived < 2; ++i) co_await pause(10ms);
         co_await tx.exec("update " + t + " set n = n + 1 where id = ?", 3 - first);
       };
       co_await on.transaction(body, {.retries = retries});
@@ -161,9 +161,9 @@ TEST_CASE("given two transactions that deadlock, when they may retry, then both 
     second.start(co_await asio::this_coro::executor, both(other, 2, 5));
     co_await both(c, 1, 5);
     co_await second.end();
-    my_must(runs == 3, "one of the two ran twice, but there were " + std::to_string(runs));
+    must(runs == 3, "one of the two ran twice, but there were " + std::to_string(runs));
     const int sum = co_await c.one<int>("select cast(sum(n) as signed) from " + t);
-    my_must(sum == 4, "both were done, once");
+    must(sum == 4, "both were done, once");
     // The same, swallowed by both.
     arrived = 0;
     int deadlocks = 0, committed = 0, told = 0;
@@ -171,7 +171,7 @@ TEST_CASE("given two transactions that deadlock, when they may retry, then both 
       auto body = [&](my::transaction& tx) -> asio::awaitable<void> {
         co_await tx.exec("update " + t + " set n = 0 where id = ?", first);
         ++arrived;
-        for (int i = 0; i < 300 && arrived < 2; ++i) co_await my_pause(10ms);
+        for (int i = 0; i < 300 && arrived < 2; ++i) co_await pause(10ms);
         bool deadlock = false;
         try {
           co_await tx.exec("update " + t + " set n = 0 where id = ?", 3 - first);
@@ -180,13 +180,13 @@ TEST_CASE("given two transactions that deadlock, when they may retry, then both 
         }
         if (!deadlock) co_return;
         ++deadlocks;
-        my_must(!on.in_transaction(), "the server has rolled it back");
+        must(!on.in_transaction(), "the server has rolled it back");
       };
       try {
         co_await on.transaction(body);
         ++committed;
       } catch (const my::error& e) {
-        my_must(e.reason() == my::errc::rolled_back, e.what());
+        must(e.reason() == my::errc::rolled_back, e.what());
         ++told;
       }
     };
@@ -194,7 +194,7 @@ TEST_CASE("given two transactions that deadlock, when they may retry, then both 
     again.start(co_await asio::this_coro::executor, swallows(other, 2));
     co_await swallows(c, 1);
     co_await again.end();
-    my_must(deadlocks == 1 && committed == 1 && told == 1, "the one that was rolled back learnt of it");
+    must(deadlocks == 1 && committed == 1 && told == 1, "the one that was rolled back learnt of it");
     co_await other.close();
   });
 }
@@ -209,8 +209,8 @@ TEST_CASE("given a wait for a lock that is too long, when the body goes on, then
       co_await tx.exec("update " + t + " set n = 7 where id = 1");
       auto goes_on = [&](my::transaction& in) -> asio::awaitable<void> {
         co_await in.exec("insert into " + t + " values (9, 9)");
-        const auto waited = co_await my_error_of(in.exec("update " + t + " set n = 8 where id = 1"));
-        my_must(waited.is(1205), waited.what());
+        const auto waited = co_await error_of(in.exec("update " + t + " set n = 8 where id = 1"));
+        must(waited.is(1205), waited.what());
       };
       co_await other.transaction(goes_on);
       auto repeats = [&](my::transaction& in) -> asio::awaitable<void> {
@@ -221,7 +221,7 @@ TEST_CASE("given a wait for a lock that is too long, when the body goes on, then
     };
     co_await c.transaction(holds);
     const int nine = co_await c.one<int>("select n from " + t + " where id = 9");
-    my_must(nine == 9 && runs == 2, "the rest was committed, and the other one ran again");
+    must(nine == 9 && runs == 2, "the rest was committed, and the other one ran again");
     co_await other.close();
   });
 }
@@ -234,17 +234,17 @@ TEST_CASE("given a body that ends its transaction itself, when it returns, then 
         co_await tx.exec("update " + t + " set n = n + 1");
         co_await tx.exec(ends);
       };
-      const auto told = co_await my_error_of(c.transaction(body));
-      my_must(told.reason() == my::errc::bad_usage, told.what());
-      my_must(c.usable(), "the connection is as before");
+      const auto told = co_await error_of(c.transaction(body));
+      must(told.reason() == my::errc::bad_usage, told.what());
+      must(c.usable(), "the connection is as before");
     }
     co_await c.exec("drop table t_ended_by_ddl");
     auto twice = [&](my::transaction&) -> asio::awaitable<void> {
       auto again = [](my::transaction&) -> asio::awaitable<void> { co_return; };
       co_await c.transaction(again);
     };
-    const auto open = co_await my_error_of(c.transaction(twice));
-    my_must(open.reason() == my::errc::bad_usage && std::string(open.what()).find("nested()") != std::string::npos, open.what());
+    const auto open = co_await error_of(c.transaction(twice));
+    must(open.reason() == my::errc::bad_usage && std::string(open.what()).find("nested()") != std::string::npos, open.what());
   });
 }
 
@@ -276,16 +276,16 @@ TEST_CASE("given a COMMIT that waits, when it is killed or cancelled, then what 
         const auto state =
             co_await root.opt<std::string>("select state from information_schema.processlist where id = ? and info = 'commit'", id);
         if (state && state->find("lock") != std::string::npos) co_return;
-        co_await my_pause(10ms);
+        co_await pause(10ms);
       }
-      my_must(false, "COMMIT does not wait");
+      must(false, "COMMIT does not wait");
     };
     const auto here = co_await asio::this_coro::executor;
     asio::co_spawn(here, commits(other), asio::detached);
     co_await waits_for_lock(other.thread_id());
     co_await root.exec("kill " + std::to_string(other.thread_id()));
-    for (int i = 0; i < 500 && !done; ++i) co_await my_pause(10ms);
-    my_must(failed && failed->outcome_unknown() && failed->connection_lost() && !failed->retryable(), failed ? failed->what() : "no error");
+    for (int i = 0; i < 500 && !done; ++i) co_await pause(10ms);
+    must(failed && failed->outcome_unknown() && failed->connection_lost() && !failed->retryable(), failed ? failed->what() : "no error");
     co_await holder.exec("unlock tables");
     co_await c.exec("delete from " + t + " where id = 10");
     // Cancelled: the server ends COMMIT and says so, so that nothing is unknown.
@@ -294,12 +294,12 @@ TEST_CASE("given a COMMIT that waits, when it is killed or cancelled, then what 
     asio::co_spawn(here, commits(c), asio::bind_cancellation_slot(stop.slot(), asio::detached));
     co_await waits_for_lock(c.thread_id());
     stop.emit(asio::cancellation_type::terminal);
-    for (int i = 0; i < 500 && !done; ++i) co_await my_pause(10ms);
+    for (int i = 0; i < 500 && !done; ++i) co_await pause(10ms);
     co_await holder.exec("unlock tables");
-    my_must(done && aborted && !failed, failed ? failed->what() : "cancelled");
+    must(done && aborted && !failed, failed ? failed->what() : "cancelled");
     co_await c.reset();
     const int there = co_await my_count(c, t);
-    my_must(there == 2, "nothing was committed");
+    must(there == 2, "nothing was committed");
     co_await root.close();
   });
 }
@@ -313,16 +313,16 @@ TEST_CASE("given a session that is killed in the body, when the body ends, then 
         co_await tx.exec("insert into " + t + " values (20, 0)");
         co_await c.exec("kill " + std::to_string(other.thread_id()));
         if (swallows) {
-          (void)co_await my_error_of(tx.exec("select 1"));
+          (void)co_await error_of(tx.exec("select 1"));
         } else {
           co_await tx.exec("select 1");
         }
       };
-      const auto lost = co_await my_error_of(other.transaction(body));
-      my_must(lost.connection_lost() && !lost.outcome_unknown(), lost.what());
+      const auto lost = co_await error_of(other.transaction(body));
+      must(lost.connection_lost() && !lost.outcome_unknown(), lost.what());
     }
     const int count = co_await my_count(c, t);
-    my_must(count == 2, "nothing");
+    must(count == 2, "nothing");
   });
 }
 
@@ -333,17 +333,17 @@ TEST_CASE("given a limit for a whole transaction, when it passes, then all of it
       co_await tx.exec("insert into " + t + " values (30, 0)");
       (void)co_await tx.one<int>("select sleep(30)");
     };
-    const auto late = co_await my_error_of(c.transaction(my::within(100ms), slow));
-    my_must(late.reason() == my::errc::response_timeout && !c.in_transaction() && c.usable(), late.what());
+    const auto late = co_await error_of(c.transaction(my::within(100ms), slow));
+    must(late.reason() == my::errc::response_timeout && !c.in_transaction() && c.usable(), late.what());
     auto waits = [&](my::transaction& tx) -> asio::awaitable<void> {
       co_await tx.exec("insert into " + t + " values (31, 0)");
-      auto inner = [](my::transaction&) -> asio::awaitable<void> { co_await my_pause(30s); };
-      const auto inside = co_await my_error_of(tx.nested(my::within(50ms), inner));
-      my_must(inside.reason() == my::errc::response_timeout, inside.what());
+      auto inner = [](my::transaction&) -> asio::awaitable<void> { co_await pause(30s); };
+      const auto inside = co_await error_of(tx.nested(my::within(50ms), inner));
+      must(inside.reason() == my::errc::response_timeout, inside.what());
     };
     co_await c.transaction(waits);
     const int count = co_await my_count(c, t);
-    my_must(count == 3, "the one is rolled back, the other is there");
+    must(count == 3, "the one is rolled back, the other is there");
   });
 }
 
@@ -361,15 +361,15 @@ TEST_CASE("given a transaction whose caller is cancelled, when the connection is
     };
     asio::co_spawn(co_await asio::this_coro::executor, work,
                    asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
-    co_await my_pause(100ms);
+    co_await pause(100ms);
     stop.emit(asio::cancellation_type::terminal);
-    for (int i = 0; i < 500 && !ended; ++i) co_await my_pause(10ms);
-    my_must(ended && c.in_transaction() && !c.usable(), "left open");
-    my_must(c.after_lease() == tidepool::lease_end::needs_reset, "to be reset");
-    const auto refused = co_await my_error_of(c.exec("select 1"));
-    my_must(refused.reason() == my::errc::needs_reset, refused.what());
+    for (int i = 0; i < 500 && !ended; ++i) co_await pause(10ms);
+    must(ended && c.in_transaction() && !c.usable(), "left open");
+    must(c.after_lease() == tidepool::lease_end::needs_reset, "to be reset");
+    const auto refused = co_await error_of(c.exec("select 1"));
+    must(refused.reason() == my::errc::needs_reset, refused.what());
     co_await c.reset();
     const int count = co_await my_count(c, t);
-    my_must(count == 2, "rolled back");
+    must(count == 2, "rolled back");
   });
 }

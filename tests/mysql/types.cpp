@@ -25,19 +25,19 @@ asio::awaitable<void> there_and_back(my::connection& c, std::string type, T valu
   co_await c.exec("create temporary table " + table + " (v " + type + ")");
   co_await c.exec("insert into " + table + " values (?)", value);
   const auto back = co_await c.one<T>("select v from " + table);
-  my_must(back == value, type + ": a value came back as another one");
+  must(back == value, type + ": a value came back as another one");
   const auto found = co_await c.one<int>("select count(*) from " + table + " where v = ?", value);
-  my_must(found == 1 || type == "float", type + ": the value is not found by itself");
+  must(found == 1 || type == "float", type + ": the value is not found by itself");
   co_await c.exec("update " + table + " set v = null");
   const auto none = co_await c.one<std::optional<T>>("select v from " + table);
-  my_must(!none, type + ": NULL");
+  must(!none, type + ": NULL");
   co_await c.exec("drop temporary table " + table);
 }
 
 template <class T>
 asio::awaitable<std::string> refusal(my::connection& c, std::string sql) {
-  const auto failure = co_await my_error_of(c.one<T>(sql));
-  my_must(failure.reason() == my::errc::conversion, sql + ": " + failure.what());
+  const auto failure = co_await error_of(c.one<T>(sql));
+  must(failure.reason() == my::errc::conversion, sql + ": " + failure.what());
   co_return failure.what();
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("given values of every type, when they are written and read, then they
       co_await c.exec("create temporary table j (v json)");
       co_await c.exec("insert into j values (?)", document);
       const auto read = co_await c.one<my::json>("select v from j");
-      my_must(read.text == document.text, "json");
+      must(read.text == document.text, "json");
     }
     co_await there_and_back<my::uuid>(c, "char(36)", id_without_dashes);
   });
@@ -125,9 +125,9 @@ TEST_CASE("given the text protocol, when a statement cannot be prepared, then it
         "0.1)");
     using row = std::tuple<std::uint64_t, double, my::decimal, microseconds, sys_time<microseconds>, sys_days, unsigned, float>;
     const auto binary = co_await c.one<row>("select * from v");
-    my_must(std::get<0>(binary) == std::numeric_limits<std::uint64_t>::max() && std::get<6>(binary) == 21, "binary");
-    my_must(std::get<3>(binary) == -(12h + 34min + 56s + 1us), "time");
-    my_must(std::get<4>(binary) == sys_days(2024y / February / 29) + 1h + 2min + 3s + 400ms, "datetime");
+    must(std::get<0>(binary) == std::numeric_limits<std::uint64_t>::max() && std::get<6>(binary) == 21, "binary");
+    must(std::get<3>(binary) == -(12h + 34min + 56s + 1us), "time");
+    must(std::get<4>(binary) == sys_days(2024y / February / 29) + 1h + 2min + 3s + 400ms, "datetime");
   });
 }
 
@@ -151,17 +151,17 @@ TEST_CASE("given values out of range, when they are read or sent, then the error
     (void)co_await refusal<mood>(c, "select 'angry'");
     (void)co_await refusal<my::uuid>(c, "select 'not-a-uuid'");
     (void)co_await refusal<std::vector<std::byte>>(c, "select 'text'");
-    my_must(co_await c.one<std::int64_t>("select sum(seq) from seq_1_to_10") == 55, "a sum, which is a DECIMAL");
-    my_must(co_await c.one<double>("select avg(seq) from seq_1_to_2") == 1.5, "an average");
-    my_must(co_await c.one<int>("select 7.00") == 7, "a decimal without a fraction");
-    const auto late = co_await my_error_of(
+    must(co_await c.one<std::int64_t>("select sum(seq) from seq_1_to_10") == 55, "a sum, which is a DECIMAL");
+    must(co_await c.one<double>("select avg(seq) from seq_1_to_2") == 1.5, "an average");
+    must(co_await c.one<int>("select 7.00") == 7, "a decimal without a fraction");
+    const auto late = co_await error_of(
         [](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", sys_days(10000y / January / 1)); }(c));
-    my_must(late.reason() == my::errc::bad_parameter, late.what());
-    const auto span = co_await my_error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", 839h); }(c));
-    my_must(span.reason() == my::errc::bad_parameter, span.what());
+    must(late.reason() == my::errc::bad_parameter, late.what());
+    const auto span = co_await error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", 839h); }(c));
+    must(span.reason() == my::errc::bad_parameter, span.what());
     const auto digits =
-        co_await my_error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", my::decimal{"1; drop"}); }(c));
-    my_must(digits.reason() == my::errc::bad_parameter, digits.what());
+        co_await error_of([](my::connection& on) -> asio::awaitable<void> { co_await on.exec("select ?", my::decimal{"1; drop"}); }(c));
+    must(digits.reason() == my::errc::bad_parameter, digits.what());
   });
 }
 
@@ -172,11 +172,11 @@ TEST_CASE("given zero dates, when they are read, then they are an error, or none
     co_await c.exec("create temporary table z (d date, m datetime, p date)");
     co_await c.exec("insert into z values ('0000-00-00', '0000-00-00 00:00:00', '2024-00-00')");
     const auto said = co_await refusal<sys_days>(c, "select d from z");
-    my_must(said.find("zero date") != std::string::npos, said);
+    must(said.find("zero date") != std::string::npos, said);
     (void)co_await refusal<sys_time<seconds>>(c, "select m from z");
     (void)co_await refusal<sys_days>(c, "select p from z");
-    my_must(!co_await c.one<std::optional<sys_days>>("select d from z"), "a zero date as none");
-    my_must(!co_await c.one<std::optional<sys_time<seconds>>>("select m from z"), "a zero datetime as none");
+    must(!co_await c.one<std::optional<sys_days>>("select d from z"), "a zero date as none");
+    must(!co_await c.one<std::optional<sys_time<seconds>>>("select m from z"), "a zero datetime as none");
   });
 }
 
@@ -185,14 +185,14 @@ TEST_CASE("given another time zone of the server, when a TIMESTAMP is read, then
   my::options as_it_is(my_server());
   as_it_is.utc = false;
   my_with([](my::connection& c) -> asio::awaitable<void> {
-    my_must(co_await c.one<std::string>("select @@time_zone") == "+00:00", "UTC");
+    must(co_await c.one<std::string>("select @@time_zone") == "+00:00", "UTC");
     const auto now = co_await c.one<sys_time<seconds>>("select from_unixtime(86400)");
-    my_must(now == sys_seconds(86400s), "the epoch's second day");
+    must(now == sys_seconds(86400s), "the epoch's second day");
     co_await c.reset(my::reset_level::full);
-    my_must(co_await c.one<std::string>("select @@time_zone") == "+00:00", "UTC after a reset");
-    my_must(co_await c.one<std::string>("select @@character_set_client") == "utf8mb4", "utf8mb4 after a reset");
+    must(co_await c.one<std::string>("select @@time_zone") == "+00:00", "UTC after a reset");
+    must(co_await c.one<std::string>("select @@character_set_client") == "utf8mb4", "utf8mb4 after a reset");
   });
   my_with(as_it_is, [](my::connection& c) -> asio::awaitable<void> {
-    my_must(co_await c.one<std::string>("select @@time_zone") == "SYSTEM", "as the server has it");
+    must(co_await c.one<std::string>("select @@time_zone") == "SYSTEM", "as the server has it");
   });
 }
