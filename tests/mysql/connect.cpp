@@ -222,6 +222,11 @@ TEST_CASE("given a peer that is silent, closes or talks nonsense, when connectin
   CHECK(stops.reason() == my::errc::connect_timeout);
   CHECK(std::string(stops.what()).find("no answer to the login") != std::string::npos);
   CHECK(turns >= 10);
+  // The client library waits within the handshake of TLS.
+  auto [tls, also] = meet(
+      my_greeting(true), false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }, 300ms);
+  CHECK(tls.reason() == my::errc::connect_timeout);
+  CHECK(also >= 10);
 }
 
 TEST_CASE("given a greeting that is an error, when connecting, then its number decides the kind") {

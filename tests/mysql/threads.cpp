@@ -97,3 +97,41 @@ TEST_CASE("given operations cancelled and aborted at any moment, when all have e
   });
   CHECK(answers == 12);
 }
+
+TEST_CASE("given logins over TLS, when some are cancelled or destroyed at any moment, then the others succeed") {
+  NEEDS_SERVER();
+  my::options by_tcp(my_server());
+  by_tcp.ssl_mode = my::ssl_mode::required;
+  my::options by_path = by_tcp;
+  by_path.socket = my_dir() + "/socket";
+  std::atomic<int> answers{0};
+  std::atomic<int> left{8};
+  asio::io_context io(3);
+  my_at_once(io, 8, [&](int number) -> asio::awaitable<void> {
+    const auto& how = number % 2 == 0 ? by_tcp : by_path;
+    for (int i = 0; i < 6; ++i) {
+      const auto strand = co_await asio::this_coro::executor;
+      asio::cancellation_signal stop;
+      bool ended = false;
+      auto work = [&]() -> asio::awaitable<void> {
+        auto c = co_await my::connection::connect(how);
+        must(c.encrypted(), "encrypted");
+        answers += co_await c.one<int>("select 1");
+      };
+      asio::co_spawn(strand, work,
+                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      co_await pause(std::chrono::milliseconds(2 * i));
+      if (i != 0) stop.emit(asio::cancellation_type::terminal);  // the first of each is left alone
+      while (!ended) co_await pause(1ms);
+    }
+    --left;
+  });
+  CHECK(left == 0);
+  CHECK(answers >= 8);
+  for (int i = 0; i < 10; ++i) {
+    asio::io_context context;
+    auto work = [&]() -> asio::awaitable<void> { (void)co_await my::connection::connect(i % 2 == 0 ? by_tcp : by_path); };
+    asio::co_spawn(context, work, asio::detached);
+    context.run_for(std::chrono::milliseconds(i));
+  }
+}

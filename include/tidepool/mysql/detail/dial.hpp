@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -19,9 +20,11 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "../../detail/driver/side_thread.hpp"
 #include "../../version.hpp"
 #include "perform.hpp"
 
@@ -115,6 +118,66 @@ inline asio::awaitable<greeting> await_greeting(session_ptr s) {
   // A socket that was shut here looks like one that the peer has closed.
   co_return s->shutdown->reason() == shutdown_reason::none ? seen : greeting();
 }
+
+/// A step of the login on a thread of its own: with TLS the client library waits for the peer in it.
+struct thread_step {
+  std::atomic<bool> done{false};
+  int status = 0;
+};
+/// Held by the coroutine meanwhile. Where that ends first, the socket is shut, and the step is over at once.
+template <class = void>
+class basic_thread_step_guard {
+ public:
+  basic_thread_step_guard(session& on, std::shared_ptr<thread_step> step) noexcept : on_(on), step_(std::move(step)) {}
+  basic_thread_step_guard(const basic_thread_step_guard&) = delete;
+  basic_thread_step_guard& operator=(const basic_thread_step_guard&) = delete;
+  ~basic_thread_step_guard() {
+    if (step_->done.load(std::memory_order_acquire)) return;
+    on_.shutdown->request(shutdown_reason::aborted);
+    while (!step_->done.load(std::memory_order_acquire)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // NOLINT(clock): the thread is a real one
+    }
+  }
+
+ private:
+  session& on_;
+  std::shared_ptr<thread_step> step_;
+};
+using thread_step_guard = basic_thread_step_guard<>;
+
+/// `session::go_on` on a thread, until `until` at the latest: then the socket is shut, which ends it.
+template <class = void>
+inline asio::awaitable<int> go_on_thread(session_ptr s, int events, clock::time_point until) {
+  const auto step = std::make_shared<thread_step>();
+  real_timer timer(s->executor());
+  std::weak_ptr<gate> waiting;
+  {
+    // The timer's handler keeps the gate alive; the thread does not.
+    const auto open = std::make_shared<gate>();
+    waiting = open;
+    timer.expires_at(until);
+    timer.async_wait([open](error_code) { open->open(); });
+  }
+  session* const on = s.get();  // the guard below keeps it
+  const bool started = tidepool::detail::driver::on_side_thread([on, step, events, waiting]() noexcept {
+    step->status = on->go_on(events);
+    step->done.store(true, std::memory_order_release);
+    if (const auto open = waiting.lock()) open->open();
+  });
+  if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread could be started for the login");
+  const thread_step_guard hold(*s, step);
+  co_await gate::wait(waiting);
+  while (!step->done.load(std::memory_order_acquire)) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none)
+      throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
+    s->shutdown->request(shutdown_reason::deadline);
+    timer.expires_after(std::chrono::milliseconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  co_return step->status;
+}
+
 /// A socket that could not be connected. Leaves the error for the client library.
 template <class = void>
 inline bool has_error(int descriptor) noexcept {
@@ -241,6 +304,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   unsigned long flags = CLIENT_MULTI_RESULTS;
   if (settings->found_rows) flags |= CLIENT_FOUND_ROWS;
 
+  const auto until = later(clock::now(), limit);
   deadline_guard guard(executor, limit, s->shutdown);
   const call_guard ended(*s);
   greeting first;
@@ -283,7 +347,12 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
       s->abandon();
       break;
     }
-    status = s->go_on(status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
+    const int events = status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+    if (greeted && mode != mysql::ssl_mode::disabled) {
+      status = co_await go_on_thread(s, events, until);
+    } else {
+      status = s->go_on(events);
+    }
   }
   const bool late = !guard.disarm() || s->shutdown->reason() == shutdown_reason::deadline;
   if (late) throw connect_error(errc::connect_timeout, s->peer + ": " + owed + " within " + seconds_text(limit));
