@@ -19,14 +19,11 @@ if(TIDEPOOL_TEST_MYSQL_DIR)
   list(APPEND tidepool_test_environment "TIDEPOOL_TEST_MYSQL_DIR=${TIDEPOOL_TEST_MYSQL_DIR}")
 endif()
 
-# Tests of servers wait most of the time; all others compute. run.sh lets three times as many run as there are processors, where those
-# that compute count double.
-set(tidepool_waiting_areas postgres mysql faults)
+# run.sh lets three times as many run as there are processors, and each counts double: those of servers wait, but their servers compute.
+set(tidepool_server_areas postgres mysql faults)
 function(tidepool_add_test area name)
-  set(processors 2)
   set(fixtures ${TIDEPOOL_TEST_FIXTURE})
-  if(area IN_LIST tidepool_waiting_areas)
-    set(processors 1)
+  if(area IN_LIST tidepool_server_areas)
     list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE}) # they have deadlines: not beside compilers
   endif()
   set(environment ${tidepool_test_environment})
@@ -35,7 +32,7 @@ function(tidepool_add_test area name)
   endif()
   set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})
   add_test(NAME ${test} ${ARGN})
-  set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
+  set_tests_properties(${test} PROPERTIES PROCESSORS 2 TIMEOUT ${TIDEPOOL_TEST_TIMEOUT} LABELS ${area}
                        ENVIRONMENT "${environment}" FIXTURES_REQUIRED "${fixtures}")
   if(area STREQUAL "mysql") # some change settings of the whole server
     set_tests_properties(${test} PROPERTIES RESOURCE_LOCK ${TIDEPOOL_TEST_PREFIX}mysql)

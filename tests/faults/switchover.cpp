@@ -94,7 +94,7 @@ void change_again_and_again(const std::string& row, bool killed) {
   pair_of_servers both(killed ? "lost" : "given");
   setup with = both.load();
   with.as_delivered = true;
-  with.acquire_timeout = 5000ms;
+  with.acquire_timeout = 30s;  // of a server that starts slowly no caller shall hear
   rig watched(with);
   REQUIRE(watched.start());
   const auto began = clock::now();
@@ -107,7 +107,7 @@ void change_again_and_again(const std::string& row, bool killed) {
     const auto c = change_primary(watched, *primary, *standby, killed);
     INFO("away for " << c.away_ms << " ms, then " << c.first_ms << " ms; refused: " << c.why);
     CHECK(c.refused == 0);
-    CHECK(c.first_ms < 300 + slack_ms);
+    CHECK(c.first_ms < 300 + slack_ms());
     CHECK(c.in_flight <= 20);
     in_flight += c.in_flight;
     first.push_back(c.first_ms);

@@ -57,7 +57,7 @@ TEST_CASE("row 17: given a connection, when it is cut at any byte, then it ends 
       INFO("cut after " << at << ": " << cut.why << "; then " << next.why);
       CHECK(cut.how != ending::wrong);
       CHECK(cut.how != ending::late);
-      CHECK(cut.granted - cut.begun < 2000ms + 50ms + milliseconds(static_cast<int>(slack_ms)));
+      CHECK(cut.granted - cut.begun < 2000ms + 50ms + milliseconds(static_cast<int>(slack_ms())));
       CHECK(next.how == ending::ok);
       m.recover_ms = std::max(m.recover_ms, std::chrono::duration<double, std::milli>(next.ended - next.begun).count());
       m.gap_ms = std::max(m.gap_ms, static_cast<double>(watched.longest_gap(moment()).count()));
@@ -97,7 +97,7 @@ TEST_CASE("row 17: given a connection, when any byte of it is wrong, then nothin
         auto next = watched.request_now(2000ms);
         for (int again = 0; again < 2 && next.how != ending::ok; ++again) next = watched.request_now(2000ms);
         INFO((tls ? "TLS, " : "plain, ") << "byte " << at << ": " << hurt.why << "; then " << next.why);
-        CHECK(hurt.ended - hurt.begun < 2000ms + 700ms + milliseconds(static_cast<int>(slack_ms)));
+        CHECK(hurt.ended - hurt.begun < 2000ms + 700ms + milliseconds(static_cast<int>(slack_ms())));
         CHECK(next.how == ending::ok);
         // Only TLS can tell a wrong digit from a right one.
         if (tls) CHECK(hurt.how != ending::wrong);

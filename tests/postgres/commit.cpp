@@ -108,8 +108,7 @@ TEST_CASE("given a COMMIT that takes long, when its caller cancels, then the ser
     auto admin = co_await connect();
     for (const bool commits : {true, false}) {
       co_await make_table(admin);
-      pg::options settings(server());
-      settings.cancel_timeout = 20s;  // a loaded machine takes its time
+      pg::options settings = patient();
       auto c = co_await pg::connection::connect(settings);
       co_await c.script(slow_commit);
       const int pid = c.backend_pid();

@@ -572,7 +572,7 @@ TEST_CASE("given target_session_attrs, when a server does not fit, then it is pa
 
 TEST_CASE("given on_connect, when a session is made or wiped, then it runs", "[postgres][connect][server]") {
   NEEDS_SERVER();
-  pg::options settings(server());
+  pg::options settings = patient();
   settings.on_connect = [](pg::connection& c) -> asio::awaitable<void> { co_await c.script("set statement_timeout to 12345"); };
   auto task = [&]() -> asio::awaitable<std::string> {
     auto c = co_await pg::connection::connect(settings);

@@ -30,7 +30,7 @@ struct foreign_text {
 asio::awaitable<int> number(pg::connection& c, pg::query_text sql) { co_return co_await c.one<int>(sql); }
 
 asio::awaitable<pg::connection> connect_with_statements(std::size_t cached = 0) {
-  pg::options settings(server());
+  pg::options settings = patient();
   settings.statement_in_errors = true;
   settings.statement_cache = cached;
   return pg::connection::connect(std::move(settings));

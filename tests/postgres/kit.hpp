@@ -17,6 +17,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/driver_kit.hpp"
+#include "../support/pace.hpp"
 
 /// First line of every test that needs a server. Skipping happens for this one reason only.
 #define NEEDS_SERVER()                                                               \
@@ -52,7 +53,17 @@ void with_pool(const pg::connector& server, const tidepool::pool_config& config,
   run_with_pool<pg::pool>(server, config, std::move(work));
 }
 
-inline asio::awaitable<pg::connection> connect(std::string more = "") { return pg::connection::connect(server() + " " + more); }
+/// Options for the tests' server, which is not taken for silent where a busy machine is late with a cancel.
+inline pg::options patient(const std::string& more = "") {
+  pg::options settings(server() + " " + more);
+  settings.cancel_timeout = 20s;
+  return settings;
+}
+
+inline asio::awaitable<pg::connection> connect(std::string more = "") { return pg::connection::connect(patient(more)); }
+
+/// A statement that takes `span`.
+inline std::string sleep_of(std::chrono::milliseconds span) { return "select pg_sleep(" + std::to_string(span.count()) + " / 1000.0)"; }
 
 template <class T>
 asio::awaitable<pg::error> error_of(asio::awaitable<T> operation) {

@@ -125,7 +125,7 @@ TEST_CASE("given a cache that drops a statement, when libpq can close it, then n
   NEEDS_SERVER();
   const calls_here by_message(counted.PQsendClosePrepared);
   auto task = []() -> asio::awaitable<std::pair<int, int>> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.statement_cache = 1;
     auto c = co_await pg::connection::connect(settings);
     (void)co_await c.one<int>("select 1");

@@ -147,7 +147,7 @@ TEST_CASE("given an open transaction, when the lease ends, then a rollback is as
     must(c.after_lease() == lease_end::clean && c.usable(), "clean again");
     (void)co_await error_of(c.exec("select * from t"));
 
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.reset = pg::reset_level::none;
     auto unreset = co_await pg::connection::connect(settings);
     co_await unreset.script("begin");
@@ -204,7 +204,7 @@ TEST_CASE("given on_reset, when a lease that used its connection ends, then it r
   NEEDS_SERVER();
   int runs = 0;
   auto task = [&]() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.on_reset = [&runs](pg::connection& c) -> asio::awaitable<void> {
       ++runs;
       co_await c.script("reset work_mem");

@@ -12,7 +12,7 @@ TEST_CASE("given a listener that has lost its connection, when it connects anew,
   std::vector<int> open;  // at the begin of each connect
   auto task = [&]() -> asio::awaitable<void> {
     auto other = co_await connect();
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.credential_provider = [&open]() -> asio::awaitable<pg::credentials> {
       open.push_back(open_descriptors());
       co_return pg::credentials("", "");

@@ -17,7 +17,7 @@ TEST_CASE("given several threads, when they share one pool, then each answer bel
   asio::io_context io(3);
   tidepool::pool_config sizes;
   sizes.max_size = 6;
-  pg::pool pool(io, pg::connector(pg::options(server())), sizes);
+  pg::pool pool(io, pg::connector(patient()), sizes);
   pg::multiplexer_options few;
   few.max_lanes = 2;
   pg::multiplexers shared(pool, 3, few);
@@ -73,7 +73,7 @@ TEST_CASE("given callers on other threads, when they are cancelled by any type, 
   tidepool::pool_config sizes;
   sizes.min_size = 0;
   sizes.max_size = 4;
-  pg::pool pool(io, pg::connector(pg::options(server())), sizes);
+  pg::pool pool(io, pg::connector(patient()), sizes);
   pg::multiplexer_options few;
   few.max_lanes = 2;
   pg::multiplexers shared(pool, 2, few);

@@ -172,7 +172,7 @@ TEST_CASE("given a deferred trigger that fails, when a statement or COPY ends, t
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<int> {
     for (const std::size_t cached : {0U, 4U}) {
-      pg::options settings(server());
+      pg::options settings = patient();
       settings.statement_cache = cached;
       auto c = co_await pg::connection::connect(settings);
       co_await c.script(family);

@@ -376,7 +376,7 @@ TEST_CASE("given what a connection transfers, then one large message retires it,
   NEEDS_SERVER();
   enum class verb { exec, script, failure, notice, stream, copy_out, refused, closed, pipeline, sent, sent_pipeline };
   auto task = [](verb how, int rows, int bytes) -> asio::awaitable<bool> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.retire_after_result_bytes = 100'000;
     settings.retire_after_sent_bytes = 100'000;
     auto c = co_await pg::connection::connect(settings);
@@ -478,7 +478,7 @@ TEST_CASE("given notices, when the server sends them, then the hook gets them an
   const int saved = ::dup(2);
   ::dup2(::fileno(file), 2);
   auto task = [&]() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.on_notice = [&heard](const pg::notice& n) { heard.push_back(std::string(n.severity) + " " + std::string(n.message)); };
     auto c = co_await pg::connection::connect(settings);
     co_await c.script("do $$begin raise notice 'hear me'; raise warning 'me too'; end$$; rollback");
@@ -522,7 +522,7 @@ TEST_CASE("given a prepared statement, when executed, then its parameters are ta
 TEST_CASE("given a statement cache, when tables change and statements are deallocated, then results stay right", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.statement_cache = 2;
     auto c = co_await pg::connection::connect(settings);
     const auto prepared = [&c]() { return c.one<int>("select count(*)::int from pg_prepared_statements where name like 'tidepool%'"); };

@@ -249,7 +249,7 @@ TEST_CASE("given a server that is not quite PostgreSQL, when a session begins, t
 
 TEST_CASE("given a server without limits, when connecting, then it is told when to give up a dead client", "[postgres][server][field-L8]") {
   NEEDS_SERVER();
-  pg::options settings(server());
+  pg::options settings = patient();
   settings.peer_timeout = 9s;
   settings.idle_in_transaction_timeout = 61s;
   auto task = [&]() -> asio::awaitable<void> {

@@ -86,7 +86,7 @@ TEST_CASE("given a pool with response_timeout, when its connector is of a URL, t
     tidepool::pool_config config;
     config.min_size = 1;
     config.response_timeout = of_the_pool;
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.response_timeout = own;
     pg::pool pool(co_await asio::this_coro::executor, pg::connector(settings), config);
     std::string said = "answered";

@@ -192,8 +192,7 @@ TEST_CASE("given statements cancelled again and again under load, then each othe
   std::atomic<int> kept{0};
   std::atomic<int> wrong{0};
   auto user = [&](int number) -> asio::awaitable<void> {
-    pg::options settings(server());
-    settings.cancel_timeout = 20s;  // a busy machine is no silent server
+    pg::options settings = patient();
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
     asio::cancellation_signal signal;
@@ -234,8 +233,7 @@ TEST_CASE("given many statements, when all are cancelled at once, then few threa
   std::vector<std::unique_ptr<asio::cancellation_signal>> signals;
   for (int i = 0; i < crowd; ++i) signals.push_back(std::make_unique<asio::cancellation_signal>());
   auto user = [&](int number) -> asio::awaitable<void> {
-    pg::options settings(server());
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient();
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
     bool done = false;
@@ -329,9 +327,8 @@ TEST_CASE("given a writable target, when its server was silent for long, then it
          co_await batch.run();
        }}};
   auto task = [](bool demoted, body next) -> asio::awaitable<std::optional<pg::error>> {
-    pg::options settings(server() + " target_session_attrs=read-write");
-    settings.response_timeout = 50ms;
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient("target_session_attrs=read-write");
+    settings.response_timeout = paced(50ms);
     auto c = co_await pg::connection::connect(settings);
     if (demoted) co_await c.script("set default_transaction_read_only to on");
     must(c.usable() && c.after_lease() == lease_end::clean, "before");
@@ -362,8 +359,7 @@ TEST_CASE("given a writable target, when the limit of one call has passed, then 
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    pg::options settings(server() + " target_session_attrs=read-write");
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient("target_session_attrs=read-write");
     auto c = co_await pg::connection::connect(settings);
     (void)co_await error_of(c.exec(pg::within(50ms), "select pg_sleep(60)"));
     must(!c.usable() && c.after_lease() == lease_end::needs_reset, "not handed on unasked");
@@ -386,9 +382,9 @@ TEST_CASE("given leases whose server is silent, when others ask, then reports sa
   tidepool::pool_config config;
   config.name = "silent";
   config.min_size = config.max_size = 2;
-  config.response_timeout = 1s;  // silent after half of it
-  config.leak_timeout = 700ms;
-  pool_type pool(context, pg::connector(server(), config), config, log);
+  config.response_timeout = paced(1000ms);  // silent after half of it
+  config.leak_timeout = paced(700ms);
+  pool_type pool(context, pg::connector(patient(), config), config, log);
   std::string text;
   tidepool::error_report report;
   tidepool::pool_stats stats;
@@ -406,7 +402,7 @@ TEST_CASE("given leases whose server is silent, when others ask, then reports sa
     asio::co_spawn(context, holder(), asio::detached);
     asio::co_spawn(context, holder(), asio::detached);
     try {
-      auto lease = co_await pool.acquire(850ms);
+      auto lease = co_await pool.acquire(paced(850ms));
     } catch (const tidepool::pool_error& failure) {
       text = failure.what();
       report = failure.report();

@@ -16,7 +16,7 @@ using namespace tidepool_tests;
 namespace {
 
 pg::options cached(std::size_t size) {
-  pg::options settings(server());
+  pg::options settings = patient();
   settings.statement_cache = size;
   return settings;
 }

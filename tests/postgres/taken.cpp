@@ -167,7 +167,7 @@ TEST_CASE("given a statement of on_connect that takes too long, then the server 
   NEEDS_SERVER();
   const auto name = "on_connect_" + std::to_string(::getpid());
   auto task = [&]() -> asio::awaitable<pg::error> {
-    pg::options settings(server() + " application_name=" + name);
+    pg::options settings = patient("application_name=" + name);
     settings.peer_timeout = tidepool::no_limit;
     settings.address_timeout = 500ms;
     settings.on_connect = [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60)"); };

@@ -69,8 +69,8 @@ TEST_CASE("given a response timeout, when any verb waits longer, then it is canc
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    pg::options settings(server());
-    settings.response_timeout = 40ms;
+    pg::options settings = patient();
+    settings.response_timeout = paced(40ms);
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
     const auto late = [](const pg::error& e) { return e.reason() == pg::errc::response_timeout && e.is("57014"); };
@@ -142,7 +142,7 @@ TEST_CASE("given a response timeout, when any verb waits longer, then it is canc
 
     // A limit of one call is for that one alone.
     const auto longer = co_await c.prepare("select 1 from pg_sleep($1)");
-    must(late(co_await error_of(c.exec(pg::within(20ms), longer, 60))), "prepared");
+    must(late(co_await error_of(c.exec(pg::within(paced(20ms)), longer, 60))), "prepared");
     co_await must_be_well(c, pid);
   };
   CHECK_NOTHROW(run(task()));
@@ -152,7 +152,7 @@ TEST_CASE("given a limit and a server that keeps sending, then only a limit of t
           "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.response_timeout = 1500ms;
     auto c = co_await pg::connection::connect(settings);
     const std::string sql = "do $$ begin for i in 1..20 loop raise notice '%', repeat('x', 10000); perform pg_sleep(0.1); end loop; end $$";
@@ -173,10 +173,10 @@ TEST_CASE("given a statement that ends while it is cancelled, when its answer co
     // Being cancelled does not keep it from its work.
     const std::string catches_the_cancel =
         "do $$ begin perform pg_sleep(60); exception when query_canceled then insert into kept values (1); end $$";
-    const auto done = co_await c.exec(pg::within(30ms), catches_the_cancel);
+    const auto done = co_await c.exec(pg::within(paced(30ms)), catches_the_cancel);
     must(done.command() == "DO", "done");
-    const auto failure = co_await error_of(
-        c.exec(pg::within(30ms), "do $$ begin perform pg_sleep(60); exception when query_canceled then raise division_by_zero; end $$"));
+    const auto failure = co_await error_of(c.exec(
+        pg::within(paced(30ms)), "do $$ begin perform pg_sleep(60); exception when query_canceled then raise division_by_zero; end $$"));
     must(failure.is("22012"), "the server's own error");
     const auto rows = co_await c.one<int>("select count(*)::int from kept");
     must(rows == 1, "and its work is there");
@@ -192,7 +192,7 @@ TEST_CASE("given a limit in a transaction, when it passes, then it is rolled bac
     const int pid = c.backend_pid();
     auto body = [](pg::transaction& t) -> asio::awaitable<void> {
       co_await t.script("create temp table gone (i int)");
-      co_await t.exec(pg::within(30ms), "select pg_sleep(60)");
+      co_await t.exec(pg::within(paced(30ms)), "select pg_sleep(60)");
     };
     const auto failure = co_await error_of(c.transaction(body));
     must(failure.reason() == pg::errc::response_timeout, "told");
@@ -300,8 +300,7 @@ TEST_CASE("given verbs of all kinds, when cancelled in the middle, then each lea
     std::exception_ptr failure;
     asio::cancellation_signal signal;
     auto all = [&, run_it = what]() -> asio::awaitable<void> {
-      pg::options settings(server());
-      settings.cancel_timeout = 20s;
+      pg::options settings = patient();
       auto c = co_await pg::connection::connect(settings);
       const int pid = c.backend_pid();
       co_await c.script(
@@ -341,7 +340,7 @@ TEST_CASE("given statements left in the middle, when leases end, then the server
   config.min_size = 1;
   config.max_size = 2;
   config.close_timeout = 30s;  // not the limit, but the server's end is waited for
-  pg::options settings(server());
+  pg::options settings = patient();
   settings.close_timeout = 30s;
   pg::pool pool(context, pg::connector(settings, config), config);
   std::exception_ptr failure;
@@ -386,9 +385,8 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
   std::exception_ptr failure;
   asio::cancellation_signal signal;
   auto all = [&]() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.statement_cache = 1;
-    settings.cancel_timeout = 20s;
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
     // The commit takes a while, and being cancelled does not keep it from its end.
@@ -422,15 +420,15 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
 TEST_CASE("given a cached statement with a limit, when it is prepared first, then the limit is for both", "[postgres][server][field-L3]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.statement_cache = 10;
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
-    const auto failure = co_await error_of(c.exec(pg::within(40ms), "select pg_sleep($1)", 60));
+    const auto failure = co_await error_of(c.exec(pg::within(paced(40ms)), "select pg_sleep($1)", 60));
     must(failure.reason() == pg::errc::response_timeout, "told");
     co_await must_be_well(c, pid);
     pg::transaction_options wanted;
-    wanted.answer_within = 40ms;
+    wanted.answer_within = paced(40ms);
     co_await c.script(
         "create temp table late (i int); create function pg_temp.late() returns trigger language plpgsql as $$ begin perform pg_sleep(60); "
         "return new; end $$; create constraint trigger l after insert on late deferrable initially deferred for each row execute function "
@@ -450,11 +448,11 @@ TEST_CASE("given a server process that dies when cancelled, then its coroutine c
   NEEDS_SERVER();
   using body = asio::awaitable<void> (*)(pg::connection&);
   const std::vector<std::pair<const char*, body>> verbs = {
-      {"exec", [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec(pg::within(30ms), "select pg_temp.dies()"); }},
-      {"script", [](pg::connection& c) -> asio::awaitable<void> { co_await c.script(pg::within(30ms), "select pg_temp.dies()"); }},
+      {"exec", [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec(pg::within(paced(30ms)), "select pg_temp.dies()"); }},
+      {"script", [](pg::connection& c) -> asio::awaitable<void> { co_await c.script(pg::within(paced(30ms)), "select pg_temp.dies()"); }},
       {"stream",
        [](pg::connection& c) -> asio::awaitable<void> {
-         auto rows = co_await c.stream<int>(pg::within(30ms), "select pg_temp.dies()");
+         auto rows = co_await c.stream<int>(pg::within(paced(30ms)), "select pg_temp.dies()");
          (void)co_await rows.next();
        }},
       {"close of a stream",
@@ -464,11 +462,11 @@ TEST_CASE("given a server process that dies when cancelled, then its coroutine c
        }},
       {"copy out",
        [](pg::connection& c) -> asio::awaitable<void> {
-         (void)co_await c.copy_out(pg::within(30ms), "copy (select pg_temp.dies()) to stdout");
+         (void)co_await c.copy_out(pg::within(paced(30ms)), "copy (select pg_temp.dies()) to stdout");
        }},
       {"copy in",
        [](pg::connection& c) -> asio::awaitable<void> {
-         auto in = co_await c.copy_in(pg::within(30ms), "copy deadly from stdin");
+         auto in = co_await c.copy_in(pg::within(paced(30ms)), "copy deadly from stdin");
          co_await in.row(1);
          (void)co_await in.finish();
        }},
@@ -476,7 +474,7 @@ TEST_CASE("given a server process that dies when cancelled, then its coroutine c
          auto batch = c.pipeline(pg::pipeline_mode::atomic);
          batch.exec("select 1");
          batch.exec("select pg_temp.dies()");
-         co_await batch.run(pg::within(30ms));
+         co_await batch.run(pg::within(paced(30ms)));
        }}};
   auto task = [](body what) -> asio::awaitable<std::string> {
     auto c = co_await connect();

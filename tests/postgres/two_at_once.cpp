@@ -257,7 +257,7 @@ TEST_CASE("given two calls at once on a stream or COPY, then the second is refus
 TEST_CASE("given a cached statement's first use, when a second starts, then both steps of the first run", "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::string> {
-    pg::options settings(server());
+    pg::options settings = patient();
     settings.statement_cache = 8;
     auto c = co_await pg::connection::connect(settings);
     auto both = [](pg::connection& on) -> asio::awaitable<void> { co_await (sleeps(on, 0.03) && sleeps(on, 0.01)); };

@@ -62,8 +62,7 @@ TEST_CASE("given a transaction's limit, when it passes anywhere, then it is roll
   for (const auto& [name, what] : bodies) {
     INFO(name);
     auto task = [run_it = what]() -> asio::awaitable<std::string> {
-      pg::options settings(server());
-      settings.cancel_timeout = 20s;  // a busy machine is no silent server
+      pg::options settings = patient();
       auto c = co_await pg::connection::connect(settings);
       const int pid = c.backend_pid();
       co_await make_table(c);
@@ -163,8 +162,7 @@ TEST_CASE("given a limited transaction in its COMMIT when the limit passes, then
           "[postgres][server][field-U7]") {
   NEEDS_SERVER();
   auto task = [](bool catches) -> asio::awaitable<std::string> {
-    pg::options settings(server());
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient();
     auto c = co_await pg::connection::connect(settings);
     const int pid = c.backend_pid();
     const std::string end = catches ? " exception when query_canceled then return new;" : "";
@@ -274,8 +272,7 @@ TEST_CASE("given limits of reset() and ping(), when they pass, then the words sa
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<std::vector<std::string>> {
     std::vector<std::string> said;
-    pg::options settings(server());
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient();
     bool slow = false;
     settings.on_reset = [&slow](pg::connection& c) -> asio::awaitable<void> {
       if (slow) co_await c.exec("select pg_sleep(60)");
@@ -346,8 +343,7 @@ TEST_CASE("given a request with a limit, when it passes in any part, then the co
     tidepool::pool_config config;
     config.min_size = 0;
     config.max_size = 1;
-    pg::options settings(server());
-    settings.cancel_timeout = 20s;
+    pg::options settings = patient();
     pg::pool pool(executor, pg::connector(settings, config), config);
     auto request = [](pg::pool& from, std::string sql, std::chrono::milliseconds then) -> asio::awaitable<int> {
       auto db = co_await from.acquire();
