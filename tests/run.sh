@@ -79,7 +79,7 @@ run() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 export TIDEPOOL_SIM_SECONDS=${TIDEPOOL_SIM_SECONDS:-10} # of fresh seeds, in each configuration
-timeout=300
+timeout=600
 if [ $long = yes ]; then
   timeout=7200
   export TIDEPOOL_LONG=1 TIDEPOOL_SIM_SECONDS=600 TIDEPOOL_STRESS_ROUNDS=5000

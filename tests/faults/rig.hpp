@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
 /// Longer than anything takes that works.
-inline constexpr auto hang = 60s;
+inline constexpr auto hang = 150s;
 /// Whether the long rows run as well.
 bool long_mode();
 

@@ -58,17 +58,18 @@ TEST_CASE("given a stream, when it is left early, then close() saves the connect
   auto task = []() -> asio::awaitable<void> {
     auto c = co_await connect();
     const stopwatch watch;
-    for (int i = 0; i < 5; ++i) {
-      auto rows = co_await c.stream<item>("select generate_series(1, 1000000000), 'n1'");
+    for (int i = 0; i < 3; ++i) {
+      // Wide ones: what is on its way is read to its end, row by row.
+      auto rows = co_await c.stream<item>("select generate_series(1, 1000000000), repeat('n', 2000)");
       const auto first = co_await rows.next();
-      must(first && first->name == "n1", "the first row");
+      must(first && first->name.size() == 2000, "the first row");
       const auto busy = co_await error_of(c.exec("select 1"));
       must(busy.reason() == pg::errc::busy, "busy meanwhile");
       co_await rows.close();
       const int one = co_await c.one<int>("select 1");
       must(one == 1, "usable afterwards");
     }
-    must(watch.seconds() < 40, "the server was stopped");
+    must(watch.seconds() < 100, "the server was stopped");
     {
       auto rows = co_await c.stream<int>("select generate_series(1, 1000000)");
       (void)co_await rows.next();

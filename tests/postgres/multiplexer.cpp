@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "fake_server.hpp"
 #include "kit.hpp"
 
 struct unsendable {};
@@ -339,6 +340,7 @@ TEST_CASE("given a slow server, when a deadline passes, then a read is late, a w
   NEEDS_SERVER();
   pg::multiplexer_options one;
   one.max_lanes = 2;
+  one.give_up_after = hang;
   const auto slow = sleep_of(paced(700ms));
   with_multiplexer(
       [&](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {
@@ -764,4 +766,19 @@ TEST_CASE("given a multiplexer, when it is destroyed or its context is, then not
       io->run_for(1s);
     }
   }
+}
+
+TEST_CASE("given lanes being opened, when the context goes before the multiplexer, then they are not touched") {
+  const fake_server silent([](const std::string&) { return ""; });
+  auto io = std::make_unique<asio::io_context>(1);
+  auto pool = std::make_unique<pg::pool>(*io, pg::connector(pg::options(silent.conninfo())), sized(2));
+  auto mux = std::make_unique<pg::multiplexer>(*pool);
+  bool ended = false;
+  asio::co_spawn(*io, mux->read_one<int>("select 1"), [&](std::exception_ptr, int) { ended = true; });
+  for (const stopwatch time; mux->stats().opening_lanes == 0 && time.seconds() < 20;) io->run_for(1ms);
+  CHECK_FALSE(ended);
+  io.reset();
+  mux.reset();
+  pool.reset();
+  CHECK_FALSE(ended);
 }

@@ -21,7 +21,7 @@ namespace asio = tidepool::asio;
 using namespace std::chrono_literals;
 
 /// Longer than anything takes that works, shorter than a test run's patience.
-inline constexpr auto hang = 60s;
+inline constexpr auto hang = 150s;
 
 /// A check within a coroutine, where Catch2's assertions may not stand.
 inline void must(bool holds, const std::string& what) {

@@ -414,7 +414,8 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   }
   void begin_close() {
     dispatcher_.close(precise());
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
+    // Where the context is gone, so are the coroutines that open lanes.
+    for (std::size_t i = 0; i < slots_.size() && !gone_; ++i) {
       if (dispatcher_.lane_at(i).state == lane_state::opening) slots_[i].opening->emit(asio::cancellation_type::terminal);
     }
     if (!in_turn_) schedule();
