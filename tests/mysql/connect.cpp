@@ -2,6 +2,8 @@
 // tidepool - connecting of the MySQL driver: options, addresses, TLS, errors and their kinds, and that nothing blocks.
 #include "fake_server.hpp"
 
+#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,11 +43,21 @@ my::connect_error refused(my::options how) {
   }(std::move(how)));
 }
 
-/// A peer in this process: accepts, says what it has to say, and waits or closes.
+/// What a peer does when a client has begun a TLS handshake: sends this, and then waits, closes or resets.
+struct tls_answer {
+  enum class then { waits, closes, resets };
+  std::string words;
+  then end;
+};
+
+/// A peer in this process: accepts, says what it has to say, and waits or closes, or does so in the TLS handshake.
 class peer {
  public:
-  peer(asio::io_context& context, std::string words, bool closes)
-      : acceptor_(context, {asio::ip::address_v4::loopback(), 0}), words_(std::move(words)), closes_(closes) {
+  peer(asio::io_context& context, std::string words, bool closes, std::optional<tls_answer> in_handshake = {})
+      : acceptor_(context, {asio::ip::address_v4::loopback(), 0}),
+        words_(std::move(words)),
+        closes_(closes),
+        in_handshake_(std::move(in_handshake)) {
     accept();
   }
   unsigned port() const { return acceptor_.local_endpoint().port(); }
@@ -55,21 +67,34 @@ class peer {
     acceptor_.async_accept([this](tidepool::error_code failure, asio::ip::tcp::socket socket) {
       if (failure) return;
       asio::write(socket, asio::buffer(words_));
-      if (!closes_) held_.push_back(std::move(socket));
+      if (in_handshake_) {
+        asio::co_spawn(acceptor_.get_executor(), shake(std::move(socket)), asio::detached);
+      } else if (!closes_) {
+        held_.push_back(std::move(socket));
+      }
       accept();
     });
+  }
+  asio::awaitable<void> shake(asio::ip::tcp::socket socket) {
+    std::array<char, 4096> bytes{};
+    std::size_t got = 0;
+    while (got < 36 + 100) got += co_await socket.async_read_some(asio::buffer(bytes), asio::use_awaitable);  // a request, a greeting
+    co_await asio::async_write(socket, asio::buffer(in_handshake_->words), asio::use_awaitable);
+    if (in_handshake_->end == tls_answer::then::waits) held_.push_back(std::move(socket));
+    if (in_handshake_->end == tls_answer::then::resets) socket.set_option(asio::socket_base::linger(true, 0));
   }
   asio::ip::tcp::acceptor acceptor_;
   std::string words_;
   bool closes_;
+  std::optional<tls_answer> in_handshake_;
   std::vector<asio::ip::tcp::socket> held_;
 };
 
 /// Connects to a peer beside it, and counts how often the event loop goes round meanwhile.
 std::pair<my::connect_error, int> meet(std::string words, bool closes, const std::function<void(my::options&)>& more = {},
-                                       std::chrono::milliseconds patience = 20s) {
+                                       std::chrono::milliseconds patience = 20s, std::optional<tls_answer> in_handshake = {}) {
   asio::io_context context;
-  peer other(context, std::move(words), closes);
+  peer other(context, std::move(words), closes, std::move(in_handshake));
   my::options how;
   how.port = other.port();
   how.address_timeout = patience;
@@ -249,6 +274,55 @@ TEST_CASE("given a server without TLS, when that is required, then nothing is se
   const auto short_one = meet(lying, false, [](my::options& how) { how.ssl_mode = my::ssl_mode::required; }).first;
   INFO(short_one.what());
   CHECK(short_one.reason() == my::errc::tls_refused);
+}
+
+TEST_CASE("given a TLS handshake that ends early, when connecting, then TLS is not refused") {
+  const auto required = [](my::options& how) { how.ssl_mode = my::ssl_mode::required; };
+  const auto shake = [&](std::string words, tls_answer::then end) {
+    return meet(my_greeting(true), false, required, 20s, tls_answer{std::move(words), end}).first;
+  };
+  const auto alert = [&](char number) { return shake({'\x15', 3, 3, 0, 2, 2, number}, tls_answer::then::waits); };
+  for (const auto& ended : {meet(my_greeting(true), true, required).first, shake("", tls_answer::then::closes),
+                            shake("\x16\x03\x03", tls_answer::then::resets), alert(80)}) {  // an internal error
+    INFO(ended.what());
+    CHECK(ended.reason() == my::errc::connect_failed);
+    CHECK(ended.kind() == tidepool::failure_kind::transient);
+  }
+  for (const int refusal : {40, 48, 70}) {  // nothing in common, authority, version
+    const auto permanent = alert(static_cast<char>(refusal));
+    INFO(permanent.what());
+    CHECK(permanent.reason() == my::errc::tls_refused);
+    CHECK(permanent.kind() == tidepool::failure_kind::permanent);
+  }
+}
+
+TEST_CASE("given words about a failed TLS handshake, when they are read, then only lasting ones refuse") {
+  using my::detail::refuses_tls;
+  my::options how;
+  const auto refuses = [&how](my::ssl_mode mode, const std::string& words) { return refuses_tls(how, mode, "TLS/SSL error: " + words); };
+  for (const char* lasting :
+       {"key values mismatch", "no start line", "no certificate or crl found", "No such file or directory (2)", "no cipher match",
+        "unsupported", "sslv3 alert handshake failure", "tlsv1 alert protocol version", "tlsv1 alert unknown ca",
+        "sslv3 alert bad certificate", "tlsv13 alert certificate required", "unsupported protocol", "tlsv1 unrecognized name"}) {
+    INFO(lasting);
+    CHECK(refuses(my::ssl_mode::required, lasting));
+    CHECK(refuses(my::ssl_mode::verify_full, lasting));
+  }
+  for (const char* once : {"unexpected eof while reading", "Connection reset by peer (104)", "decryption failed or bad record mac",
+                           "sslv3 alert bad record mac", "unexpected message", "wrong version number", "tlsv1 alert internal error"}) {
+    INFO(once);
+    CHECK_FALSE(refuses(my::ssl_mode::required, once));
+    CHECK_FALSE(refuses(my::ssl_mode::verify_full, once));
+  }
+  // Without a check they are said of every handshake that failed after the certificate had come.
+  for (const char* of_check : {"self-signed certificate", "certificate has expired", "unable to get local issuer certificate",
+                               "Validation of SSL server certificate failed"}) {
+    INFO(of_check);
+    CHECK(refuses(my::ssl_mode::verify_ca, of_check));
+  }
+  CHECK_FALSE(refuses(my::ssl_mode::required, "self-signed certificate"));
+  how.ssl_ca = "/ca.pem";
+  CHECK(refuses(my::ssl_mode::required, "self-signed certificate"));
 }
 
 TEST_CASE("given connects that are cut at every byte of the greeting, when they fail, then nothing is leaked") {

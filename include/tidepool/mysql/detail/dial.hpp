@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -20,13 +19,13 @@
 #include <new>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "../../detail/driver/side_thread.hpp"
 #include "../../version.hpp"
 #include "perform.hpp"
+#include "thread_step.hpp"
+#include "tls_refusal.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail {
 
@@ -119,65 +118,6 @@ inline asio::awaitable<greeting> await_greeting(session_ptr s) {
   co_return s->shutdown->reason() == shutdown_reason::none ? seen : greeting();
 }
 
-/// A step of the login on a thread of its own: with TLS the client library waits for the peer in it.
-struct thread_step {
-  std::atomic<bool> done{false};
-  int status = 0;
-};
-/// Held by the coroutine meanwhile. Where that ends first, the socket is shut, and the step is over at once.
-template <class = void>
-class basic_thread_step_guard {
- public:
-  basic_thread_step_guard(session& on, std::shared_ptr<thread_step> step) noexcept : on_(on), step_(std::move(step)) {}
-  basic_thread_step_guard(const basic_thread_step_guard&) = delete;
-  basic_thread_step_guard& operator=(const basic_thread_step_guard&) = delete;
-  ~basic_thread_step_guard() {
-    if (step_->done.load(std::memory_order_acquire)) return;
-    on_.shutdown->request(shutdown_reason::aborted);
-    while (!step_->done.load(std::memory_order_acquire)) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // NOLINT(clock): the thread is a real one
-    }
-  }
-
- private:
-  session& on_;
-  std::shared_ptr<thread_step> step_;
-};
-using thread_step_guard = basic_thread_step_guard<>;
-
-/// `session::go_on` on a thread, until `until` at the latest: then the socket is shut, which ends it.
-template <class = void>
-inline asio::awaitable<int> go_on_thread(session_ptr s, int events, clock::time_point until) {
-  const auto step = std::make_shared<thread_step>();
-  real_timer timer(s->executor());
-  std::weak_ptr<gate> waiting;
-  {
-    // The timer's handler keeps the gate alive; the thread does not.
-    const auto open = std::make_shared<gate>();
-    waiting = open;
-    timer.expires_at(until);
-    timer.async_wait([open](error_code) { open->open(); });
-  }
-  session* const on = s.get();  // the guard below keeps it
-  const bool started = tidepool::detail::driver::on_side_thread([on, step, events, waiting]() noexcept {
-    step->status = on->go_on(events);
-    step->done.store(true, std::memory_order_release);
-    if (const auto open = waiting.lock()) open->open();
-  });
-  if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread could be started for the login");
-  const thread_step_guard hold(*s, step);
-  co_await gate::wait(waiting);
-  while (!step->done.load(std::memory_order_acquire)) {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none)
-      throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
-    s->shutdown->request(shutdown_reason::deadline);
-    timer.expires_after(std::chrono::milliseconds(1));
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-  co_return step->status;
-}
-
 /// A socket that could not be connected. Leaves the error for the client library.
 template <class = void>
 inline bool has_error(int descriptor) noexcept {
@@ -259,16 +199,6 @@ inline void keep_alive(int descriptor) noexcept {
 #else
   (void)descriptor;
 #endif
-}
-
-/// The errno that the library puts at the end of its text: "Can't connect to server on 'db1' (111)".
-template <class = void>
-inline int system_error_in(std::string_view text) noexcept {
-  if (!text.ends_with(')')) return 0;
-  const auto open = text.rfind('(');
-  int number = 0;
-  if (open != std::string_view::npos) std::from_chars(text.data() + open + 1, text.data() + text.size(), number);
-  return number;
 }
 
 /// See live_session.hpp.
@@ -371,7 +301,10 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     if (first.error != 0) said.number = first.error;
     const int system = system_error_in(said.message);
     const bool unread = !greeted || first.closed;
-    if (said.number == 2026) throw connect_error(errc::tls_refused, s->peer, std::move(said));
+    if (said.number == 2026) {
+      if (refuses_tls(*settings, mode, said.message)) throw connect_error(errc::tls_refused, s->peer, std::move(said));
+      if (hides_the_reason(*settings, mode, said.message)) said.message = "the TLS handshake failed, the client library does not say why";
+    }
     if (unread && said.number >= 2000) {
       if (system == EAGAIN && local) throw connect_error(errc::connect_failed, s->peer, std::move(said), failure_kind::server_full);
       if (first.closed || system == ECONNREFUSED || system == ECONNRESET || (local && system == ENOENT)) {
