@@ -225,6 +225,21 @@ TEST_CASE("given a statement, when its limit passes, then the server ends it and
   });
 }
 
+TEST_CASE("given two TLS sessions on a thread, when one is cut, then a statement of the other goes on") {
+  NEEDS_SERVER();
+  my::options how(my_server());
+  how.ssl_mode = my::ssl_mode::required;
+  my_with(how, [how](my::connection& c) -> asio::awaitable<void> {
+    auto other = co_await my::connection::connect(how);
+    co_await my_kill(c, other);
+    const auto lost = co_await error_of(other.exec("select 1"));
+    must(lost.connection_lost(), lost.what());
+    // What OpenSSL keeps of that error is the thread's; it showed where a call had to wait.
+    const int answer = co_await c.one<int>("select sleep(0.05) + 1");
+    must(answer == 1, "an answer");
+  });
+}
+
 TEST_CASE("given a statement, when its caller is cancelled, then the server ends it; the connection is kept") {
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {

@@ -240,10 +240,13 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
   greeting first;
   const char* owed = local ? "the socket does not accept" : "no answer to the TCP handshake";
   bool greeted = false;
-  int status = s->started(mysql_real_connect_start(&s->opened, my, local ? nullptr : host.data(), as.user.c_str(), as.password.c_str(),
-                                                   settings->database.empty() ? nullptr : settings->database.c_str(),
-                                                   local ? 0 : where.host.port, local ? where.host.host.c_str() : nullptr, flags),
-                          [](session& on, int events) { return mysql_real_connect_cont(&on.opened, on.my(), events); });
+  int status = s->start(
+      [&] {
+        return mysql_real_connect_start(&s->opened, my, local ? nullptr : host.data(), as.user.c_str(), as.password.c_str(),
+                                        settings->database.empty() ? nullptr : settings->database.c_str(), local ? 0 : where.host.port,
+                                        local ? where.host.host.c_str() : nullptr, flags);
+      },
+      [](session& on, int events) { return mysql_real_connect_cont(&on.opened, on.my(), events); });
   if (status != 0 && !local) {
     std::fill(host.begin(), host.end(), '\0');
     where.host.host.copy(host.data(), where.host.host.size());

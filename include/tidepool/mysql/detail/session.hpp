@@ -24,6 +24,7 @@
 #include "request.hpp"
 #include "session_base.hpp"
 #include "target.hpp"
+#include "tls_errors.hpp"
 
 #if !defined(MARIADB_PACKAGE_VERSION_ID)
 #error "tidepool::mysql needs MariaDB's client library (libmariadb-dev), whose calls can be suspended; it serves MySQL's servers too"
@@ -122,12 +123,16 @@ class basic_session : public session_base {
 
   /// One that was suspended: how to go on. Null: none is.
   using continuation = int (*)(basic_session&, int);
-  /// After `..._start()`, with what it returned.
-  int started(int status, continuation next) noexcept {
+  /// `begin` calls the client library's `..._start()`.
+  template <class Begin>
+  int start(Begin begin, continuation next) noexcept {
+    if (encrypted) clear_tls_errors();
+    const int status = begin();
     if (status != 0) suspended_ = next;
     return status;
   }
   int go_on(int events) noexcept {
+    if (encrypted) clear_tls_errors();
     const int status = suspended_(*this, events);
     if (status == 0) suspended_ = nullptr;
     return status;
