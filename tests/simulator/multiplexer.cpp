@@ -238,10 +238,12 @@ class fake_link {
   tidepool::detail::lease_recall wanted() const noexcept { return tidepool::detail::lease_recall::none; }
 
  private:
-  /// At times there is no memory.
+  /// At times there is no memory. Whoever has seen that knows no more what the server was told, and may only end it.
   void run_out() {
+    if (thrown_) book_.faults.push_back("a lane that has thrown is in use");
     if (!sim_.choices().chance(book_.bad_weather / 20)) return;
     ++book_.throws;
+    thrown_ = true;
     throw std::bad_alloc();
   }
 
@@ -250,6 +252,7 @@ class fake_link {
   std::shared_ptr<fake_session> session_;
   std::deque<fake_session::message> unflushed_;
   std::size_t depth_ = 0;
+  bool thrown_ = false;
   std::size_t announced_ = 0;  ///< inputs it has told of, and that were not taken yet
 };
 using engine = mux::engine<sim_traits, fake_link>;
