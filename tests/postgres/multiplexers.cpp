@@ -180,3 +180,61 @@ TEST_CASE("given a pooler without pipelines, when the depth is one, then nothing
     CHECK(mux.stats().lanes_lost == 0);
   }
 }
+
+TEST_CASE("given a pooler that tracks statements, when lanes come and go and some fail, then no name is sent twice") {
+  NEEDS_SERVER();
+  rotating_pooler pooler(server_port(), 1, true);
+  asio::io_context io(1);
+  auto settings = through(pooler.port());
+  settings.pooler_tracks_statements = true;
+  tidepool::pool_config sizes;
+  sizes.min_size = 0;
+  sizes.max_size = 1;
+  pg::pool pool(io, pg::connector(settings), sizes);
+  pg::multiplexer_options options;
+  options.max_lanes = 1;
+  options.lane_lifetime = 1ms;
+  pg::multiplexer mux(pool, options);
+  int left = 6, right = 0, failed = 0;
+  const auto finish = [&]() -> asio::awaitable<void> {
+    co_await mux.close();
+    co_await pool.close();
+  };
+  const auto caller = [&](int i) -> asio::awaitable<void> {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (int k = 0; k < 12; ++k) {
+      if (k % 3 == 1) {
+        try {
+          (void)co_await mux.read("select * from is_not_there where id = $1", k);
+        } catch (const pg::error& why) {
+          failed += why.is("42P01");
+        }
+      } else {
+        // A new text each time, which may share a Sync with one that fails and be skipped.
+        const auto said = co_await mux.read_one<int>("select $1::int4 + " + std::to_string(i), k);
+        right += said == k + i;
+      }
+      timer.expires_after(2ms);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  };
+  std::string failures;
+  for (int i = 0; i < 6; ++i) {
+    asio::co_spawn(io, caller(i), [&](std::exception_ptr thrown) {
+      try {
+        if (thrown) std::rethrow_exception(thrown);
+      } catch (const std::exception& e) {
+        failures += e.what();
+      }
+      if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
+    });
+  }
+  io.run_for(hang);
+  CHECK(failures == "");
+  CHECK(left == 0);
+  CHECK(right == 6 * 8);
+  CHECK(failed == 6 * 4);
+  CHECK(mux.stats().lanes_opened > 2);
+  CHECK(mux.stats().lanes_lost == 0);
+  CHECK(pooler.ended() == 0);
+}

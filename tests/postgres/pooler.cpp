@@ -52,3 +52,22 @@ TEST_CASE("given a pooler wrongly said to track statements, then answers are rig
   };
   CHECK_NOTHROW(run(task()));
 }
+
+TEST_CASE("given a pooler that tracks statements, when one cannot be prepared, then its name is not sent again", "[postgres][server]") {
+  NEEDS_SERVER();
+  rotating_pooler pooler(server_port(), 1, true);
+  auto task = [&]() -> asio::awaitable<void> {
+    auto settings = through(pooler.port());
+    settings.statement_cache = 8;
+    settings.pooler_tracks_statements = true;
+    auto c = co_await pg::connection::connect(settings);
+    for (int i = 0; i < 3; ++i) {
+      const auto failed = co_await error_of(c.exec("select * from is_not_there where id = $1", i));
+      must(failed.is("42P01"), failed.what());
+      const int said = co_await c.one<int>("select 2 * $1", i);
+      must(said == 2 * i, "another statement's answer");
+    }
+  };
+  CHECK_NOTHROW(run(task()));
+  CHECK(pooler.ended() == 0);
+}

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,8 +21,9 @@ namespace tidepool_tests {
 /// Speaks the protocol so far as it has to: no TLS, no password, no cancel requests. One client at a time may have something running.
 class rotating_pooler {
  public:
-  rotating_pooler(unsigned target, std::size_t connections)
-      : acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+  /// `tracks`: it knows which client has prepared what, and ends one that prepares a name again.
+  rotating_pooler(unsigned target, std::size_t connections, bool tracks = false)
+      : tracks_(tracks), acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
     for (std::size_t i = 0; i < connections; ++i) servers_.emplace_back(context_);
     asio::co_spawn(context_, start(static_cast<unsigned short>(target)), asio::detached);
     thread_ = std::thread([this] {
@@ -36,6 +38,8 @@ class rotating_pooler {
   unsigned port() const { return acceptor_.local_endpoint().port(); }
   /// How often a client had sent more before it was told that what it had sent was done.
   std::size_t ahead() const { return ahead_; }
+  /// Clients that were ended.
+  std::size_t ended() const { return ended_; }
 
  private:
   using socket = asio::ip::tcp::socket;
@@ -100,9 +104,15 @@ class rotating_pooler {
           protocol_message('R', number(0)) + parameters_ + protocol_message('K', number(4242) + number(17)) + protocol_message('Z', "I");
       co_await asio::async_write(client, asio::buffer(welcome), asio::use_awaitable);
       socket* chosen = nullptr;  // of the transaction
+      std::set<std::string> names;
       for (;;) {
         const std::string said = co_await message(client);
         if (said[0] == 'X') co_return;
+        if (tracks_ && said[0] == 'C' && said[5] == 'S') names.erase(said.c_str() + 6);
+        if (tracks_ && said[0] == 'P' && said[5] != '\0' && !names.insert(said.c_str() + 5).second) {
+          ++ended_;
+          co_return;
+        }
         if (chosen == nullptr) chosen = &servers_[turn_++ % servers_.size()];
         co_await asio::async_write(*chosen, asio::buffer(said), asio::use_awaitable);
         if (said[0] != 'S' && said[0] != 'Q') continue;
@@ -119,12 +129,14 @@ class rotating_pooler {
     }
   }
 
+  bool tracks_;
   asio::io_context context_;
   asio::ip::tcp::acceptor acceptor_;
   std::vector<socket> servers_;
   std::string parameters_;
   std::size_t turn_ = 0;
   std::atomic<std::size_t> ahead_{0};
+  std::atomic<std::size_t> ended_{0};
   std::thread thread_;
 };
 

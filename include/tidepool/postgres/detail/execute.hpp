@@ -164,7 +164,13 @@ inline asio::awaitable<result> execute_cached(session_ptr s, request what) {
       if (named) co_await perform(s, std::move(first));
     } catch (const error& failure) {
       failed = std::make_unique<error>(failure);
+    } catch (...) {  // cancelled
+      if (s->pooled) cache.close_later(key.id);
+      throw;
     }
+    // A pooler that tracks statements knows a name from the moment it reads the Parse, whatever becomes of it, and ends a connection that
+    // sends it again.
+    if (failed && s->pooled) cache.close_later(key.id);
     if (!failed) {
       found = cache.insert(key, named, may_set_meaning(key.sql, *s->reports_path));
       if (named) ++s->statements_named;

@@ -34,7 +34,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
                            "select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; ";
   if (!full) sql += again;
   co_await perform(s, request::simple(sql, "reset()"));
-  if (full) s->prepared.clear();
+  if (full) s->forget_statements();
   if (full && !again.empty()) co_await perform(s, request::simple(again, "reset()"));
   if (!has_iso_dates(s->pg())) co_await perform(s, request::simple("set datestyle to iso", "reset()"));
   s->parsing.as_at_start();

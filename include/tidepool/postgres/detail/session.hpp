@@ -6,6 +6,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -197,9 +198,23 @@ class basic_session : public session_base {
     }
   }
 
+  /// For a statement that is to be prepared behind a pooler that tracks them. Such a pooler knows a name from the moment it reads the
+  /// Parse, whatever becomes of it, prepares it wherever it is missing, and ends a connection that sends the Parse of a name again.
+  /// False: it knows this one.
+  bool name_at_pooler(const statement_id& id) {
+    if (std::find(names_at_pooler_.begin(), names_at_pooler_.end(), id) != names_at_pooler_.end()) return false;
+    names_at_pooler_.push_back(id);
+    retire = retire || names_at_pooler_.size() >= most_at_pooler;
+    return true;
+  }
+  /// The server has none of them any more, and no pooler either.
+  void forget_statements() noexcept {
+    prepared.clear();
+    names_at_pooler_.clear();
+  }
   /// After an answer: tells the statement cache what its command tags mean. `sql` is the text it answers, where that is known.
   void note_tags(const command_tags& tags, std::string_view sql) noexcept {
-    if (tags.forgotten) prepared.clear();
+    if (tags.forgotten) forget_statements();
     const bool within = PQtransactionStatus(pg_) != PQTRANS_IDLE;
     if (tags.defined || creates(sql)) {
       prepared.outdate();
@@ -274,6 +289,7 @@ class basic_session : public session_base {
     if (wrong_role || role_unconfirmed) return "the server is not, or no longer, what target_session_attrs asks for";
     if (busy) return "an operation was not finished";
     if (cancels->in_flight.load() != 0) return "a cancel request was under way";
+    if (names_at_pooler_.size() >= most_at_pooler) return "its pooler keeps the names of too many statements for it";
     if (retire) return "a large result had grown its buffer";
     return {};
   }
@@ -344,6 +360,8 @@ class basic_session : public session_base {
   std::shared_ptr<const options> settings_;
   socket_copy socket_;
   tidepool::detail::hangup_guard hangup_;  ///< ends before the socket
+  static constexpr std::size_t most_at_pooler = 2000;
+  std::vector<statement_id> names_at_pooler_;
   bool out_of_step_ = false;
   bool end_asked_ = false;             ///< of the server, for a statement whose socket was shut
   std::shared_ptr<wait_timer> timer_;  ///< made with the first limit
@@ -361,7 +379,7 @@ class basic_session : public session_base {
   bool busy = false;                 ///< an operation is running
   bool unread = false;               ///< an operation has ended, and may have brought more than its answer
   bool needs_reset = false;          ///< a cancelled transaction is open
-  bool retire = false;               ///< a large message has grown libpq's buffers for good
+  bool retire = false;               ///< a large message has grown libpq's buffers for good, or a pooler keeps much for it
   bool outdated = false;             ///< its server has become the wrong kind, or is down: so are all connections made before
   bool wrong_role = false;           ///< its server is not, or no longer, what target_session_attrs asks for
   bool standby = false;              ///< its server was one when it was last asked

@@ -143,7 +143,7 @@ class lane_link : private lane_session<Pool> {
     std::string tidy;
     bool clean = commands_.empty();
     try {
-      // A pooler that tracks statements does not follow SQL: there they stay, and their names mean the same to the next lane.
+      // A pooler that tracks statements does not follow SQL: there they stay, for the next lane on this connection.
       for (const auto& one : prepared_) {
         if (one.generation != 0 && !session_->pooled) tidy += std::string("deallocate ") + one.id.text().data() + ";";
       }
@@ -183,13 +183,16 @@ class lane_link : private lane_session<Pool> {
     auto& has = prepared_[text.place];
     if (has.generation == text.generation) return true;
     PGconn* const pg = session_->pg();
-    if (has.generation != 0) {
+    if (session_->pooled) {
+      has = {text.generation, text.id};
+      if (!session_->name_at_pooler(text.id)) return true;
+    } else if (has.generation != 0) {
       const command close{command::kind::close, text.place, has};
 #ifdef LIBPQ_HAS_CLOSE_PREPARED
       if (PQsendClosePrepared(pg, has.id.text().data()) != 1) return false;
       commands_.push_back(close);
 #else
-      if (!session_->pooled && !send_plain((std::string("deallocate ") + has.id.text().data()).c_str(), close)) return false;
+      if (!send_plain((std::string("deallocate ") + has.id.text().data()).c_str(), close)) return false;
 #endif
     }
     if (PQsendPrepare(pg, text.name.data(), text.sql.c_str(), static_cast<int>(text.types.size()), text.types.data()) != 1) return false;
@@ -284,7 +287,7 @@ class lane_link : private lane_session<Pool> {
         if (!good_) {
           const bool there = first_ && is_state(first_.get(), "42P05");
           exists_ = there && now.place < prepared_.size() && prepared_[now.place].generation == now.which.generation;
-          if (!exists_) forget(now.place, now.which.generation);
+          if (!exists_ && !session_->pooled) forget(now.place, now.which.generation);
           // The one before it is still there.
           if (unclosed_.generation != 0 && now.place < prepared_.size() && prepared_[now.place].generation == 0)
             prepared_[now.place] = unclosed_;
@@ -327,7 +330,11 @@ class lane_link : private lane_session<Pool> {
     }
     if (failure_of_prepare_) {
       const auto why = std::exchange(failure_of_prepare_, {});
-      if (asker != nullptr) asker->failure = make_failure(*asker, why.get());
+      if (asker != nullptr) {
+        // A pooler that has heard its name once takes it for prepared.
+        if (session_->pooled) asker->text->named = false;
+        asker->failure = make_failure(*asker, why.get());
+      }
       return answer::failed;
     }
     if (!first_) return answer::skipped;
