@@ -99,9 +99,11 @@ class basic_session : public session_base {
     if (gone && socket_) hangup_.start(executor_, socket_.get().native_handle(), std::move(gone));
   }
   auto async_wait(wait_type direction, error_code& failed) {
-    return socket_.get().async_wait(direction, asio::redirect_error(await_token, failed));
+    return socket_.get(direction).async_wait(direction, asio::redirect_error(await_token, failed));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
+  /// For one wait, while nothing else waits.
+  asio::posix::stream_descriptor& socket(wait_type direction) { return socket_.get(direction); }
   wait_timer& timer() {
     if (!timer_) timer_ = std::make_shared<wait_timer>();
     return *timer_;

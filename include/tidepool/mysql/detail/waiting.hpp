@@ -62,7 +62,8 @@ inline asio::awaitable<bool> wait_watched(session_ptr s, bool sending) {
     {
       const auto made = std::make_shared<socket_gate>();
       open = made;
-      s->socket().async_wait(sending ? wait_type::wait_write : wait_type::wait_read, [made](error_code failed) {
+      const auto direction = sending ? wait_type::wait_write : wait_type::wait_read;
+      s->socket(direction).async_wait(direction, [made](error_code failed) {
         if (failed == asio::error::operation_aborted) return;
         made->ready = true;
         made->open();

@@ -103,9 +103,11 @@ class basic_session : public session_base {
     executor_ = asio::any_io_executor();
   }
   auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
-    return socket_.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
+    return socket_.get(direction).async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }
+  /// For one wait, while nothing else waits.
+  asio::posix::stream_descriptor& socket(asio::posix::stream_descriptor::wait_type direction) { return socket_.get(direction); }
   /// Bounds waits.
   wait_timer& timer() {
     if (!timer_) timer_ = std::make_shared<wait_timer>();

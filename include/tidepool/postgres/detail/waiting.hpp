@@ -165,8 +165,9 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
         gate->ready = true;
         gate->open();
       };
-      s->socket().async_wait(wait_type::wait_read, ready);
-      if (sending) s->socket().async_wait(wait_type::wait_write, ready);
+      const auto first = sending ? wait_type::wait_write : wait_type::wait_read;
+      s->socket(first).async_wait(first, ready);
+      if (sending) s->socket().async_wait(wait_type::wait_read, ready);
       if (due != clock::time_point::max()) s->timer().expect(s->executor(), gate, due);
     }
     co_await tidepool::detail::gate::wait(open);

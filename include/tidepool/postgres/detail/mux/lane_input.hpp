@@ -31,13 +31,14 @@ class lane_input {
       asio::post(executor_, ready{pulse_, false});
       return;
     }
-    of.socket().async_wait(wait_type::wait_read, asio::bind_executor(executor_, ready{pulse_, false}));
+    (pulse_->writing ? of.socket() : of.socket(wait_type::wait_read))
+        .async_wait(wait_type::wait_read, asio::bind_executor(executor_, ready{pulse_, false}));
   }
   template <class Session>
   void wait_writable(Session& of) {
     if (!pulse_ || pulse_->writing) return;
     pulse_->writing = true;
-    of.socket().async_wait(wait_type::wait_write, asio::bind_executor(executor_, ready{pulse_, true}));
+    of.socket(wait_type::wait_write).async_wait(wait_type::wait_write, asio::bind_executor(executor_, ready{pulse_, true}));
   }
   /// It is not called any more.
   template <class Session>
