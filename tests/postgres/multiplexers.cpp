@@ -181,7 +181,7 @@ TEST_CASE("given a pooler without pipelines, when the depth is one, then nothing
   }
 }
 
-TEST_CASE("given a pooler that tracks statements, when lanes come and go and some fail, then no name is sent twice") {
+TEST_CASE("given a pooler that tracks statements, when lanes come and go, then no name is sent to it twice") {
   NEEDS_SERVER();
   rotating_pooler pooler(server_port(), 1, true);
   asio::io_context io(1);
