@@ -44,6 +44,7 @@ class lane_input {
   template <class Session>
   void stop(Session& of) noexcept {
     if (!pulse_) return;
+    pulse_->stopped = true;
     pulse_->input = nullptr;
     pulse_.reset();
     if (of.has_socket()) {
@@ -60,6 +61,18 @@ class lane_input {
     std::function<void()> input;
     bool reading = false;
     bool writing = false;
+    bool stopped = false;
+  };
+  /// The function while it runs: that may end the lane, and `stop()` would destroy it. A copy would cost an allocation for each answer.
+  struct running {
+    pulse& of;
+    std::function<void()> input;
+    explicit running(pulse& p) noexcept : of(p), input(std::move(p.input)) {}
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    ~running() {
+      if (!of.stopped) of.input = std::move(input);
+    }
   };
   struct ready {
     std::shared_ptr<pulse> of;
@@ -67,8 +80,8 @@ class lane_input {
     void operator()(error_code failed = {}) const {
       (writing ? of->writing : of->reading) = false;
       if (failed == asio::error::operation_aborted || !of->input) return;
-      const auto call = of->input;  // it may end the lane, and the function with it
-      call();
+      const running call(*of);
+      call.input();
     }
   };
 
