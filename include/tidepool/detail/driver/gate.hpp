@@ -18,7 +18,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 /// One coroutine waits; any thread may open the gate, once or more often.
 ///
 /// Ownership: a handler that will certainly open the gate, as that of a pending timer, holds a `shared_ptr`; threads that the execution
-/// context does not own hold a `weak_ptr`. So the destruction of a context destroys the waiting coroutine as well.
+/// context does not own hold a `gate_bell`. So the destruction of a context destroys the waiting coroutine as well.
 class gate {
  public:
   gate() = default;
@@ -93,6 +93,47 @@ class gate {
   std::mutex mutex_;
   bool open_ = false;
   waiter* waiter_ = nullptr;
+};
+
+/// Opens a gate from a thread that the execution context does not own. That thread may be in the middle of it when the coroutine goes on,
+/// ends, and the context is destroyed: so the context's side mutes the bell before.
+class gate_bell {
+ public:
+  explicit gate_bell(std::weak_ptr<gate> target) noexcept : target_(std::move(target)) {}
+  void ring() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (const auto open = target_.lock()) open->open();
+  }
+  /// The gate is gone.
+  bool idle() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return target_.expired();
+  }
+  /// Afterwards nobody opens the gate by this bell, or is about to. Waits for microseconds at most.
+  void mute() noexcept {
+    const std::lock_guard lock(mutex_);
+    target_.reset();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::weak_ptr<gate> target_;
+};
+
+/// For the handler that owns the gate: the bell is muted when the handler has run, or is destroyed with its context.
+class gate_keeper {
+ public:
+  gate_keeper() : open_(std::make_shared<gate>()), bell_(std::make_shared<gate_bell>(open_)) {}
+  gate_keeper(const gate_keeper&) = delete;
+  gate_keeper& operator=(const gate_keeper&) = delete;
+  ~gate_keeper() { bell_->mute(); }
+  void open() noexcept { open_->open(); }
+  std::weak_ptr<gate> waiting() const noexcept { return open_; }
+  const std::shared_ptr<gate_bell>& bell() const noexcept { return bell_; }
+
+ private:
+  std::shared_ptr<gate> open_;
+  std::shared_ptr<gate_bell> bell_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

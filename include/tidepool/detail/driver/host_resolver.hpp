@@ -38,7 +38,7 @@ struct basic_lookup {
   bool done = false;
   std::vector<std::string> addresses = {};
   std::string failure = {};
-  std::vector<std::weak_ptr<tidepool::detail::gate>> waiting = {};
+  std::vector<std::shared_ptr<tidepool::detail::gate_bell>> waiting = {};
 };
 using lookup = basic_lookup<>;
 
@@ -56,8 +56,8 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
     return resolver;
   }
 
-  /// Opens the gate once the name is looked up; joins a lookup of the same name that is under way.
-  std::shared_ptr<lookup> ask(const std::string& name, const std::weak_ptr<tidepool::detail::gate>& gate) {
+  /// Rings the bell once the name is looked up; joins a lookup of the same name that is under way.
+  std::shared_ptr<lookup> ask(const std::string& name, const std::shared_ptr<tidepool::detail::gate_bell>& bell) {
     std::shared_ptr<lookup> entry;
     {
       const std::lock_guard lock(mutex_);
@@ -67,8 +67,8 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         queue_.push_back(made);
         known = std::move(made);  // last, because every entry here has to be in the queue as well
       }
-      std::erase_if(known->waiting, [](const auto& gone) { return gone.expired(); });
-      known->waiting.push_back(gate);
+      std::erase_if(known->waiting, [](const auto& each) { return each->idle(); });
+      known->waiting.push_back(bell);
       entry = known;
       if (running_ >= most_lookups || queue_.empty()) return entry;
       ++running_;
@@ -98,12 +98,10 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
       }
     }
     // Without the lock: they are no longer in `open_`, so no other call can join them.
-    for (const auto& entry : failed) open_all(entry->waiting);
+    for (const auto& entry : failed) ring_all(entry->waiting);
   }
-  static void open_all(const std::vector<std::weak_ptr<tidepool::detail::gate>>& waiting) noexcept {
-    for (const auto& each : waiting) {
-      if (const auto gate = each.lock()) gate->open();
-    }
+  static void ring_all(const std::vector<std::shared_ptr<tidepool::detail::gate_bell>>& waiting) noexcept {
+    for (const auto& each : waiting) each->ring();
   }
   std::shared_ptr<lookup> next() {
     const std::lock_guard lock(mutex_);
@@ -111,7 +109,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
       auto entry = std::move(queue_.front());
       queue_.pop_front();
       bool wanted = false;
-      for (const auto& gate : entry->waiting) wanted = wanted || !gate.expired();
+      for (const auto& bell : entry->waiting) wanted = wanted || !bell->idle();
       if (wanted) {
         entry->begun = true;
         return entry;
@@ -131,7 +129,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         addresses.clear();
         failure = "out of memory";  // as above
       }
-      std::vector<std::weak_ptr<tidepool::detail::gate>> waiting;
+      std::vector<std::shared_ptr<tidepool::detail::gate_bell>> waiting;
       {
         const std::lock_guard lock(mutex_);
         entry->done = true;
@@ -140,7 +138,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         waiting.swap(entry->waiting);
         open_.erase(entry->name);
       }
-      open_all(waiting);
+      ring_all(waiting);
     }
   }
   /// Blocks. Returns the reason where there is no address, else an empty text.
@@ -177,11 +175,11 @@ inline asio::awaitable<lookup> look_up(asio::any_io_executor executor, std::stri
   real_timer timer(executor);
   {
     // The timer's handler keeps the gate alive; the thread does not (see gate).
-    const auto gate = std::make_shared<tidepool::detail::gate>();
-    waiting = gate;
+    const auto keeper = std::make_shared<tidepool::detail::gate_keeper>();
+    waiting = keeper->waiting();
     timer.expires_after(limit);
-    timer.async_wait([gate](error_code) { gate->open(); });
-    entry = resolver->ask(name, waiting);
+    timer.async_wait([keeper](error_code) { keeper->open(); });
+    entry = resolver->ask(name, keeper->bell());
   }
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;
