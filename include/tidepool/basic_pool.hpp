@@ -82,6 +82,22 @@ class basic_pool {
     static_assert(sizeof...(Args) != 1, "the connector is missing: the arguments are executor, connector, configuration, observer");
     static_assert(sizeof...(Args) == 1, "the arguments are executor, connector, configuration, observer, in this order");
   }
+  /// A pool by one URL for the pool and its driver, with the executor or context `place`:
+  /// `postgres::pool db = postgres::pool::from_url(io, "postgres://app@db/shop?sslmode=require&pool_max_size=50&acquire_timeout=3s")`.
+  /// See `pool_config::from_url()`. For connections with a `connector_type` that is made of a URL. Throws std::invalid_argument, and what
+  /// the connector throws.
+  template <class Place, class C = Connection>
+  requires std::constructible_from<typename C::connector_type, const std::string&>
+  [[nodiscard]] static basic_pool from_url(Place&& place, const std::string& url) {
+    return basic_pool(std::forward<Place>(place), typename C::connector_type(url_without_pool_options(url)), pool_config::from_url(url));
+  }
+  /// A null pointer is an unset environment variable.
+  template <class Place, class C = Connection>
+  requires std::constructible_from<typename C::connector_type, const std::string&>
+  [[nodiscard]] static basic_pool from_url(Place&& place, const char* url) {
+    if (!url) throw std::invalid_argument("pool: the URL is a null pointer: is the environment variable set?");
+    return from_url(std::forward<Place>(place), std::string(url));
+  }
   basic_pool(const basic_pool&) = delete;
   basic_pool& operator=(const basic_pool&) = delete;
   ~basic_pool() {

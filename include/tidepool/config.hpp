@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bounded_string.hpp"
@@ -113,7 +114,31 @@ struct pool_config {
   TIDEPOOL_DECL static pool_config reliable();
   /// For a database in the process, SQLite: 2 to 10 connections that are kept, no scaling, no round trip at hand-out.
   TIDEPOOL_DECL static pool_config embedded();
+
+  // --- as text ----------------------------------------------------------------------------------------------------
+  // Keys are the names above, and `profile`, the name of a function above or `default`, which replaces `base`. Values: times with their
+  // unit (`250ms` `30s` `5m` `1h` `7d`), `none` for `no_limit`; `true` or `false`; `fail_fast` or `lazy`. All throw
+  // std::invalid_argument that names every fault: a key that is none, a value that cannot be read, a broken rule of `validate()`. Values
+  // of unknown keys are not told, they may be secrets.
+
+  /// One `key = value` a line. Lines that begin with # are comments. A value may stand in quotation marks, with \" \\ \n \r in it.
+  TIDEPOOL_DECL static pool_config from_string(std::string_view text, const pool_config& base);
+  TIDEPOOL_DECL static pool_config from_string(std::string_view text);
+  /// Variables whose names begin with `prefix`: with "ORDERS_POOL_" `ORDERS_POOL_MAX_SIZE` is `max_size`. Not while another thread
+  /// changes the environment.
+  TIDEPOOL_DECL static pool_config from_environment(std::string_view prefix, const pool_config& base);
+  TIDEPOOL_DECL static pool_config from_environment(std::string_view prefix);
+  /// Parameters of a connection URL that also has the driver's: those that begin with `pool_`, as `?pool_max_size=20`, and those that
+  /// have the name of an option, but for `name` and `connect_timeout`, which drivers know too. Others are left to the driver, see
+  /// `url_without_pool_options()`.
+  TIDEPOOL_DECL static pool_config from_url(std::string_view url, const pool_config& base);
+  TIDEPOOL_DECL static pool_config from_url(std::string_view url);
+  /// All options, for `from_string()`, which makes the same configuration of it.
+  TIDEPOOL_DECL std::string to_string() const;
 };
+
+/// The URL as the driver takes it: without the parameters that `pool_config::from_url()` reads.
+TIDEPOOL_DECL std::string url_without_pool_options(std::string_view url);
 
 namespace detail {
 /// Throws std::invalid_argument that names every fault.
@@ -124,6 +149,7 @@ TIDEPOOL_DECL void check_config(const pool_config& config);
 
 #if TIDEPOOL_HEADER_ONLY
 #include "impl/config.ipp"
+#include "impl/config_text.ipp"
 #endif
 
 #endif

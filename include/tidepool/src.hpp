@@ -23,6 +23,7 @@
 #include "detail/util/impl/system_seed.ipp"
 #include "detail/util/impl/words.ipp"
 #include "impl/config.ipp"
+#include "impl/config_text.ipp"
 #include "impl/error.ipp"
 #include "impl/histogram.ipp"
 #include "impl/lease.ipp"

@@ -121,6 +121,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& fault : config.validate()) {
     if (fault.field.empty() || fault.rule.empty() || fault.text().empty()) std::abort();
   }
+  try {  // any bytes as text, too
+    (void)tidepool::pool_config::from_string({reinterpret_cast<const char*>(data), size});
+  } catch (const std::invalid_argument&) {
+  }
+  if (config.validate().empty()) {
+    const std::string text = config.to_string();
+    if (tidepool::pool_config::from_string(text).to_string() != text) std::abort();
+  }
   if (!config.validate().empty() || config.min_size > 64 || config.min_idle > 64) return 0;
 
   tidepool::testing::simulation sim(1);

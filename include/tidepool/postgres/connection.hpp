@@ -43,6 +43,8 @@ asio::awaitable<void> done() {
 /// safety: only `abort()`, `waiting_since()` and the cancellers may be used from other threads than the holder's.
 class connection : public queries<connection> {
  public:
+  using connector_type = connector;
+
   connection() = default;
   connection(connection&&) noexcept = default;
   connection& operator=(connection&& other) noexcept {

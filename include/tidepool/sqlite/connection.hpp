@@ -52,6 +52,8 @@ struct backup_options {
 /// interrupts that operation, and waits for its end.
 class connection : public queries<connection> {
  public:
+  using connector_type = connector;
+
   connection() = default;
   connection(connection&&) noexcept = default;
   connection& operator=(connection&& other) noexcept {

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - pool_config as text: from a file, the environment or a URL, and back.
+#ifndef TIDEPOOL_IMPL_CONFIG_TEXT_IPP
+#define TIDEPOOL_IMPL_CONFIG_TEXT_IPP
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#if defined(__APPLE__)
+#include <crt_externs.h>
+#elif !defined(_WIN32)
+#include <unistd.h>
+#endif
+
+#include "../config.hpp"
+#include "../detail/driver/read_floating.hpp"
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+namespace detail {
+
+/// Every option with its name, in the order of the struct. An option that is missing here is missed by the tests.
+template <class Config, class Visit>
+void for_each_option(Config& c, const Visit& visit) {
+  visit("name", c.name);
+  visit("min_size", c.min_size);
+  visit("max_size", c.max_size);
+  visit("min_idle", c.min_idle);
+  visit("max_connecting", c.max_connecting);
+  visit("max_waiting", c.max_waiting);
+  visit("acquire_timeout", c.acquire_timeout);
+  visit("connect_timeout", c.connect_timeout);
+  visit("validation_timeout", c.validation_timeout);
+  visit("response_timeout", c.response_timeout);
+  visit("reset_timeout", c.reset_timeout);
+  visit("close_timeout", c.close_timeout);
+  visit("close_grace", c.close_grace);
+  visit("slow_acquire", c.slow_acquire);
+  visit("idle_timeout", c.idle_timeout);
+  visit("max_lifetime", c.max_lifetime);
+  visit("lifetime_jitter", c.lifetime_jitter);
+  visit("max_uses", c.max_uses);
+  visit("pre_ping", c.pre_ping);
+  visit("test_on_borrow", c.test_on_borrow);
+  visit("validation_query", c.validation_query);
+  visit("alive_bypass", c.alive_bypass);
+  visit("health_check_interval", c.health_check_interval);
+  visit("max_retries", c.max_retries);
+  visit("wait_when_refused", c.wait_when_refused);
+  visit("retry_delay", c.retry_delay);
+  visit("max_retry_delay", c.max_retry_delay);
+  visit("breaker_threshold", c.breaker_threshold);
+  visit("breaker_open_time", c.breaker_open_time);
+  visit("auto_scale", c.auto_scale);
+  visit("scale_up_threshold", c.scale_up_threshold);
+  visit("scale_down_threshold", c.scale_down_threshold);
+  visit("scale_check_interval", c.scale_check_interval);
+  visit("leak_detection", c.leak_detection);
+  visit("leak_timeout", c.leak_timeout);
+  visit("track_stack_trace", c.track_stack_trace);
+  visit("abandon_timeout", c.abandon_timeout);
+  visit("start", c.start);
+}
+
+// --- values: each returns what is wrong with the text, or nothing ----------------------------------------------------------
+
+struct time_unit {
+  std::string_view name;
+  std::int64_t nanoseconds;
+};
+inline constexpr std::array<time_unit, 7> time_units{{{"d", 86'400'000'000'000},
+                                                      {"h", 3'600'000'000'000},
+                                                      {"m", 60'000'000'000},
+                                                      {"s", 1'000'000'000},
+                                                      {"ms", 1'000'000},
+                                                      {"us", 1'000},
+                                                      {"ns", 1}}};
+
+inline std::string read_option(std::string_view text, std::size_t& out) {
+  if (text == "none") return out = no_limit, std::string();
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (failure == std::errc::result_out_of_range || (failure == std::errc() && out == no_limit)) return "is too large";
+  return failure == std::errc() && end == text.data() + text.size() ? "" : "must be a whole number, or none for no limit";
+}
+inline std::string read_option(std::string_view text, double& out) {
+  double value = 0;
+  if (driver::read_floating(text, value) != std::errc()) return "must be a number, as in 0.8";
+  out = value;
+  return {};
+}
+inline std::string read_option(std::string_view text, bool& out) {
+  out = text == "true" || text == "on" || text == "yes" || text == "1";
+  return out || text == "false" || text == "off" || text == "no" || text == "0" ? "" : "must be true or false";
+}
+inline std::string read_option(std::string_view text, duration& out) {
+  constexpr const char* form = "must be a time with its unit, as in 250ms, 30s, 5m or 1h, or none for no limit";
+  if (text == "none") return out = no_limit, std::string();
+  if (text == "0") return out = duration::zero(), std::string();
+  std::int64_t count = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  const auto* const known = std::find_if(time_units.begin(), time_units.end(), [&](const time_unit& u) { return u.name == unit; });
+  if (failure == std::errc::invalid_argument || known == time_units.end()) return form;
+  const std::int64_t most = ((duration::max)().count() - 1) / known->nanoseconds;
+  if (count < 0) return "must not be negative";
+  if (failure != std::errc() || count > most) return "is too long";
+  out = duration(count * known->nanoseconds);
+  return {};
+}
+inline std::string read_option(std::string_view text, start_mode& out) {
+  out = text == "lazy" ? start_mode::lazy : start_mode::fail_fast;
+  return text == "lazy" || text == "fail_fast" ? "" : "must be fail_fast or lazy";
+}
+template <std::size_t Capacity>
+std::string read_option(std::string_view text, bounded_string<Capacity>& out) {
+  out = text;  // `validate()` refuses what does not fit
+  return {};
+}
+
+inline std::string write_option(std::size_t value) { return value == no_limit ? "none" : std::to_string(value); }
+inline std::string write_option(bool value) { return value ? "true" : "false"; }
+inline std::string write_option(start_mode value) { return value == start_mode::lazy ? "lazy" : "fail_fast"; }
+inline std::string write_option(duration value) {
+  if (value == no_limit) return "none";
+  if (value == duration::zero()) return "0";
+  for (const time_unit& unit : time_units) {
+    if (value.count() % unit.nanoseconds == 0) return std::to_string(value.count() / unit.nanoseconds).append(unit.name);
+  }
+  return {};
+}
+/// The fewest digits that are read back as the same number, with a point in every locale.
+inline std::string write_option(double value) {
+  std::array<char, 40> text{};
+  for (int digits = 1; digits <= 17; ++digits) {
+    std::snprintf(text.data(), text.size(), "%.*g", digits, value);
+    for (char& c : text) {
+      if (c == ',') c = '.';
+    }
+    double back = 0;
+    if (driver::read_floating(std::string_view(text.data()), back) == std::errc() && back == value) break;
+  }
+  return text.data();
+}
+/// In quotation marks where it could not be read back as it is.
+inline std::string write_option(std::string_view value) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  const bool plain = value.empty() || (!blank(value.front()) && !blank(value.back()) && value.front() != '"');
+  if (plain && value.find_first_of("\n\r") == std::string_view::npos) return std::string(value);
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '\n' || c == '\r') {
+      out += c == '\n' ? "\\n" : "\\r";
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+/// The text between quotation marks. False: they do not fit.
+inline bool unquote(std::string_view text, std::string& out) {
+  if (text.size() < 2 || text.back() != '"') return false;
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    char c = text[i];
+    if (c == '"') return false;
+    if (c == '\\') {
+      if (++i + 1 >= text.size()) return false;
+      c = text[i] == 'n' ? '\n' : text[i] == 'r' ? '\r' : text[i];
+      if (text[i] != 'n' && text[i] != 'r' && text[i] != '"' && text[i] != '\\') return false;
+    }
+    out += c;
+  }
+  return true;
+}
+
+// --- reading all of it --------------------------------------------------------------------------------------------------------
+
+/// One option as it was found: `where` says in words where, for faults.
+struct found_option {
+  std::string key, value, where;
+};
+
+/// Collects options and their faults, and makes one configuration of them.
+class option_reader {
+ public:
+  void fault(std::string what) { faults_.push_back(std::move(what)); }
+  void add(found_option option) { found_.push_back(std::move(option)); }
+
+  pool_config read(pool_config base) {
+    pool_config out = profile(base);
+    std::map<std::string, std::string> known;  // where each option was found
+    for (const found_option& option : found_) {
+      if (option.key == "profile") continue;
+      bool is_one = false;
+      const bool first = known.emplace(option.key, option.where).second;
+      for_each_option(out, [&](std::string_view name, auto& field) {
+        if (name != option.key) return;
+        is_one = true;
+        std::string wrong = first ? read_option(option.value, field) : "is there twice";
+        if (wrong.empty()) return;
+        known[option.key].clear();
+        fault(option.where + " is '" + shown(option.value) + "': " + wrong);
+      });
+      // Without the value: it may be a secret that was put in the wrong place.
+      if (!is_one) fault(option.where + ": no option of a pool" + nearest(option.key));
+    }
+    for (const config_fault& broken : out.validate()) {
+      const auto place = known.find(broken.field);
+      if (place == known.end()) {
+        fault(broken.text());
+      } else if (!place->second.empty()) {  // a value that could not be read has been told
+        fault(place->second + " is " + broken.value + ": " + broken.rule);
+      }
+    }
+    if (faults_.empty()) return out;
+    std::string text = "pool_config: ";
+    for (std::size_t i = 0; i < faults_.size(); ++i) text += (i ? "; " : "") + faults_[i];
+    throw std::invalid_argument(text);
+  }
+
+ private:
+  static std::string shown(std::string_view value) {
+    std::string out(value.substr(0, 60));
+    for (char& c : out) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    }
+    return value.size() > 60 ? out + "..." : out;
+  }
+  pool_config profile(const pool_config& base) {
+    const found_option* chosen = nullptr;
+    for (const found_option& option : found_) {
+      if (option.key != "profile") continue;
+      if (chosen) fault(option.where + " is '" + shown(option.value) + "': is there twice");
+      chosen = &option;
+    }
+    if (!chosen) return base;
+    using maker = pool_config (*)();
+    constexpr std::array<std::pair<std::string_view, maker>, 8> profiles{{{"default", [] { return pool_config(); }},
+                                                                          {"development", &pool_config::development},
+                                                                          {"production", &pool_config::production},
+                                                                          {"high_load", &pool_config::high_load},
+                                                                          {"low_latency", &pool_config::low_latency},
+                                                                          {"high_throughput", &pool_config::high_throughput},
+                                                                          {"reliable", &pool_config::reliable},
+                                                                          {"embedded", &pool_config::embedded}}};
+    for (const auto& [name, make] : profiles) {
+      if (name == chosen->value) return make();
+    }
+    std::string names;
+    for (const auto& [name, make] : profiles) names += (names.empty() ? "" : ", ") + std::string(name);
+    fault(chosen->where + " is '" + shown(chosen->value) + "': must be one of " + names);
+    return base;
+  }
+  /// The option that a misspelt one may mean: the same letters but for one, or two that changed places.
+  static std::string nearest(std::string_view key) {
+    std::string out;
+    pool_config any;
+    for_each_option(any, [&](std::string_view name, auto&) {
+      const auto [a, b] = std::mismatch(key.begin(), key.end(), name.begin(), name.end());
+      const std::string_view left(key.substr(static_cast<std::size_t>(a - key.begin())));
+      const std::string_view right(name.substr(static_cast<std::size_t>(b - name.begin())));
+      const bool swapped =
+          left.size() > 1 && left.size() == right.size() && left[0] == right[1] && left[1] == right[0] && left.substr(2) == right.substr(2);
+      const bool one_off = (!left.empty() && left.substr(1) == right) || (!right.empty() && right.substr(1) == left) ||
+                           (!left.empty() && !right.empty() && left.substr(1) == right.substr(1));
+      if (out.empty() && (swapped || one_off)) out = std::string("; did you mean ").append(name).append("?");
+    });
+    return out;
+  }
+
+  std::vector<found_option> found_;
+  std::vector<std::string> faults_;
+};
+
+inline std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r");
+  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+/// The variables of this process, as NAME=value.
+inline char** environment() {
+#if defined(__APPLE__)
+  return *_NSGetEnviron();
+#elif defined(_WIN32)
+  return _environ;
+#else
+  return environ;
+#endif
+}
+
+inline bool is_pool_option(std::string_view key) {
+  bool out = key == "profile";
+  pool_config any;
+  for_each_option(any, [&](std::string_view name, auto&) { out = out || name == key; });
+  return out;
+}
+/// The pool's name for a parameter of a URL, or nothing where it is the driver's.
+inline std::string_view pool_parameter(std::string_view key) {
+  if (key.substr(0, 5) == "pool_") return key.substr(5);
+  return key != "connect_timeout" && key != "name" && is_pool_option(key) ? key : std::string_view();
+}
+
+/// %41 is A. False: no two hexadecimal digits behind a %.
+inline bool percent_decoded(std::string_view text, std::string& out) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    unsigned value = 0;
+    const char* const digits = text.data() + i + 1;
+    if (text.size() - i < 3 || std::from_chars(digits, digits + 2, value, 16).ptr != digits + 2) return false;
+    out += static_cast<char>(value);
+    i += 2;
+  }
+  return true;
+}
+
+/// Calls `visit(parameter)` for each `key=value` of a URL's query, and returns the URL without those for which it returned true.
+template <class Visit>
+std::string take_parameters(std::string_view url, const Visit& visit) {
+  const std::string_view fragment = url.substr((std::min)(url.find('#'), url.size()));
+  url.remove_suffix(fragment.size());
+  const auto mark = url.find('?');
+  if (mark == std::string_view::npos) return std::string(url).append(fragment);
+  std::string left;
+  for (std::string_view rest = url.substr(mark + 1); !rest.empty();) {
+    const std::string_view parameter = rest.substr(0, rest.find('&'));
+    rest.remove_prefix((std::min)(parameter.size() + 1, rest.size()));
+    if (parameter.empty() || visit(parameter)) continue;
+    left.append(1, left.empty() ? '?' : '&').append(parameter);
+  }
+  return std::string(url.substr(0, mark)).append(left).append(fragment);
+}
+
+}  // namespace detail
+
+std::string url_without_pool_options(std::string_view url) {
+  return detail::take_parameters(
+      url, [](std::string_view parameter) { return !detail::pool_parameter(parameter.substr(0, parameter.find('='))).empty(); });
+}
+
+pool_config pool_config::from_string(std::string_view text, const pool_config& base) {
+  detail::option_reader options;
+  int number = 0;
+  while (!text.empty()) {
+    const std::string_view line = detail::trimmed(text.substr(0, text.find('\n')));
+    text.remove_prefix((std::min)(text.find('\n'), text.size() - 1) + 1);
+    const std::string where = "line " + std::to_string(++number);
+    if (line.empty() || line.front() == '#') continue;
+    const auto equals = line.find('=');
+    if (equals == std::string_view::npos) {
+      options.fault(where + ": no 'key = value'");
+      continue;
+    }
+    detail::found_option option{std::string(detail::trimmed(line.substr(0, equals))), {}, {}};
+    option.where = where + ", " + option.key;
+    const std::string_view value = detail::trimmed(line.substr(equals + 1));
+    if (value.empty() || value.front() != '"') {
+      option.value = value;
+    } else if (!detail::unquote(value, option.value)) {
+      options.fault(option.where + ": the quotation marks do not fit; within them are \\\" \\\\ \\n \\r");
+      continue;
+    }
+    options.add(std::move(option));
+  }
+  return options.read(base);
+}
+pool_config pool_config::from_string(std::string_view text) { return from_string(text, pool_config()); }
+
+pool_config pool_config::from_environment(std::string_view prefix, const pool_config& base) {
+  if (prefix.empty()) throw std::invalid_argument("pool_config: the prefix of the environment variables is empty");
+  detail::option_reader options;
+  for (char** variable = detail::environment(); variable != nullptr && *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (name.size() == text.size() || name.substr(0, prefix.size()) != prefix) continue;
+    detail::found_option option{std::string(name.substr(prefix.size())), std::string(text.substr(name.size() + 1)), std::string(name)};
+    for (char& c : option.key) {
+      // A name in small letters is none of ours: no two variables mean the same option.
+      if (c >= 'A' && c <= 'Z') {
+        c = static_cast<char>(c - 'A' + 'a');
+      } else if (c >= 'a' && c <= 'z') {
+        c = static_cast<char>(c - 'a' + 'A');
+      }
+    }
+    options.add(std::move(option));
+  }
+  return options.read(base);
+}
+pool_config pool_config::from_environment(std::string_view prefix) { return from_environment(prefix, pool_config()); }
+
+pool_config pool_config::from_url(std::string_view url, const pool_config& base) {
+  detail::option_reader options;
+  (void)detail::take_parameters(url, [&](std::string_view parameter) {
+    const std::string_view key = parameter.substr(0, parameter.find('='));
+    const std::string_view option = detail::pool_parameter(key);
+    if (option.empty()) return false;
+    detail::found_option found{std::string(option), {}, std::string(key)};
+    if (key.size() == parameter.size()) {
+      options.fault(found.where + ": no value");
+    } else if (!detail::percent_decoded(parameter.substr(key.size() + 1), found.value)) {
+      options.fault(found.where + ": a % without two hexadecimal digits behind it");
+    } else {
+      options.add(std::move(found));
+    }
+    return true;
+  });
+  return options.read(base);
+}
+pool_config pool_config::from_url(std::string_view url) { return from_url(url, pool_config()); }
+
+std::string pool_config::to_string() const {
+  std::string out;
+  detail::for_each_option(*this, [&](std::string_view key, const auto& value) {
+    out.append(key).append(" = ").append(detail::write_option(value)).append("\n");
+  });
+  return out;
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
+
+#endif
