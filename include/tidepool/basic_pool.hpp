@@ -4,14 +4,19 @@
 #define TIDEPOOL_BASIC_POOL_HPP
 
 #include <algorithm>
+#include <concepts>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 
+#include "config.hpp"
 #include "connect_context.hpp"
 #include "detail/shell/arguments_fit.hpp"
 #include "detail/shell/async_acquire.hpp"
+#include "detail/shell/config_versions.hpp"
 #include "detail/shell/event_log.hpp"
 #include "detail/shell/pool_front.hpp"
 #include "detail/util/attributes.hpp"
@@ -56,7 +61,7 @@ class basic_pool {
   template <connector_for<Connection, Traits> Connect>
   basic_pool(executor_type executor, Connect connect, const pool_config& config = {},
              observer watcher = detail::default_observer<observer>())
-      : impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
+      : fits_(detail::config_check_of(connect)), impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
   /// The same with an execution context, for example an `asio::io_context`.
   template <detail::execution_context Context, connector_for<Connection, Traits> Connect>
   basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = detail::default_observer<observer>())
@@ -171,13 +176,27 @@ class basic_pool {
   /// Ends what `suspend()` began.
   void resume() noexcept { impl_->resume(); }
   /// Sets new bounds. Idle connections above `max` are closed at once, leased ones when their lease ends. Throws std::invalid_argument as
-  /// the constructor does.
+  /// the constructor does. `config()` stays as it is.
   void resize(std::size_t min, std::size_t max) {
     pool_config changed = impl_->config();
     changed.min_size = min;
     changed.max_size = max;
     detail::check_config(changed);
+    if (fits_) fits_(changed);
     impl_->resize(min, max);
+  }
+  /// Another configuration, all of it at once: `auto c = pool.config(); c.max_size = 50; c.leak_timeout = 1min; pool.reconfigure(c);`.
+  /// May be called at any time, on any thread. Everything that hangs on an option is set anew: timers, sizes, scaling, health, leaks,
+  /// retries. What is under way keeps its bound: waits, operations, an open breaker, a pause of the back-off (but for a shorter
+  /// `max_retry_delay`). Limits of age and idleness hold for connections that exist, leased ones from the end of their lease;
+  /// `response_timeout` and the driver's `close_timeout` for connections made from now on. A policy of one's own hears of it by a member
+  /// `void reconfigure(const pool_config&) noexcept`, else it stays as it is. Observers get a `reconfigured_event`.
+  /// Throws std::invalid_argument that names every fault, before anything has changed: a broken rule, and `name` or `start` where they
+  /// differ. Each call keeps some 700 bytes until the pool goes, because readers of `config()` take no lock.
+  void reconfigure(const pool_config& next) {
+    detail::check_change(impl_->config(), next);
+    if (fits_) fits_(next);
+    impl_->reconfigure(next);
   }
   /// Retires every connection made before now: idle ones at once, others when their lease or operation ends.
   void recycle() noexcept { impl_->recycle(); }
@@ -197,7 +216,8 @@ class basic_pool {
   /// a signal handler. Takes the lock once; throws std::bad_alloc. The wording may change.
   std::string describe() const { return impl_->describe(); }
   pool_state state() const noexcept { return impl_->state(); }  ///< at this moment; takes the lock once
-  /// As given to the constructor; `resize()` does not change it.
+  /// As given to the constructor or to the latest `reconfigure()`; `resize()` does not change it. Earlier ones stay valid as long as the
+  /// pool.
   const pool_config& config() const noexcept { return impl_->config(); }
   executor_type get_executor() const noexcept { return impl_->executor(); }
 
@@ -211,8 +231,7 @@ class basic_pool {
   }
   template <class Connect>
   static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
-    // A connector may know that a configuration does not fit what it connects to: an in-memory database has one connection.
-    if constexpr (requires(const Connect& c) { c.check(config); }) connect.check(config);
+    if (const auto fits = detail::config_check_of(connect)) fits(config);
     connector call;
     if constexpr (connector_with_context<Connect, Connection, Traits>) {
       call = std::move(connect);
@@ -223,6 +242,7 @@ class basic_pool {
                                                                                          std::move(watcher));
   }
 
+  std::function<void(const pool_config&)> fits_;
   std::shared_ptr<impl> impl_;
 };
 

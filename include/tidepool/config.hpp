@@ -32,7 +32,7 @@ struct config_fault {
   std::string text() const { return field + " is " + value + ": " + rule; }
 };
 
-/// The options of a pool: a plain value. A pool keeps a copy, so later changes have no effect on it (`resize()` has). Trivially
+/// The options of a pool: a plain value. A pool keeps a copy, so later changes have no effect on it (`reconfigure()` has). Trivially
 /// destructible on purpose (see bounded_string.hpp). include/tidepool/README.md lists the rules between fields.
 ///
 /// "Finite" is above zero and a year at most; "`no_limit`: never" may be any time above zero, or that.
@@ -143,6 +143,10 @@ TIDEPOOL_DECL std::string url_without_pool_options(std::string_view url);
 namespace detail {
 /// Throws std::invalid_argument that names every fault.
 TIDEPOOL_DECL void check_config(const pool_config& config);
+/// The same for a pool at work, where some options cannot change.
+TIDEPOOL_DECL void check_change(const pool_config& now, const pool_config& next);
+/// As "max_size 20 -> 50, leak_timeout 5m -> 1m".
+TIDEPOOL_DECL std::string config_changes(const pool_config& before, const pool_config& after);
 }  // namespace detail
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

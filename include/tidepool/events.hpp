@@ -114,6 +114,13 @@ struct acquire_failed_event {
   const error_report& report;  ///< as in the `pool_error` (pool_error.hpp)
   std::size_t alike = 1;       ///< how many failed for the same reason within these ten seconds, this one included
 };
+struct pool_config;
+/// `reconfigure()` has changed something, and it is in force.
+struct reconfigured_event {
+  const pool_config& before;
+  const pool_config& after;
+  std::string_view changes;  ///< as "max_size 20 -> 50, leak_timeout 5m -> 1m"
+};
 /// An open pool has not been asked for anything for `unused_time`, while no lease was out; reported once in a pool's life. Whether anything
 /// but the pool still keeps the program running cannot be known.
 struct unused_event {

@@ -79,6 +79,7 @@ class recorder {
   void on_event(std::string_view, const tidepool::state_event& e) {
     add(std::string("state ") + to_string(e.from) + " to " + to_string(e.to) + ": " + std::string(e.reason));
   }
+  void on_event(std::string_view, const tidepool::reconfigured_event& e) { add("reconfigured: " + std::string(e.changes)); }
   void on_event(std::string_view, const tidepool::slow_acquire_event& e) { add("slow acquire line " + std::to_string(e.where.line())); }
 
  private:

@@ -625,7 +625,7 @@ TEST_CASE("given a slow statement, when it stalls its lane, then that is told on
   std::size_t stalls = 0, slept = 0;
   options.on_stall = [&](const pg::multiplexer_options::stall& s) {
     ++stalls;  // on a busy machine others may be late as well
-    slept += s.statement == sleep ? 1 : 0;
+    if (s.statement == sleep) ++slept;
   };
   with_multiplexer(
       [&](pg::multiplexer& mux, pg::pool&) -> asio::awaitable<void> {

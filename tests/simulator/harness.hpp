@@ -444,7 +444,7 @@ class bench : public bench_base {
   }
 
   choice_source& choices;
-  const pool_config config;
+  pool_config config;  ///< that the pool works by
   std::optional<simulation> sim;
   std::optional<tidepool::testing::world> world;
   std::optional<pool_type> pool;

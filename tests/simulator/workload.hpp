@@ -106,7 +106,7 @@ class workload {
     if (!b_.pool) return;
     choice_source& c = b_.choices;
     const auto inside = b_.calling();
-    const std::uint32_t what = c.choose(7);
+    const std::uint32_t what = c.choose(8);
     b_.say("change the pool ", what);
     switch (what) {
       case 0: {
@@ -119,6 +119,7 @@ class workload {
       case 2: b_.suspended = true; return b_.pool->suspend();
       case 3:
       case 4: b_.suspended = false; return b_.pool->resume();
+      case 7: return reconfigure();
       default: {
         const std::size_t most = std::max(b_.config.min_idle, c.pick<std::size_t>({2, 1, 4}));
         b_.allowed_total = std::max(b_.allowed_total, most);
@@ -127,6 +128,23 @@ class workload {
         return b_.resized();
       }
     }
+  }
+
+  /// What INV-9 and others look at is in force from here on.
+  void reconfigure() {
+    choice_source& c = b_.choices;
+    pool_config next = b_.config;
+    next.max_lifetime = c.pick<duration>({no_limit, std::chrono::milliseconds(200), std::chrono::seconds(2)});
+    next.idle_timeout = std::min<duration>(next.max_lifetime, c.pick<duration>({no_limit, std::chrono::milliseconds(100)}));
+    next.health_check_interval = c.pick<duration>({no_limit, std::chrono::milliseconds(50), std::chrono::seconds(1)});
+    next.max_uses = c.pick<std::size_t>({std::size_t(no_limit), 3});
+    next.max_size = std::max(next.min_idle, c.pick<std::size_t>({2, 1, 4}));
+    next.min_size = std::min(next.max_size, c.pick<std::size_t>({0, 1, 2}));
+    b_.allowed_total = std::max(b_.allowed_total, next.max_size);
+    b_.waited_at_resize = std::max(b_.waited_at_resize, b_.pool->stats().waiting);
+    b_.config = next;
+    b_.pool->reconfigure(next);
+    b_.resized();
   }
 
   void take_without_waiting() {

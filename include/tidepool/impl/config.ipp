@@ -224,12 +224,26 @@ pool_config pool_config::embedded() {
   return c;
 }
 
-void detail::check_config(const pool_config& config) {
-  const auto faults = config.validate();
-  if (faults.empty()) return;
+namespace detail {
+[[noreturn]] inline void throw_faults(const std::vector<config_fault>& faults) {
   std::string text = "pool_config: ";
   for (std::size_t i = 0; i < faults.size(); ++i) text += (i ? "; " : "") + faults[i].text();
   throw std::invalid_argument(text);
+}
+}  // namespace detail
+
+void detail::check_config(const pool_config& config) {
+  const auto faults = config.validate();
+  if (!faults.empty()) throw_faults(faults);
+}
+void detail::check_change(const pool_config& now, const pool_config& next) {
+  auto faults = next.validate();
+  const auto fixed = [&](const char* field, bool same, std::string value) {
+    if (!same) faults.push_back({field, std::move(value), "cannot change in a pool that exists"});
+  };
+  fixed("name", next.name == now.name.view(), std::string("'").append(next.name.view()).append("'"));
+  fixed("start", next.start == now.start, next.start == start_mode::lazy ? "lazy" : "fail_fast");
+  if (!faults.empty()) throw_faults(faults);
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

@@ -422,6 +422,18 @@ pool_config pool_config::from_url(std::string_view url, const pool_config& base)
 }
 pool_config pool_config::from_url(std::string_view url) { return from_url(url, pool_config()); }
 
+std::string detail::config_changes(const pool_config& before, const pool_config& after) {
+  std::vector<std::string> old;
+  for_each_option(before, [&](std::string_view, const auto& value) { old.push_back(write_option(value)); });
+  std::string out;
+  std::size_t i = 0;
+  for_each_option(after, [&](std::string_view key, const auto& value) {
+    const std::string was = old[i++], is = write_option(value);
+    if (was != is) out.append(out.empty() ? "" : ", ").append(key).append(" ").append(was).append(" -> ").append(is);
+  });
+  return out;
+}
+
 std::string pool_config::to_string() const {
   std::string out;
   detail::for_each_option(*this, [&](std::string_view key, const auto& value) {

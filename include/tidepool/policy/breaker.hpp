@@ -20,6 +20,11 @@ class circuit_breaker {
  public:
   static constexpr bool enabled = true;
   explicit circuit_breaker(const pool_config& config) : threshold_(config.breaker_threshold), open_time_(config.breaker_open_time) {}
+  /// An open state that has begun ends when it would have.
+  void reconfigure(const pool_config& config) noexcept {
+    threshold_ = config.breaker_threshold;
+    open_time_ = config.breaker_open_time;
+  }
 
   breaker_state state() const noexcept { return state_; }
   /// When the open state ends.

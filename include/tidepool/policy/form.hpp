@@ -18,6 +18,11 @@ inline constexpr bool has_switch = requires {
 };
 template <class P>
 inline constexpr bool made_from_config = std::constructible_from<P, const pool_config&>;
+/// Tells a policy of another configuration, if it has `void reconfigure(const pool_config&) noexcept`; others stay as they are.
+template <class P>
+void reconfigure_policy(P& policy, const pool_config& config) noexcept {
+  if constexpr (requires { policy.reconfigure(config); }) policy.reconfigure(config);
+}
 }  // namespace detail
 
 /// `static constexpr bool enabled`, and a constructor from the pool's configuration: `explicit P(const pool_config&)`.

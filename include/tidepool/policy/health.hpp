@@ -8,6 +8,7 @@
 
 #include "../config.hpp"
 #include "../connection.hpp"
+#include "../detail/util/relaxed.hpp"
 #include "../version.hpp"
 #include "form.hpp"
 
@@ -24,22 +25,26 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 class health_check {
  public:
   static constexpr bool enabled = true;
-  explicit health_check(const pool_config& config)
-      : bypass_(config.pre_ping || config.test_on_borrow ? config.alive_bypass : duration(no_limit)),
-        interval_(config.health_check_interval) {}
+  explicit health_check(const pool_config& config) noexcept { reconfigure(config); }
+  void reconfigure(const pool_config& config) noexcept {
+    bypass_ = config.pre_ping || config.test_on_borrow ? config.alive_bypass : duration(no_limit);
+    interval_ = config.health_check_interval;
+  }
 
   /// Until when a connection whose server last answered at `last_ok` may be handed out without a round trip. With `validate()`, `last_ok`
   /// is the time of the last validation. With a bypass of zero never, because the clock of the checkout may be a little behind that of the
   /// answer.
   detail::tick fresh_until(detail::tick last_ok) const noexcept {
-    return bypass_ > duration::zero() ? detail::later(last_ok, bypass_) : (detail::tick::min)();
+    const duration bypass = bypass_;
+    return bypass > duration::zero() ? detail::later(last_ok, bypass) : (detail::tick::min)();
   }
   /// How often idle connections are validated in the background; `no_limit`: never.
   duration interval() const noexcept { return interval_; }
 
  private:
-  duration bypass_;
-  duration interval_;
+  // Holders of leases read them while `reconfigure()` writes.
+  detail::relaxed<duration> bypass_;
+  detail::relaxed<duration> interval_;
 };
 
 /// No validation at all; `usable()` is still called where a connection has it.

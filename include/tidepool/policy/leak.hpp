@@ -16,16 +16,18 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 class leak_detection {
  public:
   static constexpr bool enabled = true;
-  explicit leak_detection(const pool_config& config)
-      : report_after_(config.leak_detection ? config.leak_timeout : no_limit),
-        reclaim_after_(config.leak_detection ? config.abandon_timeout : no_limit) {}
+  explicit leak_detection(const pool_config& config) noexcept { reconfigure(config); }
+  void reconfigure(const pool_config& config) noexcept {
+    report_after_ = config.leak_detection ? config.leak_timeout : no_limit;
+    reclaim_after_ = config.leak_detection ? config.abandon_timeout : no_limit;
+  }
 
   duration report_after() const noexcept { return report_after_; }
   duration reclaim_after() const noexcept { return reclaim_after_; }
 
  private:
-  duration report_after_;
-  duration reclaim_after_;
+  duration report_after_{};
+  duration reclaim_after_{};
 };
 
 /// No leak detection: leases may be held for ever.

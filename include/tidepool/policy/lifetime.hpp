@@ -23,6 +23,13 @@ class lifetime_recycling {
   explicit lifetime_recycling(const pool_config& config)
       : lifetime_(config.max_lifetime), jitter_(config.lifetime_jitter), max_uses_(config.max_uses) {}
 
+  /// For connections that exist as well, at once or when they come back.
+  void reconfigure(const pool_config& config) noexcept {
+    lifetime_ = config.max_lifetime;
+    jitter_ = config.lifetime_jitter;
+    max_uses_ = config.max_uses;
+  }
+
   /// No connection is handed out after this.
   detail::tick hard_limit(detail::tick born) const noexcept { return detail::later(born, lifetime_); }
   /// When to retire it if the gap allows that; `unit` is uniform in [0, 1).

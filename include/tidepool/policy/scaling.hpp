@@ -32,6 +32,12 @@ class utilization_scaling {
         down_(config.scale_down_threshold),
         interval_(config.auto_scale ? config.scale_check_interval : no_limit) {}
 
+  void reconfigure(const pool_config& config) noexcept {
+    up_ = config.scale_up_threshold;
+    down_ = config.scale_down_threshold;
+    interval_ = config.auto_scale ? config.scale_check_interval : no_limit;
+  }
+
   duration interval() const noexcept { return interval_; }
   /// The new target; the pool clamps it to its bounds.
   std::size_t target(const scaling_sample& s) const noexcept {

@@ -42,6 +42,15 @@ class connect_gate {
   explicit connect_gate(const pool_config& config)
       : breaker_(config), first_(config.retry_delay), longest_(config.max_retry_delay), waits_when_refused_(config.wait_when_refused) {}
 
+  /// A pause that has begun ends no later than the new longest one would.
+  void reconfigure(const pool_config& config, tick now) noexcept {
+    if constexpr (Breaker::enabled) reconfigure_policy(breaker_, config);
+    first_ = config.retry_delay;
+    longest_ = config.max_retry_delay;
+    waits_when_refused_ = config.wait_when_refused;
+    not_before_ = (std::min)(not_before_, later(now, longest_));
+  }
+
   bool may_start(tick now, std::size_t connecting) const noexcept {
     if (now < permanent_until_ || (doubtful_ && now < not_before_)) return false;
     if constexpr (Breaker::enabled) {

@@ -7,6 +7,7 @@
 
 #include "../../version.hpp"
 #include "callers.hpp"
+#include "reconfigure.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -34,7 +35,7 @@ bool begin_connect(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
   slot.operation.begin();
   c.slots.add(slot);
   c.in_operation.push_back(slot);
-  c.bounds.insert(slot.bound, later(now, c.config.connect_timeout));
+  c.bounds.insert(slot.bound, later(now, c.config().connect_timeout));
   return true;
 }
 template <class Rules>
@@ -47,6 +48,7 @@ void enter_connected(core_state<Rules>& c, core_slot& slot, tick now, core_actio
   if constexpr (Rules::lifetime_policy::enabled) {
     slot.hard_limit = c.lifetime.hard_limit(now);
     slot.retire.at = (std::min)(slot.hard_limit, c.lifetime.soft_limit(now, c.random.unit()));
+    slot.aged_by = c.config_changes;
   }
   c.refresh(slot);
   if (c.gate.doubtful()) slot.on_trial = slot.must_settle_at_return = slot.must_take_slow_path = true;
@@ -105,6 +107,7 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
   if (end == lease_end::broken && !discarded) note_loss(c, slot, slot.uses - 1, last_ok, now);
   if (end == lease_end::clean || end == lease_end::outdated || end == lease_end::retired) note_service(c, slot, last_ok);
   forget_report(slot);
+  age_again(c, slot);
   if (end == lease_end::outdated && slot.generation == c.generation) outdate_all(c, close_reason::outdated, now);
   slot.idle_since = now;
   route_and_grant(c, slot, end, false, now, a);
@@ -127,6 +130,7 @@ void take_from_stash(core_state<Rules>& c, core_slot& slot, tick now, bool suspe
   end_lease(c, slot, slot.stashed_at, not_known, not_timed);
   if (slot.leak_reported) c.used.leak_returned();
   forget_report(slot);
+  age_again(c, slot);
   slot.idle_since = slot.stashed_at;
   c.slots.transition(slot, slot_state::idle);
   c.idle.insert(slot);

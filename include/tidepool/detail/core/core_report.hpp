@@ -77,7 +77,7 @@ template <class Rules>
 void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out = c.used.totals();
   const pool_gauges now = gauges_of(c);
-  out.name = c.config.name;
+  out.name = c.config().name;
   out.state = now.state;
   out.breaker = now.breaker;
   out.total_connections = c.slots.total();
@@ -92,7 +92,7 @@ void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out.min_size = c.min;
   out.max_size = c.max;
   out.target_size = c.target;
-  out.min_idle = c.config.min_idle;
+  out.min_idle = c.config().min_idle;
   // What leases did in the stash is added up when they end; of those that are out it is added here.
   for (const core_slot* s = c.leased.front(); s; s = c.leased.after(*s)) out.direct += s->reuses - s->reuses_seen;
   for (const core_slot* s = c.reported.front(); s; s = c.reported.after(*s)) out.direct += s->reuses - s->reuses_seen;

@@ -30,7 +30,7 @@ struct core_state {
   using queue_policy = typename Rules::queue_policy;
 
   core_state(const pool_config& c, std::uint64_t seed)
-      : config(c),
+      : config_(&c),
         min{c.min_size},
         max{c.max_size},
         target(c.min_size),
@@ -41,17 +41,24 @@ struct core_state {
         scaling(c),
         lifetime(c) {}
 
+  /// The latest. Earlier ones live as long as the pool, so nobody has to let go of one.
+  const pool_config& config() const noexcept { return *config_; }
+  void set_config(const pool_config& next) noexcept {
+    config_ = &next;
+    ++config_changes;
+  }
+
   // --- questions ------------------------------------------------------------------------------------------------------
 
   /// How many callers may wait: those for whom there is a place in the pool, or one on its way, do not count for `max_waiting`.
   std::size_t queue_limit() const noexcept {
     const std::size_t taken = slots.leased() + slots.closing();
     const std::size_t room = life.admits() && max > taken ? max - taken : 0;
-    return config.max_waiting + (std::min)(room, std::size_t(no_limit) - config.max_waiting);
+    return config().max_waiting + (std::min)(room, std::size_t(no_limit) - config().max_waiting);
   }
   /// Idle connections that `min_idle` asks for and that are not there or on their way.
   std::size_t spares_missing() const noexcept {
-    return missing(config.min_idle, slots.idle() + slots.count(slot_state::checking) + slots.connecting());
+    return missing(config().min_idle, slots.idle() + slots.count(slot_state::checking) + slots.connecting());
   }
   bool surplus() const noexcept { return slots.open() > max; }
   /// The idle connection that is next, or null.
@@ -84,7 +91,8 @@ struct core_state {
   intrusive_list<core_slot> leased;  ///< in order of checkout
   std::uint64_t generation = 0;
   close_reason generation_ended = close_reason::recycled;  ///< why the latest one did
-  const pool_config& config;
+  const pool_config* config_;
+  std::uint32_t config_changes = 0;
   std::size_t min;
   std::size_t max;
   std::size_t target;

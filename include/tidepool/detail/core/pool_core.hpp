@@ -44,7 +44,7 @@ class pool_core {
     check_out(c, *slot, now, where);
     c.used.served_directly();
     if constexpr (rules::leak_policy::enabled) c.due.arm(later(now, c.leak.report_after()), arm_at);
-    if (c.slots.idle() < c.config.min_idle && now < c.due.armed_at()) arm_for_spare(now, arm_at);
+    if (c.slots.idle() < c.config().min_idle && now < c.due.armed_at()) arm_for_spare(now, arm_at);
     return slot;
   }
   /// Queues a caller for whom nothing can be done but wait. False: nothing has happened yet, it needs `enqueue()`.
@@ -53,7 +53,7 @@ class pool_core {
     if (!c.life.admits() || c.slots.total() < c.max || c.slots.leased() == 0 || c.slots.idle() > 0) return false;
     admission_input f;  // of a pool that admits, with no connection to hand out
     f.can_wait = deadline > now;
-    f.queue_full = c.waiters.size() >= c.config.max_waiting;
+    f.queue_full = c.waiters.size() >= c.config().max_waiting;
     if (admit(f).what != admission::queue) return false;
     w.weight = !c.waiters.is_long() ? 1 : timed ? wait_queue::sampled_waits : 0;
     arrive(c, w, now);
@@ -100,7 +100,7 @@ class pool_core {
     f.worn_out = c.worn_out(slot);
     if (where_to(f, c.generation_ended).to != destination::idle) return false;
     // The timer has to be set for its idle_timeout.
-    if (c.slots.live() > c.min && later(now, c.config.idle_timeout) < c.due.armed_at()) return false;
+    if (c.slots.live() > c.min && later(now, c.config().idle_timeout) < c.due.armed_at()) return false;
     // Its time came while it was out, by a clock that is ahead of this one.
     if (!slot.retire.linked && slot.retire.at != never) return false;
     end_lease(c, slot, now, last_ok, held);
@@ -143,8 +143,8 @@ class pool_core {
 
   /// Whether leases may be stashed at all in a pool of this configuration: not where each return has to be seen.
   bool may_stash() const noexcept {
-    return relaxed<source_location>::free && rules::queue_policy::newest_first && c.config.max_uses == no_limit && c.config.min_idle == 0 &&
-           c.config.abandon_timeout == no_limit && !c.config.track_stack_trace;
+    return relaxed<source_location>::free && rules::queue_policy::newest_first && c.config().max_uses == no_limit &&
+           c.config().min_idle == 0 && c.config().abandon_timeout == no_limit && !c.config().track_stack_trace;
   }
   /// Whether they may be stashed now.
   bool stashing() const noexcept { return c.life.admits() && c.waiters.empty() && !c.surplus(); }
@@ -224,7 +224,7 @@ class pool_core {
   /// For the holder of a lease that is being taken back.
   taken_lease taken_from(const core_slot& slot, tick now) const noexcept {
     const bool leaked = slot.reason == close_reason::abandoned;
-    return {report_of(slot, now), leaked, leaked ? c.config.abandon_timeout : c.due.close_grace};
+    return {report_of(slot, now), leaked, leaked ? c.config().abandon_timeout : c.due.close_grace};
   }
   /// The socket is shut down. True: the caller frees the slot.
   bool aborted(core_slot& slot) noexcept { return slot.operation.aborted(); }
@@ -247,7 +247,7 @@ class pool_core {
     w.in = core_waiter::queue::open;
     w.since = now;
     if (!c.life.running()) return finish(c, w, errc::closed, a);
-    c.config.start == start_mode::lazy ? finish(c, w, errc{}, a) : c.waiters.add_opener(w, deadline);
+    c.config().start == start_mode::lazy ? finish(c, w, errc{}, a) : c.waiters.add_opener(w, deadline);
     settle(c, now, a);
   }
   void close(core_waiter* w, tick now, duration grace, core_actions& a) noexcept {
@@ -279,6 +279,11 @@ class pool_core {
     c.max = max;
     c.target = std::clamp(c.target, c.min, c.max);
     settle(c, now, a);
+  }
+  /// `next` lives as long as this.
+  void reconfigure(const pool_config& next, tick now, core_actions& a) noexcept {
+    apply_config(c, next, now);
+    resize(next.min_size, next.max_size, now, a);
   }
   void recycle(tick now, core_actions& a) noexcept {
     outdate_all(c, close_reason::recycled, now);

@@ -28,6 +28,11 @@ class schedule {
   /// One regular round each `interval` from now on.
   void start_rounds(tick now, duration interval) noexcept { next_round_ = later(now, interval); }
   tick next_round() const noexcept { return next_round_; }
+  /// Another interval: the next round is not later than that from now. `no_limit`: only one that a death asked for.
+  void change_rounds(tick now, duration interval) noexcept {
+    const bool asked_for = suspected_at_ != not_known && suspected_at_ > round_began_;
+    next_round_ = interval == no_limit && !asked_for ? never : (std::min)(next_round_, later(now, interval));
+  }
   /// A connection proved dead. They die together, so the others are looked at now, once per `pause` at most; a death within the pause has
   /// its round when that is over. True: a round is to begin now.
   bool suspect(tick now, duration pause) noexcept {

@@ -27,7 +27,7 @@ void serve(core_state<Rules>& c, tick now, core_actions& a) noexcept {
       grant(c, *c.waiters.front(), *slot, now, true, a);
     } else if (c.slots.count(slot_state::validating) < c.waiters.size()) {
       c.idle.erase(*slot);
-      run_operation(c, *slot, slot_state::validating, slot_action::validate, c.config.validation_timeout, now);
+      run_operation(c, *slot, slot_state::validating, slot_action::validate, c.config().validation_timeout, now);
     } else {
       return;  // one validation a caller is enough
     }
@@ -41,7 +41,7 @@ void answer_openers(core_state<Rules>& c, tick now, core_actions& a) noexcept {
     c.warm = true;
     while (core_waiter* w = c.waiters.opener()) finish(c, *w, errc{}, a);
   }
-  const bool hopeless = c.gate.refusal(now) == errc::connect_failed || c.gate.futile() > c.config.max_retries;
+  const bool hopeless = c.gate.refusal(now) == errc::connect_failed || c.gate.futile() > c.config().max_retries;
   if (!c.waiters.opener() || !(hopeless || c.gate.passes())) return;
   core_waiter* next = nullptr;
   for (core_waiter* w = c.waiters.opener(); w; w = next) {
@@ -50,7 +50,7 @@ void answer_openers(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   }
   if (c.waiters.opener()) return;
   begin_close(c, now, a);
-  limit_close(c, c.config.close_grace, now);
+  limit_close(c, c.config().close_grace, now);
 }
 
 /// With no connection alive and none on its way, a wait that only a connect can end may be pointless.
@@ -61,7 +61,7 @@ void fail_hopeless(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   while (core_waiter* w = c.waiters.front()) {
     if (refused != errc{}) {
       fail(c, *w, refused, a);
-    } else if (std::min<std::uint64_t>(c.gate.total() - w->failures_seen, c.gate.futile()) > c.config.max_retries) {
+    } else if (std::min<std::uint64_t>(c.gate.total() - w->failures_seen, c.gate.futile()) > c.config().max_retries) {
       fail(c, *w, errc::connect_failed, a);
     } else {
       return;
@@ -84,7 +84,7 @@ void grow(core_state<Rules>& c, tick now, core_actions& a) noexcept {
   demand.spares = c.spares_missing();
   // After a failure one attempt at a time, until one succeeds.
   const bool careful = c.gate.streak() > 0 || c.gate.state() != breaker_state::closed;
-  const connect_room room{missing(c.max, c.slots.total()), careful ? 1 : c.config.max_connecting};
+  const connect_room room{missing(c.max, c.slots.total()), careful ? 1 : c.config().max_connecting};
   connects next = connects_to_start(demand, {c.slots.open(), c.slots.connecting()}, room);
   c.wants_connect = next.wanted > 0;
   while (next.now-- > 0 && c.gate.may_start(now, c.slots.connecting())) {
@@ -104,11 +104,11 @@ tick next_deadline(const core_state<Rules>& c, tick now) noexcept {
   if (!c.life.running()) return next;
   next = (std::min)({next, c.ages.next(), c.due.next_round(), c.due.next_scaling, c.gate.doubt_ends(), c.returns.until()});
   if (c.wants_connect && c.slots.connecting() == 0) next = (std::min)(next, c.gate.opens_at(0));
-  if (c.slots.live() > c.min && c.slots.idle() > c.config.min_idle) {
-    next = (std::min)(next, later(c.idle.oldest()->idle_since, c.config.idle_timeout));
+  if (c.slots.live() > c.min && c.slots.idle() > c.config().min_idle) {
+    next = (std::min)(next, later(c.idle.oldest()->idle_since, c.config().idle_timeout));
   }
   // A lease may have ended in the stash, where its idleness is seen when the stash is next collected.
-  if (!c.leased.empty() && c.slots.live() > c.min) next = (std::min)(next, later(now, c.config.idle_timeout));
+  if (!c.leased.empty() && c.slots.live() > c.min) next = (std::min)(next, later(now, c.config().idle_timeout));
   if constexpr (Rules::leak_policy::enabled) {
     if (const core_slot* slot = c.leased.front()) next = (std::min)(next, later(slot->listed, c.leak.report_after()));
     if (const core_slot* slot = c.reported.front()) next = (std::min)(next, later(slot->listed, c.leak.reclaim_after()));

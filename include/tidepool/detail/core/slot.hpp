@@ -86,6 +86,7 @@ struct core_slot : list_hook {
   bool on_trial = false;       ///< made while it was in doubt whether new connections live
   bool died_unserved = false;  ///< lost soon after its connect, before it served a caller: a failed connect
   std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
+  std::uint32_t aged_by = 0;   ///< which configuration its age limits are of, see reconfigure.hpp
   std::uint64_t generation = 0;
   // --- the pool writes it, the holder reads it
   relaxed<bool> must_take_slow_path;  ///< not to be stashed; and if it is, not to be handed out from there

@@ -35,7 +35,7 @@ void end_operation(core_state<Rules>& c, core_slot& slot) noexcept {
 }
 template <class Rules>
 void check_in_place(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
-  run_operation(c, slot, slot_state::checking, slot_action::validate, c.config.validation_timeout, now);
+  run_operation(c, slot, slot_state::checking, slot_action::validate, c.config().validation_timeout, now);
 }
 
 // --- the end of a connection --------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ template <class Rules>
 void suspect(core_state<Rules>& c, tick now) noexcept {
   if constexpr (Rules::can_check) {
     if (c.health.interval() == no_limit) return;
-    if (c.due.suspect(now, c.config.validation_timeout)) c.idle.start_sweep();
+    if (c.due.suspect(now, c.config().validation_timeout)) c.idle.start_sweep();
   }
 }
 /// It is not the pool's any more. For a slot in no list; its user at the moment frees it.
@@ -77,7 +77,7 @@ void close_gracefully(core_state<Rules>& c, core_slot& slot, close_reason reason
   slot.reason = reason;
   c.ages.erase(slot.retire);
   c.used.retired(now);
-  run_operation(c, slot, slot_state::closing, slot_action::close, c.config.close_timeout, now);
+  run_operation(c, slot, slot_state::closing, slot_action::close, c.config().close_timeout, now);
 }
 template <class Rules>
 void close_idle(core_state<Rules>& c, core_slot& slot, close_reason reason, tick now) noexcept {
@@ -118,7 +118,7 @@ void outdate_all(core_state<Rules>& c, close_reason why, tick now) noexcept {
 template <class Rules>
 void note_loss(core_state<Rules>& c, core_slot& slot, std::uint64_t earlier, tick answered, tick now) noexcept {
   const bool served = c.has_served(slot) || (earlier > 0 && answered == not_known);
-  if (served || now >= later(slot.born, c.config.retry_delay)) return;
+  if (served || now >= later(slot.born, c.config().retry_delay)) return;
   slot.died_unserved = c.gate.died_unserved(slot.wave, now, c.random);
 }
 /// It came back, or answered.
@@ -177,7 +177,7 @@ bool route_slot(core_state<Rules>& c, core_slot& slot, lease_end end, bool valid
   switch (next.to) {
     case destination::destroy: destroy(c, slot, next.why, now); break;
     case destination::close: close_gracefully(c, slot, next.why, now); break;
-    case destination::reset: run_operation(c, slot, slot_state::resetting, slot_action::reset, c.config.reset_timeout, now); break;
+    case destination::reset: run_operation(c, slot, slot_state::resetting, slot_action::reset, c.config().reset_timeout, now); break;
     case destination::waiter:
     case destination::idle:
       if (!slot.retire.linked) c.ages.insert(slot.retire, slot.retire.at);

@@ -44,9 +44,9 @@ void trim(core_state<Rules>& c, tick now) noexcept {
 /// Closes what was idle for `idle_timeout`, down to the floors.
 template <class Rules>
 void reap_idle(core_state<Rules>& c, tick now) noexcept {
-  while (c.slots.live() > c.min && c.slots.idle() > c.config.min_idle) {
+  while (c.slots.live() > c.min && c.slots.idle() > c.config().min_idle) {
     core_slot* slot = c.idle.oldest();
-    if (later(slot->idle_since, c.config.idle_timeout) > now) return;
+    if (later(slot->idle_since, c.config().idle_timeout) > now) return;
     close_idle(c, *slot, close_reason::idle, now);
     c.target = std::clamp(c.slots.open(), c.min, c.target);
   }
@@ -140,7 +140,7 @@ void scale(core_state<Rules>& c, tick now, core_actions& a) noexcept {
       a.scaled = true;
       a.scale = {sample.size, c.target, sample.utilization};
     }
-    while (c.slots.live() > c.target && c.slots.idle() > c.config.min_idle) {
+    while (c.slots.live() > c.target && c.slots.idle() > c.config().min_idle) {
       core_slot* slot = c.idle.oldest();
       if (!slot) break;
       close_idle(c, *slot, close_reason::shrunk, now);

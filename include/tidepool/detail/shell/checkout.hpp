@@ -182,7 +182,7 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
     entry& e = static_cast<entry&>(*w.slot);
     const duration waited = w.direct ? duration::zero() : e.listed - w.since;
     checked_out(e, waited);
-    if (waited >= config_.slow_acquire) tell_slow_acquire(w, waited);
+    if (waited >= this->config().slow_acquire) tell_slow_acquire(w, waited);
   }
   w.complete(&w);
 }
@@ -305,7 +305,7 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
   });
   if (taken_back) {
     if (free) free_entry(&e);
-    lost.pool = config_.name.view();
+    lost.pool = this->config().name.view();
     lost.call = pool_call::detach;
     throw pool_error(errc::closed, std::move(lost));
   }

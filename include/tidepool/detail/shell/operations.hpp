@@ -163,9 +163,9 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
       const lock_type lock(self.mutex_);
       attempt += static_cast<unsigned>(self.core_.failures_in_a_row());
     }
-    const auto deadline = time_of<Traits>(later(e.born, self.config_.connect_timeout));
-    const connection_limits limits{self.config_.response_timeout, self.config_.close_timeout};
-    connect_context context(self.executor_, deadline, attempt, self.config_.name.view(), limits);
+    const auto deadline = time_of<Traits>(later(e.born, self.config().connect_timeout));
+    const connection_limits limits{self.config().response_timeout, self.config().close_timeout};
+    connect_context context(self.executor_, deadline, attempt, self.config().name.view(), limits);
     Connection made = co_await self.connect_(std::move(context));
     e.connection.emplace(std::move(made));
     ok = usable(*e.connection);
@@ -207,15 +207,15 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     if constexpr (can::custom_validation) {
       co_await self.validate_by_policy(op.slot());
     } else if constexpr (can::query) {
-      const bool by_query = self.config_.test_on_borrow && !self.config_.validation_query.empty();
+      const bool by_query = self.config().test_on_borrow && !self.config().validation_query.empty();
       if constexpr (has_ping<target_type>) {
         if (by_query) {
-          co_await target.ping(self.config_.validation_query.view());
+          co_await target.ping(self.config().validation_query.view());
         } else {
           co_await target.ping();
         }
       } else {
-        co_await target.ping(self.config_.validation_query.view());
+        co_await target.ping(self.config().validation_query.view());
       }
     } else if constexpr (has_ping<target_type>) {
       co_await target.ping();

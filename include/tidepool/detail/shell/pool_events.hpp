@@ -27,8 +27,8 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   duration unused{};
   std::string kept;
   try {
-    kept = no_answer_;  // here, because nothing is allocated under the lock
-  } catch (...) {       // out of memory: there is room for an empty text only
+    kept = this->versions_.latest().no_answer;  // here, because nothing is allocated under the lock
+  } catch (...) {                               // out of memory: there is room for an empty text only
   }
   {
     const guard held(*this, a);
@@ -51,7 +51,10 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   }
   if (unused > duration::zero()) tell([&] { return unused_event{unused}; });
   if (a.connect_timed_out > 0) {
-    tell([&] { return connect_failed_event{no_answer_, failures_in_a_row, failure_kind::transient, alike, a.connect_timed_out}; });
+    tell([&] {
+      return connect_failed_event{this->versions_.latest().no_answer, failures_in_a_row, failure_kind::transient, alike,
+                                  a.connect_timed_out};
+    });
   }
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;

@@ -28,6 +28,7 @@
 #include "../core/wait_queue.hpp"
 #include "../util/attributes.hpp"
 #include "../util/stack_trace.hpp"
+#include "config_versions.hpp"
 #include "connection_calls.hpp"
 #include "context_client.hpp"
 #include "pool_entry.hpp"
@@ -59,7 +60,7 @@ class pool_front : public context_client {
   pool_front(const pool_front&) = delete;
   pool_front& operator=(const pool_front&) = delete;
 
-  const pool_config& config() const noexcept { return config_; }
+  const pool_config& config() const noexcept { return versions_.latest().config; }
   const executor_type& executor() const noexcept { return executor_; }
   /// The executor that never runs anything inside the call.
   const auto& poster() const noexcept { return poster_; }
@@ -88,6 +89,8 @@ class pool_front : public context_client {
   virtual void resume() noexcept = 0;
   virtual void resize(std::size_t min, std::size_t max) noexcept = 0;
   virtual void recycle() noexcept = 0;
+  /// Throws where the connections cannot do what it asks for; that it is sound is known.
+  virtual void reconfigure(const pool_config& next) = 0;
   /// The pool object goes away. Leases keep this alive until the last one is back.
   virtual void shut_down() noexcept = 0;
 
@@ -107,7 +110,7 @@ class pool_front : public context_client {
   /// The stack of the caller, where that is wanted. To be called by what the user calls: inside a coroutine of the pool's the stack shows
   /// the event loop alone.
   std::unique_ptr<stack_trace> capture() const noexcept {
-    return config_.track_stack_trace ? captured_stack() : std::unique_ptr<stack_trace>();
+    return config().track_stack_trace ? captured_stack() : std::unique_ptr<stack_trace>();
   }
 
  protected:
@@ -115,11 +118,11 @@ class pool_front : public context_client {
   using stash_type = std::conditional_t<std::is_same_v<mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
 
   pool_front(executor_type executor, const pool_config& config, observer watcher)
-      : config_(config),
+      : versions_(config),
         executor_(std::move(executor)),
         poster_(asio::require(executor_, asio::execution::blocking.never)),
         observer_(std::move(watcher)),
-        health_(config_) {}
+        health_(config) {}
   ~pool_front() = default;
 
   virtual entry* take_idle(const source_location& where, bool stale_ok) noexcept = 0;
@@ -143,13 +146,13 @@ class pool_front : public context_client {
   void tell_observer(Make& make) noexcept {
     if constexpr (observes<observer, decltype(make())>) {
       try {
-        observer_.on_event(config_.name.view(), make());
+        observer_.on_event(config().name.view(), make());
       } catch (...) {  // an observer's trouble is not the pool's
       }
     }
   }
 
-  const pool_config config_;
+  config_versions versions_;
   executor_type executor_;
   std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
   TIDEPOOL_NO_UNIQUE_ADDRESS observer observer_;

@@ -78,9 +78,8 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
       : front(std::move(executor), config, std::move(watcher)),
         connect_(std::move(connect)),
-        core_(config_, Traits::random_seed()),
-        silence_(config_),
-        no_answer_("no answer within the connect timeout of " + in_words(config_.connect_timeout)),
+        core_(front::config(), Traits::random_seed()),
+        silence_(front::config()),
         timer_(executor_) {}
   ~pool_impl() {
     if (watch_) watch_->remove(*this);
@@ -121,6 +120,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void recycle() noexcept override {
     event([&](tick now, pool_actions& a) { core_.recycle(now, a); });
   }
+  void reconfigure(const pool_config& next) override;
   void shut_down() noexcept override {
     event([&](tick now, pool_actions& a) {
       core_.shut_down(now, a);
@@ -158,7 +158,6 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
  private:
   using front::broken_if_peer_closed;
   using front::checked_out;
-  using front::config_;
   using front::executor_;
   using front::health_;
   using front::observer_;
@@ -292,7 +291,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
 
   mutable mutex_type mutex_;
   core_type core_;
-  const bool may_stash_ = core_.may_stash();
+  bool may_stash_ = core_.may_stash();
   TIDEPOOL_NO_UNIQUE_ADDRESS mutable silence_watch_for<Connection, Traits> silence_;
   std::string last_error_;  ///< of the latest connect, empty after a success
   tick last_error_at_{};
@@ -301,7 +300,6 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   std::uint64_t asked_before_ = 0;  ///< acquires by `unused_since_`
   tick unused_since_ = never;
   bool told_unused_ = false;
-  const std::string no_answer_;  ///< `last_error_` of a connect that ran out of time
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};
   context_watch* watch_ = nullptr;
@@ -311,15 +309,43 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
 };
 
 template <class Connection, class Traits>
-std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(
-    typename front::executor_type executor, typename front::connector connect, const pool_config& config,
-    typename front::observer watcher) {
-  check_config(config);
-  using can = typename front::can;
+void check_query(const pool_config& config) {
+  using can [[maybe_unused]] = abilities<Connection, Traits>;
   if constexpr (Traits::health_policy::enabled && !can::custom_validation && !can::query) {
     if (!config.validation_query.empty())
       throw std::invalid_argument("pool_config: validation_query is set, but this connection type has no ping(std::string_view) to run it");
   }
+}
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
+  check_query<Connection, Traits>(next);
+  config_versions::prepared made;
+  made.emplace_back(next);
+  const pool_config& after = made.front().config;
+  const pool_config* before = nullptr;
+  event([&](tick now, pool_actions& a) {
+    before = &this->config();
+    this->versions_.publish(made);
+    core_.reconfigure(after, now, a);
+    reconfigure_policy(health_, after);
+    silence_.reconfigure(after);
+    may_stash_ = core_.may_stash();
+  });
+  if (!tells<reconfigured_event>()) return;
+  try {
+    const std::string changes = config_changes(*before, after);
+    if (!changes.empty()) tell([&] { return reconfigured_event{*before, after, changes}; });
+  } catch (...) {  // no memory for the text
+  }
+}
+
+template <class Connection, class Traits>
+std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(
+    typename front::executor_type executor, typename front::connector connect, const pool_config& config,
+    typename front::observer watcher) {
+  check_config(config);
+  check_query<Connection, Traits>(config);
   auto out = std::make_shared<pool_impl<Connection, Traits>>(std::move(executor), std::move(connect), config, std::move(watcher));
   out->attach();
   return out;

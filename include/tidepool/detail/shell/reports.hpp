@@ -80,7 +80,7 @@ template <class Connection, class Traits>
 template <class Make>
 TIDEPOOL_NOINLINE TIDEPOOL_COLD void pool_impl<Connection, Traits>::tell_log(Make& make) noexcept {
   try {
-    log_.write(config_.name.view(), make());
+    log_.write(this->config().name.view(), make());
   } catch (...) {  // nor is a sink's
   }
 }
@@ -148,10 +148,10 @@ TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::explain_failures(pool_acti
   failure_snapshot& out = a.snapshot.emplace();
   const tick now = precise_now<Traits>();
   out.at = now;
-  out.pool = config_.name;
+  out.pool = this->config().name;
   out.gauges = core_.gauges();
   out.destroyed = core_.orphan();
-  out.max_waiting = config_.max_waiting;
+  out.max_waiting = this->config().max_waiting;
   out.outlook = core_.outlook(now);
   out.held = core_.holders(out.holders, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
   if constexpr (can::tells_waiting) {

@@ -31,10 +31,14 @@ class silence_watch {
     std::string server;  ///< of the one that waits longest
   };
 
-  explicit silence_watch(const pool_config& config) : threshold_(std::min<duration>(std::chrono::seconds(5), config.response_timeout / 2)) {
+  explicit silence_watch(const pool_config& config) {
+    reconfigure(config);
     found_.server.reserve(most_text);  // nothing is allocated under the lock
   }
 
+  void reconfigure(const pool_config& config) noexcept {
+    threshold_ = std::min<duration>(std::chrono::seconds(5), config.response_timeout / 2);
+  }
   /// Goes through all leases, so many callers that fail together are told one and the same report.
   template <class Core>
   const report& look(const Core& core) noexcept {
@@ -91,12 +95,13 @@ class silence_watch {
 
   tick at_ = tick(-fresh);
   report found_;
-  duration threshold_;
+  duration threshold_{};
 };
 
 /// For connections that do not tell.
 struct no_silence_watch {
   explicit no_silence_watch(const pool_config&) noexcept {}
+  static constexpr void reconfigure(const pool_config&) noexcept {}
   static constexpr pool_state seen(pool_state known) noexcept { return known; }
   static void add_waiting(const core_slot&, lease_report&, tick) noexcept {}
 };

@@ -96,6 +96,10 @@ void log_observer::on_event(std::string_view p, const state_event& e) {
       width(e.reason), chars(e.reason));
 }
 
+void log_observer::on_event(std::string_view p, const reconfigured_event& e) {
+  say(level::info, p, "reconfigured: %.*s", width(e.changes), chars(e.changes));
+}
+
 void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {
   say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
 }
