@@ -27,7 +27,7 @@ int retired(Rig& r, const std::string& reason) {
   return n;
 }
 
-TEST_CASE("given faults, a name or a start mode, when a pool is reconfigured, then all are told, nothing changes") {
+TEST_CASE("given faults, a name, a start mode, when reconfigured, then all are told, and nothing changes") {
   auto config = calm(1, 2);
   config.name = "orders";
   rig<> r(config);
@@ -53,7 +53,7 @@ TEST_CASE("given faults, a name or a start mode, when a pool is reconfigured, th
   CHECK_FALSE(r.events->has("reconfigured"));
 }
 
-TEST_CASE("given a change, when a pool is reconfigured, then observers and the log hear of it once, old references live") {
+TEST_CASE("given a change, when reconfigured, then observers and the log hear of it, old references live") {
   rig<> r(calm(1, 2));
   std::vector<std::string> lines;
   r.pool->log_to([&](tidepool::log_level, const std::string& line) { lines.push_back(line); });
@@ -80,7 +80,7 @@ TEST_CASE("given a change, when a pool is reconfigured, then observers and the l
   r.close_and_check();
 }
 
-TEST_CASE("given callers that wait, when there may be more connections, then they are served, fewer close the rest") {
+TEST_CASE("given callers that wait, when max_size grows, then they are served; when it shrinks, the rest goes") {
   const way how = GENERATE(way::callback, way::coroutine);
   rig<> r(calm(0, 1));
   auto a = r.take();
@@ -103,7 +103,7 @@ TEST_CASE("given callers that wait, when there may be more connections, then the
   CHECK(r.stats().min_idle == 2);
 }
 
-TEST_CASE("given time limits and a queue, when changed, then the next caller has the new ones, waiting callers the old") {
+TEST_CASE("given time limits and a queue, when changed, then they are for the next callers") {
   rig<> r(calm(0, 1));
   auto held = r.take();
   const auto old = r.asked(5s);
@@ -131,7 +131,7 @@ TEST_CASE("given time limits and a queue, when changed, then the next caller has
   CHECK(old->failed_with(errc::timeout));
 }
 
-TEST_CASE("given old connections, when they may only be younger, then idle ones go now, leased ones when they come back") {
+TEST_CASE("given old connections, when max_lifetime shrinks, then idle ones go now, leased ones at their return") {
   const bool stashes = GENERATE(false, true);
   rig<> r(calm(3, 3));
   r.open();
@@ -162,7 +162,7 @@ TEST_CASE("given old connections, when they may only be younger, then idle ones 
   CHECK(retired(r, "lifetime") == 3);
 }
 
-TEST_CASE("given idle connections, when they may idle for less, or be used less often, then those above the floor go") {
+TEST_CASE("given idle connections, when idle_timeout or max_uses shrinks, then those above the floor go") {
   rig<> r(calm(1, 3));
   r.open();
   {
@@ -181,7 +181,7 @@ TEST_CASE("given idle connections, when they may idle for less, or be used less 
   CHECK(retired(r, "max_uses") >= 1);
 }
 
-TEST_CASE("given a pool without checks, when they are switched on, then they begin, at hand-out and in the background") {
+TEST_CASE("given a pool without checks, when switched on, then they begin, at hand-out and in the background") {
   rig<> r(calm(2, 2));
   r.open();
   r.sim.run_for(60s);
@@ -205,7 +205,7 @@ TEST_CASE("given a pool without checks, when they are switched on, then they beg
   CHECK(pings() == seen + 1);
 }
 
-TEST_CASE("given leases, when leak detection is switched on, then they are reported, and taken back, in the new times") {
+TEST_CASE("given leases, when leak detection is switched on, then they are reported and taken back in time") {
   rig<> r(calm(0, 2));
   auto a = r.take();
   r.sim.run_for(10s);
@@ -231,7 +231,7 @@ TEST_CASE("given leases, when leak detection is switched on, then they are repor
   CHECK(r.events->count("leak detected") == 1);
 }
 
-TEST_CASE("given a server that is away, when back-off and breaker change, then the next attempts go by the new ones") {
+TEST_CASE("given a server that is away, when back-off and breaker change, then the next attempts obey") {
   auto config = calm(1, 1);
   config.start = tidepool::start_mode::lazy;
   config.retry_delay = config.max_retry_delay = 1h;
@@ -252,7 +252,7 @@ TEST_CASE("given a server that is away, when back-off and breaker change, then t
   CHECK(r.events->has("breaker closed to open"));
 }
 
-TEST_CASE("given scaling that is off, when it is switched on and off, then it begins within its interval, and ends") {
+TEST_CASE("given scaling that is off, when it is switched on and off, then it begins, and ends") {
   rig<> r(calm(1, 10));
   r.open();
   auto a = r.take();
@@ -270,7 +270,7 @@ TEST_CASE("given scaling that is off, when it is switched on and off, then it be
   CHECK(r.events->count("scaled") == seen);
 }
 
-TEST_CASE("given a connector that knows what fits, when a pool is reconfigured or resized, then it is asked first") {
+TEST_CASE("given a connector that knows what fits, when reconfigured or resized, then it is asked first") {
   struct alone : testing::basic_fake_connector<fake_connection> {
     using testing::basic_fake_connector<fake_connection>::basic_fake_connector;
     void check(const pool_config& c) const {

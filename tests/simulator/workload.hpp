@@ -143,6 +143,7 @@ class workload {
     b_.allowed_total = std::max(b_.allowed_total, next.max_size);
     b_.waited_at_resize = std::max(b_.waited_at_resize, b_.pool->stats().waiting);
     b_.config = next;
+    b_.reconfigured_at = b_.sim->now();
     b_.pool->reconfigure(next);
     b_.resized();
   }

@@ -99,12 +99,20 @@ TEST_CASE("given threads that stash, when an operator interferes, then every lea
     }
     std::thread operating([&] {
       for (int i = 0; !stop; ++i) {
-        switch (i % 7) {
+        switch (i % 8) {
           case 0: pool.recycle(); break;
           case 1: pool.resize(1, 2); break;
           case 2: pool.suspend(); break;
           case 3: pool.resume(); break;
           case 4: pool.resize(3, 6); break;
+          case 5: {
+            auto next = pool.config();
+            next.max_lifetime = i % 16 == 5 ? 15ms : 40ms;
+            next.alive_bypass = i % 16 == 5 ? 1ms : 500ms;
+            next.max_uses = i % 32 == 5 ? std::size_t(50) : std::size_t(tidepool::no_limit);  // with which there is no stash
+            pool.reconfigure(next);
+            break;
+          }
           default: {
             const auto now = pool.stats();
             if (now.total_connections > 6 + 6) stop = true;

@@ -160,12 +160,20 @@ asio::awaitable<void> canceller(pool_type& pool, outcomes& seen, unsigned seed, 
 asio::awaitable<void> operator_at_work(pool_type& pool, int rounds) {
   for (int i = 0; i < rounds; ++i) {
     co_await pause(1ms);
-    switch (i % 6) {
+    switch (i % 7) {
       case 0: pool.resize(1, 3); break;
       case 1: pool.resize(2, 8); break;
       case 2: pool.recycle(); break;
       case 3: pool.suspend(); break;
       case 4: pool.resume(); break;
+      case 5: {
+        auto next = pool.config();
+        next.max_lifetime = i % 14 == 5 ? 5ms : 1000ms;
+        next.idle_timeout = 5ms;
+        next.acquire_timeout = i % 14 == 5 ? 1ms : 1000ms;
+        pool.reconfigure(next);
+        break;
+      }
       default: (void)pool.stats().to_json(); break;
     }
   }
