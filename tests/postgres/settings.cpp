@@ -105,3 +105,15 @@ TEST_CASE("given a pool with response_timeout, when its connector is of a URL, t
   CHECK(run(waited(100ms, 30s)) == "late");  // the shorter one
   CHECK(run(waited(tidepool::no_limit, tidepool::no_limit)) == "answered");
 }
+
+TEST_CASE("given one URL for a pool and its driver, then each takes its options, and says what is wrong", "[postgres]") {
+  asio::io_context io;
+  const pg::pool pool =
+      pg::pool::from_url(io, "postgres://app@127.0.0.1:1/shop?pool_max_size=7&sslmode=disable&acquire_timeout=3s&pool_min_size=0");
+  CHECK(pool.config().max_size == 7);
+  CHECK(pool.config().acquire_timeout == 3s);
+  CHECK_THROWS_AS(pg::pool::from_url(io, "postgres://127.0.0.1/shop?pool_max_sizes=7"), std::invalid_argument);
+  CHECK_THROWS_AS(pg::pool::from_url(io, "postgres://127.0.0.1/shop?max_sizes=7"), pg::error);
+  const char* unset = nullptr;
+  CHECK_THROWS_AS(pg::pool::from_url(io, unset), std::invalid_argument);
+}

@@ -37,6 +37,8 @@ asio::awaitable<void> done() {
 }
 }  // namespace detail
 
+class connector;
+
 /// A connection to a MySQL or MariaDB server, on the non-blocking calls of MariaDB's client library. Move-only; a move does not affect an
 /// operation that runs. Destroying it ends the session without waiting; an operation that still runs on it then fails.
 ///

@@ -36,6 +36,8 @@ asio::awaitable<void> done() {
 }
 }  // namespace detail
 
+class connector;
+
 /// A connection to a PostgreSQL server on asynchronous libpq. Move-only; a move does not affect an operation that runs. Destroying it ends
 /// the session without waiting; an operation that still runs on it then fails.
 ///

@@ -44,6 +44,8 @@ struct backup_options {
   std::function<void(const backup_progress&)> on_progress = {};
 };
 
+class connector;
+
 /// A connection to a SQLite database; its calls run on threads of their own. Move-only; a move does not affect an operation that runs.
 /// Destroying it closes the database on one of these threads; the last one that has them waits for their end.
 ///
