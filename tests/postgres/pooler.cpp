@@ -71,3 +71,16 @@ TEST_CASE("given a pooler that tracks statements, when one cannot be prepared, t
   CHECK_NOTHROW(run(task()));
   CHECK(pooler.ended() == 0);
 }
+
+TEST_CASE("given a pooler that tracks statements, when it keeps thousands, then the connection retires", "[postgres]") {
+  asio::io_context io(1);
+  const auto s = std::make_shared<pg::detail::live_session>(io.get_executor(), std::make_shared<const pg::options>());
+  int names = 0, known = 0;
+  for (; names < 100'000 && !s->retire; ++names) {
+    known += s->name_at_pooler(pg::detail::statement_id(std::to_string(names), {}, {}, {})) ? 0 : 1;
+  }
+  CHECK(known == 0);
+  CHECK(names == 2000);
+  CHECK_FALSE(s->name_at_pooler(pg::detail::statement_id("7", {}, {}, {})));
+  CHECK_THAT(s->why_broken(), has_text("pooler"));
+}
