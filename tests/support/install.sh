@@ -8,6 +8,7 @@
 #   install.sh headers SUITE PKG unpacks one package of a Debian, without what it needs, under .cache and prints its include folder
 #   install.sh root SUITE PKG... unpacks packages of a Debian, with all they need, under .cache, to be entered by chroot, and prints the folder
 #   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
+#   install.sh promtool          unpacks Prometheus of this Debian under .cache and prints the path of its promtool
 #   install.sh windows           installs mingw-w64 and Wine (root or sudo), fills a folder for them under .cache, and prints it
 #
 # All but the first and the last install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot
@@ -75,7 +76,7 @@ foreign_index() {
   fi
 }
 
-headers_of() {
+package_of() {
   local suite=$1 package=$2 dir=$cache/headers-$1-$2
   if [ ! -e "$dir/.complete" ]; then
     foreign_index "$suite"
@@ -83,7 +84,15 @@ headers_of() {
     (cd "$dir" && apt-get "${apt_options[@]}" download "$package" >&2 && dpkg -x ./*.deb . && rm -f ./*.deb)
     touch "$dir/.complete"
   fi
-  echo "$dir/usr/include"
+  echo "$dir"
+}
+headers_of() { echo "$(package_of "$@")/usr/include"; }
+
+promtool() {
+  local dir
+  dir=$(package_of "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" prometheus)
+  "$dir/usr/bin/promtool" --version >/dev/null # it needs no other package; a broken one is no promtool
+  echo "$dir/usr/bin/promtool"
 }
 
 upstream_asio() {
@@ -162,7 +171,8 @@ case ${1:-} in
   upstream-asio) locked upstream_asio "${2:?which release}" ;;
   headers) locked headers_of "${2:?which suite}" "${3:?which package}" ;;
   root) shift && locked foreign_root "$@" ;;
+  promtool) locked promtool ;;
   source) locked source_package "${2:?which package}" ;;
   windows) windows ;;
-  *) sed -n '4,12s/^# *//p' "$0" >&2 && exit 2 ;;
+  *) sed -n '4,13s/^# *//p' "$0" >&2 && exit 2 ;;
 esac

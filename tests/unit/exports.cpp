@@ -130,8 +130,8 @@ db_pool_min_idle{pool="orders"} 114
 # HELP db_pool_longest_silence_seconds Longest wait for a silent server.
 # TYPE db_pool_longest_silence_seconds gauge
 db_pool_longest_silence_seconds{pool="orders"} 0.0035
-# HELP db_pool_generation How often all connections were outdated.
-# TYPE db_pool_generation counter
+# HELP db_pool_generation Of the connections made now: one more whenever all are outdated.
+# TYPE db_pool_generation gauge
 db_pool_generation{pool="orders"} 136
 # HELP db_pool_utilization_ratio Leased share of the open connections.
 # TYPE db_pool_utilization_ratio gauge
@@ -153,9 +153,18 @@ db_pool_state{pool="orders",state="closed"} 0
 db_pool_breaker_state{pool="orders",state="closed"} 0
 db_pool_breaker_state{pool="orders",state="open"} 0
 db_pool_breaker_state{pool="orders",state="half-open"} 1
+# HELP db_pool_health 1 for what assess() says, by the state alone.
+# TYPE db_pool_health gauge
+db_pool_health{pool="orders",status="healthy"} 0
+db_pool_health{pool="orders",status="degraded"} 1
+db_pool_health{pool="orders",status="unhealthy"} 0
 # HELP db_checkouts_total Leases handed out.
 # TYPE db_checkouts_total counter
 db_checkouts_total{pool="orders"} 123
+# HELP db_checkouts_served_total Leases handed out at once, and after a wait.
+# TYPE db_checkouts_served_total counter
+db_checkouts_served_total{pool="orders",how="direct"} 115
+db_checkouts_served_total{pool="orders",how="waited"} 116
 # HELP db_checkins_total Leases ended.
 # TYPE db_checkins_total counter
 db_checkins_total{pool="orders"} 124
@@ -209,7 +218,7 @@ db_leaks_returned_total{pool="orders"} 134
 # HELP db_leaks_reclaimed_total Of those, lost their connection.
 # TYPE db_leaks_reclaimed_total counter
 db_leaks_reclaimed_total{pool="orders"} 135
-# HELP db_checkout_duration_seconds Time an acquire took.
+# HELP db_checkout_duration_seconds Time an acquire took. Values are rounded to at most an eighth.
 # TYPE db_checkout_duration_seconds histogram
 db_checkout_duration_seconds_bucket{pool="orders",le="0.0001"} 0
 db_checkout_duration_seconds_bucket{pool="orders",le="0.00025"} 0
@@ -231,7 +240,7 @@ db_checkout_duration_seconds_bucket{pool="orders",le="30"} 999
 db_checkout_duration_seconds_bucket{pool="orders",le="+Inf"} 1000
 db_checkout_duration_seconds_sum{pool="orders"} 239.5
 db_checkout_duration_seconds_count{pool="orders"} 1000
-# HELP db_hold_duration_seconds Time a lease was held (sampled).
+# HELP db_hold_duration_seconds Time a lease was held (sampled). Values are rounded to at most an eighth.
 # TYPE db_hold_duration_seconds histogram
 db_hold_duration_seconds_bucket{pool="orders",le="0.0001"} 0
 db_hold_duration_seconds_bucket{pool="orders",le="0.00025"} 0
@@ -253,7 +262,7 @@ db_hold_duration_seconds_bucket{pool="orders",le="30"} 999
 db_hold_duration_seconds_bucket{pool="orders",le="+Inf"} 1000
 db_hold_duration_seconds_sum{pool="orders"} 718.5
 db_hold_duration_seconds_count{pool="orders"} 1000
-# HELP db_connect_duration_seconds Time a connect took.
+# HELP db_connect_duration_seconds Time a connect took. Values are rounded to at most an eighth.
 # TYPE db_connect_duration_seconds histogram
 db_connect_duration_seconds_bucket{pool="orders",le="0.0001"} 0
 db_connect_duration_seconds_bucket{pool="orders",le="0.00025"} 0

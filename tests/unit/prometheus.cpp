@@ -99,6 +99,37 @@ TEST_CASE("given a snapshot, when it is exposed, then the guide's six metrics ha
   CHECK(e.families.at("db_checkout_duration_seconds") == "histogram");
 }
 
+TEST_CASE("given names of other conventions, when a snapshot is exposed, then it has those, alone or together") {
+  pool_stats s = orders();
+  s.waiting = 4;
+  s.min_size = 3;
+  s.direct = 900;
+  s.waited = 100;
+  s.wait_time.record(20ms, 1000);
+  s.connect_time.record(3ms, 5);
+  const exposition otel(to_prometheus(s, names::otel));
+  CHECK(otel["db_client_connection_count{db_client_connection_pool_name=\"orders\",db_client_connection_state=\"used\"}"] == 9);
+  CHECK(otel["db_client_connection_count{db_client_connection_pool_name=\"orders\",db_client_connection_state=\"idle\"}"] == 2);
+  CHECK(otel["db_client_connection_max{db_client_connection_pool_name=\"orders\"}"] == 36);
+  CHECK(otel["db_client_connection_pending_requests{db_client_connection_pool_name=\"orders\"}"] == 4);
+  CHECK(otel["db_client_connection_timeouts_total{db_client_connection_pool_name=\"orders\"}"] == 1);
+  CHECK(otel["db_client_connection_wait_time_seconds_count{db_client_connection_pool_name=\"orders\"}"] == 1000);
+  CHECK(otel["db_client_connection_create_time_seconds_count{db_client_connection_pool_name=\"orders\"}"] == 5);
+  CHECK(otel.families.count("db_pool_size") == 0);
+  const exposition hikari(to_prometheus(s, names::hikari));
+  CHECK(hikari["hikaricp_connections{pool=\"orders\"}"] == 12);
+  CHECK(hikari["hikaricp_connections_active{pool=\"orders\"}"] == 9);
+  CHECK(hikari["hikaricp_connections_min{pool=\"orders\"}"] == 3);
+  CHECK(hikari["hikaricp_connections_acquire_seconds_count{pool=\"orders\"}"] == 1000);
+  const exposition all(to_prometheus(std::vector<pool_stats>{s}, names::guide | names::otel | names::hikari));
+  CHECK(all.families.size() == exposition(to_prometheus(s)).families.size() + otel.families.size() + hikari.families.size());
+  CHECK(all["db_checkouts_served_total{pool=\"orders\",how=\"direct\"}"] == 900);
+  CHECK(all["db_checkouts_served_total{pool=\"orders\",how=\"waited\"}"] == 100);
+  CHECK(all["db_pool_health{pool=\"orders\",status=\"healthy\"}"] + all["db_pool_health{pool=\"orders\",status=\"degraded\"}"] +
+            all["db_pool_health{pool=\"orders\",status=\"unhealthy\"}"] ==
+        1);
+}
+
 TEST_CASE("given failed acquires, when they are exposed, then they are split by cause and add up") {
   const exposition e(to_prometheus(orders()));
   double sum = 0;

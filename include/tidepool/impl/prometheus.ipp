@@ -21,7 +21,13 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 class prometheus_writer {
  public:
-  prometheus_writer(const std::vector<const pool_stats*>& pools, std::string_view prefix) : pools_(pools), prefix_(prefix) {}
+  explicit prometheus_writer(const std::vector<const pool_stats*>& pools) : pools_(pools) {}
+
+  /// What the next names begin with, and the label with the pool's name.
+  void convention(std::string_view prefix, std::string_view pool_label) {
+    prefix_ = prefix;
+    pool_label_ = pool_label;
+  }
 
   void head(const char* name, const char* type, const char* help) {
     text_.append("# HELP ").append(prefix_).append(name).append(" ").append(help);
@@ -43,7 +49,8 @@ class prometheus_writer {
   void histogram_family(const char* name, const char* help, Read read) {
     static constexpr double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                         0.1,    0.25,    0.5,    1,     2.5,    5,     10,   30};
-    head(name, "histogram", help);
+    // Both ends of a quantile's error are in the histogram itself, see histogram.hpp.
+    head(name, "histogram", (std::string(help) + " Values are rounded to at most an eighth.").c_str());
     const std::string base(name);
     for (const pool_stats* s : pools_) {
       const histogram& h = read(*s);
@@ -71,7 +78,7 @@ class prometheus_writer {
   }
   template <class Number>
   void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, Number number_of) {
-    text_.append(prefix_).append(name).append("{pool=\"");
+    text_.append(prefix_).append(name).append("{").append(pool_label_).append("=\"");
     for (const char c : s.name.view()) {
       if (c == '\n') {
         text_ += "\\n";
@@ -86,12 +93,48 @@ class prometheus_writer {
   }
 
   const std::vector<const pool_stats*>& pools_;
-  std::string_view prefix_;
+  std::string_view prefix_, pool_label_;
   std::string text_;
 };
 
-std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::string_view prefix) {
-  prometheus_writer out(pools, prefix);
+/// Source: OpenTelemetry's semantic conventions for database client metrics (docs/database/database-metrics.md), and how its names become
+/// those of Prometheus.
+inline void write_otel(prometheus_writer& out) {
+  out.convention("db_client_connection_", "db_client_connection_pool_name");
+  static constexpr const char* states[] = {"idle", "used"};
+  out.family_by(
+      "count", "gauge", "Connections, by whether a caller has them.", "db_client_connection_state", 2,
+      [](std::size_t i) { return states[i]; },
+      [](const pool_stats& s, std::size_t i) { return i == 0 ? s.idle_connections : s.active_connections; });
+  out.family("idle_max", "gauge", "Idle connections allowed.", [](const pool_stats& s) { return s.max_size; });
+  out.family("idle_min", "gauge", "Idle connections kept.", [](const pool_stats& s) { return s.min_idle; });
+  out.family("max", "gauge", "Connections allowed.", [](const pool_stats& s) { return s.max_size; });
+  out.family("pending_requests", "gauge", "Callers in the queue.", [](const pool_stats& s) { return s.waiting; });
+  out.family("timeouts_total", "counter", "Acquires that timed out.", [](const pool_stats& s) { return s.timeouts; });
+  out.histogram_family("create_time_seconds", "Time a connect took.",
+                       [](const pool_stats& s) -> const histogram& { return s.connect_time; });
+  out.histogram_family("wait_time_seconds", "Time an acquire took.", [](const pool_stats& s) -> const histogram& { return s.wait_time; });
+  out.histogram_family("use_time_seconds", "Time a lease was held (sampled).",
+                       [](const pool_stats& s) -> const histogram& { return s.hold_time; });
+}
+/// Source: Micrometer's MicrometerMetricsTracker in HikariCP.
+inline void write_hikari(prometheus_writer& out) {
+  out.convention("hikaricp_connections", "pool");
+  out.family("", "gauge", "Connections.", [](const pool_stats& s) { return s.total_connections; });
+  out.family("_active", "gauge", "Connections leased.", [](const pool_stats& s) { return s.active_connections; });
+  out.family("_idle", "gauge", "Connections idle.", [](const pool_stats& s) { return s.idle_connections; });
+  out.family("_pending", "gauge", "Callers in the queue.", [](const pool_stats& s) { return s.waiting; });
+  out.family("_max", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
+  out.family("_min", "gauge", "Lower bound of the size.", [](const pool_stats& s) { return s.min_size; });
+  out.family("_timeout_total", "counter", "Acquires that timed out.", [](const pool_stats& s) { return s.timeouts; });
+  out.histogram_family("_acquire_seconds", "Time an acquire took.", [](const pool_stats& s) -> const histogram& { return s.wait_time; });
+  out.histogram_family("_usage_seconds", "Time a lease was held (sampled).",
+                       [](const pool_stats& s) -> const histogram& { return s.hold_time; });
+  out.histogram_family("_creation_seconds", "Time a connect took.", [](const pool_stats& s) -> const histogram& { return s.connect_time; });
+}
+
+inline void write_guide(prometheus_writer& out, std::string_view prefix) {
+  out.convention(prefix, "pool");
   out.family("pool_size", "gauge", "Connections in the pool, all states.", [](const pool_stats& s) { return s.total_connections; });
   out.family("pool_active", "gauge", "Connections leased.", [](const pool_stats& s) { return s.active_connections; });
   out.family("pool_idle", "gauge", "Connections idle.", [](const pool_stats& s) { return s.idle_connections; });
@@ -108,7 +151,8 @@ std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::st
   out.family("pool_min_idle", "gauge", "Connections to be kept spare.", [](const pool_stats& s) { return s.min_idle; });
   out.family("pool_longest_silence_seconds", "gauge", "Longest wait for a silent server.",
              [](const pool_stats& s) { return std::chrono::duration<double>(s.longest_silence).count(); });
-  out.family("pool_generation", "counter", "How often all connections were outdated.", [](const pool_stats& s) { return s.generation; });
+  out.family("pool_generation", "gauge", "Of the connections made now: one more whenever all are outdated.",
+             [](const pool_stats& s) { return s.generation; });
   out.family("pool_utilization_ratio", "gauge", "Leased share of the open connections.",
              [](const pool_stats& s) { return s.utilization(); });
   out.family("pool_saturation_ratio", "gauge", "Leased share of the upper bound.", [](const pool_stats& s) { return s.saturation(); });
@@ -120,8 +164,16 @@ std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::st
       "pool_breaker_state", "gauge", "1 for the state of the circuit breaker.", "state", 3,
       [](std::size_t i) { return to_string(static_cast<breaker_state>(i)); },
       [](const pool_stats& s, std::size_t i) { return s.breaker == static_cast<breaker_state>(i) ? 1 : 0; });
+  out.family_by(
+      "pool_health", "gauge", "1 for what assess() says, by the state alone.", "status", 3,
+      [](std::size_t i) { return to_string(static_cast<health_status>(i)); },
+      [](const pool_stats& s, std::size_t i) { return assess(s, s).status == static_cast<health_status>(i) ? 1 : 0; });
 
   out.family("checkouts_total", "counter", "Leases handed out.", [](const pool_stats& s) { return s.total_checkouts; });
+  static constexpr const char* ways[] = {"direct", "waited"};
+  out.family_by(
+      "checkouts_served_total", "counter", "Leases handed out at once, and after a wait.", "how", 2, [](std::size_t i) { return ways[i]; },
+      [](const pool_stats& s, std::size_t i) { return i == 0 ? s.direct : s.waited; });
   out.family("checkins_total", "counter", "Leases ended.", [](const pool_stats& s) { return s.total_checkins; });
   static constexpr const char* causes[] = {"timeout", "queue_full", "cancelled", "circuit_open", "connect_failed", "closed"};
   out.family_by(
@@ -151,6 +203,14 @@ std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::st
                        [](const pool_stats& s) -> const histogram& { return s.hold_time; });
   out.histogram_family("connect_duration_seconds", "Time a connect took.",
                        [](const pool_stats& s) -> const histogram& { return s.connect_time; });
+}
+
+std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::string_view prefix, names which) {
+  const auto wanted = [which](names one) { return (static_cast<unsigned>(which) & static_cast<unsigned>(one)) != 0; };
+  prometheus_writer out(pools);
+  if (wanted(names::guide)) write_guide(out, prefix);
+  if (wanted(names::otel)) write_otel(out);
+  if (wanted(names::hikari)) write_hikari(out);
   return out.take();
 }
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - prints the metrics of a pool for promtool: with an argument by OpenTelemetry's convention, else by the others.
+#include <tidepool/prometheus.hpp>
+
+#include <cstdio>
+
+int main(int arguments, char**) {
+  tidepool::pool_stats stats;
+  stats.name = "a \"pool\"";
+  stats.wait_time.record(std::chrono::milliseconds(3));
+  using tidepool::names;
+  const auto text = tidepool::to_prometheus(stats, arguments > 1 ? names::otel : names::guide | names::hikari);
+  return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0;
+}
