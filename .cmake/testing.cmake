@@ -20,7 +20,7 @@ if(TIDEPOOL_TEST_MYSQL_DIR)
 endif()
 
 # run.sh lets three times as many run as there are processors, and each counts double: those of servers wait, but their servers compute.
-set(tidepool_server_areas postgres mysql faults)
+set(tidepool_server_areas postgres mysql faults mysql_faults)
 function(tidepool_add_test area name)
   set(fixtures ${TIDEPOOL_TEST_FIXTURE})
   if(area IN_LIST tidepool_server_areas)
@@ -38,7 +38,7 @@ function(tidepool_add_test area name)
     set_tests_properties(${test} PROPERTIES RESOURCE_LOCK ${TIDEPOOL_TEST_PREFIX}mysql)
   endif()
   # The longest begin first, so that none of them runs alone at the end.
-  if("${area}.${name}" MATCHES "^(misuse.words|faults.(outages|backends|network|failover|switchover)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
+  if("${area}.${name}" MATCHES "^(misuse.words|(mysql_)?faults.(outages|backends|network|failover|switchover|sessions)|simulator..*|pool.(lifetime|acquire|product)|consumers.package)$")
     set_tests_properties(${test} PROPERTIES COST 30)
   endif()
 endfunction()

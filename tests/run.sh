@@ -118,7 +118,7 @@ configure() {
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts')
 if [ $standard = yes ]; then
-  areas+=([debug]='unit;core;threads;postgres;mysql;sqlite;differential;faults;budgets;headers;snippets;consumers;texts'
+  areas+=([debug]='unit;core;threads;postgres;mysql;sqlite;differential;faults;mysql_faults;budgets;headers;snippets;consumers;texts'
     [asan]='unit;core;pool;simulator;postgres;mysql;sqlite;headers;misuse'
     [release]='simulator;threads;headers'
     [boost]='unit;core;threads;postgres')

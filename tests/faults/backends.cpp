@@ -6,6 +6,7 @@
 #include <string>
 
 #include "checks.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

@@ -4,6 +4,7 @@
 
 #include "bouncer.hpp"
 #include "checks.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

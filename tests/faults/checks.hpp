@@ -40,7 +40,8 @@ inline void check_common(rig& watched, const verdict& m) {
   CHECK(m.latest_ms < 50 + slack_ms());
   CHECK(m.gap_ms < slack_ms());
 }
-inline void check_common(rig& watched, const verdict& m, const server& at) {
+template <class Server>
+void check_common(rig& watched, const verdict& m, const Server& at) {
   check_common(watched, m);
   CHECK(watched.difference(at).empty());
 }

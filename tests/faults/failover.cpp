@@ -7,6 +7,7 @@
 #include "bouncer.hpp"
 #include "checks.hpp"
 #include "pair.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

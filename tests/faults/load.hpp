@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the load on the pool under test: callers, their log, and the loop they run on.
+// tidepool - the load on the pool under test: callers, their log, and the loop they run on. What it calls of the driver is included before:
+// watched_postgres.hpp, or ../mysql_faults/watched_mysql.hpp.
 #ifndef TIDEPOOL_TESTS_FAULTS_LOAD_HPP
 #define TIDEPOOL_TESTS_FAULTS_LOAD_HPP
 
@@ -27,13 +28,6 @@ struct limiter {
   bool fired = false;
 };
 
-inline asio::awaitable<std::string> run_statement(pg::connection& c, std::string sql, bool write) {
-  const auto got = co_await c.exec(sql);
-  std::string out;
-  if (!write && got.size() > 0) out = got[0][got[0].size() - 1].text();
-  co_return out;
-}
-
 struct rig::inside {
   explicit inside(setup with)
       : wanted(std::move(with)),
@@ -59,7 +53,9 @@ struct rig::inside {
   }
 
   asio::awaitable<request_log> one(milliseconds timeout, std::string statement, bool write) {
+    static std::atomic<std::uint64_t> tokens{0};
     request_log out;
+    out.token = ++tokens;
     out.begun = clock::now();
     pool::lease lease;
     try {
@@ -70,7 +66,7 @@ struct rig::inside {
     }
     out.granted = clock::now();
     if (lease) {
-      out.backend = lease->backend_pid();
+      out.backend = session_number(*lease);
       const auto limit = std::make_shared<limiter>(io.get_executor());
       limit->timer.expires_after(wanted.query_timeout);
       limit->timer.async_wait([limit](std::error_code) {
@@ -80,13 +76,14 @@ struct rig::inside {
       });
       try {
         auto token = asio::bind_cancellation_slot(limit->signal.slot(), asio::use_awaitable);
-        auto task = run_statement(*lease, std::move(statement), write);
+        const std::string due = write ? std::string() : answer_due(statement, out.token);
+        auto task = run_statement(*lease, std::move(statement), out.token);
         const std::string answer = co_await asio::co_spawn(io, std::move(task), token);
-        if (!write && wanted.statement.find("4711") != std::string::npos && answer != "4711") {
+        if (!due.empty() && answer != due) {
           out.how = ending::wrong;
           out.why = "answer " + answer;
         }
-      } catch (const pg::error& failure) {
+      } catch (const driver_error& failure) {
         out.how = failure.connection_lost() ? ending::lost : ending::refused;
         out.why = failure.what();
       } catch (const std::system_error& failure) {

@@ -16,6 +16,7 @@
 #include "bouncer.hpp"
 #include "checks.hpp"
 #include "proxy.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "checks.hpp"
+#include "server.hpp"
 
 namespace tidepool_faults {
 

@@ -12,6 +12,7 @@
 #include "../postgres/kit.hpp"
 #include "bouncer.hpp"
 #include "checks.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 using tidepool_tests::run;

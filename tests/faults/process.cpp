@@ -10,27 +10,9 @@
 #include <vector>
 
 #include "checks.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
-
-namespace {
-
-/// Stops this process for a while, by a child.
-void freeze_ourselves(milliseconds span) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    // Only system calls: the other threads are not here, and what they held stays held.
-    const timespec pause{span.count() / 1000, (span.count() % 1000) * 1000000};
-    ::kill(::getppid(), SIGSTOP);
-    ::nanosleep(&pause, nullptr);
-    ::kill(::getppid(), SIGCONT);
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-}
-
-}  // namespace
 
 TEST_CASE("row 24: given load, when this process is frozen, then no connection is thrown away for it", "[faults]") {
   NEEDS_OWN_SERVER();

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include <tidepool/postgres.hpp>
+#include <tidepool/detail/driver/asio_io.hpp>
 
 #include <asio/connect.hpp>  // after the shim, which sets Asio up
 #include <asio/write.hpp>

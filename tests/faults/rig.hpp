@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "server.hpp"
+#include "processes.hpp"
 
 namespace tidepool_faults {
 
@@ -37,6 +37,7 @@ struct setup {
   milliseconds acquire_timeout{2000};
   milliseconds query_timeout{4000};  ///< the caller's own limit
   milliseconds response_timeout{0};  ///< the driver's, and half of it to cancel; 0: none
+  milliseconds cancel_timeout{0};    ///< another one than that, or than 500 ms
   milliseconds connect_timeout{1000};
   milliseconds validation_timeout{250};
   milliseconds alive_bypass{500};
@@ -60,6 +61,7 @@ struct request_log {
   moment ended;
   ending how = ending::ok;
   int backend = 0;
+  std::uint64_t token = 0;  ///< no two requests of this process have the same
   std::string why;
 };
 
@@ -104,8 +106,13 @@ class rig {
   /// Waits until nothing moves in the idle pool and takes all its idle connections at once: their server processes.
   std::set<int> backends();
   /// The same, until it is exactly what the server sees: nothing is lost on either side. An explanation when it does not come to that.
-  std::string difference(const server& at);
   std::string difference(const std::function<std::set<int>()>& seen_by_server);
+  template <class Server>
+  requires requires(const Server& at) { at.sessions(std::string()); }
+  std::string difference(const Server& at) {
+    return difference([&] { return at.sessions(application()); });
+  }
+  const std::string& application() const;
 
   /// The longest time the event loop did nothing, not counting time in which it wanted to run and got no processor; since `from`.
   milliseconds longest_gap(moment from) const;
@@ -132,6 +139,7 @@ struct verdict {
   double latest_ms = 0;  ///< the latest acquire, beyond its deadline
   double gap_ms = 0;     ///< the loop's longest gap
   std::string first_failure;
+  std::string first_refusal;  ///< of a caller who had no connection
 };
 verdict judge(const rig& watched, moment hit, moment cure);
 

@@ -11,6 +11,7 @@
 #include "../support/side_threads.hpp"
 #include "checks.hpp"
 #include "proxy.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

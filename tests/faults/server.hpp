@@ -5,33 +5,16 @@
 
 #include <sys/types.h>
 
-#include <chrono>
-#include <functional>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "processes.hpp"
+
 namespace tidepool_faults {
 
-/// Runs a program, with none of our descriptors but its output. Returns what it wrote to its standard output.
-struct finished {
-  int status = 0;
-  std::string output;
-};
-finished run_program(const std::vector<std::string>& command);
-
-using moment = std::chrono::steady_clock::time_point;
-/// The same for a program that brings something about, which it may take some 100 ms to notice itself: `at` is when it was first so.
-struct brought_about : finished {
-  moment at;
-};
-brought_about run_program(const std::vector<std::string>& command, const std::function<bool()>& is_so);
-
-/// A folder for servers, and a process beside us that stops them and deletes it when this process ends, in whatever way.
-const std::string& yard();
-/// tests/faults/servers.sh, tests/support/postgres_server.sh
-std::string servers_script();
+/// tests/support/postgres_server.sh
 std::string postgres_script();
 
 /// Why this machine can run no server of its own; empty when it can.

@@ -35,6 +35,7 @@ guard() {
       fi
       "$postgres_server" stop "$dir" immediate || true
     fi
+    if [ -d "$dir/data/mysql" ]; then "$here/../support/mariadb_server.sh" stop "$dir" || true; fi
     if [ -f "$dir/bouncer.pid" ]; then bouncer_stop "$dir" || true; fi
     if mountpoint -q "$dir/small" 2>/dev/null; then umount "$dir/small" || true; fi
   done

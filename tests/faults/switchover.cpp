@@ -10,6 +10,7 @@
 
 #include "checks.hpp"
 #include "pair.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 

@@ -4,6 +4,7 @@
 
 #include "checks.hpp"
 #include "proxy.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 
@@ -19,21 +20,8 @@ setup tls_load(const std::string& conninfo, const std::string& more) {
 }
 
 /// Gives the server a certificate that is valid for these names and times.
-bool certify(const server& db, const std::string& names, const std::string& times) {
-  // openssl ca alone takes dates; it wants a small data base of its own.
-  const std::string dir = db.dir() + "/ca";
-  const std::string commands =
-      "set -e; rm -rf " + dir + "; mkdir " + dir + "; cd " + dir +
-      "; touch index; echo 01 >serial; printf '[ca]\\ndefault_ca=c\\n[c]\\nnew_certs_dir=.\\ndatabase=index\\nserial=serial\\n"
-      "default_md=sha256\\npolicy=p\\nx509_extensions=x\\n[p]\\ncommonName=supplied\\n[x]\\nsubjectAltName=" +
-      names +
-      "\\n' >conf"
-      "; openssl req -new -key ../server.key -subj /CN=test -out request.csr"
-      "; openssl ca -batch -config conf -in request.csr -keyfile ../server.key -selfsign " +
-      times +
-      " -out server.crt -notext"
-      "; cat server.crt >../server.crt";
-  if (run_program({"sh", "-c", "(" + commands + ") >" + dir + ".log 2>&1"}).status != 0) return false;
+bool certify_server(const server& db, const std::string& names, const std::string& times) {
+  if (!certify(db.dir(), names, times)) return false;
   db.admin("select pg_reload_conf()");
   wait_for(300ms);
   return true;
@@ -92,9 +80,9 @@ TEST_CASE("row 18: given TLS that is not as asked for, when connecting, then it 
       middle.answer_tls_request(std::string("SE\0\0\0\x10SFATAL\0C28P01\0\0", 20));
       check_refused(db, tls_load(middle.before(db.conninfo()), "sslmode=require"), m, "");
     }
-    REQUIRE(certify(db, "DNS:localhost,IP:127.0.0.1", "-startdate 20200101000000Z -enddate 20210101000000Z"));
+    REQUIRE(certify_server(db, "DNS:localhost,IP:127.0.0.1", "-startdate 20200101000000Z -enddate 20210101000000Z"));
     check_refused(db, tls_load(db.conninfo(), verify), m, "certificate verify failed");
-    REQUIRE(certify(db, "DNS:other.example", "-days 30"));
+    REQUIRE(certify_server(db, "DNS:other.example", "-days 30"));
     check_refused(db, tls_load(db.conninfo(), verify), m, "127.0.0.1");
     m.running = 0;
     report("18", m, "wrong name, 'N', alert, noise, text behind the yes, expired; recovery: a connect with the good certificate");

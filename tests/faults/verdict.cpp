@@ -30,6 +30,7 @@ verdict judge(const rig& watched, moment hit, moment cure) {
     if (r.how != ending::no_lease) ++out.running;
     if (r.how == ending::wrong) ++out.wrong;
     if (out.first_failure.empty()) out.first_failure = r.why;
+    if (r.how == ending::no_lease && out.first_refusal.empty()) out.first_refusal = r.why;
     last_failure = std::max(last_failure, r.ended);
   }
   if (first_success != moment::max()) out.recover_ms = ms(std::max(first_success, last_failure) - cure);

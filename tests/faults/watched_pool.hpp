@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - the pool under test: what it tells, its configuration, its connector.
+// tidepool - the pool under test: what it tells, and its configuration; whatever its driver.
 #ifndef TIDEPOOL_TESTS_FAULTS_WATCHED_POOL_HPP
 #define TIDEPOOL_TESTS_FAULTS_WATCHED_POOL_HPP
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <tidepool/detail/driver/asio_io.hpp>
 #include <tidepool/instantiate.hpp>
-#include <tidepool/postgres.hpp>
 
 #include "rig.hpp"
 #include "watching.hpp"
@@ -19,7 +19,6 @@
 namespace tidepool_faults {
 
 namespace asio = tidepool::asio;
-namespace pg = tidepool::postgres;
 
 /// The events of the pool, and the times of failures.
 struct event_log {
@@ -66,10 +65,10 @@ inline asio::awaitable<void> note_socket(std::shared_ptr<hang_up_log> log, int s
   co_return;
 }
 
-struct watched_traits : tidepool::default_traits<pg::connection> {
+template <class Connection>
+struct watched_traits : tidepool::default_traits<Connection> {
   using observer = event_log_observer;
 };
-using pool = tidepool::basic_pool<pg::connection, watched_traits>;
 
 inline tidepool::pool_config config_of(const setup& wanted) {
   tidepool::pool_config c;
@@ -93,24 +92,6 @@ inline tidepool::pool_config config_of(const setup& wanted) {
   c.auto_scale = false;
   c.start = wanted.lazy ? tidepool::start_mode::lazy : tidepool::start_mode::fail_fast;
   return c;
-}
-
-inline pg::connector connector_of(const setup& wanted, const tidepool::pool_config& config, const std::shared_ptr<hang_up_log>& hang_ups) {
-  pg::options options(wanted.conninfo + (wanted.as_delivered ? "" : wanted.sockets) + " application_name=" + wanted.application);
-  if (!wanted.as_delivered) options.cancel_timeout = 500ms;
-  if (wanted.response_timeout > 0ms) {
-    options.response_timeout = wanted.response_timeout;
-    options.cancel_timeout = wanted.response_timeout / 2;
-  }
-  options.on_connect = [hang_ups](pg::connection& c) { return note_socket(hang_ups, PQsocket(c.native())); };
-  if (wanted.reset_full) options.reset = pg::reset_level::full;
-  if (wanted.password) {
-    options.credential_provider = [ask = wanted.password]() -> asio::awaitable<pg::credentials> {
-      pg::credentials now("", ask());
-      co_return now;
-    };
-  }
-  return {std::move(options), config};
 }
 
 }  // namespace tidepool_faults

@@ -4,6 +4,7 @@
 
 #include "checks.hpp"
 #include "proxy.hpp"
+#include "server.hpp"
 
 using namespace tidepool_faults;
 
