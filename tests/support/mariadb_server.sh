@@ -25,7 +25,9 @@ variables() { echo "MYSQL_SOCKET=$dir/socket MYSQL_PORT=$(cat "$dir/port") MYSQL
 
 create() {
   socket_dir "$dir" 90
-  as_owner "$install" --no-defaults --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1 ||
+  # A folder of its own for what is temporary: at its start a server deletes there what looks like another one's leftovers, and is not.
+  as_owner mkdir -p "$dir/tmp"
+  as_owner env TMPDIR="$dir/tmp" "$install" --no-defaults --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1 ||
     { tail -n 20 "$dir/install.log" >&2; exit 1; }
   as_owner tee "$dir/init.sql" >/dev/null <<'SQL'
 create database if not exists tidepool;
@@ -43,7 +45,7 @@ SQL
 launch() {
   local port=$1 started tls=()
   if [ -s "$dir/server.key" ]; then tls=(--ssl-cert="$dir/server.crt" --ssl-key="$dir/server.key"); fi
-  (cd / && exec "${as[@]}" "$server" --no-defaults --datadir="$dir/data" --socket="$dir/socket" --bind-address=127.0.0.1 --port="$port" \
+  (cd / && exec "${as[@]}" "$server" --no-defaults --datadir="$dir/data" --tmpdir="$dir/tmp" --socket="$dir/socket" --bind-address=127.0.0.1 --port="$port" \
     --pid-file="$dir/data/pid" --init-file="$dir/init.sql" --max-connections=200 --innodb-buffer-pool-size=32M --innodb-log-file-size=8M \
     --innodb-flush-log-at-trx-commit=0 --skip-log-bin "${tls[@]}" "${options[@]}") >"$dir/server.log" 2>&1 3>&- &
   started=$!
