@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a pooler in between that gives each transaction to another server process.
+#include <tidepool/postgres/detail/live_session.hpp>
+
 #include <string>
 
 #include "kit.hpp"
