@@ -6,7 +6,8 @@
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
 #   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), multiplexer (PostgreSQL;
 #                                    beside clients that pipeline), headers, fleet, headline, boost_mysql (MariaDB; beside Boost.MySQL's
-#                                    own pool), sqlite (beside better-sqlite3; prints its figures)
+#                                    own pool), mysql (MariaDB; beside the bare client library; prints its figures), sqlite (beside
+#                                    better-sqlite3; prints its figures)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
@@ -22,11 +23,11 @@ parts=() quick=no
 for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
-    memory | server | multiplexer | headers | fleet | headline | boost_mysql | sqlite) parts+=("$argument") ;;
-    *) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    memory | server | multiplexer | headers | fleet | headline | boost_mysql | mysql | sqlite) parts+=("$argument") ;;
+    *) sed -n '4,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql sqlite)
+[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql mysql sqlite)
 rounds=${ROUNDS:-5}
 seconds=1 # of each run against a server, and of each case of a peer
 min_time=0.2
@@ -50,7 +51,8 @@ if wanted multiplexer; then
   command -v cargo >/dev/null || packages+=(cargo)
 fi
 if wanted server || wanted multiplexer || wanted headline; then packages+=(pgbouncer); fi
-if wanted boost_mysql; then packages+=(mariadb-server-core mariadb-client-core libssl-dev); fi
+if wanted boost_mysql; then packages+=(libssl-dev); fi
+if wanted boost_mysql || wanted mysql; then packages+=(mariadb-server-core mariadb-client-core); fi
 for package in "${packages[@]}"; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$'; then missing+=("$package"); fi
 done
@@ -89,6 +91,7 @@ if wanted server; then programs+=(bench_end_to_end); fi
 if wanted multiplexer; then programs+=(bench_multiplexer); fi
 if wanted fleet; then programs+=(bench_fleet); fi
 if wanted headline; then programs+=(bench_headline); fi
+if wanted mysql; then programs+=(bench_mysql); fi
 if wanted sqlite; then programs+=(bench_sqlite); fi
 [ ${#programs[@]} = 0 ] || ninja -C "$build/release" "${programs[@]}" >"$build/build.log" || { grep -E 'error|warning' "$build/build.log"; exit 1; }
 bin=$build/release/benchmarks
@@ -173,7 +176,10 @@ bouncer=''
 finish() {
   if [ -n "$bouncer" ]; then kill "$bouncer" 2>/dev/null || true; fi
   if [ -d "$scratch/pg" ]; then "$repo/tests/support/postgres_server.sh" stop "$scratch/pg" immediate || true; fi
-  if [ -d "$scratch/mysql" ]; then "$repo/tests/support/mariadb_server.sh" stop "$scratch/mysql" || true; fi
+  local server
+  for server in "$scratch/mysql" "$scratch/own_mysql"; do
+    if [ -d "$server" ]; then "$repo/tests/support/mariadb_server.sh" stop "$server" || true; fi
+  done
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -397,6 +403,17 @@ if wanted boost_mysql; then
   fi
 fi
 
+# --- MySQL: beside the bare client library, which shares a processor with the server ---------------------------------------------------
+if wanted mysql; then
+  if ! mysql=$("${one_cpu[@]}" "$repo/tests/support/mariadb_server.sh" start "$scratch/own_mysql"); then
+    say "skipped: MySQL, because no MariaDB could be started"
+  else
+    read -ra mysql <<<"$mysql"
+    say "mysql; load $(cut -d ' ' -f 1 /proc/loadavg)"
+    env "${mysql[@]}" SECONDS_A_CASE=$seconds "${one_cpu[@]}" "$bin/bench_mysql" | tee "$results/mysql.txt"
+  fi
+fi
+
 # --- SQLite: in this process, and beside better-sqlite3 ----------------------------------------------------------------------------
 if wanted sqlite; then
   say "sqlite"
@@ -407,8 +424,9 @@ if wanted sqlite; then
   else
     say "skipped: better-sqlite3 (npm install better-sqlite3)"
   fi
-  if [ "${parts[*]}" = sqlite ]; then exit; fi
 fi
+# Their figures are in no table that is written here.
+if [[ " mysql sqlite mysql " == *" ${parts[*]} "* ]]; then exit; fi
 
 say "writing the report"
 /usr/bin/env python3 "$here/report.py" "$results" "$here/README.md" "$report"
