@@ -121,7 +121,7 @@ struct pool_config {
   // std::invalid_argument that names every fault: a key that is none, a value that cannot be read, a broken rule of `validate()`. Values
   // of unknown keys are not told, they may be secrets.
 
-  /// One `key = value` a line. Lines that begin with # are comments. A value may stand in quotation marks, with \" \\ \n \r in it.
+  /// One `key = value` a line. Lines that begin with # are comments. A value may stand in quotation marks, with the usual escapes.
   TIDEPOOL_DECL static pool_config from_string(std::string_view text, const pool_config& base);
   TIDEPOOL_DECL static pool_config from_string(std::string_view text);
   /// Variables whose names begin with `prefix`: with "ORDERS_POOL_" `ORDERS_POOL_MAX_SIZE` is `max_size`. Not while another thread

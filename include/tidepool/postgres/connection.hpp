@@ -45,7 +45,7 @@ class connector;
 /// safety: only `abort()`, `waiting_since()` and the cancellers may be used from other threads than the holder's.
 class connection : public queries<connection> {
  public:
-  using connector_type = connector;
+  using connector_type = connector;  ///< what makes them for a pool
 
   connection() = default;
   connection(connection&&) noexcept = default;

@@ -54,7 +54,7 @@ class connector;
 /// interrupts that operation, and waits for its end.
 class connection : public queries<connection> {
  public:
-  using connector_type = connector;
+  using connector_type = connector;  ///< what makes them for a pool
 
   connection() = default;
   connection(connection&&) noexcept = default;
