@@ -127,13 +127,14 @@ class basic_pool {
   /// Cancellation (any type) ends the wait; no connection is lost. Cost with an idle connection: one small coroutine frame, which
   /// Asio recycles, and at most one lock; no other allocation, no system call.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT), gnu::always_inline]] awaitable<lease> acquire(source_location where = source_location::current()) {
-    return acquire_within(config().acquire_timeout, where);
+    const pool_config& now = config();
+    return acquire_within(now, now.acquire_timeout, where);
   }
   /// The same with a timeout of its own, which covers queueing, validation and connecting. Zero or less: it never waits, takes a connection
   /// that is due for validation without one, and opens none for this caller.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT), gnu::always_inline]] awaitable<lease> acquire(time_limit timeout,
                                                                                     source_location where = source_location::current()) {
-    return acquire_within(timeout, where);
+    return acquire_within(config(), timeout, where);
   }
   /// The same for any completion token, of signature void(Failure, lease); completes on the token's associated executor, never inside this
   /// call. What a failure is told by depends on the token:
@@ -224,8 +225,8 @@ class basic_pool {
  private:
   friend struct detail::make_lease;
 
-  TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(duration timeout, source_location where) {
-    if (config().track_stack_trace) [[unlikely]]
+  TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(const pool_config& now, duration timeout, source_location where) {
+    if (now.track_stack_trace) [[unlikely]]
       return impl_->acquire_traced(timeout, where);
     return impl_->acquire(timeout, where);
   }

@@ -86,12 +86,12 @@ struct core_slot : list_hook {
   bool on_trial = false;       ///< made while it was in doubt whether new connections live
   bool died_unserved = false;  ///< lost soon after its connect, before it served a caller: a failed connect
   std::uint32_t wave = 0;      ///< of connect attempts, see connect_gate
-  std::uint32_t aged_by = 0;   ///< which configuration its age limits are of, see reconfigure.hpp
   std::uint64_t generation = 0;
   // --- the pool writes it, the holder reads it
   relaxed<bool> must_take_slow_path;  ///< not to be stashed; and if it is, not to be handed out from there
   // --- the holder, without the lock
-  bool answered = false;  ///< its server did since the connect; kept only with a validation of the policy's own
+  bool answered = false;      ///< its server did since the connect; kept only with a validation of the policy's own
+  std::uint32_t aged_by = 0;  ///< the pool's, under its lock: which configuration its age limits are of, see reconfigure.hpp
   std::uint64_t uses = 0;
   relaxed<tick> checked_out;
   relaxed<std::uint64_t> reuses;  ///< checkouts from the stash ever
