@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rig.hpp"
+#include "support/stashing_traits.hpp"
 
 namespace {
 
@@ -160,6 +161,27 @@ TEST_CASE("given old connections, when max_lifetime shrinks, then idle ones go n
   change(r, [](pool_config& c) { c.max_lifetime = no_limit; });
   r.sim.run_for(100s);
   CHECK(retired(r, "lifetime") == 3);
+}
+
+TEST_CASE("given a stashed connection, when its age or uses are limited, then it goes as any other") {
+  rig<fake_connection, stashing<testing::simulated_traits<fake_connection>>> r(calm(0, 1));
+  const auto closed = [&](close_reason why) { return r.stats().closed_by_reason[static_cast<std::size_t>(why)]; };
+  for (int i = 0; i < 20; ++i) r.take().release();
+  r.sim.run_for(60s);
+  change(r, [](pool_config& c) {
+    c.max_lifetime = c.idle_timeout = 20s;
+    c.lifetime_jitter = 0;
+  });
+  r.sim.run_for(1s);
+  CHECK(closed(close_reason::lifetime) == 1);
+  for (int i = 0; i < 20; ++i) r.take().release();
+  change(r, [](pool_config& c) {
+    c.max_lifetime = c.idle_timeout = no_limit;
+    c.max_uses = 3;
+  });
+  for (int i = 0; i < 9; ++i) r.take().release();
+  r.sim.run_for(1s);
+  CHECK(closed(close_reason::max_uses) == 3);
 }
 
 TEST_CASE("given idle connections, when idle_timeout or max_uses shrinks, then those above the floor go") {
