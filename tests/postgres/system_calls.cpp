@@ -15,17 +15,17 @@ using namespace tidepool_tests;
 
 namespace {
 
-constexpr int rounds = 20;
+constexpr int answers = 20;
 
 struct spent {
   int waits;
   int controls;
   std::string text() const {
-    return std::to_string(waits) + " epoll_wait() and " + std::to_string(controls) + " epoll_ctl() for " + std::to_string(rounds) +
+    return std::to_string(waits) + " epoll_wait() and " + std::to_string(controls) + " epoll_ctl() for " + std::to_string(answers) +
            " answers";
   }
   /// A few more, for timers.
-  bool a_round(int expected) const { return waits >= rounds * expected && waits < rounds * expected + rounds / 2; }
+  bool a_round(int expected) const { return waits >= answers * expected && waits < answers * expected + answers / 2; }
   bool once_each() const { return a_round(1); }
 };
 /// The answer comes late enough to be waited for each time.
@@ -33,7 +33,7 @@ template <class Queried>
 asio::awaitable<spent> of_rounds(Queried& queried) {
   co_await queried.exec("select 1");
   const auto before = epoll_here;
-  for (int i = 0; i < rounds; ++i) co_await queried.exec("select pg_sleep(0.005)");
+  for (int i = 0; i < answers; ++i) co_await queried.exec("select pg_sleep(0.005)");
   co_return spent{epoll_here.waits - before.waits, epoll_here.controls - before.controls};
 }
 tidepool::pool_config one_connection() {
