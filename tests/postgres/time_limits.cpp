@@ -170,14 +170,28 @@ TEST_CASE("given a statement that ends while it is cancelled, when its answer co
     auto c = co_await connect();
     const int pid = c.backend_pid();
     co_await c.script("create temp table kept (i int)");
-    // Being cancelled does not keep it from its work.
+    // Being cancelled does not keep it from its work. A second request may, on a machine that is slow in between: then once more.
     const std::string catches_the_cancel =
         "do $$ begin perform pg_sleep(60); exception when query_canceled then insert into kept values (1); end $$";
-    const auto done = co_await c.exec(pg::within(paced(30ms)), catches_the_cancel);
-    must(done.command() == "DO", "done");
-    const auto failure = co_await error_of(c.exec(
-        pg::within(paced(30ms)), "do $$ begin perform pg_sleep(60); exception when query_canceled then raise division_by_zero; end $$"));
-    must(failure.is("22012"), "the server's own error");
+    const std::string raises_its_own =
+        "do $$ begin perform pg_sleep(60); exception when query_canceled then raise division_by_zero; end $$";
+    bool done = false;
+    for (int i = 0; i < 20 && !done; ++i) {
+      try {
+        const auto answer = co_await c.exec(pg::within(paced(30ms)), catches_the_cancel);
+        done = answer.command() == "DO";
+      } catch (const pg::error& twice) {
+        must(twice.is("57014"), twice.what());
+      }
+    }
+    must(done, "done");
+    bool own = false;
+    for (int i = 0; i < 20 && !own; ++i) {
+      const auto failure = co_await error_of(c.exec(pg::within(paced(30ms)), raises_its_own));
+      own = failure.is("22012");
+      must(own || failure.is("57014"), failure.what());
+    }
+    must(own, "the server's own error");
     const auto rows = co_await c.one<int>("select count(*)::int from kept");
     must(rows == 1, "and its work is there");
     co_await must_be_well(c, pid);
