@@ -58,9 +58,10 @@ TEST_CASE("given a handler that throws and calls io.stop(), when the work cleans
 TEST_CASE("given work that failed, when its first signal comes, then leases beside it still have the grace", "[field-U2]") {
   bench b;
   bool used = false;
+  bool failed = false;
   const auto beside = [&]() -> asio::awaitable<void> {
     auto lease = co_await b.pool.acquire();
-    co_await sleep_for(1ms);
+    while (!failed) co_await sleep_for(1ms);
     std::raise(first_signal);
     co_await sleep_for(30ms);
     used = b.pool.stats().active_connections == 1;
@@ -68,6 +69,7 @@ TEST_CASE("given work that failed, when its first signal comes, then leases besi
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
     asio::co_spawn(b.io, beside, tidepool::rethrow);
     co_await use(pool);
+    failed = true;
     throw std::out_of_range("the work failed");
   };
   CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work, {.signals = {first_signal}, .grace = 1h}), std::out_of_range);
