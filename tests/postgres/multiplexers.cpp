@@ -195,21 +195,24 @@ TEST_CASE("given a pooler that tracks statements, when lanes come and go, then n
   options.max_lanes = 1;
   options.lane_lifetime = 1ms;
   pg::multiplexer mux(pool, options);
-  int left = 6, right = 0, failed = 0;
+  int left = 6, right = 0, failed = 0, reads = 0, bad_reads = 0;
   const auto finish = [&]() -> asio::awaitable<void> {
     co_await mux.close();
     co_await pool.close();
   };
   const auto caller = [&](int i) -> asio::awaitable<void> {
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (int k = 0; k < 12; ++k) {
+    // Until lanes have come and gone, however quick the machine is.
+    for (int k = 0; k < 12 || (mux.stats().lanes_opened <= 2 && k < 3000); ++k) {
       if (k % 3 == 1) {
+        ++bad_reads;
         try {
           (void)co_await mux.read("select * from is_not_there where id = $1", k);
         } catch (const pg::error& why) {
           failed += why.is("42P01");
         }
       } else {
+        ++reads;
         // A new text each time, which may share a Sync with one that fails and be skipped.
         const auto said = co_await mux.read_one<int>("select $1::int4 + " + std::to_string(i), k);
         right += said == k + i;
@@ -232,8 +235,8 @@ TEST_CASE("given a pooler that tracks statements, when lanes come and go, then n
   io.run_for(hang);
   CHECK(failures == "");
   CHECK(left == 0);
-  CHECK(right == 6 * 8);
-  CHECK(failed == 6 * 4);
+  CHECK(right == reads);
+  CHECK(failed == bad_reads);
   CHECK(mux.stats().lanes_opened > 2);
   CHECK(mux.stats().lanes_lost == 0);
   CHECK(pooler.ended() == 0);
