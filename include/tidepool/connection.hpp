@@ -15,8 +15,11 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "config.hpp"
 #include "detail/util/asio.hpp"
+#include "lint.hpp"
 #include "states.hpp"
 #include "version.hpp"
 
@@ -30,6 +33,12 @@ template <class Executor>
 inline constexpr bool is_awaitable_void<asio::awaitable<void, Executor>> = true;
 template <class T>
 concept awaitable_void = is_awaitable_void<std::remove_cvref_t<T>>;
+template <class T>
+inline constexpr bool is_awaitable_findings = false;
+template <class Executor>
+inline constexpr bool is_awaitable_findings<asio::awaitable<std::vector<limit_finding>, Executor>> = true;
+template <class T>
+concept awaitable_findings = is_awaitable_findings<std::remove_cvref_t<T>>;
 
 }  // namespace detail
 
@@ -123,6 +132,13 @@ template <class C>
 concept has_rejected = requires(C& c) {
   { c.rejected() }
   noexcept;
+};
+/// `awaitable<std::vector<limit_finding>> lint(const pool_config&)`: asks the server for its limits and tells what they say against the
+/// configuration. A pool asks its first connection, as a part of its connect, where it has a log or an observer that hears of it; what it
+/// throws is ignored.
+template <class C>
+concept has_lint = requires(C& c, const pool_config& config) {
+  { c.lint(config) } -> detail::awaitable_findings;
 };
 /// `void context_gone() noexcept`: the execution context is being destroyed; destroy all I/O objects that use it.
 template <class C>
@@ -229,6 +245,10 @@ inline constexpr bool waiting_since_fits = requires(const C& c) {
 }
 || !requires(C & c) { c.waiting_since(); };
 template <class C>
+inline constexpr bool lint_fits = has_lint<C> || !requires(C & c, const pool_config& config) {
+  c.lint(config);
+};
+template <class C>
 inline constexpr bool ping_fits = !requires(C & c) {
   requires other_awaitable<decltype(c.ping())>;
 };
@@ -275,8 +295,8 @@ inline constexpr bool is_complete = requires {
 };
 template <class C>
 inline constexpr bool members_fit = usable_fits<C>&& after_lease_fits<C>&& abort_fits<C>&& rejected_fits<C>&& context_gone_fits<C>&&
-    why_broken_fits<C>&& last_round_trip_fits<C>&& waiting_since_fits<C>&& ping_fits<C>&& ping_query_fits<C>&& ping_text_fits<C>&&
-        reset_fits<C>&& close_fits<C>;
+    why_broken_fits<C>&& lint_fits<C>&& last_round_trip_fits<C>&& waiting_since_fits<C>&& ping_fits<C>&& ping_query_fits<C>&&
+        ping_text_fits<C>&& reset_fits<C>&& close_fits<C>;
 
 }  // namespace detail
 

@@ -114,6 +114,13 @@ struct acquire_failed_event {
   const error_report& report;  ///< as in the `pool_error` (pool_error.hpp)
   std::size_t alike = 1;       ///< how many failed for the same reason within these ten seconds, this one included
 };
+struct limit_finding;
+/// The server's limits say something against the configuration of the pool or its driver, see lint.hpp. Told once for each such finding,
+/// after the first connect that somebody hears of, and again after a `reconfigure()`.
+struct server_limit_event {
+  std::string_view server;  ///< as in `created_event`
+  const limit_finding& finding;
+};
 struct pool_config;
 /// `reconfigure()` has changed something, and it is in force.
 struct reconfigured_event {

@@ -124,6 +124,13 @@ struct conn {
 };
 template asio::awaitable<void> work<conn>(asio::io_context&);
 
+// misuse: lint() returns no findings
+// says: lint() of the connection has another form
+struct conn {
+  asio::awaitable<void> lint(const tidepool::pool_config&);
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
 // misuse: why_broken() returns no text
 // says: write `std::string why_broken() const`
 struct conn {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - observers, and events as lines of text.
+#include <tidepool/lint.hpp>
 #include <tidepool/policy/observer.hpp>
 
 #include <string>
@@ -22,7 +23,7 @@ template <class O>
 constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
     observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
         observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
-            observes<O, acquire_failed_event>&& observes<O, unused_event>;
+            observes<O, acquire_failed_event>&& observes<O, unused_event>&& observes<O, server_limit_event>;
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
@@ -180,6 +181,13 @@ TEST_CASE("given an acquire that failed, when it is logged, then the line has it
   CHECK_THAT(told(errc::timeout, 8)[0].text, has_text("acquire failed (8 within 10 s): "));
   CHECK(told(errc::timeout, 9).empty());
   CHECK(told(errc::cancelled, 1)[0].how == level::debug);
+}
+
+TEST_CASE("given a limit of the server that does not fit, when it is logged, then one line says what to change") {
+  const limit_finding finding{"max_connections", "max_size is 9, but there are 7", "set it to 7"};
+  check_line(server_limit_event{"db1:5432", finding}, level::warning,
+             "orders: limits of db1:5432: max_size is 9, but there are 7: set it to 7");
+  check_line(server_limit_event{"", finding}, level::warning, "orders: limits of the server: max_size is 9, but there are 7: set it to 7");
 }
 
 TEST_CASE("given a pool that nobody uses, when it is logged, then the line says what it keeps from ending", "[field-U2]") {

@@ -112,6 +112,9 @@ class options {
   /// `LOAD DATA LOCAL` may read files of this machine. Otherwise a server that asks for one, which it can do in answer to any statement,
   /// gets none.
   bool local_infile = false;
+  /// A pool's first connection asks the server for its limits, in one round trip, where the pool has a log or an observer that hears of
+  /// them, and tells what they say against the configuration (`server_limit_event`). Nothing fails by that. Off: it does not ask.
+  bool lint = true;
 
   /// How long one address may take from connecting to the end of the login. Looking up a name has the same bound. A pool's
   /// `connect_timeout` bounds the search through all addresses.

@@ -10,9 +10,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "../config.hpp"
 #include "../connection.hpp"
 #include "../detail/driver/lazy.hpp"
+#include "../lint.hpp"
 #include "../version.hpp"
 #include "cancel.hpp"
 #include "detail/session_base.hpp"
@@ -140,6 +143,10 @@ class connection : public queries<connection> {
     return s->ping(s, std::string(query), limit.limit());
   }
 
+  /// For a pool, which asks its first connection where somebody hears of it (`server_limit_event`): as the function `lint()` below, within
+  /// two seconds; nothing where `options::lint` is off. Throws as a statement does.
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<limit_finding>> lint(const pool_config& config);
+
   /// Whether it may be handed out: no operation runs, no transaction is open, and no error has arrived on its socket. No round trip; one
   /// `poll`, and a read where something has arrived. Does not see a server that vanished without closing the socket.
   TIDEPOOL_LAZY bool usable() const noexcept;
@@ -260,6 +267,13 @@ class connection : public queries<connection> {
 
   detail::base_ptr session_;
 };
+
+/// What the limits of the server, asked for in one round trip, say against this pool's configuration and the connection's options: one
+/// finding for each contradiction, with the line to change; empty where all fits. See the table "Limits of the server" of the README.
+/// `co_await postgres::lint(*lease, pool.config())`. Throws as a statement does, `errc::response_timeout` after `limit`. Cancellation: as
+/// for a statement. The connection must live until then.
+TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<std::vector<limit_finding>> lint(
+    connection& with, const pool_config& config, duration limit = std::chrono::seconds(2));
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

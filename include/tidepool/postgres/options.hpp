@@ -125,6 +125,9 @@ class options {
   /// Set it only where the pooler in between keeps one server process for each client (PgBouncer's `pool_mode = session`): session state,
   /// LISTEN and settings then work as without a pooler.
   bool session_pooler = false;
+  /// A pool's first connection asks the server for its limits, in one round trip, where the pool has a log or an observer that hears of
+  /// them, and tells what they say against the configuration (`server_limit_event`). Nothing fails by that. Off: it does not ask.
+  bool lint = true;
   /// Errors of statements, and of reading their results, also tell the statement's text as it is, cut after 300 bytes, the place of the
   /// call
   /// (`users.cpp:42`), and the first 40 bytes of a value that cannot be read. Off by default: a text, or a value, may hold secrets, and

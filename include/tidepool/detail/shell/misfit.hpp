@@ -42,6 +42,9 @@ struct connection_words {
   static_assert(found != misfit::why_broken,
                 "why_broken() of the connection has another form: write `std::string why_broken() const`, or return what a std::string can "
                 "be made from");
+  static_assert(found != misfit::lint,
+                "lint() of the connection has another form: write `asio::awaitable<std::vector<tidepool::limit_finding>> lint(const "
+                "tidepool::pool_config&)`");
   static_assert(found != misfit::last_round_trip,
                 "last_round_trip() of the connection has another form: write `std::chrono::steady_clock::time_point last_round_trip() "
                 "const noexcept`");

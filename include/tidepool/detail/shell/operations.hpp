@@ -12,7 +12,9 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "../../lint.hpp"
 #include "../../version.hpp"
 #include "pool_impl.hpp"
 
@@ -165,10 +167,23 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
     }
     const auto deadline = time_of<Traits>(later(e.born, self.config().connect_timeout));
     const connection_limits limits{self.config().response_timeout, self.config().close_timeout};
-    connect_context context(self.executor_, deadline, attempt, self.config().name.view(), limits);
-    Connection made = co_await self.connect_(std::move(context));
+    const connect_context context(self.executor_, deadline, attempt, self.config().name.view(), limits);
+    connect_context first = context;
+    Connection made = co_await self.connect_(std::move(first));
     e.connection.emplace(std::move(made));
     ok = usable(*e.connection);
+    if constexpr (has_lint<target_type>) {
+      if (ok && self.asks_for_limits()) {
+        ok = co_await self.tell_limits(e);
+        if (!ok) {  // the question has cost the connection: another one, without it
+          e.connection.reset();
+          connect_context second = context;
+          Connection again = co_await self.connect_(std::move(second));
+          e.connection.emplace(std::move(again));
+          ok = usable(*e.connection);
+        }
+      }
+    }
     if constexpr (can::validate && can::custom_validation) {
       // Part of the connect: what the policy refuses has never been a connection, and is tried again as a failed connect is.
       if (ok) {
@@ -191,6 +206,26 @@ asio::awaitable<void, typename pool_impl<Connection, Traits>::op_executor> pool_
   } else {
     op.failed(error.kind, std::move(error.text));
   }
+}
+
+/// True once, and again after `reconfigure()`, where somebody hears of it.
+template <class Connection, class Traits>
+bool pool_impl<Connection, Traits>::asks_for_limits() noexcept {
+  if (!tells<server_limit_event>()) return false;
+  const lock_type lock(mutex_);
+  return !std::exchange(told_limits_, true);
+}
+/// Of a new connection that no caller has. False: it is not usable any more.
+template <class Connection, class Traits>
+asio::awaitable<bool, typename pool_impl<Connection, Traits>::op_executor> pool_impl<Connection, Traits>::tell_limits(entry& e) {
+  std::vector<limit_finding> found;
+  try {
+    found = co_await e.target()->lint(this->config());
+  } catch (...) {  // a server that does not tell
+  }
+  const std::string server = server_of(*e.connection);
+  for (const limit_finding& one : found) tell([&] { return server_limit_event{server, one}; });
+  co_return usable(*e.connection);
 }
 
 template <class Connection, class Traits>

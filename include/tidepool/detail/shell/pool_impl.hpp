@@ -248,6 +248,8 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void start_op(entry& e, slot_action what) noexcept;
   void spawn(entry& e, slot_action what) noexcept;
   static asio::awaitable<void, op_executor> run_connect(running_op op);
+  bool asks_for_limits() noexcept;
+  asio::awaitable<bool, op_executor> tell_limits(entry& e);
   static asio::awaitable<void, op_executor> run_validate(running_op op);
   static asio::awaitable<void, op_executor> run_reset(running_op op);
   static asio::awaitable<void, op_executor> run_close(running_op op);
@@ -300,6 +302,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   std::uint64_t asked_before_ = 0;  ///< acquires by `unused_since_`
   tick unused_since_ = never;
   bool told_unused_ = false;
+  bool told_limits_ = false;  ///< those of the server, or a connect is about to
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};
   context_watch* watch_ = nullptr;
@@ -331,6 +334,7 @@ void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
     reconfigure_policy(health_, after);
     silence_.reconfigure(after);
     may_stash_ = core_.may_stash();
+    told_limits_ = false;
   });
   if (!tells<reconfigured_event>()) return;
   try {

@@ -73,6 +73,7 @@ enum class misfit {
   rejected,
   context_gone,
   why_broken,
+  lint,
   last_round_trip,
   waiting_since,
   ping,
@@ -159,6 +160,7 @@ consteval misfit connection_misfit() {
     if (!rejected_fits<C>) return misfit::rejected;
     if (!context_gone_fits<C>) return misfit::context_gone;
     if (!why_broken_fits<C>) return misfit::why_broken;
+    if (!lint_fits<C>) return misfit::lint;
     if (!last_round_trip_fits<C>) return misfit::last_round_trip;
     if (!waiting_since_fits<C>) return misfit::waiting_since;
     if (!ping_fits<C> || !ping_query_fits<C>) return misfit::ping;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "../../detail/util/words.hpp"
+#include "../../lint.hpp"
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
 #include "../observer.hpp"
@@ -98,6 +99,11 @@ void log_observer::on_event(std::string_view p, const state_event& e) {
 
 void log_observer::on_event(std::string_view p, const reconfigured_event& e) {
   say(level::info, p, "reconfigured: %.*s", width(e.changes), chars(e.changes));
+}
+
+void log_observer::on_event(std::string_view p, const server_limit_event& e) {
+  say(level::warning, p, "limits of %.*s: %s", e.server.empty() ? 10 : width(e.server), e.server.empty() ? "the server" : chars(e.server),
+      e.finding.line().c_str());
 }
 
 void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {

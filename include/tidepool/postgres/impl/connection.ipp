@@ -9,11 +9,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "../../version.hpp"
 #include "../connection.hpp"
 #include "../detail/connect.hpp"
 #include "../detail/graceful_close.hpp"
+#include "../detail/limits.hpp"
 #include "../detail/live_session.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -120,6 +122,15 @@ TIDEPOOL_LAZY_BODY bool connection::behind_pooler() const noexcept { return sess
 
 TIDEPOOL_LAZY_BODY detail::session_ptr connection::session() const { return std::static_pointer_cast<detail::session>(live()); }
 TIDEPOOL_LAZY_BODY void connection::refuse() { throw error(errc::connection_lost, "the connection is closed"); }
+
+TIDEPOOL_LAZY_BODY asio::awaitable<std::vector<limit_finding>> connection::lint(const pool_config& config) {
+  const auto s = session();
+  if (!s->settings().lint) return detail::no_findings();
+  return detail::find_limits(s, config, std::chrono::seconds(2));
+}
+TIDEPOOL_LAZY_BODY asio::awaitable<std::vector<limit_finding>> lint(connection& with, const pool_config& config, duration limit) {
+  return detail::find_limits(with.session(), config, limit);
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
