@@ -58,8 +58,15 @@ struct pool_config {
   duration close_grace = std::chrono::seconds(10);   ///< how long `close()` waits for leases before it aborts them; 0, `no_limit`
   duration slow_acquire = std::chrono::seconds(2);   ///< an acquire that waited this long is reported to the observer; `no_limit`: never
 
+  /// A timer that fires this late, or a machine that slept for so long, is reported to the observer, and idle connections are validated
+  /// before they are handed out again; `no_limit`: never.
+  duration stall_threshold = std::chrono::seconds(1);
+
   // --- lifetime -------------------------------------------------------------------------------------------------
   duration idle_timeout = std::chrono::seconds(300);  ///< idle connections above the floor are closed; <= `max_lifetime`; `no_limit`: never
+  /// True: where idle connections turn out to die after a certain time (`idle_horizon_event`), all are closed at four fifths of it, those
+  /// of the floors too, and replaced.
+  bool learn_idle_limit = false;
   duration max_lifetime = std::chrono::seconds(1800);  ///< upper bound of a connection's age at hand-out; `no_limit`: none
   double lifetime_jitter = 0.1;                        ///< at most this share of `max_lifetime` is subtracted at random; 0 to below 1
   std::size_t max_uses = no_limit;                     ///< leases after which a connection is replaced, 1 or more

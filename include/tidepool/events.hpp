@@ -114,6 +114,19 @@ struct acquire_failed_event {
   const error_report& report;  ///< as in the `pool_error` (pool_error.hpp)
   std::size_t alike = 1;       ///< how many failed for the same reason within these ten seconds, this one included
 };
+/// The pool's timer fired `stall_threshold` late, or the machine slept for so long: the event loop was blocked, the process was stopped, or
+/// the machine. Idle connections are validated after that.
+struct stall_event {
+  duration late;       ///< how late the timer fired, by the pool's clock
+  duration suspended;  ///< how long the machine slept since the timer fired last; zero where that is not known (`Traits::suspended()`)
+};
+/// Connections that were idle for `horizon` or longer have died, each of the latest eight times that one did, and none that was idle for
+/// longer has lived: a firewall, a NAT or the server drops them. Told again when that has moved by a fifth.
+struct idle_horizon_event {
+  duration horizon;  ///< the shortest of those times
+  duration limit;    ///< `learn_idle_limit`: the pool closes idle connections after this from now on; else what to set `idle_timeout` to
+  bool kept;         ///< whether `learn_idle_limit` is on
+};
 struct limit_finding;
 /// The server's limits say something against the configuration of the pool or its driver, see lint.hpp. Told once for each such finding,
 /// after the first connect that somebody hears of, and again after a `reconfigure()`.

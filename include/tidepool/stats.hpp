@@ -67,6 +67,9 @@ struct pool_stats {
   std::uint64_t leaks_returned = 0;   ///< of these, given back
   std::uint64_t leaks_reclaimed = 0;  ///< of these, lost their connection at `abandon_timeout`
 
+  std::uint64_t stalls = 0;  ///< times that a timer fired `stall_threshold` late, or the machine slept for so long
+  duration idle_horizon{};   ///< connections that were idle for longer were found dead, see `idle_horizon_event`; zero: none is known
+
   // --- distributions ----------------------------------------------------------------------------------------------
   histogram wait_time;     ///< from acquire to lease, of all checkouts; those served at once count as zero
   histogram hold_time;     ///< from lease to return, of a sample of leases (`Traits::hold_sampling`)

@@ -78,6 +78,23 @@ struct default_traits {
 #endif
     return std::chrono::steady_clock::now();  // NOLINT(clock): the default of Traits
   }
+  /// For how long the machine has been asleep so far, where `clock_type` stands still meanwhile; zero where nobody knows, by default
+  /// anywhere but on Linux. A pool asks when its timer fires, see `stall_event`.
+  static duration suspended() noexcept {
+#if defined(__linux__) && defined(CLOCK_BOOTTIME)
+    const auto read = [](clockid_t which) {
+      timespec at{};
+      (void)::clock_gettime(which, &at);  // NOLINT(clock): the default of Traits
+      return std::chrono::seconds(at.tv_sec) + std::chrono::nanoseconds(at.tv_nsec);
+    };
+    for (int tries = 0; tries < 8; ++tries) {
+      const auto before = read(CLOCK_MONOTONIC);
+      const auto with_sleep = read(CLOCK_BOOTTIME);
+      if (read(CLOCK_MONOTONIC) - before < std::chrono::milliseconds(1)) return with_sleep - before;  // else it was interrupted
+    }
+#endif
+    return {};
+  }
   /// The seed of a pool's random numbers (jitter).
   static std::uint64_t random_seed() { return detail::seed_of_system(); }
   // Optional: `using timer_type = ...;` with a constructor from executor_type, `expires_at(time_point)`, `async_wait(void(error_code))`,

@@ -255,6 +255,10 @@ class core_rig {
     core.resize(min, max, now, acts);
     pump();
   }
+  void reconfigure(const pool_config& next) {
+    core.reconfigure(configs.emplace_back(next), now, acts);
+    pump();
+  }
   void recycle() {
     core.recycle(now, acts);
     pump();
@@ -454,6 +458,7 @@ class core_rig {
   }
 
   pool_config config;
+  std::deque<pool_config> configs;  ///< later ones
   core_type core;
   tick now{1h};
   tick armed = never;

@@ -76,6 +76,7 @@ tidepool::pool_config read(reader in) {
   c.close_timeout = in.span();
   c.close_grace = in.span();
   c.slow_acquire = in.span();
+  c.stall_threshold = in.span();
   c.idle_timeout = in.span();
   c.max_lifetime = in.span();
   c.lifetime_jitter = in.number<double>();

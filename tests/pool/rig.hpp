@@ -80,6 +80,12 @@ class recorder {
     add(std::string("state ") + to_string(e.from) + " to " + to_string(e.to) + ": " + std::string(e.reason));
   }
   void on_event(std::string_view, const tidepool::reconfigured_event& e) { add("reconfigured: " + std::string(e.changes)); }
+  void on_event(std::string_view, const tidepool::stall_event& e) {
+    add("stall: late " + std::to_string(e.late / 1ms) + " ms, slept " + std::to_string(e.suspended / 1ms) + " ms");
+  }
+  void on_event(std::string_view, const tidepool::idle_horizon_event& e) {
+    add("idle horizon " + std::to_string(e.horizon / 1s) + " s, limit " + std::to_string(e.limit / 1s) + (e.kept ? " s, kept" : " s"));
+  }
   void on_event(std::string_view, const tidepool::slow_acquire_event& e) { add("slow acquire line " + std::to_string(e.where.line())); }
 
  private:

@@ -65,6 +65,8 @@ TEST_CASE("given a default configuration, then what the guide does not have is b
   CHECK(c.close_timeout == 2s);
   CHECK(c.close_grace == 10s);
   CHECK(c.slow_acquire == 2s);
+  CHECK(c.stall_threshold == 1s);
+  CHECK_FALSE(c.learn_idle_limit);
   CHECK(c.response_timeout == no_limit);
   CHECK(c.lifetime_jitter == 0.1);
   CHECK(c.max_uses == no_limit);
@@ -210,6 +212,7 @@ std::vector<broken_rule> broken_rules() {
       {"response_timeout", [](pool_config& c) { c.response_timeout = 0s; }},
       {"response_timeout", [](pool_config& c) { c.response_timeout = -1s; }},
       {"slow_acquire", [](pool_config& c) { c.slow_acquire = -1s; }},
+      {"stall_threshold", [](pool_config& c) { c.stall_threshold = 999us; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = 0s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = -1s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = c.max_lifetime + 1ns; }},

@@ -12,7 +12,7 @@ using namespace tidepool;
 using namespace std::chrono_literals;
 
 #if defined(__x86_64__)
-static_assert(sizeof(pool_stats) == 7896, "a new figure is exported, or this test says why not");
+static_assert(sizeof(pool_stats) == 7912, "a new figure is exported, or this test says why not");
 #endif
 
 /// A different number in every field, and distributions in which every quantile is another.
@@ -52,6 +52,8 @@ pool_stats different() {
   s.avg_checkout_time = 1500us;
   s.max_checkout_time = 2500us;
   s.longest_silence = 3500us;
+  s.stalls = 151;
+  s.idle_horizon = 152s;
   int unit = 1;
   for (histogram* h : {&s.wait_time, &s.hold_time, &s.connect_time}) {
     h->record(unit * 1ms, 500);
@@ -77,7 +79,7 @@ TEST_CASE("given a snapshot with a different value in every field, when it is JS
       R"("lifetime":138,"max_uses":139,"retired":140,"broken":141,"invalid":142,"reset_failed":143,"recycled":144,)"
       R"("outdated":145,"shrunk":146,"abandoned":147,"detached":148,"shutdown":149},"validations":129,)"
       R"("validation_failures":130,"resets":131,"leaks_detected":133,"leaks_returned":134,"leaks_reclaimed":135,)"
-      R"("generation":136,"wait_time":{"count":1000,"mean":0.2395,"p50":0.001048575,"p90":0.010485759,"p95":0.100663295,)"
+      R"("stalls":151,"idle_horizon":152,"generation":136,"wait_time":{"count":1000,"mean":0.2395,"p50":0.001048575,"p90":0.010485759,"p95":0.100663295,)"
       R"("p99":1.00663296,"p999":10.7374182,"max":100},"hold_time":{"count":1000,"mean":0.7185,"p50":0.003145727,)"
       R"("p90":0.031457279,"p95":0.301989887,"p99":3.22122547,"p999":30.0647711,"max":300},"connect_time":{"count":1000,)"
       R"("mean":1.1975,"p50":0.005242879,"p90":0.050331647,"p95":0.503316479,"p99":5.36870912,"p999":51.5396076,"max":500}})";
@@ -218,6 +220,12 @@ db_leaks_returned_total{pool="orders"} 134
 # HELP db_leaks_reclaimed_total Of those, lost their connection.
 # TYPE db_leaks_reclaimed_total counter
 db_leaks_reclaimed_total{pool="orders"} 135
+# HELP db_stalls_total Timers that fired late, and times that the machine slept.
+# TYPE db_stalls_total counter
+db_stalls_total{pool="orders"} 151
+# HELP db_idle_horizon_seconds Idle time after which connections die; 0: none is known.
+# TYPE db_idle_horizon_seconds gauge
+db_idle_horizon_seconds{pool="orders"} 152
 # HELP db_checkout_duration_seconds Time an acquire took. Values are rounded to at most an eighth.
 # TYPE db_checkout_duration_seconds histogram
 db_checkout_duration_seconds_bucket{pool="orders",le="0.0001"} 0

@@ -20,10 +20,11 @@ struct only_leaks {
   void on_event(std::string_view, const leak_event&) {}
 };
 template <class O>
-constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
-    observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
-        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
-            observes<O, acquire_failed_event>&& observes<O, unused_event>&& observes<O, server_limit_event>;
+constexpr bool watches_all =
+    observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&& observes<O, checkin_event>&&
+        observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&& observes<O, scaled_event>&&
+            observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&& observes<O, acquire_failed_event>&&
+                observes<O, unused_event>&& observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>;
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
@@ -188,6 +189,19 @@ TEST_CASE("given a limit of the server that does not fit, when it is logged, the
   check_line(server_limit_event{"db1:5432", finding}, level::warning,
              "orders: limits of db1:5432: max_size is 9, but there are 7: set it to 7");
   check_line(server_limit_event{"", finding}, level::warning, "orders: limits of the server: max_size is 9, but there are 7: set it to 7");
+}
+
+TEST_CASE("given a stall, when it is logged, then the line says whether machine or loop stood still") {
+  check_line(stall_event{3s, 0s}, level::warning,
+             "orders: stall: a timer fired 3 s late: the event loop was blocked, or the process stopped; idle connections are validated");
+  check_line(stall_event{2ms, 7h}, level::warning, "orders: stall: the machine slept for 7 h: idle connections are validated");
+}
+
+TEST_CASE("given a time after which idle connections die, when it is logged, then the line says what to do") {
+  check_line(idle_horizon_event{350s, 280s, false}, level::warning,
+             "orders: idle connections die after 5 min 50 s: set learn_idle_limit = true, or health_check_interval to half of it or less");
+  check_line(idle_horizon_event{350s, 280s, true}, level::warning,
+             "orders: idle connections die after 5 min 50 s: from now on they are closed and replaced after 4 min 40 s");
 }
 
 TEST_CASE("given a pool that nobody uses, when it is logged, then the line says what it keeps from ending", "[field-U2]") {

@@ -155,6 +155,8 @@ TEST_CASE("given a snapshot of distinct numbers, when it is written as JSON, the
   s.leaks_returned = 24;
   s.leaks_reclaimed = 25;
   s.generation = 26;
+  s.stalls = 28;
+  s.idle_horizon = 29s;
   for (std::size_t i = 0; i < close_reasons; ++i) s.closed_by_reason[i] = 100 + i;
   const std::string text = s.to_json();
   const json_reader json(text);
@@ -186,6 +188,8 @@ TEST_CASE("given a snapshot of distinct numbers, when it is written as JSON, the
                                                           {"leaks_detected", 23},
                                                           {"leaks_returned", 24},
                                                           {"leaks_reclaimed", 25},
+                                                          {"stalls", 28},
+                                                          {"idle_horizon", 29},
                                                           {"generation", 26}};
   for (const auto& [path, number] : expected) {
     CAPTURE(path);

@@ -47,7 +47,9 @@ void for_each_option(Config& c, const Visit& visit) {
   visit("close_timeout", c.close_timeout);
   visit("close_grace", c.close_grace);
   visit("slow_acquire", c.slow_acquire);
+  visit("stall_threshold", c.stall_threshold);
   visit("idle_timeout", c.idle_timeout);
+  visit("learn_idle_limit", c.learn_idle_limit);
   visit("max_lifetime", c.max_lifetime);
   visit("lifetime_jitter", c.lifetime_jitter);
   visit("max_uses", c.max_uses);

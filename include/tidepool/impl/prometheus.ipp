@@ -196,6 +196,10 @@ inline void write_guide(prometheus_writer& out, std::string_view prefix) {
   out.family("leaks_detected_total", "counter", "Leases held too long.", [](const pool_stats& s) { return s.leaks_detected; });
   out.family("leaks_returned_total", "counter", "Of those, came back.", [](const pool_stats& s) { return s.leaks_returned; });
   out.family("leaks_reclaimed_total", "counter", "Of those, lost their connection.", [](const pool_stats& s) { return s.leaks_reclaimed; });
+  out.family("stalls_total", "counter", "Timers that fired late, and times that the machine slept.",
+             [](const pool_stats& s) { return s.stalls; });
+  out.family("idle_horizon_seconds", "gauge", "Idle time after which connections die; 0: none is known.",
+             [](const pool_stats& s) { return std::chrono::duration<double>(s.idle_horizon).count(); });
 
   out.histogram_family("checkout_duration_seconds", "Time an acquire took.",
                        [](const pool_stats& s) -> const histogram& { return s.wait_time; });

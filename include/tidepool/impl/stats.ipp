@@ -62,6 +62,8 @@ std::string pool_stats::to_json() const {
   out.add("leaks_detected", leaks_detected);
   out.add("leaks_returned", leaks_returned);
   out.add("leaks_reclaimed", leaks_reclaimed);
+  out.add("stalls", stalls);
+  out.add("idle_horizon", idle_horizon);
   out.add("generation", generation);
   out.add("wait_time", wait_time);
   out.add("hold_time", hold_time);

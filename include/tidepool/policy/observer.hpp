@@ -21,7 +21,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// An observer of your own is any copyable or movable class with some of these members (events without a member cost nothing):
 /// `on_event(std::string_view pool, const E&)` for `E` in `created_event`, `destroyed_event`, `checkout_event`, `checkin_event`,
 /// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`,
-/// `acquire_failed_event`, `unused_event`, `reconfigured_event`, `server_limit_event`. They are called on the thread on which the event
+/// `acquire_failed_event`, `unused_event`, `reconfigured_event`, `server_limit_event`, `stall_event`,
+/// `idle_horizon_event`. They are called on the thread on which the event
 /// happened, never under the pool's lock, possibly on several threads at once. They may call the pool. Their exceptions are ignored.
 struct null_observer {};
 
@@ -75,6 +76,8 @@ class log_observer {
   TIDEPOOL_DECL void on_event(std::string_view p, const unused_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const reconfigured_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const server_limit_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const stall_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const idle_horizon_event& e);
 
  private:
   static unsigned long long number(connection_id id) { return static_cast<unsigned long long>(id); }
@@ -116,7 +119,7 @@ struct event_list {
 };
 using pool_events = event_list<created_event, destroyed_event, checkout_event, checkin_event, connect_failed_event, health_failed_event,
                                leak_event, scaled_event, breaker_event, state_event, slow_acquire_event, acquire_failed_event, unused_event,
-                               reconfigured_event, server_limit_event>;
+                               reconfigured_event, server_limit_event, stall_event, idle_horizon_event>;
 
 /// Whether a class has any member of a name, overloaded, templated, private or not: with another base that has one the name is ambiguous.
 struct names_on_event {

@@ -103,6 +103,7 @@ void undo_checkout(core_state<Rules>& c, core_slot& slot, tick now) noexcept {
     if (slot.operation.let_go()) c.pending.ask(slot, slot_action::discard);
     return;
   }
+  note_idle_death(c, slot, slot.listed, now);
   end_listing(c, slot, now);
   note_loss(c, slot, slot.uses, not_known, now);
   destroy(c, slot, close_reason::broken, now);

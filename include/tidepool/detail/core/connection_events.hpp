@@ -63,10 +63,12 @@ void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, co
   const bool in_place = slot.state == slot_state::checking;
   end_operation(c, slot);
   if (!ok) {
+    note_idle_death(c, slot, now, now);
     note_loss(c, slot, slot.uses, not_known, now);
     if (in_place) c.idle.erase(slot);
     return destroy(c, slot, close_reason::invalid, now);
   }
+  c.horizon.lived(now - silent_since(slot));
   slot.last_ok = now;
   slot.answered = true;
   c.refresh(slot);
@@ -103,6 +105,10 @@ void take_return(core_state<Rules>& c, core_slot& slot, lease_end end, bool disc
     a.leak = report_of(slot, now);
     c.used.leak_returned();
   }
+  // Its server, which tells when it answers, has not answered anything that its holder said: it was dead before. For how long it was
+  // silent in the stash is not known.
+  const bool unanswered = last_ok != not_known && last_ok <= slot.listed && slot.listed == tick(slot.checked_out);
+  if (end == lease_end::broken && !discarded && unanswered) note_idle_death(c, slot, slot.listed, now);
   end_lease(c, slot, now, last_ok, held);
   if (end == lease_end::broken && !discarded) note_loss(c, slot, slot.uses - 1, last_ok, now);
   if (end == lease_end::clean || end == lease_end::outdated || end == lease_end::retired) note_service(c, slot, last_ok);

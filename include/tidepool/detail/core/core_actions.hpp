@@ -44,6 +44,8 @@ struct core_actions {
   breaker_state breaker_to{};
   bool scaled = false;
   scaled_event scale{};
+  bool horizon_moved = false;
+  idle_horizon_event horizon{};
   bool leak_returned = false;
   lease_report leak;
 };

@@ -102,6 +102,7 @@ void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out.wait_time.record(duration::zero(), out.direct);
   out.avg_checkout_time = out.wait_time.mean();
   out.max_checkout_time = (out.wait_time.max)();
+  out.idle_horizon = c.horizon.horizon();
   out.generation = c.generation;
 }
 

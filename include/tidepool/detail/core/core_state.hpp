@@ -16,6 +16,7 @@
 #include "connect_gate.hpp"
 #include "core_actions.hpp"
 #include "growth.hpp"
+#include "idle_horizon.hpp"
 #include "idle_list.hpp"
 #include "life_cycle.hpp"
 #include "reuse.hpp"
@@ -110,11 +111,26 @@ struct core_state {
   breaker_state seen_breaker = breaker_state::closed;
   splitmix random;
   connect_gate<typename Rules::breaker_policy> gate;
+  idle_horizon horizon;
+  duration idle_limit = no_limit;  ///< learned, and to be kept to
+  bool horizon_moved = false;      ///< and nobody was told yet
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::health_policy health;
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::leak_policy leak;
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::scaling_policy scaling;
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::lifetime_policy lifetime;
 };
+
+// --- silence ----------------------------------------------------------------------------------------------------------
+
+/// Since when no word was exchanged with its server, as far as that is known, for one that is idle or was until now.
+inline tick silent_since(const core_slot& slot) noexcept { return (std::max)(slot.last_ok, slot.idle_since); }
+/// An idle connection was found dead, at `at`.
+template <class Rules>
+void note_idle_death(core_state<Rules>& c, const core_slot& slot, tick at, tick now) noexcept {
+  if (!c.horizon.died(at - silent_since(slot), now)) return;
+  c.horizon_moved = true;
+  c.idle_limit = c.config().learn_idle_limit ? c.horizon.limit() : duration(no_limit);
+}
 
 // --- leases -----------------------------------------------------------------------------------------------------------
 

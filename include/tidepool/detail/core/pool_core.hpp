@@ -308,11 +308,17 @@ class pool_core {
     if (c.life.running()) {
       retire_old(c, now);
       reap_idle(c, now);
+      if (c.idle_limit != no_limit) keep_young(c, now);
       find_leaks(c, now, leaks);
       scale(c, now, a);
       start_due_sweep(c, now);
     }
     settle(c, now, a);
+  }
+  /// Before `tick_at()`: time has leapt, and what is idle may be dead.
+  void leapt(tick now) noexcept {
+    c.used.stalled();
+    distrust_idle(c, now);
   }
   /// The timer could not be set.
   void not_armed() noexcept { c.due.fired(); }

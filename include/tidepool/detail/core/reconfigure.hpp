@@ -40,6 +40,7 @@ void apply_config(core_state<Rules>& c, const pool_config& next, tick now) noexc
   reconfigure_policy(c.leak, next);
   reconfigure_policy(c.scaling, next);
   reconfigure_policy(c.lifetime, next);
+  c.idle_limit = next.learn_idle_limit ? c.horizon.limit() : duration(no_limit);
   if (!c.life.running()) return;
   for (core_slot* slot = c.idle.front(); slot; slot = c.idle.after(*slot)) {
     age_again(c, *slot);

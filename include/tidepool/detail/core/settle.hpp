@@ -107,6 +107,10 @@ tick next_deadline(const core_state<Rules>& c, tick now) noexcept {
   if (c.slots.live() > c.min && c.slots.idle() > c.config().min_idle) {
     next = (std::min)(next, later(c.idle.oldest()->idle_since, c.config().idle_timeout));
   }
+  if (c.idle_limit != no_limit) {
+    if (const core_slot* slot = c.idle.oldest()) next = (std::min)(next, later(slot->idle_since, c.idle_limit));
+    if (!c.leased.empty()) next = (std::min)(next, later(now, c.idle_limit));
+  }
   // A lease may have ended in the stash, where its idleness is seen when the stash is next collected.
   if (!c.leased.empty() && c.slots.live() > c.min) next = (std::min)(next, later(now, c.config().idle_timeout));
   if constexpr (Rules::leak_policy::enabled) {
@@ -125,6 +129,11 @@ void note_changes(core_state<Rules>& c, core_actions& a) noexcept {
     a.state_to = c.seen_state = state;
     a.state_why = state_reason(c);
     a.state_changed = a.state_from != a.state_to;
+  }
+  if (c.horizon_moved) {
+    c.horizon_moved = false;
+    a.horizon_moved = true;
+    a.horizon = {c.horizon.horizon(), c.horizon.limit(), c.config().learn_idle_limit};
   }
   const breaker_state breaker = c.gate.state();
   if (breaker != c.seen_breaker) {

@@ -32,6 +32,18 @@ void start_due_sweep(core_state<Rules>& c, tick now) noexcept {
   }
 }
 
+/// Nothing is known any more of idle connections: they are checked, and each is validated before it is handed out.
+template <class Rules>
+void distrust_idle(core_state<Rules>& c, tick now) noexcept {
+  if constexpr (Rules::can_check) {
+    if (!c.life.running()) return;
+    suspect(c, now);
+    if (!Rules::can_validate && !Rules::own_validation) return;
+    if (c.health.interval() == no_limit && c.health.fresh_until(now) == never) return;  // switched off
+    for (core_slot* slot = c.idle.front(); slot; slot = c.idle.after(*slot)) slot->fresh_until = (tick::min)();
+  }
+}
+
 /// Closes idle connections above `max_size`.
 template <class Rules>
 void trim(core_state<Rules>& c, tick now) noexcept {
@@ -49,6 +61,14 @@ void reap_idle(core_state<Rules>& c, tick now) noexcept {
     if (later(slot->idle_since, c.config().idle_timeout) > now) return;
     close_idle(c, *slot, close_reason::idle, now);
     c.target = std::clamp(c.slots.open(), c.min, c.target);
+  }
+}
+/// Closes what was idle for four fifths of the time after which idle connections die, those of the floors too.
+template <class Rules>
+void keep_young(core_state<Rules>& c, tick now) noexcept {
+  while (core_slot* slot = c.idle.oldest()) {
+    if (later(slot->idle_since, c.idle_limit) > now) return;
+    close_idle(c, *slot, close_reason::idle, now);
   }
 }
 /// Closes idle connections whose age is due; others are looked at when they come back.
@@ -80,6 +100,7 @@ void expire_operations(core_state<Rules>& c, tick now, core_actions& a) noexcept
       case slot_state::validating:
       case slot_state::checking:
         c.used.validated(false);
+        note_idle_death(c, slot, slot.bound.at - c.config().validation_timeout, now);
         note_loss(c, slot, slot.uses, not_known, now);
         give_up_operation(c, slot, close_reason::invalid, now);
         break;

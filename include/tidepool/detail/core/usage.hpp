@@ -95,6 +95,7 @@ class usage {
   }
   void leak_detected() noexcept { ++totals_.leaks_detected; }
   void leak_returned() noexcept { ++totals_.leaks_returned; }
+  void stalled() noexcept { ++totals_.stalls; }
   void leak_reclaimed() noexcept { ++totals_.leaks_reclaimed; }
 
   /// Leased time over open time since it was last asked, 0 to 1; 0 where nothing was open.

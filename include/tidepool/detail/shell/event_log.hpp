@@ -32,6 +32,8 @@ class event_log {
   virtual void on_event(std::string_view pool, const unused_event& e) = 0;
   virtual void on_event(std::string_view pool, const reconfigured_event& e) = 0;
   virtual void on_event(std::string_view pool, const server_limit_event& e) = 0;
+  virtual void on_event(std::string_view pool, const stall_event& e) = 0;
+  virtual void on_event(std::string_view pool, const idle_horizon_event& e) = 0;
 };
 /// In the words of `log_observer`. Null for an empty sink.
 TIDEPOOL_DECL std::shared_ptr<event_log> event_log_of(log_sink out, log_level least);

@@ -18,7 +18,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::on_timer() noexcept {
-  timer_.fired();
+  const tick due = timer_.fired();
+  stall_event seen{};
+  bool stalled = false;
   pool_actions a;
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
@@ -33,6 +35,9 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   {
     const guard held(*this, a);
     const tick now = precise_now<Traits>();
+    seen = stalls_.look(due, now);
+    stalled = stalls_.is_stall(seen, this->config().stall_threshold);
+    if (stalled) core_.leapt(now);
     core_.tick_at(now, a, leaks);
     if (a.connect_timed_out > 0) {
       // Recorded when its time is up, which may be long before its coroutine ends.
@@ -49,6 +54,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     }
     if (tells<unused_event>()) unused = unused_for(now);
   }
+  if (stalled) tell([&] { return seen; });
   if (unused > duration::zero()) tell([&] { return unused_event{unused}; });
   if (a.connect_timed_out > 0) {
     tell([&] {

@@ -51,6 +51,7 @@
 #include "pool_log.hpp"
 #include "pool_timer.hpp"
 #include "silence.hpp"
+#include "stall_watch.hpp"
 #include "stash.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -308,6 +309,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   context_watch* watch_ = nullptr;
   std::shared_ptr<pool_impl> self_;
 
+  stall_watch<Traits> stalls_;
   pool_timer<Traits, pool_impl> timer_;  ///< has a lock of its own
 };
 

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_TIMER_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_TIMER_HPP
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
@@ -27,6 +28,7 @@ class pool_timer {
     const std::lock_guard lock(mutex_);
     if (!timer_ || at >= at_) return true;
     at_ = at;
+    due_ = (std::max)(at, precise_now<Traits>());
     try {
       timer_->expires_at(time_of<Traits>(at));
       timer_->async_wait([weak = owner.weak_from_this()](error_code failed) {
@@ -39,10 +41,11 @@ class pool_timer {
     }
     return true;
   }
-  /// It has fired: whatever is due next has to arm it again.
-  void fired() noexcept {
+  /// It has fired: whatever is due next has to arm it again. Returns when it should have.
+  tick fired() noexcept {
     const std::lock_guard lock(mutex_);
     at_ = never;
+    return due_;
   }
   /// For good.
   void stop() noexcept {
@@ -54,6 +57,7 @@ class pool_timer {
   typename Traits::mutex_type mutex_;
   std::optional<typename timer_of<Traits>::type> timer_;
   tick at_ = never;
+  tick due_ = never;  ///< the same, but not before it was armed: what it is for may have been due then
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

@@ -103,6 +103,7 @@ void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
   if (std::exchange(a.breaker_changed, false)) tell([&] { return breaker_event{a.breaker_from, a.breaker_to}; });
   if (std::exchange(a.state_changed, false)) tell([&] { return state_event{a.state_from, a.state_to, a.state_why}; });
   if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
+  if (std::exchange(a.horizon_moved, false)) tell([&] { return a.horizon; });
   if (std::exchange(a.leak_returned, false)) tell([&] { return leak_event{leak_event::kind::returned, a.leak, {}}; });
 }
 

@@ -106,6 +106,29 @@ void log_observer::on_event(std::string_view p, const server_limit_event& e) {
       e.finding.line().c_str());
 }
 
+void log_observer::on_event(std::string_view p, const stall_event& e) {
+  const std::string late = detail::in_words(e.late);
+  const std::string slept = detail::in_words(e.suspended);
+  if (e.suspended > e.late) {
+    say(level::warning, p, "stall: the machine slept for %s: idle connections are validated", slept.c_str());
+  } else {
+    say(level::warning, p,
+        "stall: a timer fired %s late: the event loop was blocked, or the process stopped; idle connections are validated", late.c_str());
+  }
+}
+
+void log_observer::on_event(std::string_view p, const idle_horizon_event& e) {
+  const std::string after = detail::in_words(e.horizon);
+  const std::string limit = detail::in_words(e.limit);
+  if (e.kept) {
+    say(level::warning, p, "idle connections die after %s: from now on they are closed and replaced after %s", after.c_str(),
+        limit.c_str());
+  } else {
+    say(level::warning, p, "idle connections die after %s: set learn_idle_limit = true, or health_check_interval to half of it or less",
+        after.c_str());
+  }
+}
+
 void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {
   say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
 }
