@@ -24,7 +24,7 @@ set(tidepool_server_areas postgres mysql faults mysql_faults)
 function(tidepool_add_test area name)
   set(fixtures ${TIDEPOOL_TEST_FIXTURE})
   if(area IN_LIST tidepool_server_areas)
-    list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE}) # they have deadlines: not beside compilers
+    list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE}) # they have deadlines: not beside compilers that take their time
   endif()
   set(environment ${tidepool_test_environment})
   if(area MATCHES "^(misuse|consumers)$") # compilers: as in tests/support/build.sh
