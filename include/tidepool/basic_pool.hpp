@@ -210,6 +210,10 @@ class basic_pool {
   /// the sink is destroyed after that. Costs callers that are served nothing. Throws std::bad_alloc.
   void log_to(log_sink out, log_level least = log_level::info) { impl_->log_to(detail::event_log_of(std::move(out), least)); }
 
+  /// The least level of the lines that go to the sink of `log_to()`, from now on; without a sink nothing changes. May be called at any
+  /// time, on any thread.
+  void set_log_level(log_level least) noexcept { impl_->set_log_level(least); }
+
   /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }
   /// The pool at this moment in some ten lines for people: its state and why, who waits and from where, who holds what for how long,

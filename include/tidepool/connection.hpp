@@ -140,6 +140,20 @@ template <class C>
 concept has_lint = requires(C& c, const pool_config& config) {
   { c.lint(config) } -> detail::awaitable_findings;
 };
+/// `std::size_t memory_bytes() const noexcept`: what it holds of this process's memory, known or estimated, for `pool_stats::memory_bytes`.
+/// Called under the pool's lock while nothing runs on it, so it must be quick, and make no system call.
+template <class C>
+concept has_memory_bytes = requires(const C& c) {
+  { c.memory_bytes() }
+  noexcept->std::same_as<std::size_t>;
+};
+/// `static std::size_t driver_threads() noexcept`: how many threads the driver runs in this process at this moment, for
+/// `pool_stats::driver_threads`. From any thread, under the pool's lock: one atomic load.
+template <class C>
+concept has_driver_threads = requires {
+  { C::driver_threads() }
+  noexcept->std::same_as<std::size_t>;
+};
 /// `void context_gone() noexcept`: the execution context is being destroyed; destroy all I/O objects that use it.
 template <class C>
 concept has_context_gone = requires(C& c) {

@@ -37,6 +37,8 @@ struct created_event {
   connection_id id;
   duration connect_time;      ///< from the start of this attempt, without the pauses before it
   std::string_view server{};  ///< the connection's `peer()`; empty without that
+  std::size_t failures = 0;   ///< connects that failed in a row before it, where it ends that row: connecting works again
+  duration failed_for{};      ///< for how long they had been failing
 };
 /// A connection is gone, for any reason. Every `created_event` is followed by one of these.
 struct destroyed_event {
@@ -65,12 +67,17 @@ struct connect_failed_event {
   failure_kind kind = failure_kind::transient;
   std::size_t alike = 1;     ///< how many of the latest failures in a row were of this kind
   std::size_t together = 1;  ///< attempts in flight together count as one failure: 1 for the first of them that fails, 2 for the next ...
+  duration failing_for{};    ///< since the first failure in a row; zero for that
+  /// Whether it is worth a line: the first in a row, the first of its kind in that, and then one after 10, 20, 40, 80 seconds and so on,
+  /// at least every ten minutes. What comes in between has the same cause.
+  bool news = true;
 };
 /// A validation failed or ran into `validation_timeout`, before a hand-out or in the background; the connection is destroyed.
 struct health_failed_event {
   connection_id id;
   std::string_view error;     ///< the text of the validation's exception
   std::string_view server{};  ///< as in its `created_event`
+  std::size_t alike = 1;      ///< how many failed within these ten seconds, this one included
 };
 /// A lease has been held too long, or one that was reported for that has ended.
 struct leak_event {
@@ -104,6 +111,7 @@ struct state_event {
 struct slow_acquire_event {
   duration waited;
   source_location where;  ///< of the acquire
+  std::size_t alike = 1;  ///< how many were slow within these ten seconds, this one included
 };
 struct error_report;
 /// An acquire failed, by a coroutine or any completion token; one that its caller cancelled included. An empty `try_acquire()` is no

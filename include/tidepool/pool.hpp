@@ -11,6 +11,7 @@
 #include "error.hpp"
 #include "events.hpp"
 #include "lease.hpp"
+#include "policy/combined_observers.hpp"
 #include "pool_error.hpp"
 #include "run.hpp"
 #include "states.hpp"

@@ -27,6 +27,7 @@
 #include "impl/error.ipp"
 #include "impl/histogram.ipp"
 #include "impl/lease.ipp"
+#include "impl/metrics.ipp"
 #include "impl/pool_error.ipp"
 #include "impl/prometheus.ipp"
 #include "impl/stats.ipp"

@@ -36,6 +36,10 @@ struct pool_stats {
   std::size_t max_size = 0;
   std::size_t target_size = 0;  ///< what scaling aims at
   std::size_t min_idle = 0;
+  /// What the connections hold of this process's memory, as far as their type tells (`memory_bytes()`); a lease counts as its connection
+  /// was when it was last idle at a `stats()`, or new. Zero where the type does not tell.
+  std::size_t memory_bytes = 0;
+  std::size_t driver_threads = 0;  ///< that the driver runs in this process now, for all pools of this type (`driver_threads()`)
 
   // --- acquires, by outcome ---------------------------------------------------------------------------------------
   std::uint64_t direct = 0;            ///< served at once
@@ -56,6 +60,9 @@ struct pool_stats {
   std::uint64_t connection_errors = 0;  ///< failed connects
   std::uint64_t validations = 0;        ///< before a hand-out and in the background
   std::uint64_t validation_failures = 0;
+  /// Leases handed out without the round trip that `pre_ping` or `test_on_borrow` asks for: the server had answered within `alive_bypass`,
+  /// the connection was new, or the caller does not wait. Counts while one of the two is on.
+  std::uint64_t validations_skipped = 0;
   std::uint64_t resets = 0;  ///< at the end of a lease
   std::array<std::uint64_t, close_reasons> closed_by_reason{};
   /// How many were closed for this reason.

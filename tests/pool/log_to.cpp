@@ -317,6 +317,69 @@ TEST_CASE("given an open pool that nobody uses, when a minute has passed, then i
   }
 }
 
+TEST_CASE("given a server that is down, then its first failure, summaries and the end are told", "[field-L4]") {
+  log_lines seen;
+  auto config = calm(0, 1);
+  config.max_retries = config.breaker_threshold = no_limit;
+  plain_rig r(config);
+  r.server.state(server_state::unreachable);
+  r.pool->log_to(seen.sink(), log_level::warning);
+  std::vector<plain_rig::request_ptr> callers;
+  for (int second = 0; second < 95; ++second) {
+    callers.push_back(r.ask(1s));
+    r.sim.run_for(1s);
+  }
+  for (const auto& line : seen.all) UNSCOPED_INFO(line.second);
+  const auto told = seen.count("connect failed (");
+  CHECK(told >= 4);
+  CHECK(told <= 5);
+  CHECK(seen.count("connect failed (1 in a row): ") == 1);
+  CHECK(seen.count(" in a row in 1") == 1);  // after some ten seconds
+  const auto failures = r.stats().connection_errors;
+  CHECK(failures > told);
+  r.server.state(server_state::up);
+  auto served = r.ask(1h);
+  r.sim.run_while_not([&] { return !served->pending(); });
+  for (const auto& line : seen.all) UNSCOPED_INFO(line.second);
+  CHECK(seen.has(log_level::warning, ": connecting works again after "));
+  served->held.release();
+  r.close_and_check();
+}
+
+TEST_CASE("given a log, when its level is changed at run time, then lines of that level come", "[field-U5]") {
+  log_lines seen;
+  plain_rig r(calm(0, 2));
+  r.pool->set_log_level(log_level::debug);  // there is none yet
+  r.pool->log_to(seen.sink(), log_level::error);
+  auto first = r.take();
+  CHECK(seen.all.empty());
+  r.pool->set_log_level(log_level::info);
+  auto second = r.take();
+  CHECK(seen.has(log_level::info, "connection 2 created"));
+  CHECK(seen.all.size() == 1);
+}
+
+TEST_CASE("given a hundred slow acquires at once, when there is a log, then it has seven lines of them", "[field-U5]") {
+  log_lines seen;
+  auto config = calm(1, 1);
+  config.slow_acquire = 1s;
+  plain_rig r(config);
+  r.pool->log_to(seen.sink(), log_level::warning);
+  auto held = r.take();
+  std::vector<plain_rig::request_ptr> callers;
+  for (int i = 0; i < 100; ++i) callers.push_back(r.ask(1h));
+  r.sim.run_for(2s);
+  held.release();
+  for (auto& caller : callers) {
+    r.settle();
+    REQUIRE(caller->served());
+    caller->held.release();
+  }
+  r.settle();
+  CHECK(seen.count("slow acquire") == 7);
+  CHECK(seen.count("slow acquire (64 within 10 s): 2.000 s at ") == 1);
+}
+
 struct unused_session {};
 
 TEST_CASE("given threads that use a pool, when sinks come and go, then each line has a whole sink", "[field-U5]") {

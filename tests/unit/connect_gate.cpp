@@ -362,4 +362,20 @@ TEST_CASE("given no breaker, when any number of connects fails, then only the ba
   CHECK(gate.opens_at(0) <= tick(498s));
 }
 
+TEST_CASE("given failures in a row, then news are the first, each new kind, and one when their time has doubled", "[field-L4]") {
+  splitmix random(1);
+  connect_gate<no_breaker> gate(config());
+  std::vector<int> news;
+  for (int second = 0; second < 3000; ++second) {
+    fail(gate, tick(std::chrono::seconds(second)), random, second == 3 || second == 5 ? failure_kind::refused : failure_kind::transient);
+    if (gate.news()) news.push_back(second);
+  }
+  CHECK(news == std::vector{0, 3, 10, 20, 40, 80, 160, 320, 640, 1240, 1840, 2440});
+  gate.succeeded(tick(3000s));
+  fail(gate, tick(3001s), random);
+  CHECK(gate.news());
+  fail(gate, tick(3002s), random);
+  CHECK_FALSE(gate.news());
+}
+
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - observers, and events as lines of text.
+#include <tidepool/config.hpp>
 #include <tidepool/lint.hpp>
+#include <tidepool/policy/combined_observers.hpp>
 #include <tidepool/policy/observer.hpp>
 
 #include <string>
@@ -20,11 +22,11 @@ struct only_leaks {
   void on_event(std::string_view, const leak_event&) {}
 };
 template <class O>
-constexpr bool watches_all =
-    observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&& observes<O, checkin_event>&&
-        observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&& observes<O, scaled_event>&&
-            observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&& observes<O, acquire_failed_event>&&
-                observes<O, unused_event>&& observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>;
+constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
+    observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
+        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
+            observes<O, acquire_failed_event>&& observes<O, unused_event>&& observes<O, reconfigured_event>&&
+                observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>;
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
@@ -115,23 +117,75 @@ TEST_CASE("given each event, when it is logged, then its line names pool and eve
   check_line(health_failed_event{7, "no answer"}, level::warning, "orders: connection 7 failed its health check: no answer");
   check_line(scaled_event{10, 12, 0.85}, level::info, "orders: target size 10 -> 12 at 85 % utilisation");
   check_line(breaker_event{breaker_state::closed, breaker_state::open}, level::warning, "orders: breaker closed -> open");
+  check_line(breaker_event{breaker_state::half_open, breaker_state::closed}, level::warning, "orders: breaker half-open -> closed");
+  check_line(breaker_event{breaker_state::half_open, breaker_state::open}, level::debug, "orders: breaker half-open -> open");
+  const pool_config same;
+  check_line(reconfigured_event{same, same, "max_size 20 -> 50"}, level::info, "orders: reconfigured: max_size 20 -> 50");
   check_line(state_event{pool_state::healthy, pool_state::degraded, "refused"}, level::info, "orders: state healthy -> degraded: refused");
   check_line(state_event{pool_state::degraded, pool_state::critical, "refused"}, level::error,
              "orders: state degraded -> critical: refused");
 }
 
-TEST_CASE("given looks that fail several times a second, when they are logged, then the lines get rarer", "[field-L4]") {
-  const auto kind = GENERATE(failure_kind::starting, failure_kind::wrong_role, failure_kind::refused);
-  const auto lines = [](failure_kind of, std::size_t from, std::size_t to) {
-    std::size_t out = 0;
-    for (std::size_t i = from; i <= to; ++i) out += logged(connect_failed_event{"no", 100 + i, of, i}).size();
-    return out;
-  };
-  CHECK(lines(kind, 1, 1) == 1);  // also when others failed before in another way
-  CHECK(lines(kind, 2, 2) == 1);
-  CHECK(lines(kind, 3, 3) == 0);
-  CHECK(lines(kind, 1, 600) == 10);                      // a minute and a half
-  CHECK(lines(failure_kind::transient, 1, 600) == 600);  // these come by the back-off
+TEST_CASE("given connects that fail in a row, when they are logged, then what is no news is for debugging only", "[field-L4]") {
+  connect_failed_event event{"no", 57, failure_kind::refused, 57, 1, 95s, false};
+  check_line(event, level::debug, "orders: connect failed (57 in a row in 95 s): no");
+  CHECK(logged(event, level::info).empty());
+  event.news = true;
+  check_line(event, level::warning, "orders: connect failed (57 in a row in 95 s): no");
+  created_event again{8, 3ms, "10.0.0.7:5432", 58, 96s};
+  check_line(again, level::warning,
+             "orders: connection 8 to 10.0.0.7:5432 created in 3.000 ms: connecting works again after 58 failures in 96 s");
+}
+
+TEST_CASE("given many slow acquires or sick connections, when logged, then the 1st, 2nd, 4th and so on are told") {
+  const auto slow = [](std::size_t alike) { return logged(slow_acquire_event{3s, source_location::current(), alike}); };
+  const auto sick = [](std::size_t alike) { return logged(health_failed_event{7, "no answer", {}, alike}); };
+  CHECK(slow(1).size() + slow(2).size() + slow(64).size() == 3);
+  CHECK(slow(3).empty());
+  CHECK_THAT(slow(64)[0].text, has_text("orders: slow acquire (64 within 10 s): 3.000 s at "));
+  CHECK(sick(5).empty());
+  REQUIRE(sick(8).size() == 1);
+  CHECK(sick(8)[0].text == "orders: connection 7 failed its health check (8 within 10 s): no answer");
+}
+
+TEST_CASE("given a copy of a log observer, when its level is changed, then that of the other is changed too") {
+  std::size_t lines = 0;
+  log_observer mine([&](level, const std::string&) { ++lines; }, level::warning);
+  log_observer of_the_pool = mine;
+  of_the_pool.on_event("orders", created_event{1, 0s});
+  CHECK(lines == 0);
+  mine.set_level(level::info);
+  of_the_pool.on_event("orders", created_event{1, 0s});
+  CHECK(lines == 1);
+  CHECK(of_the_pool.least_level() == level::info);
+  log_observer none;
+  none.set_level(level::debug);
+  CHECK(none.least_level() == level::error);
+}
+
+struct counts_created {
+  int created = 0;
+  void on_event(std::string_view, const created_event&) { ++created; }
+};
+struct throws_at_all {
+  template <class E>
+  void on_event(std::string_view, const E&) {
+    throw 1;
+  }
+};
+using two = combined_observers<counts_created, only_leaks>;
+static_assert(observer_form<two> && observer_form<combined_observers<log_observer, two>> && std::default_initializable<two>);
+static_assert(observes<two, created_event> && observes<two, leak_event> && !observes<two, checkin_event>,
+              "an event that none wants costs nothing");
+static_assert(watches_all<combined_observers<counts_created, log_observer>>);
+
+TEST_CASE("given several observers, when one throws, then the others are told all the same") {
+  std::size_t lines = 0;
+  combined_observers all(throws_at_all(), counts_created(), log_observer([&](level, const std::string&) { ++lines; }));
+  all.on_event("orders", created_event{1, 0s});
+  all.on_event("orders", breaker_event{breaker_state::closed, breaker_state::open});
+  CHECK(all.get<counts_created>().created == 1);
+  CHECK(lines == 2);
 }
 
 TEST_CASE("given a leak, when it is logged, then the line has label, time and place of the acquire") {

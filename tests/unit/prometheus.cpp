@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the metrics as Prometheus reads them.
+#include <tidepool/metrics.hpp>
 #include <tidepool/prometheus.hpp>
 
 #include <map>
@@ -251,6 +252,81 @@ TEST_CASE("given a locale with a decimal comma, when a snapshot is exposed, then
     return;
   }
   CHECK_THAT(to_prometheus(orders()), has_text("db_pool_utilization_ratio{pool=\"orders\"} 0.75\n"));
+}
+
+TEST_CASE("given what a pool uses of the process, when it is exposed, then each figure has its metric") {
+  pool_stats s = orders();
+  s.memory_bytes = 740'000;
+  s.driver_threads = 4;
+  s.min_idle = 2;
+  s.validations = 50;
+  s.validation_failures = 3;
+  s.validations_skipped = 950;
+  const exposition e(to_prometheus(s));
+  CHECK(e["db_pool_memory_bytes{pool=\"orders\"}"] == 740'000);
+  CHECK(e["db_pool_driver_threads{pool=\"orders\"}"] == 4);
+  CHECK(e["db_pool_idle_max{pool=\"orders\"}"] == 36);
+  CHECK(e["db_pool_min_idle{pool=\"orders\"}"] == 2);
+  CHECK(e["db_validations_skipped_total{pool=\"orders\"}"] == 950);
+  CHECK(e.families.at("db_validations_skipped_total") == "counter");
+  const exposition otel(to_prometheus(s, names::otel));
+  const std::string pool = "{db_client_connection_pool_name=\"orders\"";
+  CHECK(otel["db_client_connection_idle_max" + pool + "}"] == 36);
+  CHECK(otel["db_client_connection_idle_min" + pool + "}"] == 2);
+  CHECK(otel["db_client_connection_tidepool_memory_bytes" + pool + "}"] == 740'000);
+  CHECK(otel["db_client_connection_tidepool_validations_total" + pool + ",result=\"ok\"}"] == 47);
+  CHECK(otel["db_client_connection_tidepool_validations_total" + pool + ",result=\"skipped\"}"] == 950);
+  CHECK(otel["db_client_connection_tidepool_closed_total" + pool + ",reason=\"lifetime\"}"] == 7);
+  CHECK(otel["db_client_connection_tidepool_health" + pool + ",status=\"degraded\"}"] == 1);
+}
+
+TEST_CASE("given two pools, when they are exposed by OpenTelemetry's names, then each family has both") {
+  std::vector<pool_stats> both{orders(), orders()};
+  both[1].name = "carts";
+  both[1].active_connections = 1;
+  const exposition e(to_prometheus(both, names::otel));
+  CHECK(e["db_client_connection_count{db_client_connection_pool_name=\"orders\",db_client_connection_state=\"used\"}"] == 9);
+  CHECK(e["db_client_connection_count{db_client_connection_pool_name=\"carts\",db_client_connection_state=\"used\"}"] == 1);
+  CHECK(to_prometheus(std::vector<pool_stats>(), names::otel).empty());
+}
+
+TEST_CASE("given a snapshot, when its figures are visited, then names, units and kinds are OpenTelemetry's") {
+  pool_stats s = orders();
+  s.wait_time.record(3ms, 2);
+  s.wait_time.record(40s);
+  std::map<std::string, std::set<std::string>> points;
+  std::string last;
+  for_each_metric(s, [&](const metric& one) {
+    const std::string name(one.name);
+    CHECK(one.pool == "orders");
+    CHECK(name.rfind("db.client.connection.", 0) == 0);
+    CHECK((name == last || points.count(name) == 0));  // those of one name follow each other
+    CHECK(points[name].insert(std::string(one.value_of_attribute)).second);
+    CHECK((one.kind == metric_kind::histogram) == (one.distribution != nullptr));
+    CHECK(one.attribute.empty() == one.value_of_attribute.empty());
+    last = name;
+    if (name == "db.client.connection.count" && one.value_of_attribute == "used") {
+      CHECK(one.attribute == "db.client.connection.state");
+      CHECK(one.unit == "{connection}");
+      CHECK(one.kind == metric_kind::up_down_counter);
+      CHECK(one.value == 9);
+    }
+    if (name == "db.client.connection.wait_time") {
+      CHECK(one.unit == "s");
+      const auto counts = bucket_counts(*one.distribution);
+      REQUIRE(metric_bounds[5] == 0.005);
+      CHECK(counts[5] == 2);
+      CHECK(counts.back() == 1);
+      std::uint64_t all = 0;
+      for (const auto count : counts) all += count;
+      CHECK(all == 3);
+    }
+  });
+  for (const char* name :
+       {"count", "idle.max", "idle.min", "max", "pending_requests", "timeouts", "create_time", "wait_time", "use_time"}) {
+    CHECK(points.count("db.client.connection." + std::string(name)) == 1);
+  }
+  CHECK(points.at(std::string(own_metrics) + "acquires").size() == 8);
 }
 
 }  // namespace

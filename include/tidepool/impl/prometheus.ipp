@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "../metrics.hpp"
 #include "../prometheus.hpp"
 #include "../version.hpp"
 
@@ -36,36 +37,60 @@ class prometheus_writer {
   template <class Read>
   void family(const char* name, const char* type, const char* help, Read read) {
     head(name, type, help);
-    for (const pool_stats* s : pools_) sample(*s, name, {}, {}, read(*s));
+    for (const pool_stats* s : pools_) sample(s->name.view(), name, {}, {}, read(*s));
   }
   /// One sample for each pool and each value of one label, read by `read(stats, i)`.
   template <class Name, class Read>
   void family_by(const char* name, const char* type, const char* help, const char* label, std::size_t values, Name value_name, Read read) {
     head(name, type, help);
     for (const pool_stats* s : pools_)
-      for (std::size_t i = 0; i < values; ++i) sample(*s, name, label, value_name(i), read(*s, i));
+      for (std::size_t i = 0; i < values; ++i) sample(s->name.view(), name, label, value_name(i), read(*s, i));
   }
   template <class Read>
   void histogram_family(const char* name, const char* help, Read read) {
-    static constexpr double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-                                        0.1,    0.25,    0.5,    1,     2.5,    5,     10,   30};
-    // Both ends of a quantile's error are in the histogram itself, see histogram.hpp.
-    head(name, "histogram", (std::string(help) + " Values are rounded to at most an eighth.").c_str());
-    const std::string base(name);
-    for (const pool_stats* s : pools_) {
-      const histogram& h = read(*s);
-      for (const double bound : bounds) {
-        const auto limit = std::chrono::duration_cast<duration>(std::chrono::duration<double>(bound));
-        sample(*s, (base + "_bucket").c_str(), "le", number(bound), h.at_most(limit));
+    histogram_head(name, help);
+    for (const pool_stats* s : pools_) histogram_samples(s->name.view(), name, read(*s));
+  }
+  /// The points from `first` to `end` of each pool, all of one name.
+  void otel_family(const std::string& name, const std::vector<std::vector<metric>>& pools, std::size_t first, std::size_t end) {
+    const metric& of = pools.front()[first];
+    const std::string help(of.description);
+    if (of.kind == metric_kind::histogram) {
+      histogram_head(name.c_str(), help.c_str());
+    } else {
+      head(name.c_str(), of.kind == metric_kind::counter ? "counter" : "gauge", help.c_str());
+    }
+    std::string attribute(of.attribute);
+    for (char& c : attribute) c = c == '.' ? '_' : c;
+    for (const std::vector<metric>& one : pools) {
+      for (std::size_t i = first; i < end; ++i) {
+        const metric& point = one[i];
+        if (point.distribution) {
+          histogram_samples(point.pool, name, *point.distribution);
+        } else {
+          sample(point.pool, name.c_str(), attribute, point.value_of_attribute, point.value);
+        }
       }
-      sample(*s, (base + "_bucket").c_str(), "le", "+Inf", h.count());
-      sample(*s, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
-      sample(*s, (base + "_count").c_str(), {}, {}, h.count());
     }
   }
   std::string take() { return std::move(text_); }
 
  private:
+  void histogram_head(const char* name, const char* help) {
+    // Both ends of a quantile's error are in the histogram itself, see histogram.hpp.
+    head(name, "histogram", (std::string(help) + " Values are rounded to at most an eighth.").c_str());
+  }
+  void histogram_samples(std::string_view pool, const std::string& base, const histogram& h) {
+    const auto counts = bucket_counts(h);
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < metric_bounds.size(); ++i) {
+      below += counts[i];
+      sample(pool, (base + "_bucket").c_str(), "le", number(metric_bounds[i]), below);
+    }
+    sample(pool, (base + "_bucket").c_str(), "le", "+Inf", h.count());
+    sample(pool, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
+    sample(pool, (base + "_count").c_str(), {}, {}, h.count());
+  }
   template <std::integral T>
   static std::string number(T value) {
     return std::to_string(value);  // every digit: otherwise a large counter would increase in steps
@@ -77,9 +102,9 @@ class prometheus_writer {
     return std::string(digits, written.ptr);
   }
   template <class Number>
-  void sample(const pool_stats& s, const char* name, std::string_view label, std::string_view value, Number number_of) {
+  void sample(std::string_view pool, const char* name, std::string_view label, std::string_view value, Number number_of) {
     text_.append(prefix_).append(name).append("{").append(pool_label_).append("=\"");
-    for (const char c : s.name.view()) {
+    for (const char c : pool) {
       if (c == '\n') {
         text_ += "\\n";
         continue;
@@ -97,25 +122,28 @@ class prometheus_writer {
   std::string text_;
 };
 
-/// Source: OpenTelemetry's semantic conventions for database client metrics (docs/database/database-metrics.md), and how its names become
-/// those of Prometheus.
-inline void write_otel(prometheus_writer& out) {
-  out.convention("db_client_connection_", "db_client_connection_pool_name");
-  static constexpr const char* states[] = {"idle", "used"};
-  out.family_by(
-      "count", "gauge", "Connections, by whether a caller has them.", "db_client_connection_state", 2,
-      [](std::size_t i) { return states[i]; },
-      [](const pool_stats& s, std::size_t i) { return i == 0 ? s.idle_connections : s.active_connections; });
-  out.family("idle_max", "gauge", "Idle connections allowed.", [](const pool_stats& s) { return s.max_size; });
-  out.family("idle_min", "gauge", "Idle connections kept.", [](const pool_stats& s) { return s.min_idle; });
-  out.family("max", "gauge", "Connections allowed.", [](const pool_stats& s) { return s.max_size; });
-  out.family("pending_requests", "gauge", "Callers in the queue.", [](const pool_stats& s) { return s.waiting; });
-  out.family("timeouts_total", "counter", "Acquires that timed out.", [](const pool_stats& s) { return s.timeouts; });
-  out.histogram_family("create_time_seconds", "Time a connect took.",
-                       [](const pool_stats& s) -> const histogram& { return s.connect_time; });
-  out.histogram_family("wait_time_seconds", "Time an acquire took.", [](const pool_stats& s) -> const histogram& { return s.wait_time; });
-  out.histogram_family("use_time_seconds", "Time a lease was held (sampled).",
-                       [](const pool_stats& s) -> const histogram& { return s.hold_time; });
+/// The names of `for_each_metric()` as those of OpenTelemetry become Prometheus'.
+inline std::string name_of_otel(const metric& one) {
+  std::string out(one.name);
+  for (char& c : out) c = c == '.' ? '_' : c;
+  if (one.unit == "s") out += "_seconds";
+  if (one.unit == "By") out += "_bytes";
+  if (one.kind == metric_kind::counter) out += "_total";
+  return out;
+}
+inline void write_otel(prometheus_writer& out, const std::vector<const pool_stats*>& pools) {
+  out.convention("", "db_client_connection_pool_name");
+  std::vector<std::vector<metric>> all;  // of each pool the same, in the same order
+  for (const pool_stats* s : pools) {
+    for_each_metric(*s, [&, one = &all.emplace_back()](const metric& got) { one->push_back(got); });
+  }
+  const std::size_t count = all.empty() ? 0 : all.front().size();
+  for (std::size_t first = 0, end = 0; first < count; first = end) {
+    const metric& of = all.front()[first];
+    for (end = first; end < count && all.front()[end].name == of.name; ++end) {
+    }
+    out.otel_family(name_of_otel(of), all, first, end);
+  }
 }
 /// Source: Micrometer's MicrometerMetricsTracker in HikariCP.
 inline void write_hikari(prometheus_writer& out) {
@@ -149,6 +177,11 @@ inline void write_guide(prometheus_writer& out, std::string_view prefix) {
   out.family("pool_max_size", "gauge", "Upper bound of the size.", [](const pool_stats& s) { return s.max_size; });
   out.family("pool_target_size", "gauge", "What scaling aims at.", [](const pool_stats& s) { return s.target_size; });
   out.family("pool_min_idle", "gauge", "Connections to be kept spare.", [](const pool_stats& s) { return s.min_idle; });
+  out.family("pool_memory_bytes", "gauge", "Memory that the connections hold, as far as their driver tells.",
+             [](const pool_stats& s) { return s.memory_bytes; });
+  out.family("pool_driver_threads", "gauge", "Threads that the driver runs in this process.",
+             [](const pool_stats& s) { return s.driver_threads; });
+  out.family("pool_idle_max", "gauge", "Idle connections allowed.", [](const pool_stats& s) { return s.max_size; });
   out.family("pool_longest_silence_seconds", "gauge", "Longest wait for a silent server.",
              [](const pool_stats& s) { return std::chrono::duration<double>(s.longest_silence).count(); });
   out.family("pool_generation", "gauge", "Of the connections made now: one more whenever all are outdated.",
@@ -192,6 +225,8 @@ inline void write_guide(prometheus_writer& out, std::string_view prefix) {
       [](const pool_stats& s, std::size_t i) { return s.closed_by_reason[i]; });
   out.family("validations_total", "counter", "Health checks made.", [](const pool_stats& s) { return s.validations; });
   out.family("validation_failures_total", "counter", "Health checks failed.", [](const pool_stats& s) { return s.validation_failures; });
+  out.family("validations_skipped_total", "counter", "Hand-outs without the health check before them that was not needed.",
+             [](const pool_stats& s) { return s.validations_skipped; });
   out.family("resets_total", "counter", "Resets at return.", [](const pool_stats& s) { return s.resets; });
   out.family("leaks_detected_total", "counter", "Leases held too long.", [](const pool_stats& s) { return s.leaks_detected; });
   out.family("leaks_returned_total", "counter", "Of those, came back.", [](const pool_stats& s) { return s.leaks_returned; });
@@ -213,7 +248,7 @@ std::string prometheus_text(const std::vector<const pool_stats*>& pools, std::st
   const auto wanted = [which](names one) { return (static_cast<unsigned>(which) & static_cast<unsigned>(one)) != 0; };
   prometheus_writer out(pools);
   if (wanted(names::guide)) write_guide(out, prefix);
-  if (wanted(names::otel)) write_otel(out);
+  if (wanted(names::otel)) write_otel(out, pools);
   if (wanted(names::hikari)) write_hikari(out);
   return out.take();
 }

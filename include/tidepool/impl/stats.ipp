@@ -32,6 +32,8 @@ std::string pool_stats::to_json() const {
   out.add("max_size", max_size);
   out.add("target_size", target_size);
   out.add("min_idle", min_idle);
+  out.add("memory_bytes", memory_bytes);
+  out.add("driver_threads", driver_threads);
   out.add("utilization", utilization());
   out.add("saturation", saturation());
   out.add("total_checkouts", total_checkouts);
@@ -58,6 +60,7 @@ std::string pool_stats::to_json() const {
   out.close();
   out.add("validations", validations);
   out.add("validation_failures", validation_failures);
+  out.add("validations_skipped", validations_skipped);
   out.add("resets", resets);
   out.add("leaks_detected", leaks_detected);
   out.add("leaks_returned", leaks_returned);

@@ -196,6 +196,11 @@ class connection : public queries<connection> {
 
   /// When the server last answered.
   TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
+  /// What it holds of this process's memory: the client library's structure and stack (`options::stack_bytes`), and its buffer, which grows
+  /// to the largest packet and never shrinks. Not while an operation runs. What TLS needs, and prepared statements, are not counted.
+  TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;
+  /// How many threads the driver runs in this process at this moment: for name look-ups and logins that block, each for a while.
+  TIDEPOOL_LAZY static std::size_t driver_threads() noexcept;
   /// Why the connection cannot be kept, for a pool's events; empty when unknown.
   TIDEPOOL_LAZY std::string why_broken() const;
   /// A pool's health policy refused it: for `bad_host_memory` the connector tries other servers first.

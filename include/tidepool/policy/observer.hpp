@@ -3,8 +3,11 @@
 #ifndef TIDEPOOL_POLICY_OBSERVER_HPP
 #define TIDEPOOL_POLICY_OBSERVER_HPP
 
+#include <atomic>
 #include <concepts>
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -43,12 +46,13 @@ using log_sink = std::function<void(log_level, const std::string&)>;
 /// A sink that writes to the standard error stream.
 TIDEPOOL_DECL void stderr_sink(log_level level, const std::string& line);
 
-/// Turns events into lines of text for any logger: one line for each, with blanks for control characters. Of failed connects that repeat
-/// several times a second (the server does not listen, starts, or has the wrong role) only the 1st, 2nd, 4th, 8th and so on in a row; of
-/// those in flight together the first, the others have `level::debug`; of acquires that fail for one reason only those of each ten seconds.
-/// A leak with its stack is followed by the lines of the stack. Checkouts and check-ins have `level::debug`. The sink may be called by
-/// several threads at once. A class that derives from this and adds an `on_event` needs `using log_observer::on_event;`: otherwise it would
-/// hide the others, and does not compile.
+/// Turns events into lines of text for any logger: one line for each, with blanks for control characters. What repeats is told rarely: of
+/// connects that fail in a row the first, one for each further cause, a summary after 10, 20, 40 seconds and so on, at least every ten
+/// minutes, with their number and for how long, and then the connect that succeeds again; those in between have `level::debug`. Of acquires
+/// that fail for one reason, are slow, and of failed health checks the 1st, 2nd, 4th, 8th and so on of each ten seconds. A leak with its
+/// stack is followed by the lines of the stack. Checkouts and check-ins have `level::debug`. The sink may be called by several threads at
+/// once. Copies share sink and level, so a copy that the program keeps changes the level of its pool's. A class that derives from this and
+/// adds an `on_event` needs `using log_observer::on_event;`: otherwise it would hide the others, and does not compile.
 class log_observer {
  public:
   /// How important a line is.
@@ -57,19 +61,29 @@ class log_observer {
   using sink = log_sink;
 
   log_observer() = default;
-  explicit log_observer(sink out, level least = level::info) : out_(std::move(out)), least_(least) {}
+  explicit log_observer(sink out, level least = level::info) : out_(std::make_shared<shared>(std::move(out), least)) {}
+
+  /// The least level of lines that are written; of all copies, from now on. Callable from any thread.
+  void set_level(level least) noexcept {
+    if (out_) out_->least.store(least, std::memory_order_relaxed);
+  }
+  /// `error` where there is no sink.
+  level least_level() const noexcept { return out_ ? out_->least.load(std::memory_order_relaxed) : level::error; }
 
   TIDEPOOL_DECL void on_event(std::string_view p, const created_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const destroyed_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const checkout_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const checkin_event& e);
-  /// Kinds that repeat several times a second are told the 1st, 2nd, 4th, 8th ... time (refusals with `wait_when_refused` off, too).
+  /// Told where `news` is set; the others have `level::debug`.
   TIDEPOOL_DECL void on_event(std::string_view p, const connect_failed_event& e);
+  /// Those of ten seconds are told the 1st, 2nd, 4th, 8th ... time.
   TIDEPOOL_DECL void on_event(std::string_view p, const health_failed_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const leak_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const scaled_event& e);
+  /// The probes of an open breaker have `level::debug`.
   TIDEPOOL_DECL void on_event(std::string_view p, const breaker_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const state_event& e);
+  /// Those of ten seconds are told the 1st, 2nd, 4th, 8th ... time.
   TIDEPOOL_DECL void on_event(std::string_view p, const slow_acquire_event& e);
   /// Those of ten seconds for the same reason are told the 1st, 2nd, 4th, 8th ... time; what the caller cancelled has `level::debug`.
   TIDEPOOL_DECL void on_event(std::string_view p, const acquire_failed_event& e);
@@ -86,14 +100,22 @@ class log_observer {
   // A null pointer is not allowed for %.*s, even with a width of zero.
   static const char* chars(std::string_view text) { return text.data() ? text.data() : ""; }
 
-  bool wants(level how) const { return out_ && how >= least_; }
+  struct shared {
+    shared(sink to, level from) : out(std::move(to)), least(from) {}
+    const sink out;
+    std::atomic<level> least;
+  };
+  /// Those of ten seconds, the first of which is 1, get rarer.
+  static bool rare(std::size_t alike) noexcept { return (alike & (alike - 1)) == 0; }
+  /// " (8 within 10 s)", or nothing for the first.
+  static std::string times(std::size_t alike);
+  bool wants(level how) const { return out_ && out_->out && how >= out_->least.load(std::memory_order_relaxed); }
   template <class... Args>
   void say(level how, std::string_view pool, const char* format, Args... args);
   template <class... Args>
   static std::string line(std::string_view pool, const char* format, Args... args);
 
-  sink out_;
-  level least_ = level::info;
+  std::shared_ptr<shared> out_;
 };
 
 namespace detail {

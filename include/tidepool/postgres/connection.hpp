@@ -216,6 +216,12 @@ class connection : public queries<connection> {
   /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
   TIDEPOOL_LAZY void context_gone() noexcept;
 
+  /// What it holds of this process's memory, estimated, because libpq does not tell: 37 kB, 68 kB more with TLS, what libpq's buffers have
+  /// grown by, which they keep, and the statement cache. Not while an operation runs.
+  TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;
+  /// How many threads the driver runs in this process at this moment: for name look-ups, logins and cancels that block, each for a while.
+  TIDEPOOL_LAZY static std::size_t driver_threads() noexcept;
+
   /// Since when an answer of the server is awaited, exact to some milliseconds; zero when none is. Callable from any thread.
   TIDEPOOL_LAZY std::chrono::steady_clock::time_point waiting_since() const noexcept;
 

@@ -171,6 +171,11 @@ class connection : public queries<connection> {
 
   /// When SQLite last answered.
   TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
+  /// What it holds of this process's memory, as SQLite counts it: the page cache, the schema, prepared statements. Not while an operation
+  /// runs.
+  TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;
+  /// How many threads the driver runs in this process: those of all connectors.
+  TIDEPOOL_LAZY static std::size_t driver_threads() noexcept;
   /// Why the connection cannot be kept, for a pool's events; empty when unknown.
   TIDEPOOL_LAZY std::string why_broken() const;
   /// Since when an operation runs; zero when none does. Callable from any thread.

@@ -95,6 +95,7 @@ class connect_gate {
     }
     ++wave_;
     together_ = 1;
+    note_news(kind, now);
     if (streak_++ == 0) since_ = now;
     alike_ = streak_ > 1 && kind == kind_ ? alike_ + 1 : 1;
     kind_ = kind;
@@ -151,6 +152,8 @@ class connect_gate {
   /// Of the latest wave, how many have failed.
   std::size_t together() const noexcept { return together_; }
   tick failing_since() const noexcept { return since_; }
+  /// Of the latest failure: see `connect_failed_event::news`.
+  bool news() const noexcept { return news_; }
   bool passes() const noexcept { return streak_ > 0 && passes_by_itself(kind_); }
   breaker_state state() const noexcept {
     if constexpr (Breaker::enabled) return breaker_.state();
@@ -165,6 +168,19 @@ class connect_gate {
     if constexpr (Breaker::enabled) breaker_.succeeded();
   }
 
+  /// Before the failure is counted.
+  void note_news(failure_kind kind, tick now) noexcept {
+    constexpr duration first = std::chrono::seconds(10), longest = std::chrono::minutes(10);
+    const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(kind));
+    if (streak_ == 0) {
+      kinds_ = 0;
+      tell_at_ = later(now, first);
+    }
+    const bool due = now >= tell_at_;
+    if (due) tell_at_ = later(now, std::clamp<duration>(now - since_, first, longest));
+    news_ = due || (kinds_ & bit) == 0;
+    kinds_ |= bit;
+  }
   /// Whether the reason of a failed connect passes by itself: callers wait for that as long as they like.
   bool passes_by_itself(failure_kind kind) const noexcept {
     if (kind == failure_kind::refused) return waits_when_refused_;
@@ -181,6 +197,7 @@ class connect_gate {
   tick permanent_until_{};
   tick since_{};
   tick calm_from_ = never;
+  tick tell_at_{};  ///< when the next failure is worth a line
   std::uint64_t total_ = 0;
   std::size_t streak_ = 0;
   std::size_t alike_ = 0;
@@ -189,6 +206,8 @@ class connect_gate {
   std::uint32_t wave_ = 1;
   std::uint32_t together_ = 0;
   failure_kind kind_{};
+  std::uint8_t kinds_ = 0;  ///< a bit for each kind in the streak
+  bool news_ = false;
   bool waits_when_refused_;
   bool doubtful_ = false;  ///< connections were lost before they served, and none has served since
 };

@@ -11,11 +11,12 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
-/// For a slot in no list: to the caller at the head of the queue, to the idle ones, or away.
+/// For a slot in no list: to the caller at the head of the queue, which is true, to the idle ones, or away.
 template <class Rules>
-void route_and_grant(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now, core_actions& a) noexcept {
+bool route_and_grant(core_state<Rules>& c, core_slot& slot, lease_end end, bool validated, tick now, core_actions& a) noexcept {
   const bool to_waiter = route_slot(c, slot, end, validated, now);
   if (to_waiter) grant(c, *c.waiters.front(), slot, now, false, a);
+  return to_waiter;
 }
 
 // --- connecting -------------------------------------------------------------------------------------------------------
@@ -73,7 +74,10 @@ void end_validation(core_state<Rules>& c, core_slot& slot, bool ok, tick now, co
   slot.answered = true;
   c.refresh(slot);
   note_service(c, slot, now);
-  if (!in_place) return route_and_grant(c, slot, lease_end::clean, true, now, a);
+  if (!in_place) {
+    if (route_and_grant(c, slot, lease_end::clean, true, now, a)) c.used.served_validated();
+    return;
+  }
   c.slots.transition(slot, slot_state::idle);
   if (!slot.retire.linked) c.ages.insert(slot.retire, slot.retire.at);
   if (slot.generation != c.generation) close_idle(c, slot, c.generation_ended, now);

@@ -23,6 +23,15 @@ struct connect_outlook {
   duration possible = no_limit;   ///< the same, also where none is wanted yet; `no_limit`: one is under way, or the pool does not connect
 };
 
+/// Connects that failed in a row: see `connect_failed_event`.
+struct failure_row {
+  std::size_t length = 0;
+  std::size_t alike = 1;
+  std::size_t together = 1;
+  duration lasted{};
+  bool news = true;
+};
+
 /// What an event of the core asks of the shell, besides the actions of slots, which the core keeps in a list of its own. Nothing here
 /// allocates; everything is carried out after the lock is gone.
 struct core_actions {

@@ -73,6 +73,16 @@ pool_gauges gauges_of(const core_state<Rules>& c) noexcept {
   return out;
 }
 
+/// Leases handed out so far. What they did in the stash is added up when they end; of those that are out it is added here.
+template <class Rules>
+std::uint64_t checkouts_of(const core_state<Rules>& c) noexcept {
+  std::uint64_t out = c.used.totals().direct + c.used.totals().waited;
+  for (const auto* list : {&c.leased, &c.reported}) {
+    for (const core_slot* s = list->front(); s; s = list->after(*s)) out += s->reuses - s->reuses_seen;
+  }
+  return out;
+}
+
 template <class Rules>
 void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out = c.used.totals();
@@ -93,10 +103,9 @@ void write_snapshot(const core_state<Rules>& c, pool_stats& out) noexcept {
   out.max_size = c.max;
   out.target_size = c.target;
   out.min_idle = c.config().min_idle;
-  // What leases did in the stash is added up when they end; of those that are out it is added here.
-  for (const core_slot* s = c.leased.front(); s; s = c.leased.after(*s)) out.direct += s->reuses - s->reuses_seen;
-  for (const core_slot* s = c.reported.front(); s; s = c.reported.after(*s)) out.direct += s->reuses - s->reuses_seen;
-  out.total_checkouts = out.direct + out.waited;
+  out.total_checkouts = checkouts_of(c);
+  out.direct = out.total_checkouts - out.waited;
+  out.validations_skipped = c.used.skipped(out.total_checkouts);
   out.total_checkins = out.total_checkouts - out.active_connections;
   out.failed_checkouts = out.timeouts + out.rejected_full + out.cancelled + out.refused_open + out.refused_connect + out.refused_closed;
   out.wait_time.record(duration::zero(), out.direct);

@@ -71,6 +71,11 @@ struct core_state {
     if constexpr (Rules::lifetime_policy::enabled) return lifetime.worn_out(slot.uses);
     return false;
   }
+  /// Before a hand-out, unless the server answered of late.
+  bool asks_validation() const noexcept {
+    if constexpr (Rules::can_validate) return health.fresh_until(tick{}) != never;
+    return false;
+  }
   static bool has_served(const core_slot& slot) noexcept {
     if constexpr (Rules::own_validation) return slot.answered;
     return slot.last_ok > slot.born;

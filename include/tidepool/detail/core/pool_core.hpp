@@ -29,7 +29,7 @@ class pool_core {
  public:
   using rules = core_rules<Traits, CanValidate, CanCheck, OwnValidation>;
 
-  pool_core(const pool_config& config, std::uint64_t seed) : c(config, seed) {}
+  pool_core(const pool_config& config, std::uint64_t seed) : c(config, seed) { c.used.asks_validation(c.asks_validation(), 0); }
   pool_core(const pool_core&) = delete;
   pool_core& operator=(const pool_core&) = delete;
 
@@ -283,6 +283,7 @@ class pool_core {
   /// `next` lives as long as this.
   void reconfigure(const pool_config& next, tick now, core_actions& a) noexcept {
     apply_config(c, next, now);
+    c.used.asks_validation(c.asks_validation(), checkouts_of(c));
     resize(next.min_size, next.max_size, now, a);
   }
   void recycle(tick now, core_actions& a) noexcept {
@@ -329,6 +330,14 @@ class pool_core {
   /// Why it is in this state, in words.
   const char* state_reason() const noexcept { return detail::state_reason(c); }
   void snapshot(pool_stats& out) const noexcept { write_snapshot(c, out); }
+  /// Calls `what(slot, idle)` for every connection that a holder or nobody has; nothing runs on those that are idle.
+  template <class What>
+  void each_open(What what) const noexcept {
+    for (core_slot* s = c.idle.front(); s; s = c.idle.after(*s)) what(*s, s->state == slot_state::idle);
+    for (const auto* list : {&c.leased, &c.reported}) {
+      for (core_slot* s = list->front(); s; s = list->after(*s)) what(*s, false);
+    }
+  }
   pool_gauges gauges() const noexcept { return gauges_of(c); }
   /// Acquires so far, whatever came of them. Those that the stash served count when their lease has ended.
   std::uint64_t asked() const noexcept {
@@ -339,9 +348,12 @@ class pool_core {
   bool in_use() const noexcept { return !c.life.running() || c.slots.leased() > 0 || !c.waiters.empty() || c.waiters.opener() != nullptr; }
   connect_outlook outlook(tick now) const noexcept { return outlook_of(c, now); }
   std::size_t failures_in_a_row() const noexcept { return c.gate.streak(); }
-  /// Of these, the latest that were all of one kind.
-  std::size_t failures_alike() const noexcept { return c.gate.alike(); }
-  std::size_t failures_together() const noexcept { return c.gate.together(); }
+  /// The row of failures of which the latest was at `now`.
+  failure_row failures(tick now) const noexcept {
+    const auto& gate = c.gate;
+    if (gate.streak() == 0) return {};
+    return {gate.streak(), gate.alike(), gate.together(), now - gate.failing_since(), gate.news()};
+  }
   /// The longest held leases, reported ones first; `complete(slot, report)` adds what only others know. Returns how many were written.
   template <class Complete>
   std::size_t holders(std::array<lease_report, 8>& out, tick now, Complete complete) const noexcept {

@@ -65,6 +65,19 @@ class usage {
     ++totals_.validations;
     if (!ok) ++totals_.validation_failures;
   }
+  /// Its connection was validated just before.
+  void served_validated() noexcept { ++served_validated_; }
+  /// Hand-outs without the validation that is asked for, where so many were made at all.
+  std::uint64_t skipped(std::uint64_t checkouts) const noexcept {
+    const std::uint64_t without = checkouts - (std::min)(checkouts, served_validated_);
+    return totals_.validations_skipped + (asks_validation_ && without > without_seen_ ? without - without_seen_ : 0);
+  }
+  /// From now on it is asked for, or not.
+  void asks_validation(bool asks, std::uint64_t checkouts) noexcept {
+    totals_.validations_skipped = skipped(checkouts);
+    without_seen_ = checkouts - (std::min)(checkouts, served_validated_);
+    asks_validation_ = asks;
+  }
   void reset() noexcept { ++totals_.resets; }
   /// It begins to close, and serves no caller from now on.
   void retired(tick now) noexcept {
@@ -107,6 +120,9 @@ class usage {
 
  private:
   pool_stats totals_;
+  std::uint64_t served_validated_ = 0;
+  std::uint64_t without_seen_ = 0;
+  bool asks_validation_ = false;
   count_integral busy_;    ///< leases times time
   count_integral opened_;  ///< connections times time
 };

@@ -189,7 +189,9 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
 
 template <class Connection, class Traits>
 TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::tell_slow_acquire(const core_waiter& w, duration waited) noexcept {
-  tell([&] { return slow_acquire_event{waited, w.where}; });
+  if (!tells<slow_acquire_event>()) return;
+  const std::size_t alike = slow_.count(precise_now<Traits>());
+  tell([&] { return slow_acquire_event{waited, w.where, alike}; });
 }
 
 /// This lease is timed. It stands for those between it and the one timed before: each of the first, then ever fewer.

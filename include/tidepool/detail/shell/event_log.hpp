@@ -19,6 +19,8 @@ class event_log {
   event_log(const event_log&) = delete;
   event_log& operator=(const event_log&) = delete;
   virtual ~event_log() = default;
+  /// Callable from any thread.
+  virtual void set_level(log_level least) noexcept = 0;
   virtual void on_event(std::string_view pool, const created_event& e) = 0;
   virtual void on_event(std::string_view pool, const destroyed_event& e) = 0;
   virtual void on_event(std::string_view pool, const connect_failed_event& e) = 0;

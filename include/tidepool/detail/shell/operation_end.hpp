@@ -48,13 +48,19 @@ void pool_impl<Connection, Traits>::connect_succeeded(entry& e) noexcept {
     e.keep_words(&entry_words::server, text_or_empty(server));
   }
   created_event created{e.id, {}, server};
+  failure_row before;
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
         last_error_.swap(stale);  // and freed without the lock
         created.connect_time = now - slot.born;
         slot.ready = true;
+        if constexpr (has_memory_bytes<target_type>) slot.memory.bytes = slot.target()->memory_bytes();
+        before = core.failures(now);
         core.connected(slot, now, a);
+        if (core.failures_in_a_row() > 0) return;  // a connection has to serve first
+        created.failures = before.length;
+        created.failed_for = before.lasted;
       },
       [&] { tell([&] { return created; }); });
 }
@@ -66,6 +72,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
       lost_connection lost(*this, e, text_or_empty(error));
       const connection_id id = e.id;
       const std::string server = text_or_empty(e.server());
+      const std::size_t alike = tells<health_failed_event>() ? unhealthy_.count(precise_now<Traits>()) : 1;
       return end_op(
           e,
           [&](core_type& core, entry& slot, tick now, core_actions& a) {
@@ -74,7 +81,7 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
             lost.record_locked(slot, now);
           },
           [&] {
-            tell([&] { return health_failed_event{id, error, server}; });
+            tell([&] { return health_failed_event{id, error, server, alike}; });
             lost.tell();
           });
     }
@@ -99,22 +106,16 @@ void pool_impl<Connection, Traits>::op_failed(entry& e, slot_action what, failur
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, const std::string& error) noexcept {
   std::string kept = text_or_empty(std::string_view(error).substr(0, most_error_text));
-  std::size_t in_a_row = 0;
-  std::size_t alike = 1;
-  std::size_t together = 1;
+  failure_row row;
   end_op(
       e,
       [&](core_type& core, entry& slot, tick now, core_actions& a) {
         last_error_.swap(kept);
         last_error_at_ = now;
         core.connect_failed(slot, kind, now, a);
-        in_a_row = core.failures_in_a_row();
-        alike = core.failures_alike();
-        together = core.failures_together();
+        row = core.failures(now);
       },
-      [&] { tell([&] {
-              return connect_failed_event{error, in_a_row, kind, alike, together};
-            }); });
+      [&] { tell([&] { return event_of(error, row, kind); }); });
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

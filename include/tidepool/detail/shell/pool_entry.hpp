@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_ENTRY_HPP
 
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <new>
@@ -12,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../../connection.hpp"
 #include "../../traits.hpp"
 #include "../../version.hpp"
 #include "../core/slot.hpp"
@@ -58,6 +60,14 @@ struct op_ended {
   void operator()(std::exception_ptr) const noexcept {}
 };
 
+/// What a connection held of the process's memory when it was last asked, for types that tell; under the lock.
+template <class Target>
+struct memory_of {};
+template <has_memory_bytes Target>
+struct memory_of<Target> {
+  std::size_t bytes = 0;
+};
+
 /// Texts for events about a connection; made when there is something to keep.
 struct entry_words {
   std::string server;  ///< what the connection says of itself
@@ -95,6 +105,7 @@ struct pool_entry : core_slot {
     if (!words) words.reset(new (std::nothrow) entry_words);
     if (words) (*words).*which = std::move(text);
   }
+  TIDEPOOL_NO_UNIQUE_ADDRESS memory_of<reached_t<Connection>> memory;
   TIDEPOOL_NO_UNIQUE_ADDRESS peer_closed_flag_for<reached_t<Connection>> peer_closed;
   std::shared_ptr<pool_impl<Connection, Traits>> keep;  ///< set when the pool gives it up while its lease is out
 

@@ -24,8 +24,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   pool_actions a;
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
-  std::size_t failures_in_a_row = 0;
-  std::size_t alike = 1;
+  failure_row row;
   duration unused{};
   std::string kept;
   try {
@@ -41,8 +40,8 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     core_.tick_at(now, a, leaks);
     if (a.connect_timed_out > 0) {
       // Recorded when its time is up, which may be long before its coroutine ends.
-      failures_in_a_row = core_.failures_in_a_row();
-      alike = core_.failures_alike();
+      row = core_.failures(now);
+      row.together = a.connect_timed_out;
       last_error_.swap(kept);
       last_error_at_ = now;
     }
@@ -57,10 +56,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   if (stalled) tell([&] { return seen; });
   if (unused > duration::zero()) tell([&] { return unused_event{unused}; });
   if (a.connect_timed_out > 0) {
-    tell([&] {
-      return connect_failed_event{this->versions_.latest().no_answer, failures_in_a_row, failure_kind::transient, alike,
-                                  a.connect_timed_out};
-    });
+    tell([&] { return event_of(this->versions_.latest().no_answer, row, failure_kind::transient); });
   }
   for (std::size_t i = 0; i < leaks.count; ++i) {
     std::string stack;

@@ -98,6 +98,7 @@ class pool_front : public context_client {
 
   /// Null: no log.
   virtual void log_to(std::shared_ptr<event_log> log) noexcept = 0;
+  virtual void set_log_level(log_level least) noexcept = 0;
   virtual pool_stats stats() = 0;
   virtual std::string describe() = 0;
   virtual pool_state state() const noexcept = 0;

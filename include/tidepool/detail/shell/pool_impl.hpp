@@ -137,6 +137,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
     return core_.recall(e, precise_now<Traits>());
   }
   void log_to(std::shared_ptr<event_log> log) noexcept override { log_.set(std::move(log)); }
+  void set_log_level(log_level least) noexcept override { log_.set_level(least); }
   pool_stats stats() override;
   std::string describe() override;
   pool_state state() const noexcept override;
@@ -289,6 +290,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void report_overrun(entry& e) noexcept;
   void report_unserved(entry& e, std::string_view server, std::string_view cause) noexcept;
   static std::string_view cause_of(const entry& e) noexcept;
+  void add_resources(pool_stats& out) noexcept;
 
   connector connect_;
 
@@ -300,6 +302,8 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   tick last_error_at_{};
   pool_log<mutex_type> log_;
   failure_counter failures_;
+  flood_counter slow_;
+  flood_counter unhealthy_;
   std::uint64_t asked_before_ = 0;  ///< acquires by `unused_since_`
   tick unused_since_ = never;
   bool told_unused_ = false;

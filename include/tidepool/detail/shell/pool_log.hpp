@@ -36,6 +36,10 @@ class pool_log {
     log_.swap(to);  // the old one is destroyed without the lock, as `to` is
     on_.store(log_ != nullptr, std::memory_order_relaxed);
   }
+  /// Of the log that is set now, if there is one.
+  void set_level(log_level least) noexcept {
+    if (const auto log = get()) log->set_level(least);
+  }
   template <class Event>
   TIDEPOOL_NOINLINE TIDEPOOL_COLD void write(std::string_view pool, const Event& event) const {
     if (const auto log = get()) log->on_event(pool, event);
@@ -52,22 +56,27 @@ class pool_log {
   std::atomic<bool> on_{false};
 };
 
-/// How many acquires failed for the same reason within the same ten seconds. Threads that meet here may miscount by some.
-class failure_counter {
+/// How often something happened within the same ten seconds. Threads that meet here may miscount by some.
+class flood_counter {
  public:
-  std::size_t count(errc why, tick now) noexcept {
-    auto& of = kinds_[static_cast<std::size_t>(why) % kinds_.size()];
+  /// This one included.
+  std::size_t count(tick now) noexcept {
     const auto window = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() / 10;
-    if (of.window.exchange(window, std::memory_order_relaxed) != window) of.failed.store(0, std::memory_order_relaxed);
-    return of.failed.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (window_.exchange(window, std::memory_order_relaxed) != window) seen_.store(0, std::memory_order_relaxed);
+    return seen_.fetch_add(1, std::memory_order_relaxed) + 1;
   }
 
  private:
-  struct kind {
-    std::atomic<std::chrono::seconds::rep> window{-1};
-    std::atomic<std::size_t> failed{0};
-  };
-  std::array<kind, 8> kinds_;
+  std::atomic<std::chrono::seconds::rep> window_{-1};
+  std::atomic<std::size_t> seen_{0};
+};
+/// Acquires that failed, by reason.
+class failure_counter {
+ public:
+  std::size_t count(errc why, tick now) noexcept { return kinds_[static_cast<std::size_t>(why) % kinds_.size()].count(now); }
+
+ private:
+  std::array<flood_counter, 8> kinds_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

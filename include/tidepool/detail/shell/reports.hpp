@@ -14,6 +14,10 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
+inline connect_failed_event event_of(std::string_view error, const failure_row& row, failure_kind kind) noexcept {
+  return {error, row.length, kind, row.alike, row.together, row.lasted, row.news};
+}
+
 /// A connection found dead: the words for that, made without the lock by the user of the entry. Where it never served a caller, the core
 /// counts a failed connect, and these words become the latest connect error.
 template <class Connection, class Traits>
@@ -47,12 +51,12 @@ class pool_impl<Connection, Traits>::lost_connection {
     if (!std::exchange(slot.died_unserved, false)) return;
     pool_.last_error_.swap(kept_);
     pool_.last_error_at_ = now;
-    in_a_row_ = pool_.core_.failures_in_a_row();
-    alike_ = pool_.core_.failures_alike();
+    row_ = pool_.core_.failures(now);
+    row_.together = 1;
   }
   /// Without the lock.
   void tell() noexcept {
-    if (in_a_row_ > 0) pool_.tell([&] { return connect_failed_event{text_, in_a_row_, failure_kind::transient, alike_}; });
+    if (row_.length > 0) pool_.tell([&] { return event_of(text_, row_, failure_kind::transient); });
   }
 
  private:
@@ -60,8 +64,7 @@ class pool_impl<Connection, Traits>::lost_connection {
   std::string text_;
   std::string kept_;
   tick answered_{};
-  std::size_t in_a_row_ = 0;
-  std::size_t alike_ = 1;
+  failure_row row_;
 };
 
 // --- observers --------------------------------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::report_overrun(entry& e) noexcept {
   if (e.reason == close_reason::invalid) {
-    tell([&] { return health_failed_event{e.id, cause_of(e), e.server()}; });
+    tell([&] { return health_failed_event{e.id, cause_of(e), e.server(), unhealthy_.count(precise_now<Traits>())}; });
   }
   report_unserved(e, e.server(), cause_of(e));
 }
@@ -173,6 +176,19 @@ TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::explain_failures(pool_acti
 
 // --- statistics -------------------------------------------------------------------------------------------------------
 
+/// Under the lock: what the connections and their driver use of the process.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::add_resources(pool_stats& out) noexcept {
+  if constexpr (has_driver_threads<target_type>) out.driver_threads = target_type::driver_threads();
+  if constexpr (has_memory_bytes<target_type>) {
+    core_.each_open([&](core_slot& slot, bool idle) {
+      entry& e = static_cast<entry&>(slot);
+      if (const auto* const target = idle ? e.target() : nullptr) e.memory.bytes = target->memory_bytes();
+      out.memory_bytes += e.memory.bytes;
+    });
+  }
+}
+
 template <class Connection, class Traits>
 pool_stats pool_impl<Connection, Traits>::stats() {
   pool_stats out;
@@ -181,6 +197,7 @@ pool_stats pool_impl<Connection, Traits>::stats() {
     const lock_type lock(mutex_);
     if (stash_.is_open()) collect_stash();  // what is stashed is idle, not leased
     core_.snapshot(out);
+    add_resources(out);
     owed = core_.has_pending_actions();
     if constexpr (can::tells_waiting) {
       const auto& found = silence_.look(core_);

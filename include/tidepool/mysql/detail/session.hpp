@@ -187,6 +187,8 @@ class basic_session : public session_base {
   /// Its buffer has grown for good.
   bool has_grown() const noexcept { return handle_ != nullptr && handle_->net.max_packet > settings_->retire_after_packet_bytes; }
 
+  std::size_t memory_bytes() const noexcept { return sizeof(MYSQL) + settings_->stack_bytes + handle_->net.max_packet; }
+
   void note_answer() noexcept { last_answer = clock::real_now(); }
   failure failure_now(MYSQL_STMT* of = nullptr) const {
     failure out;

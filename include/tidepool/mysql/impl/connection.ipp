@@ -100,6 +100,12 @@ TIDEPOOL_LAZY_BODY void connection::context_gone() noexcept {
 TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::waiting_since() const noexcept {
   return session_ ? detail::state_of(session_).waiting_since() : std::chrono::steady_clock::time_point();
 }
+TIDEPOOL_LAZY_BODY std::size_t connection::memory_bytes() const noexcept {
+  return native() == nullptr ? 0 : detail::state_of(session_).memory_bytes();
+}
+TIDEPOOL_LAZY_BODY std::size_t connection::driver_threads() noexcept {
+  return static_cast<std::size_t>(tidepool::detail::driver::side_threads_running().load(std::memory_order_relaxed));
+}
 TIDEPOOL_LAZY_BODY mysql::canceller connection::canceller() {
   const auto s = session();
   return mysql::canceller(

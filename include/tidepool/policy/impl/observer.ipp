@@ -19,9 +19,13 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 void stderr_sink(log_level level, const std::string& line) { std::fprintf(stderr, "%s: %s\n", to_string(level), line.c_str()); }
 
+inline std::string log_observer::times(std::size_t alike) {
+  return alike > 1 ? " (" + std::to_string(alike) + " within 10 s)" : std::string();
+}
+
 template <class... Args>
 void log_observer::say(level how, std::string_view pool, const char* format, Args... args) {
-  if (wants(how)) out_(how, line(pool, format, args...));
+  if (wants(how)) out_->out(how, line(pool, format, args...));
 }
 template <class... Args>
 std::string log_observer::line(std::string_view pool, const char* format, Args... args) {
@@ -39,8 +43,13 @@ std::string log_observer::line(std::string_view pool, const char* format, Args..
 }
 
 void log_observer::on_event(std::string_view p, const created_event& e) {
-  say(level::info, p, "connection %llu%s%.*s created in %.3f ms", number(e.id), e.server.empty() ? "" : " to ", width(e.server),
-      chars(e.server), ms(e.connect_time));
+  char after[80] = "";
+  if (e.failures > 0) {
+    std::snprintf(after, sizeof after, ": connecting works again after %zu failures in %.0f s", e.failures, ms(e.failed_for) / 1e3);
+  }
+  // Whoever was told of the first failure is told of their end.
+  say(e.failures > 0 ? level::warning : level::info, p, "connection %llu%s%.*s created in %.3f ms%s", number(e.id),
+      e.server.empty() ? "" : " to ", width(e.server), chars(e.server), ms(e.connect_time), after);
 }
 
 void log_observer::on_event(std::string_view p, const destroyed_event& e) {
@@ -57,15 +66,16 @@ void log_observer::on_event(std::string_view p, const checkin_event& e) {
 }
 
 void log_observer::on_event(std::string_view p, const connect_failed_event& e) {
-  const bool frequent = e.kind == failure_kind::starting || e.kind == failure_kind::wrong_role || e.kind == failure_kind::refused;
-  if (frequent && (e.alike & (e.alike - 1)) != 0) return;
-  say(e.together == 1 ? level::warning : level::debug, p, "connect failed (%zu in a row): %.*s", e.failures_in_a_row, width(e.error),
-      chars(e.error));
+  char lasted[48] = "";
+  if (e.failing_for >= std::chrono::seconds(1)) std::snprintf(lasted, sizeof lasted, " in %.0f s", ms(e.failing_for) / 1e3);
+  say(e.news && e.together == 1 ? level::warning : level::debug, p, "connect failed (%zu in a row%s): %.*s", e.failures_in_a_row, lasted,
+      width(e.error), chars(e.error));
 }
 
 void log_observer::on_event(std::string_view p, const health_failed_event& e) {
-  say(level::warning, p, "connection %llu%s%.*s failed its health check: %.*s", number(e.id), e.server.empty() ? "" : " to ",
-      width(e.server), chars(e.server), width(e.error), chars(e.error));
+  if (!rare(e.alike)) return;
+  say(level::warning, p, "connection %llu%s%.*s failed its health check%s: %.*s", number(e.id), e.server.empty() ? "" : " to ",
+      width(e.server), chars(e.server), times(e.alike).c_str(), width(e.error), chars(e.error));
 }
 
 void log_observer::on_event(std::string_view p, const leak_event& e) {
@@ -81,7 +91,7 @@ void log_observer::on_event(std::string_view p, const leak_event& e) {
                           ms(e.lease.held) / 1e3, since, e.lease.acquired_at.file_name(), static_cast<unsigned>(e.lease.acquired_at.line()),
                           e.lease.acquired_at.function_name(), e.lease.label.empty() ? "" : ", label ", e.lease.label.c_str());
   if (!e.stack.empty()) text.append("\n").append(e.stack);
-  out_(level::warning, text);
+  out_->out(level::warning, text);
 }
 
 void log_observer::on_event(std::string_view p, const scaled_event& e) {
@@ -89,7 +99,9 @@ void log_observer::on_event(std::string_view p, const scaled_event& e) {
 }
 
 void log_observer::on_event(std::string_view p, const breaker_event& e) {
-  say(level::warning, p, "breaker %s -> %s", to_string(e.from), to_string(e.to));
+  // The probes of an open one come every few seconds.
+  const bool news = e.from == breaker_state::closed || e.to == breaker_state::closed;
+  say(news ? level::warning : level::debug, p, "breaker %s -> %s", to_string(e.from), to_string(e.to));
 }
 
 void log_observer::on_event(std::string_view p, const state_event& e) {
@@ -130,18 +142,18 @@ void log_observer::on_event(std::string_view p, const idle_horizon_event& e) {
 }
 
 void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {
-  say(level::warning, p, "slow acquire: %.3f s at %s:%u", ms(e.waited) / 1e3, e.where.file_name(), static_cast<unsigned>(e.where.line()));
+  if (!rare(e.alike)) return;
+  say(level::warning, p, "slow acquire%s: %.3f s at %s:%u", times(e.alike).c_str(), ms(e.waited) / 1e3, e.where.file_name(),
+      static_cast<unsigned>(e.where.line()));
 }
 
 void log_observer::on_event(std::string_view p, const acquire_failed_event& e) {
   const level how = e.why == errc::cancelled ? level::debug : level::warning;
-  if (!wants(how) || (e.alike & (e.alike - 1)) != 0) return;
-  char times[48] = "";
-  if (e.alike > 1) std::snprintf(times, sizeof times, " (%zu within 10 s)", e.alike);
+  if (!wants(how) || !rare(e.alike)) return;
   std::string text = e.report.text("; ");
   const std::string name = "pool \"" + detail::one_line(p) + "\": ";  // every line begins with it
   if (text.compare(0, name.size(), name) == 0) text.erase(0, name.size());
-  out_(how, line(p, "acquire failed%s: %s", times, text.c_str()));
+  out_->out(how, line(p, "acquire failed%s: %s", times(e.alike).c_str(), text.c_str()));
 }
 
 void log_observer::on_event(std::string_view p, const unused_event& e) {

@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -170,14 +171,17 @@ class basic_session : public session_base {
   /// libpq's buffers grow to the largest message and never shrink: a connection that has received one above the limit is retired at the end
   /// of its lease. Many small rows are many small messages.
   void note_size(std::size_t message) noexcept {
+    largest_received_ = std::max(largest_received_, message);
     if (message > settings_->retire_after_result_bytes) retire = true;
   }
+  /// Looks at each row of a result only where it may hold a message that matters, or is larger than all before.
   void note_size(const PGresult* got) noexcept {
-    const auto limit = settings_->retire_after_result_bytes;
-    if (retire || limit == no_limit || PQresultMemorySize(got) <= limit) return;
+    const std::size_t all = PQresultMemorySize(got);
+    if (retire || (all <= looked_at_ && all <= settings_->retire_after_result_bytes)) return;
+    looked_at_ = std::max(looked_at_, all);
     const int rows = PQntuples(got);
     const int columns = PQnfields(got);
-    if (rows == 0) retire = true;  // an error or a notice is one message
+    if (rows == 0) note_size(all);  // an error or a notice is one message
     for (int row = 0; row < rows && !retire; ++row) {
       std::size_t message = 0;
       for (int column = 0; column < columns; ++column) message += 4U + static_cast<std::size_t>(PQgetlength(got, row, column));
@@ -185,7 +189,15 @@ class basic_session : public session_base {
     }
   }
   void note_sent_size(std::size_t bytes) noexcept {
+    largest_sent_ = std::max(largest_sent_, bytes);
     if (bytes > settings_->retire_after_sent_bytes) retire = true;
+  }
+
+  /// See `connection::memory_bytes()`.
+  std::size_t memory_bytes() const noexcept {
+    constexpr std::size_t plain = 37'000, tls = 68'000, buffer = std::size_t{16} << 10U, statement = 500;
+    const auto grown = [](std::size_t largest) { return largest > buffer ? std::bit_ceil(largest) - buffer : 0; };
+    return plain + (PQsslInUse(pg_) == 1 ? tls : 0) + grown(largest_received_) + grown(largest_sent_) + prepared.size() * statement;
   }
 
   /// Without memory for a notification the session is given up: a listener then connects again, and its user looks for what was missed.
@@ -365,8 +377,11 @@ class basic_session : public session_base {
   static constexpr std::size_t most_at_pooler = 2000;
   std::vector<statement_id> names_at_pooler_;
   bool out_of_step_ = false;
-  bool end_asked_ = false;             ///< of the server, for a statement whose socket was shut
-  std::shared_ptr<wait_timer> timer_;  ///< made with the first limit
+  std::size_t largest_received_ = 0;  ///< message; libpq's buffers keep room for it
+  std::size_t largest_sent_ = 0;
+  std::size_t looked_at_ = std::size_t{16} << 10U;  ///< the largest result whose rows were looked at
+  bool end_asked_ = false;                          ///< of the server, for a statement whose socket was shut
+  std::shared_ptr<wait_timer> timer_;               ///< made with the first limit
 
  public:
   std::shared_ptr<socket_shutdown> shutdown;

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_SQLITE_DETAIL_WORKERS_HPP
 #define TIDEPOOL_SQLITE_DETAIL_WORKERS_HPP
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
@@ -21,6 +22,12 @@
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
+
+/// How many threads of workers run in this process.
+inline std::atomic<std::size_t>& worker_threads_running() noexcept {
+  static std::atomic<std::size_t> count{0};
+  return count;
+}
 
 /// What a thread does.
 class job : public tidepool::detail::list_hook {
@@ -133,6 +140,12 @@ class basic_workers {
     }
   }
   static void serve(state& s) noexcept {
+    struct counted {
+      counted() noexcept { worker_threads_running().fetch_add(1, std::memory_order_relaxed); }
+      counted(const counted&) = delete;
+      counted& operator=(const counted&) = delete;
+      ~counted() { worker_threads_running().fetch_sub(1, std::memory_order_relaxed); }
+    } const here;
     std::unique_lock lock(s.mutex);
     for (;;) {
       if (job* const next = s.queue.pop_front()) {

@@ -92,6 +92,19 @@ TIDEPOOL_LAZY_BODY void connection::abort(std::string_view why) noexcept {
 TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::last_round_trip() const noexcept {
   return session_ ? detail::state_of(session_).last_answer : std::chrono::steady_clock::time_point();
 }
+TIDEPOOL_LAZY_BODY std::size_t connection::memory_bytes() const noexcept {
+  std::size_t out = 0;
+  if (native() == nullptr) return out;
+  for (const int what : {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED, SQLITE_DBSTATUS_STMT_USED}) {
+    int now = 0;
+    int most = 0;
+    if (sqlite3_db_status(native(), what, &now, &most, 0) == SQLITE_OK && now > 0) out += static_cast<std::size_t>(now);
+  }
+  return out;
+}
+TIDEPOOL_LAZY_BODY std::size_t connection::driver_threads() noexcept {
+  return detail::worker_threads_running().load(std::memory_order_relaxed);
+}
 TIDEPOOL_LAZY_BODY std::string connection::why_broken() const {
   if (!session_) return {};
   auto& s = detail::state_of(session_);

@@ -16,6 +16,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 class event_log_in_words final : public event_log {
  public:
   event_log_in_words(log_sink out, log_level least) : words_(std::move(out), least) {}
+  void set_level(log_level least) noexcept override { words_.set_level(least); }
   void on_event(std::string_view pool, const created_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const destroyed_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const connect_failed_event& e) override { words_.on_event(pool, e); }
