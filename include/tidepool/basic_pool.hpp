@@ -201,6 +201,11 @@ class basic_pool {
   }
   /// Retires every connection made before now: idle ones at once, others when their lease or operation ends.
   void recycle() noexcept { impl_->recycle(); }
+  /// Takes the connection of a lease from its holder, as `abandon_timeout` does by itself: shuts its socket, so that what the holder has
+  /// under way on it fails at once and says so, and frees its place in the pool. `id` is that of the lease (`lease::id()`, `inspect()`).
+  /// False: no lease of this connection is out. The holder's lease stays with it until it ends. For an operator, and for leases that
+  /// nothing else ends; code that holds a lease calls `discard()`. Any thread; waits for nothing; looks through the leases.
+  bool reclaim(connection_id id) noexcept { return impl_->reclaim(id); }
 
   /// From now on a line of text for each event goes to `out`, as `log_observer` words it, except checkouts and check-ins: leaks, the
   /// breaker, failed connects and acquires, connections that come and go, changes of state, from level `least` on. `nullptr` ends it.
@@ -219,7 +224,12 @@ class basic_pool {
   /// The pool at this moment in some ten lines for people: its state and why, who waits and from where, who holds what for how long,
   /// breaker, latest connect error, figures since the start. For a log, a debugger, or a handler of `asio::signal_set` for SIGUSR1; not for
   /// a signal handler. Takes the lock once; throws std::bad_alloc. The wording may change.
-  std::string describe() const { return impl_->describe(); }
+  std::string describe() const { return inspect(8, 3).describe(); }
+  /// The same as data, for a page or a tool: the leases that are held longest and the callers that wait longest, at most so many of each.
+  /// Takes the lock once, for a time that grows with both; throws std::bad_alloc.
+  pool_inspection inspect(std::size_t most_leases = 64, std::size_t most_callers = 64) const {
+    return impl_->inspect(most_leases, most_callers);
+  }
   pool_state state() const noexcept { return impl_->state(); }  ///< at this moment; takes the lock once
   /// As given to the constructor or to the latest `reconfigure()`; `resize()` does not change it. Earlier ones stay valid as long as the
   /// pool.

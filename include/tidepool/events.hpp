@@ -27,6 +27,12 @@ struct lease_report {
   duration held{};                ///< so far
   bounded_string<47> label{};     ///< the text of `lease::label()`, cut to 47 bytes
   duration waiting{};             ///< how long it has waited for the server's answer; zero when it does not, or without `waiting_since()`
+  bool reported = false;          ///< as a leak: it is held for `leak_timeout` or longer
+};
+/// One caller in the queue as reports show it.
+struct caller_report {
+  source_location where{};  ///< where `acquire()` was called
+  duration waited{};        ///< so far
 };
 
 // Events for observers (see policy/observer.hpp). Every event is reported after it has happened and without the pool's lock: the state of
@@ -84,11 +90,11 @@ struct leak_event {
   enum class kind {
     detected,  ///< held for `leak_timeout`; reported once for each lease
     returned,  ///< a reported one was given back
-    reclaimed  ///< a reported one was held for `abandon_timeout`: its socket was shut, its slot is free
+    reclaimed  ///< a reported one was held for `abandon_timeout`, or `reclaim()` took it: its socket was shut, its slot is free
   };
   kind what;
   lease_report lease;      ///< who holds it, since when, from where
-  std::string_view stack;  ///< of the acquire, one symbol a line; empty unless `track_stack_trace`, and with `returned`
+  std::string_view stack;  ///< of the acquire, one symbol a line; empty unless `track_stack_trace`, with `returned` and with `reclaim()`
 };
 /// Scaling moved its target; reported at most once in a `scale_check_interval`.
 struct scaled_event {

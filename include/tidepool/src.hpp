@@ -15,7 +15,6 @@
 #endif
 
 #include "detail/driver/impl/type_words.ipp"
-#include "detail/shell/impl/description.ipp"
 #include "detail/shell/impl/event_log.ipp"
 #include "detail/shell/impl/failure.ipp"
 #include "detail/shell/impl/helper_threads.ipp"
@@ -26,10 +25,12 @@
 #include "impl/config_text.ipp"
 #include "impl/error.ipp"
 #include "impl/histogram.ipp"
+#include "impl/inspection.ipp"
 #include "impl/lease.ipp"
 #include "impl/metrics.ipp"
 #include "impl/pool_error.ipp"
 #include "impl/prometheus.ipp"
+#include "impl/recent_lines.ipp"
 #include "impl/stats.ipp"
 #include "policy/impl/observer.ipp"
 

@@ -63,7 +63,8 @@ enum class close_reason {
   recycled,      ///< `recycle()`
   outdated,      ///< the servers changed: it, or another one made before, leads to a server of the wrong role or that went down as a whole
   shrunk,        ///< `resize()` or scaling
-  abandoned,     ///< reclaimed from a leaked lease
+  abandoned,     ///< taken from a leaked lease at `abandon_timeout`
+  reclaimed,     ///< `reclaim()` took it from its holder
   detached,      ///< the holder took it with `detach()`
   shutdown,      ///< the pool closed
   count_         ///< not a reason: the number of reasons
@@ -71,8 +72,8 @@ enum class close_reason {
 inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::count_);
 
 inline const char* to_string(close_reason reason) noexcept {
-  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "retired",   "broken",   "invalid", "reset_failed",
-                                   "recycled", "outdated", "shrunk",   "abandoned", "detached", "shutdown"};
+  constexpr const char* names[] = {"idle",     "lifetime", "max_uses", "retired",   "broken",    "invalid",  "reset_failed",
+                                   "recycled", "outdated", "shrunk",   "abandoned", "reclaimed", "detached", "shutdown"};
   return reason == close_reason::count_ ? "?" : names[static_cast<int>(reason)];
 }
 

@@ -263,6 +263,11 @@ class core_rig {
     core.recycle(now, acts);
     pump();
   }
+  bool reclaim(tidepool::connection_id id) {
+    const bool found = core.reclaim(id, now, acts);
+    pump();
+    return found;
+  }
   void suspend() {
     core.suspend(now, acts);
     pump();

@@ -357,6 +357,33 @@ TEST_CASE("given abandon_timeout, when a leaked lease reaches it, then its socke
   r.finish();
 }
 
+TEST_CASE("given leases, when one is reclaimed by its number, then its socket is shut and its place free") {
+  auto config = leaky();
+  config.min_size = 0;
+  config.max_size = 1;
+  rig r(config);
+  r.fill(1);
+  auto* s = r.try_take();
+  REQUIRE(s);
+  auto& w = r.acquire(no_limit);
+  const bool reported = GENERATE(false, true);
+  if (reported) r.advance(300s);
+  CHECK_FALSE(r.reclaim(s->id + 1));
+  CHECK(r.reclaim(s->id));
+  CHECK_FALSE(r.reclaim(s->id));
+  CHECK(s->shut);
+  CHECK(s->state == slot_state::gone);
+  CHECK(r.stats().leaks_detected == (reported ? 1 : 0));
+  CHECK(r.stats().leaks_reclaimed == (reported ? 1 : 0));
+  CHECK(r.stats().closed(close_reason::reclaimed) == 1);
+  r.connect_ok();
+  CHECK(w.served());
+  CHECK(r.freed.empty());
+  r.give_back(*s);
+  CHECK(r.freed.size() == 1);
+  r.finish();
+}
+
 TEST_CASE("given leak_detection off, when hours pass, then there is no timer for it and no report") {
   auto config = calm(0, 2);
   rig r(config);

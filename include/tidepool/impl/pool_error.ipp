@@ -68,7 +68,9 @@ class error_text {
     switch (r_.call) {
       case call::detach:
         return std::string("the pool has shut this connection, because ") +
-               (r_.taken_back == close_reason::abandoned ? "it was held for abandon_timeout" : "the grace of close() was over");
+               (r_.taken_back == close_reason::abandoned   ? "it was held for abandon_timeout"
+                : r_.taken_back == close_reason::reclaimed ? "reclaim() was called for it"
+                                                           : "the grace of close() was over");
       case call::close: return occupancy();
       case call::open:
         if (r_.why == errc::closed) return r_.state == pool_state::closed ? "the pool is closed" : "the pool is being closed";

@@ -56,20 +56,15 @@ struct core_actions {
   bool horizon_moved = false;
   idle_horizon_event horizon{};
   bool leak_returned = false;
+  bool leak_reclaimed = false;  ///< by hand
   lease_report leak;
-};
-
-/// A caller that waits, for reports.
-struct caller_report {
-  source_location where{};
-  duration waited{};
 };
 
 /// A lease whose connection is taken from its holder.
 struct taken_lease {
   lease_report lease;
-  bool leaked = false;  ///< by `abandon_timeout`; false: at the end of a close's grace
-  duration limit{};     ///< that timeout, or that grace
+  close_reason why = close_reason::shutdown;  ///< or `abandoned`, or `reclaimed`
+  duration limit{};                           ///< `abandon_timeout`, or the grace of the close
 };
 
 /// How many connections are in which state, for the explanation of a failure.

@@ -12,7 +12,7 @@
 #define TIDEPOOL_DETAIL_CORE_POOL_CORE_HPP
 
 #include <algorithm>
-#include <array>
+#include <span>
 
 #include "../../version.hpp"
 #include "callers.hpp"
@@ -133,6 +133,20 @@ class pool_core {
     if (!c.life.admits() || slot.generation != c.generation || c.surplus() || now >= slot.retire.at) return lease_recall::due;
     return c.waiters.empty() ? lease_recall::none : lease_recall::others_wait;
   }
+  /// Takes the connection of the lease with this number from its holder. False: no such lease is out.
+  bool reclaim(connection_id id, tick now, core_actions& a) noexcept {
+    core_slot* const slot = find_lease(
+        [id](const core_slot& s) { return s.id == id && s.state == slot_state::leased && place_of(s.checked_out) == lease_place::held; });
+    if (!slot) return false;
+    if (slot->leak_reported) {
+      a.leak_reclaimed = true;
+      a.leak = report_of(*slot, now);
+      c.used.leak_reclaimed();
+    }
+    revoke_lease(c, *slot, close_reason::reclaimed, now);
+    settle(c, now, a);
+    return true;
+  }
   /// Its holder keeps the connection.
   void detach(core_slot& slot, tick now, core_actions& a) noexcept {
     detach_lease(c, slot, now);
@@ -224,7 +238,7 @@ class pool_core {
   /// For the holder of a lease that is being taken back.
   taken_lease taken_from(const core_slot& slot, tick now) const noexcept {
     const bool leaked = slot.reason == close_reason::abandoned;
-    return {report_of(slot, now), leaked, leaked ? c.config().abandon_timeout : c.due.close_grace};
+    return {report_of(slot, now), slot.reason, leaked ? c.config().abandon_timeout : c.due.close_grace};
   }
   /// The socket is shut down. True: the caller frees the slot.
   bool aborted(core_slot& slot) noexcept { return slot.operation.aborted(); }
@@ -356,7 +370,7 @@ class pool_core {
   }
   /// The longest held leases, reported ones first; `complete(slot, report)` adds what only others know. Returns how many were written.
   template <class Complete>
-  std::size_t holders(std::array<lease_report, 8>& out, tick now, Complete complete) const noexcept {
+  std::size_t holders(std::span<lease_report> out, tick now, Complete complete) const noexcept {
     std::size_t n = 0;
     for (const auto* list : {&c.reported, &c.leased}) {
       for (core_slot* s = list->front(); s && n < out.size(); s = list->after(*s)) complete(*s, out[n++] = report_of(*s, now));
@@ -364,8 +378,7 @@ class pool_core {
     return n;
   }
   /// The callers that wait longest. Returns how many were written.
-  template <std::size_t Most>
-  std::size_t callers(std::array<caller_report, Most>& out, tick now) const noexcept {
+  std::size_t callers(std::span<caller_report> out, tick now) const noexcept {
     std::size_t n = 0;
     for (core_waiter* w = c.waiters.front(); w && n < out.size(); w = c.waiters.after(*w)) out[n++] = {w->where, now - w->since};
     return n;

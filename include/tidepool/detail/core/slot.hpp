@@ -126,7 +126,7 @@ struct core_slot : list_hook {
 inline lease_report report_of(const core_slot& slot, tick now) noexcept {
   const tick since = slot.checked_out;
   const bool counts = place_of(since) == lease_place::held && since < now;
-  return {slot.id, slot.where, counts ? now - since : duration::zero(), slot.label};
+  return {slot.id, slot.where, counts ? now - since : duration::zero(), slot.label, duration::zero(), slot.leak_reported};
 }
 
 /// The slots for which the shell has something to do, in order.

@@ -96,8 +96,10 @@ void pool_impl<Connection, Traits>::destroy(entry& e, pool_actions& a) noexcept 
 
 inline std::string text_of(const taken_lease& taken) {
   std::string out = "the pool took this connection back: held for " + in_words(taken.lease.held);
-  if (taken.leaked) {
+  if (taken.why == close_reason::abandoned) {
     out += ", abandon_timeout is " + in_words(taken.limit);
+  } else if (taken.why == close_reason::reclaimed) {
+    out += ", closed by pool.reclaim()";
   } else {
     out += ", closed by pool.close() after its grace of " + in_words(taken.limit);
   }

@@ -20,6 +20,7 @@
 #include "../../config.hpp"
 #include "../../connect_context.hpp"
 #include "../../fwd.hpp"
+#include "../../inspection.hpp"
 #include "../../stats.hpp"
 #include "../../traits.hpp"
 #include "../../version.hpp"
@@ -89,6 +90,7 @@ class pool_front : public context_client {
   virtual void resume() noexcept = 0;
   virtual void resize(std::size_t min, std::size_t max) noexcept = 0;
   virtual void recycle() noexcept = 0;
+  virtual bool reclaim(connection_id id) noexcept = 0;
   /// Throws where the connections cannot do what it asks for; that it is sound is known.
   virtual void reconfigure(const pool_config& next) = 0;
   /// The pool object goes away. Leases keep this alive until the last one is back.
@@ -100,7 +102,7 @@ class pool_front : public context_client {
   virtual void log_to(std::shared_ptr<event_log> log) noexcept = 0;
   virtual void set_log_level(log_level least) noexcept = 0;
   virtual pool_stats stats() = 0;
-  virtual std::string describe() = 0;
+  virtual pool_inspection inspect(std::size_t most_leases, std::size_t most_callers) = 0;
   virtual pool_state state() const noexcept = 0;
   virtual void label(entry& e, std::string_view text) noexcept = 0;
   /// For holders of the library's own, which keep a lease for long. Takes the lock once.

@@ -43,7 +43,6 @@
 #include "../util/words.hpp"
 #include "connection_calls.hpp"
 #include "context_watch.hpp"
-#include "description.hpp"
 #include "event_guard.hpp"
 #include "failure_snapshot.hpp"
 #include "pool_entry.hpp"
@@ -121,6 +120,11 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void recycle() noexcept override {
     event([&](tick now, pool_actions& a) { core_.recycle(now, a); });
   }
+  bool reclaim(connection_id id) noexcept override {
+    bool found = false;
+    event([&](tick now, pool_actions& a) { found = core_.reclaim(id, now, a); });
+    return found;
+  }
   void reconfigure(const pool_config& next) override;
   void shut_down() noexcept override {
     event([&](tick now, pool_actions& a) {
@@ -139,7 +143,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void log_to(std::shared_ptr<event_log> log) noexcept override { log_.set(std::move(log)); }
   void set_log_level(log_level least) noexcept override { log_.set_level(least); }
   pool_stats stats() override;
-  std::string describe() override;
+  pool_inspection inspect(std::size_t most_leases, std::size_t most_callers) override;
   pool_state state() const noexcept override;
   void label(entry& e, std::string_view text) noexcept override {
     const lock_type lock(mutex_);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - what observers, errors and `stats()` are told, and where their words come from.
+// tidepool - what observers, errors, `stats()` and `inspect()` are told, and where their words come from.
 #ifndef TIDEPOOL_DETAIL_SHELL_REPORTS_HPP
 #define TIDEPOOL_DETAIL_SHELL_REPORTS_HPP
 
@@ -108,6 +108,7 @@ void pool_impl<Connection, Traits>::tell_changes(pool_actions& a) noexcept {
   if (std::exchange(a.scaled, false)) tell([&] { return a.scale; });
   if (std::exchange(a.horizon_moved, false)) tell([&] { return a.horizon; });
   if (std::exchange(a.leak_returned, false)) tell([&] { return leak_event{leak_event::kind::returned, a.leak, {}}; });
+  if (std::exchange(a.leak_reclaimed, false)) tell([&] { return leak_event{leak_event::kind::reclaimed, a.leak, {}}; });
 }
 
 /// An operation on a connection took too long.
@@ -211,34 +212,42 @@ pool_stats pool_impl<Connection, Traits>::stats() {
 }
 
 template <class Connection, class Traits>
-std::string pool_impl<Connection, Traits>::describe() {
-  const auto out = std::make_unique<pool_picture>();
+pool_inspection pool_impl<Connection, Traits>::inspect(std::size_t most_leases, std::size_t most_callers) {
+  pool_inspection out;
+  out.leases.resize(most_leases);  // nothing is allocated under the lock
+  out.callers.resize(most_callers);
   bool owed = false;
+  std::size_t held = 0;
+  std::size_t called = 0;
   {
     const lock_type lock(mutex_);
     if (stash_.is_open()) collect_stash();
     const tick now = precise_now<Traits>();
-    core_.snapshot(out->stats);
-    out->why = core_.state_reason();
-    out->outlook = core_.outlook(now);
-    out->called = core_.callers(out->callers, now);
-    out->held =
-        core_.holders(out->holders, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
-    out->last_connect_error.assign(std::string_view(last_error_).substr(0, out->last_connect_error.capacity()));
-    out->last_connect_error_age = now - last_error_at_;
+    core_.snapshot(out.stats);
+    out.reason = core_.state_reason();
+    const connect_outlook outlook = core_.outlook(now);
+    out.connect_failures = outlook.failures_in_a_row;
+    out.connecting_fails_for = outlook.failing_for;
+    out.next_connect = outlook.next_look;
+    called = core_.callers(out.callers, now);
+    held = core_.holders(out.leases, now, [&](const core_slot& slot, lease_report& report) { silence_.add_waiting(slot, report, now); });
+    out.last_connect_error.assign(std::string_view(last_error_).substr(0, out.last_connect_error.capacity()));
+    out.last_connect_error_age = last_error_.empty() ? duration::zero() : now - last_error_at_;
     owed = core_.has_pending_actions();
     if constexpr (can::tells_waiting) {
       const auto& found = silence_.look(core_);
-      out->stats.silent = found.silent;
-      out->stats.longest_silence = found.longest;
-      out->silent_server.assign(found.silent > 0 ? std::string_view(found.server) : std::string_view());
-      const pool_state known = out->stats.state;
-      out->stats.state = silence_.seen(known);
-      if (out->stats.state != known) out->why = "the server is silent";
+      out.stats.silent = found.silent;
+      out.stats.longest_silence = found.longest;
+      out.silent_server.assign(found.silent > 0 ? std::string_view(found.server) : std::string_view());
+      const pool_state known = out.stats.state;
+      out.stats.state = silence_.seen(known);
+      if (out.stats.state != known) out.reason = "the server is silent";
     }
   }
   if (owed) reconcile();
-  return detail::describe(*out);
+  out.leases.resize(held);
+  out.callers.resize(called);
+  return out;
 }
 
 template <class Connection, class Traits>

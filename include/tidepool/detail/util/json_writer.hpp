@@ -28,6 +28,22 @@ class json_writer {
     text_ += '}';
     first_ = false;
   }
+  void open_list(const char* key = nullptr) {
+    name(key);
+    text_ += '[';
+    first_ = true;
+  }
+  void close_list() {
+    text_ += ']';
+    first_ = false;
+  }
+  void add_null(const char* key) { add_json(key, "null"); }
+  /// A value that is JSON already.
+  void add_json(const char* key, std::string_view json) {
+    name(key);
+    text_ += json;
+  }
+  void add_bool(const char* key, bool value) { add_json(key, value ? "true" : "false"); }
   void add(const char* key, std::uint64_t value) {
     name(key);
     text_ += std::to_string(value);

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a pool at one moment in words.
-#ifndef TIDEPOOL_DETAIL_SHELL_IMPL_DESCRIPTION_IPP
-#define TIDEPOOL_DETAIL_SHELL_IMPL_DESCRIPTION_IPP
+// tidepool - a pool at one moment in words, and as JSON.
+#ifndef TIDEPOOL_IMPL_INSPECTION_IPP
+#define TIDEPOOL_IMPL_INSPECTION_IPP
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "../../../version.hpp"
-#include "../../util/words.hpp"
-#include "../description.hpp"
+#include "../detail/util/json_writer.hpp"
+#include "../detail/util/words.hpp"
+#include "../inspection.hpp"
+#include "../version.hpp"
 
-namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
+namespace detail {
 
 /// "3 idle, 1 closing": those that are not zero.
 inline std::string counts_in_words(std::initializer_list<std::pair<std::uint64_t, const char*>> counts) {
@@ -42,25 +43,24 @@ inline std::string connections_in_words(const pool_stats& s) {
   return std::to_string(s.total_connections) + " of at most " + std::to_string(s.max_size) + (states.empty() ? "" : ": ") + states +
          "; min_size " + std::to_string(s.min_size) + ", target " + std::to_string(s.target_size);
 }
-inline std::string callers_in_words(const pool_picture& of) {
+inline std::string callers_in_words(const pool_inspection& of) {
   if (of.stats.waiting == 0) return "nobody";
   std::string out = counted(of.stats.waiting, "caller", "callers") + ", longest first: ";
-  for (std::size_t i = 0; i < of.called; ++i) {
+  for (std::size_t i = 0; i < of.callers.size(); ++i) {
     const std::string from = place(of.callers[i].where);
     out += (i ? ", " : "") + in_words(of.callers[i].waited) + (from.empty() ? "" : " at ") + from;
   }
-  return out + more_in_words(of.called, of.stats.waiting);
+  return out + more_in_words(of.callers.size(), of.stats.waiting);
 }
-inline std::string holders_in_words(const pool_picture& of) {
-  if (of.held == 0) return "nothing";
-  return listed(std::span(of.holders.data(), of.held)) + more_in_words(of.held, of.stats.active_connections);
+inline std::string holders_in_words(const pool_inspection& of) {
+  if (of.leases.empty()) return "nothing";
+  return listed(of.leases) + more_in_words(of.leases.size(), of.stats.active_connections);
 }
-inline std::string breaker_in_words(const pool_picture& of) {
+inline std::string breaker_in_words(const pool_inspection& of) {
   std::string out = to_string(of.stats.breaker);
-  if (of.outlook.failures_in_a_row == 0) return out;
-  out += ", " + counted(of.outlook.failures_in_a_row, "failed connect", "failed connects") + " in a row in " +
-         in_words(of.outlook.failing_for);
-  return of.outlook.next_look == no_limit ? out : out + ", next connect in " + in_words(of.outlook.next_look);
+  if (of.connect_failures == 0) return out;
+  out += ", " + counted(of.connect_failures, "failed connect", "failed connects") + " in a row in " + in_words(of.connecting_fails_for);
+  return of.next_connect == no_limit ? out : out + ", next connect in " + in_words(of.next_connect);
 }
 inline std::string closed_in_words(const pool_stats& s) {
   std::string out;
@@ -71,9 +71,13 @@ inline std::string closed_in_words(const pool_stats& s) {
   return std::to_string(s.connections_closed) + " closed" + out;
 }
 
-std::string describe(const pool_picture& of) {
-  const pool_stats& s = of.stats;
-  std::string out = "pool \"" + one_line(s.name.view()) + "\": " + to_string(s.state) + " (" + of.why + ")";
+}  // namespace detail
+
+std::string pool_inspection::describe() const {
+  using namespace detail;
+  const pool_inspection& of = *this;
+  const pool_stats& s = stats;
+  std::string out = "pool \"" + one_line(s.name.view()) + "\": " + to_string(s.state) + " (" + of.reason + ")";
   const auto line = [&out](const char* label, const std::string& text) {
     out += std::string("\n  ") + label + ": ";
     out += text;
@@ -106,6 +110,47 @@ std::string describe(const pool_picture& of) {
   return out;
 }
 
-}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
+std::string pool_inspection::to_json() const {
+  detail::json_writer out;
+  const auto time_or_null = [&out](const char* key, duration value) { value == no_limit ? out.add_null(key) : out.add(key, value); };
+  const auto add_place = [&out](const source_location& where) {
+    out.add("file", std::string_view(where.file_name()));
+    out.add("line", std::uint64_t{where.line()});
+    out.add("function", std::string_view(where.function_name()));
+  };
+  out.open();
+  out.add_json("stats", stats.to_json());
+  out.add("reason", std::string_view(reason));
+  out.open_list("leases");
+  for (const lease_report& lease : leases) {
+    out.open();
+    out.add("connection", lease.id);
+    out.add("held", lease.held);
+    out.add("label", lease.label.view());
+    add_place(lease.acquired_at);
+    out.add("waiting_for_server", lease.waiting);
+    out.add_bool("reported", lease.reported);
+    out.close();
+  }
+  out.close_list();
+  out.open_list("callers");
+  for (const caller_report& caller : callers) {
+    out.open();
+    out.add("waited", caller.waited);
+    add_place(caller.where);
+    out.close();
+  }
+  out.close_list();
+  out.add("connect_failures", std::uint64_t{connect_failures});
+  out.add("connecting_fails_for", connecting_fails_for);
+  time_or_null("next_connect", next_connect);
+  out.add("last_connect_error", last_connect_error.view());
+  out.add("last_connect_error_age", last_connect_error_age);
+  out.add("silent_server", silent_server.view());
+  out.close();
+  return out.take();
+}
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 
 #endif
