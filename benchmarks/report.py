@@ -554,6 +554,31 @@ def headline():
     return table(["", "asked for", "here"], rows)
 
 
+def soak():
+    def mine(metric):
+        return ours("soak", metric)
+
+    if not mine("measured"):
+        return ""
+    rows = [("connections of one pool, through PgBouncer", "10,000", f"{number(mine('connections'), 0)}, opened in {number(mine('opened_ms') / 1000)} s; "
+             f"all leased at once, each with a statement, in {number(mine('all_leased_and_asked_ms') / 1000)} s"),
+            ("memory of a connection", "below 500 kB", f"{number(mine('heap_kb_a_connection'))} kB on the heap, {number(mine('resident_kb_a_connection'))} kB resident"),
+            ("checkout, p95", "below 1 ms", f"{number(mine('p95_us') / 1000)} ms"), ("checkout, p99", "below 5 ms", f"{number(mine('p99_us') / 1000)} ms"),
+            ("checkout, p50 / p99.9 / longest", "", " / ".join(number(mine(m) / 1000) for m in ("p50_us", "p999_us", "longest_us")) + " ms"),
+            ("leases lost", "0", number(mine("leases_lost"), 0)), ("statements lost", "0", f"{number(mine('statements_lost'), 0)} of {number(mine('statements'), 0)}"),
+            ("acquires refused, connects failed", "0", f"{number(mine('acquires_refused'), 0)}, {number(mine('connects_failed'), 0)}"),
+            ("sessions left at PgBouncer after `close()`", "0", number(mine("clients_of_the_pooler_after_close"), 0)),
+            ("connections replaced, of these for their age", "", f"{number(mine('connections_replaced'), 0)}, {number(mine('replaced_for_their_age'), 0)}"),
+            ("heap grown", "", f"{number(mine('heap_kb_grown'))} kB")]
+    bounds = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000)
+    head = ["checkout within"] + [f"{us} µs" if us < 1000 else f"{us // 1000} ms" for us in bounds]
+    shares = ["share"] + [f"{mine(f'percent_within_{us}_us'):.3f} %" for us in bounds]
+    return (table(["", "asked for", "here"], rows) + "\n\n" + table(head, [shares]) +
+            f"\n\n{today()}: {number(mine('measured'), 0)} checkouts in {number(mine('seconds'), 0)} s, {number(mine('leased_at_the_end'), 0)} connections leased at the end of "
+            f"them; {number(mine('threw'), 0)} callers threw, {number(mine('discarded'), 0)} discarded, {number(mine('cancelled'), 0)} were cancelled in mid-statement. "
+            f"The machine's load was {mine('load'):.1f} on {os.cpu_count()} processors.")
+
+
 def boost_mysql():
     def mine(case, metric):
         return get("boost_mysql", case, metric)
@@ -667,7 +692,7 @@ def main():
                 "size": size, "peers": peers, "server": server, "server peers": server_peers, "sharing": sharing,
                 "sharing waits": sharing_waits, "sharing newer": sharing_newer, "sharing peers": sharing_peers, "sharing threads": sharing_threads, "sharing pooler": sharing_pooler,
                 "sharing goals": sharing_goals, "ahead": ahead,
-                "bouncer": bouncer, "headers": headers, "split": split, "fleet": fleet, "headline": headline, "boost mysql": boost_mysql}
+                "bouncer": bouncer, "headers": headers, "split": split, "fleet": fleet, "headline": headline, "soak": soak, "boost mysql": boost_mysql}
     os.makedirs(folder, exist_ok=True)
     with open(readme) as file:
         text = file.read()

@@ -5,13 +5,13 @@
 #   benchmarks/run.sh                all of it: some 40 minutes on two cores
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
 #   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), multiplexer (PostgreSQL;
-#                                    beside clients that pipeline), headers, fleet, headline, boost_mysql (MariaDB; beside Boost.MySQL's
-#                                    own pool), mysql (MariaDB; beside the bare client library; prints its figures), sqlite (beside
-#                                    better-sqlite3; prints its figures)
+#                                    beside clients that pipeline), headers, fleet, headline, soak (10,000 connections through PgBouncer),
+#                                    boost_mysql (MariaDB; beside Boost.MySQL's own pool), mysql (MariaDB; beside the bare client library;
+#                                    prints its figures), sqlite (beside better-sqlite3; prints its figures)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
-# $ROUNDS: how many; default 5. With two processors or more, what has one thread runs on processor 0 and the server on processor 1.
+# $ROUNDS: how many; default 5. $SOAK_SECONDS: how long the soak is, default 60; $SOAK_ARRIVALS: its callers a second, default 1000. With two processors or more, what has one thread runs on processor 0 and the server on processor 1.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(dirname "$here")
@@ -23,11 +23,11 @@ parts=() quick=no
 for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
-    memory | server | multiplexer | headers | fleet | headline | boost_mysql | mysql | sqlite) parts+=("$argument") ;;
-    *) sed -n '4,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    memory | server | multiplexer | headers | fleet | headline | soak | boost_mysql | mysql | sqlite) parts+=("$argument") ;;
+    *) sed -n '4,11s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline boost_mysql mysql sqlite)
+[ ${#parts[@]} -gt 0 ] || parts=(memory server multiplexer headers fleet headline soak boost_mysql mysql sqlite)
 rounds=${ROUNDS:-5}
 seconds=1 # of each run against a server, and of each case of a peer
 min_time=0.2
@@ -50,7 +50,7 @@ if wanted multiplexer; then
   packages+=(librust-tokio-postgres-dev librust-libc-dev)
   command -v cargo >/dev/null || packages+=(cargo)
 fi
-if wanted server || wanted multiplexer || wanted headline; then packages+=(pgbouncer); fi
+if wanted server || wanted multiplexer || wanted headline || wanted soak; then packages+=(pgbouncer); fi
 if wanted boost_mysql; then packages+=(libssl-dev); fi
 if wanted boost_mysql || wanted mysql; then packages+=(mariadb-server-core mariadb-client-core); fi
 for package in "${packages[@]}"; do
@@ -91,6 +91,7 @@ if wanted server; then programs+=(bench_end_to_end); fi
 if wanted multiplexer; then programs+=(bench_multiplexer); fi
 if wanted fleet; then programs+=(bench_fleet); fi
 if wanted headline; then programs+=(bench_headline); fi
+if wanted soak; then programs+=(bench_soak); fi
 if wanted mysql; then programs+=(bench_mysql); fi
 if wanted sqlite; then programs+=(bench_sqlite); fi
 [ ${#programs[@]} = 0 ] || ninja -C "$build/release" "${programs[@]}" >"$build/build.log" || { grep -E 'error|warning' "$build/build.log"; exit 1; }
@@ -240,17 +241,22 @@ pgbench_run() { # host, script
 }
 start_bouncer() { # whatever is to stand in front of its command
   command -v pgbouncer >/dev/null || { say "skipped: PgBouncer"; return; }
+  # Below the ports that the system gives to clients.
+  for _ in $(seq 50); do
+    bouncer_port=$((RANDOM % 12000 + 20000))
+    if ! (exec 4<>"/dev/tcp/127.0.0.1/$bouncer_port") 2>/dev/null; then break; fi
+  done
   cat >"$scratch/bouncer.ini" <<INI
 [databases]
 tidepool = host=$scratch/pg port=$PGPORT dbname=tidepool user=tidepool
 [pgbouncer]
-listen_addr =
-listen_port = 6432
+listen_addr = 127.0.0.1
+listen_port = $bouncer_port
 unix_socket_dir = $scratch/bouncer
 auth_type = any
 pool_mode = transaction
 default_pool_size = 8
-max_client_conn = 10100
+max_client_conn = 12000
 listen_backlog = 1024
 logfile = $scratch/bouncer.log
 pidfile = $scratch/bouncer.pid
@@ -267,7 +273,7 @@ INI
   "$@" "${server_cpu[@]}" "${as[@]}" pgbouncer -q "$scratch/bouncer.ini" >/dev/null 2>&1 &
   bouncer=$!
   sleep 1
-  if ! psql -X -q -h "$scratch/bouncer" -p 6432 -c 'select 1' >/dev/null 2>&1; then
+  if ! psql -X -q -h "$scratch/bouncer" -p "$bouncer_port" -c 'select 1' >/dev/null 2>&1; then
     say "skipped: PgBouncer, which did not start"
     kill "$bouncer" 2>/dev/null || true
     bouncer=''
@@ -286,7 +292,7 @@ if wanted server; then
     record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=127.0.0.1" tcp
     if [ -n "$bouncer" ]; then
       record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$PGHOST" plain
-      record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$scratch/bouncer port=6432" bouncer
+      record "$out" tidepool "${one_cpu[@]}" "$bin/bench_end_to_end" "host=$scratch/bouncer port=$bouncer_port" bouncer
     fi
     say "server, round $round of $rounds: pgbench"
     record "$out" pgbench pgbench_run "$PGHOST" "$scratch/one.sql" select1/unix/8
@@ -324,7 +330,7 @@ if wanted multiplexer; then
     record "$out" multiplexer "$bin/bench_multiplexer" "host=$PGHOST" threads
     if [ -n "$bouncer" ]; then
       record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$PGHOST" plain
-      record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$scratch/bouncer port=6432" bouncer
+      record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$scratch/bouncer port=$bouncer_port" bouncer
     fi
     for peer in "${pipelining[@]}"; do
       say "multiplexer, round $round of $rounds: ${peer%%|*}"
@@ -376,8 +382,25 @@ if wanted headline; then
   for ((round = 1; round <= (rounds < 3 ? rounds : 3); ++round)); do
     say "headline, round $round"
     record "$results/headline.$round.tsv" tidepool "${first[@]}" "${one_cpu[@]}" "$bin/bench_headline" "host=$PGHOST" \
-      ${bouncer:+"host=$scratch/bouncer port=6432"}
+      ${bouncer:+"host=$scratch/bouncer port=$bouncer_port"}
   done
+fi
+
+# --- 10,000 connections in use, for long --------------------------------------------------------------------------------------------
+soak_status=0
+if wanted soak; then
+  [ -n "${PGPORT:-}" ] || start_server "${first[@]}"
+  [ -n "$bouncer" ] || start_bouncer "${first[@]}"
+  if [ -z "$bouncer" ]; then
+    if [ "${parts[*]}" = soak ]; then exit 77; fi
+  else
+    say "soak of ${SOAK_SECONDS:-60} s; load $(cut -d ' ' -f 1 /proc/loadavg)"
+    rm -f "$results"/soak.*
+    "${first[@]}" "${one_cpu[@]}" "$bin/bench_soak" "host=127.0.0.1 port=$bouncer_port" "${SOAK_SECONDS:-60}" "${SOAK_ARRIVALS:-1000}" |
+      sed 's/^/tidepool\t/' >"$results/soak.1.tsv" || soak_status=$?
+    printf 'tidepool\tsoak\tload\t%s\n' "$(cut -d ' ' -f 2 /proc/loadavg)" >>"$results/soak.1.tsv"
+    sed 's/^tidepool\tsoak\t//' "$results/soak.1.tsv"
+  fi
 fi
 
 # --- beside Boost.MySQL's own pool -----------------------------------------------------------------------------------------------
@@ -431,3 +454,4 @@ if [[ " mysql sqlite mysql " == *" ${parts[*]} "* ]]; then exit; fi
 say "writing the report"
 /usr/bin/env python3 "$here/report.py" "$results" "$here/README.md" "$report"
 say "done: $report/README.md"
+if [ $soak_status != 0 ]; then say "soak: something was lost" && exit 1; fi

@@ -195,6 +195,8 @@ matrix() {
   if [ $long = no ]; then return; fi
   printf 'add_test("asio-releases" "%s")\n' "$repo/tests/support/asio_matrix.sh"
   printf 'set_tests_properties("asio-releases" PROPERTIES TIMEOUT 7200)\n'
+  printf 'add_test("soak" "%s" "--quick" "soak")\n' "$repo/benchmarks/run.sh" # an hour of 10,000 connections through PgBouncer
+  printf 'set_tests_properties("soak" PROPERTIES ENVIRONMENT "SOAK_SECONDS=3600" TIMEOUT 7200 RUN_SERIAL ON SKIP_RETURN_CODE 77)\n'
   printf 'add_test("boost-mysql" "%s")\n' "$repo/tests/support/boost_mysql.sh"
   printf 'set_tests_properties("boost-mysql" PROPERTIES TIMEOUT 1800 SKIP_RETURN_CODE 77)\n'
   for cell in $("$repo/tests/matrix.sh" --list); do

@@ -12,7 +12,7 @@ using namespace tidepool;
 using namespace std::chrono_literals;
 
 #if defined(__x86_64__)
-static_assert(sizeof(pool_stats) == 7920, "a new figure is exported, or this test says why not");
+static_assert(sizeof(pool_stats) == 7944, "a new figure is exported, or this test says why not");
 #endif
 
 /// A different number in every field, and distributions in which every quantile is another.
@@ -54,6 +54,9 @@ pool_stats different() {
   s.longest_silence = 3500us;
   s.stalls = 151;
   s.idle_horizon = 152s;
+  s.validations_skipped = 153;
+  s.memory_bytes = 154;
+  s.driver_threads = 155;
   int unit = 1;
   for (histogram* h : {&s.wait_time, &s.hold_time, &s.connect_time}) {
     h->record(unit * 1ms, 500);
@@ -72,13 +75,14 @@ TEST_CASE("given a snapshot with a different value in every field, when it is JS
       R"({"name":"orders","state":"suspended","breaker":"half-open","total_connections":101,"active_connections":102,)"
       R"("idle_connections":103,"connecting":104,"validating":105,"resetting":106,"closing":107,"waiting":108,"leaked":109,)"
       R"("silent":110,"longest_silence":0.0035,"min_size":111,"max_size":112,"target_size":113,"min_idle":114,)"
+      R"("memory_bytes":154,"driver_threads":155,)"
       R"("utilization":1,"saturation":0.910714286,"total_checkouts":123,"total_checkins":124,"failed_checkouts":125,)"
       R"("avg_checkout_time":0.0015,"max_checkout_time":0.0025,"acquires":{"direct":115,"waited":116,"timeout":117,)"
       R"("queue_full":118,"cancelled":119,"circuit_open":120,"connect_failed":121,"closed":122},"connects_started":126,)"
       R"("connections_created":127,"connection_errors":128,"connections_closed":132,"closed_by_reason":{"idle":137,)"
       R"("lifetime":138,"max_uses":139,"retired":140,"broken":141,"invalid":142,"reset_failed":143,"recycled":144,)"
       R"("outdated":145,"shrunk":146,"abandoned":147,"reclaimed":148,"detached":149,"shutdown":150},"validations":129,)"
-      R"("validation_failures":130,"resets":131,"leaks_detected":133,"leaks_returned":134,"leaks_reclaimed":135,)"
+      R"("validation_failures":130,"validations_skipped":153,"resets":131,"leaks_detected":133,"leaks_returned":134,"leaks_reclaimed":135,)"
       R"("stalls":151,"idle_horizon":152,"generation":136,"wait_time":{"count":1000,"mean":0.2395,"p50":0.001048575,"p90":0.010485759,"p95":0.100663295,)"
       R"("p99":1.00663296,"p999":10.7374182,"max":100},"hold_time":{"count":1000,"mean":0.7185,"p50":0.003145727,)"
       R"("p90":0.031457279,"p95":0.301989887,"p99":3.22122547,"p999":30.0647711,"max":300},"connect_time":{"count":1000,)"
@@ -129,6 +133,15 @@ db_pool_target_size{pool="orders"} 113
 # HELP db_pool_min_idle Connections to be kept spare.
 # TYPE db_pool_min_idle gauge
 db_pool_min_idle{pool="orders"} 114
+# HELP db_pool_memory_bytes Memory that the connections hold, as far as their driver tells.
+# TYPE db_pool_memory_bytes gauge
+db_pool_memory_bytes{pool="orders"} 154
+# HELP db_pool_driver_threads Threads that the driver runs in this process.
+# TYPE db_pool_driver_threads gauge
+db_pool_driver_threads{pool="orders"} 155
+# HELP db_pool_idle_max Idle connections allowed.
+# TYPE db_pool_idle_max gauge
+db_pool_idle_max{pool="orders"} 112
 # HELP db_pool_longest_silence_seconds Longest wait for a silent server.
 # TYPE db_pool_longest_silence_seconds gauge
 db_pool_longest_silence_seconds{pool="orders"} 0.0035
@@ -209,6 +222,9 @@ db_validations_total{pool="orders"} 129
 # HELP db_validation_failures_total Health checks failed.
 # TYPE db_validation_failures_total counter
 db_validation_failures_total{pool="orders"} 130
+# HELP db_validations_skipped_total Hand-outs without the health check before them that was not needed.
+# TYPE db_validations_skipped_total counter
+db_validations_skipped_total{pool="orders"} 153
 # HELP db_resets_total Resets at return.
 # TYPE db_resets_total counter
 db_resets_total{pool="orders"} 131
