@@ -26,6 +26,7 @@ using steady = std::chrono::steady_clock;
 
 inline constexpr int connections = 8;
 inline bool prepared = true;
+inline bool tracked = false;  ///< through a pooler that tracks prepared statements
 inline constexpr const char* texts[] = {"select 1", "select balance from accounts where id = $1::int4"};
 inline constexpr const char* names[] = {"select1", "read"};
 
@@ -84,6 +85,7 @@ inline int next_id(unsigned& seed) {
 inline postgres::options options_of(const std::string& conninfo) {
   postgres::options out(conninfo);
   out.statement_cache = prepared ? 16 : 0;
+  out.pooler_tracks_statements = tracked;
   return out;
 }
 inline asio::awaitable<void> ask(postgres::connection& c, int query, unsigned& seed) {

@@ -5,8 +5,8 @@
 //   multiplexer CONNINFO VIA                    prints "WAY/read/VIA/CALLERS <TAB> metric <TAB> value"
 //   multiplexer CONNINFO VIA WAY CALLERS        one case only, for a profiler
 //
-// Point reads, 8 connections, one thread. Prepared unless VIA is `plain` or `bouncer`, which do without libpq's pipeline mode and the slow
-// statement. Ways:
+// Point reads, 8 connections, one thread. Prepared unless VIA is `plain` or `bouncer`; those and `tracking`, a PgBouncer that tracks
+// prepared statements, do without libpq's pipeline mode and the slow statement. Ways:
 //   pool          postgres::pool, a lease for each statement
 //   shared        postgres::multiplexer, read(); shared_slow: beside a statement of 100 ms once a second
 //   shared_exec   the same, exec()
@@ -228,18 +228,18 @@ void pipelined(const std::string& conninfo, const std::string& what, int callers
 
 struct way {
   const char* name;
-  enum class when { always, prepared, threads } measured;
+  enum class when { always, direct, threads } measured;
   void (*run)(const std::string& conninfo, const std::string& via, const std::string& what, int callers);
 };
 constexpr way ways[] = {
     {"pool", way::when::always, [](auto& to, auto& via, auto&, int callers) { through_pool(to, via, 1, callers); }},
     {"shared", way::when::always, [](auto& to, auto&, auto& what, int callers) { shared(to, what, callers, verb::read, false); }},
-    {"shared_slow", way::when::prepared, [](auto& to, auto&, auto& what, int callers) { shared(to, what, callers, verb::read, true); }},
-    {"batch", way::when::prepared, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::batch); }},
+    {"shared_slow", way::when::direct, [](auto& to, auto&, auto& what, int callers) { shared(to, what, callers, verb::read, true); }},
+    {"batch", way::when::direct, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::batch); }},
     {"shared_exec", way::when::always, [](auto& to, auto&, auto& what, int callers) { shared(to, what, callers, verb::exec, false); }},
-    {"each", way::when::prepared, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::each); }},
+    {"each", way::when::direct, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::each); }},
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    {"lazy", way::when::prepared, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::lazy); }},
+    {"lazy", way::when::direct, [](auto& to, auto&, auto& what, int callers) { pipelined(to, what, callers, syncs::lazy); }},
 #endif
     {"threads1", way::when::threads, [](auto& to, auto&, auto& what, int callers) { threaded(to, what, callers, 1); }},
     {"threads2", way::when::threads, [](auto& to, auto&, auto& what, int callers) { threaded(to, what, callers, 2); }},
@@ -254,9 +254,10 @@ int main(int argc, char** argv) {
   }
   const std::string conninfo = argv[1], via = argv[2];
   prepared = via != "plain" && via != "bouncer";
+  tracked = via == "tracking";
   const auto measured = [&](const way& one, int callers) {
     if (via == "threads") return one.measured == way::when::threads && callers == 1000;
-    return one.measured == way::when::always || (prepared && one.measured == way::when::prepared);
+    return one.measured == way::when::always || (prepared && !tracked && one.measured == way::when::direct);
   };
   try {
     if (argc == 5) {

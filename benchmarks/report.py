@@ -419,14 +419,15 @@ def sharing_threads():
 
 def sharing_pooler():
     rows = []
-    for callers in CALLERS:
-        cells = []
-        for way in ("pool", "shared", "shared_exec"):
-            direct, through = (shares(way, via, callers) for via in ("plain", "bouncer"))
-            cells += [number(direct), number(through)] if way == "pool" else [number(direct), number(through), ratio(through, shares("pool", "bouncer", callers))]
-        if cells[1] != "–":
-            rows.append((f"{callers:,}", *cells))
-    return table(["callers", "pool: a second, direct", "through PgBouncer", "`read`, direct", "through PgBouncer", "of the pool there", "`exec`, direct",
+    for label, near, far in (("no", "plain", "bouncer"), ("yes", "unix", "tracking")):
+        for callers in CALLERS:
+            cells = []
+            for way in ("pool", "shared", "shared_exec"):
+                direct, through = (shares(way, via, callers) for via in (near, far))
+                cells += [number(direct), number(through)] if way == "pool" else [number(direct), number(through), ratio(through, shares("pool", far, callers))]
+            if cells[1] != "–":
+                rows.append((label, f"{callers:,}", *cells))
+    return table(["prepared", "callers", "pool: a second, direct", "through PgBouncer", "`read`, direct", "through PgBouncer", "of the pool there", "`exec`, direct",
                   "through PgBouncer", "of the pool there"], rows)
 
 

@@ -172,10 +172,11 @@ fi
 # --- a server of its own ---------------------------------------------------------------------------------------------------------
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-bench.XXXXXX")
 chmod 711 "$scratch"
-bouncer=''
+bouncer='' tracker=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
   if [ -n "$bouncer" ]; then kill "$bouncer" 2>/dev/null || true; fi
+  if [ -n "$tracker" ]; then "$repo/tests/faults/servers.sh" bouncer-stop "$scratch/tracker" || true; fi
   if [ -d "$scratch/pg" ]; then "$repo/tests/support/postgres_server.sh" stop "$scratch/pg" immediate || true; fi
   local server
   for server in "$scratch/mysql" "$scratch/own_mysql"; do
@@ -279,6 +280,17 @@ INI
     bouncer=''
   fi
 }
+# The newest one, which tracks prepared statements.
+start_tracker() {
+  local root
+  root=$("$repo/tests/support/install.sh" root sid pgbouncer 2>/dev/null) || { say "skipped: the newest PgBouncer"; return 0; }
+  # The last of two settings counts.
+  tracker=$("${server_cpu[@]}" "$repo/tests/faults/servers.sh" bouncer "$scratch/pg" "$scratch/tracker" "root=$root" max_prepared_statements=200 \
+    default_pool_size=8 max_client_conn=10100 listen_backlog=1024 "unix_socket_dir=$scratch/tracker" \
+    '[databases]' "tidepool = host=$PGHOST port=$PGPORT dbname=tidepool user=tidepool") || { say "skipped: the newest PgBouncer, which did not start"; return 0; }
+  tracker=${tracker#*port=}
+  tracker="host=$scratch/tracker port=${tracker%% *}"
+}
 if wanted server; then
   rm -f "$results"/server.*
   [ -n "${PGPORT:-}" ] || start_server
@@ -321,6 +333,7 @@ if wanted multiplexer; then
   rm -f "$results"/multiplexer.*
   [ -n "${PGPORT:-}" ] || start_server
   [ -n "$bouncer" ] || start_bouncer
+  start_tracker
   for ((round = 1; round <= rounds; ++round)); do
     say "multiplexer, round $round of $rounds; load $(cut -d ' ' -f 1 /proc/loadavg)"
     out=$results/multiplexer.$round.tsv
@@ -332,6 +345,7 @@ if wanted multiplexer; then
       record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$PGHOST" plain
       record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "host=$scratch/bouncer port=$bouncer_port" bouncer
     fi
+    if [ -n "$tracker" ]; then record "$out" multiplexer "${one_cpu[@]}" "$bin/bench_multiplexer" "$tracker" tracking; fi
     for peer in "${pipelining[@]}"; do
       say "multiplexer, round $round of $rounds: ${peer%%|*}"
       read -ra command <<<"${peer#*|}"
