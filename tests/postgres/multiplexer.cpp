@@ -192,6 +192,13 @@ TEST_CASE("given a constraint of the transaction's end, when a write breaks it, 
       told = e.is("23505");
     }
     must(told, "the violation");
+    told = false;
+    try {
+      co_await mux.all<int>("insert into mux_late values (1), (1) returning id");
+    } catch (const pg::error& e) {
+      told = e.is("23505");
+    }
+    must(told, "the violation, where rows came before it");
     auto rows = co_await mux.read_one<int>("select count(*)::int4 from mux_late");
     must(rows == 0, "it is not there");
     co_await mux.exec("drop table mux_late");

@@ -85,6 +85,7 @@ class basic_multiplexer {
     auto lifetime = settings_.lane_lifetime;
     const auto& of_pool = of.config();
     if (of_pool.leak_detection && of_pool.leak_timeout != no_limit) lifetime = std::min(lifetime, of_pool.leak_timeout / 4 * 3);
+    // By this the engine, and so every statement, keeps the texts.
     auto open = [from = tidepool::detail::make_lease::maker_of(of), texts = texts_, executor](kind which) {
       return link::open(from, texts, asio::any_io_executor(executor), which);
     };
@@ -110,76 +111,76 @@ class basic_multiplexer {
   /// Runs a statement that may write. `within(limit)` as the first argument replaces `timeout` of the options.
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(query_text sql, const Args&... args) {
-    return run(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
   }
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(within limit, query_text sql, const Args&... args) {
-    return run(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
+    return run(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
   }
   /// The same; returns its one row, as `connection::one()` does.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(query_text sql, const Args&... args) {
-    return run_one<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(within limit, query_text sql, const Args&... args) {
-    return run_one<T>(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
   }
   /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
   }
   /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
-    return run_all<T>(engine_, texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
-    return run_all<T>(engine_, texts_, kind::write, limit.limit(), statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
   }
 
   // --- statements that only read
   /// Runs a statement that only reads; it may run more than once. `within(limit)` as above.
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(query_text sql, const Args&... args) {
-    return run(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
   }
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(within limit, query_text sql, const Args&... args) {
-    return run(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
+    return run(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
   }
   /// The same; returns its one row.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(query_text sql, const Args&... args) {
-    return run_one<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(within limit, query_text sql, const Args&... args) {
-    return run_one<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
   }
   /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(within limit, query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
   }
   /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(query_text sql, const Args&... args) {
-    return run_all<T>(engine_, texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(within limit, query_text sql, const Args&... args) {
-    return run_all<T>(engine_, texts_, kind::read, limit.limit(), statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
   }
 
   // --- with any completion token, of signature void(std::exception_ptr, result); completes on the token's associated executor
@@ -222,7 +223,6 @@ class basic_multiplexer {
 
  private:
   using engine_ptr = std::shared_ptr<front>;
-  using texts_ptr = std::shared_ptr<detail::mux::known_texts>;
 
   static const multiplexer_options& checked(const multiplexer_options& settings) {
     const auto faults = settings.faults();
@@ -248,7 +248,7 @@ class basic_multiplexer {
   template <class Token>
   auto initiate(Token&& token, kind of, duration limit, detail::request what) {
     return asio::async_initiate<Token, void(std::exception_ptr, result)>(
-        [](auto handler, engine_ptr to, texts_ptr texts, kind which, duration within, detail::request&& asked) {
+        [](auto handler, engine_ptr to, detail::mux::known_texts* texts, kind which, duration within, detail::request&& asked) {
           using made = detail::mux::token_call<front, outcome, decltype(handler)>;
           const auto prepare = [which](call& c) {
             set(c, which);
@@ -256,9 +256,9 @@ class basic_multiplexer {
             if (!why.empty()) c.failure = std::make_exception_ptr(refused(why));
             return why.empty();
           };
-          made::start(std::move(to), within, std::move(handler), prepare, std::move(asked), std::move(texts));
+          made::start(std::move(to), within, std::move(handler), prepare, std::move(asked), *texts);
         },
-        token, engine_, texts_, of, limit, std::move(what));
+        token, engine_, texts_.get(), of, limit, std::move(what));
   }
   static void set(call& c, kind of) noexcept {
     c.kind = of;
@@ -270,39 +270,63 @@ class basic_multiplexer {
   static error refused(std::string_view why) { return {errc::bad_usage, "the statement " + std::string(why) + ": nothing was sent"}; }
 
   struct waiting : detail::mux::coroutine_call<front> {
-    waiting(engine_ptr to, texts_ptr among, kind of, detail::request&& asked)
-        : detail::mux::coroutine_call<front>(std::move(to), std::move(asked), std::move(among)) {
+    waiting(engine_ptr to, detail::mux::known_texts& among, kind of, detail::request&& asked)
+        : detail::mux::coroutine_call<front>(std::move(to), std::move(asked), among) {
       set(*this, of);
       const auto why = refusal(*this);
       if (!why.empty()) throw refused(why);
     }
   };
+  /// Its rows are read when they come, by a member of `result`.
+  template <class Value, Value (result::*Read)() const>
+  struct reading : waiting {
+    template <class... Args>
+    explicit reading(Args&&... args) : waiting(std::forward<Args>(args)...) {
+      this->absorb = [](detail::mux::shared_statement& answered) noexcept {
+        auto& self = static_cast<reading&>(answered);
+        self.value.reset();
+        try {
+          self.value.emplace((self.got.*Read)());
+        } catch (...) {  // taken() tells why
+        }
+        return self.value.has_value();
+      };
+    }
+    /// The value, or the exception.
+    Value taken() {
+      if (this->how == detail::mux::verdict::answered && !this->failure && value) [[likely]]
+        return std::move(*value);
+      return (take(*this).*Read)();
+    }
+    std::optional<Value> value = {};
+  };
   /// These coroutines own what they need, because the multiplexer may be destroyed meanwhile.
-  static awaitable<result> run(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
-    waiting w(std::move(to), std::move(texts), of, std::move(what));
+  static awaitable<result> run(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
+    waiting w(std::move(to), texts, of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
     co_return take(w);
   }
   template <class T>
-  static awaitable<T> run_one(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
+  static awaitable<T> run_one(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    waiting w(std::move(to), std::move(texts), of, std::move(what));
+    reading<T, &result::one<T>> w(std::move(to), texts, of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
-    co_return take(w).template one<T>();
+    co_return w.taken();
   }
   template <class T>
-  static awaitable<std::optional<T>> run_opt(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
+  static awaitable<std::optional<T>> run_opt(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit,
+                                             detail::request what) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    waiting w(std::move(to), std::move(texts), of, std::move(what));
+    reading<std::optional<T>, &result::opt<T>> w(std::move(to), texts, of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
-    co_return take(w).template opt<T>();
+    co_return w.taken();
   }
   template <class T>
-  static awaitable<std::vector<T>> run_all(engine_ptr to, texts_ptr texts, kind of, duration limit, detail::request what) {
+  static awaitable<std::vector<T>> run_all(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    waiting w(std::move(to), std::move(texts), of, std::move(what));
+    reading<std::vector<T>, &result::all<T>> w(std::move(to), texts, of, std::move(what));
     co_await w.template async_wait<executor_type>(limit);
-    co_return take(w).template all<T>();
+    co_return w.taken();
   }
   /// The result, or the exception.
   static result take(call& told) {
@@ -312,7 +336,7 @@ class basic_multiplexer {
   }
 
   multiplexer_options settings_;
-  texts_ptr texts_;
+  std::shared_ptr<detail::mux::known_texts> texts_;
   engine_ptr engine_;
   std::unique_ptr<detail::mux::slow_traces> traces_;
 };

@@ -26,13 +26,22 @@ void resume(const typename Engine::executor_type& here, Handler&& handler) {
   asio::post(std::forward<Handler>(handler));
 }
 
+/// A base, so that the engine is there until the statement is gone, which refers to what the engine keeps.
 template <class Engine>
-class coroutine_call : public Engine::call {
+struct engine_keeper {
+  std::shared_ptr<Engine> engine_;
+};
+
+template <class Engine>
+class coroutine_call : private engine_keeper<Engine>, public Engine::call {
+  using engine_keeper<Engine>::engine_;
+
  public:
   using base = typename Engine::call;
 
   template <class... Args>
-  explicit coroutine_call(std::shared_ptr<Engine> engine, Args&&... args) : base(std::forward<Args>(args)...), engine_(std::move(engine)) {}
+  explicit coroutine_call(std::shared_ptr<Engine> engine, Args&&... args)
+      : engine_keeper<Engine>{std::move(engine)}, base(std::forward<Args>(args)...) {}
   ~coroutine_call() {
     if (!waits_) return;
     engine_->forget(*this);  // the frame is destroyed while it waits
@@ -44,7 +53,7 @@ class coroutine_call : public Engine::call {
   auto async_wait(duration limit) {
     engine_->expect();
     return asio::async_initiate<tidepool::detail::wait_token<Executor>, void()>(
-        [](auto handler, coroutine_call* self, duration within) {
+        [](auto&& handler, coroutine_call* self, duration within) {
           self->keep(std::move(handler));
           self->engine_->submit(*self, within);
         },
@@ -58,7 +67,7 @@ class coroutine_call : public Engine::call {
     return instance;
   }
   template <class Handler>
-  void keep(Handler handler) {
+  void keep(Handler&& handler) {
     static_assert(sizeof(Handler) <= sizeof storage_ && alignof(Handler) <= alignof(std::max_align_t));
     auto cancellation = asio::get_associated_cancellation_slot(handler);
     if (cancellation.is_connected()) {
@@ -83,7 +92,6 @@ class coroutine_call : public Engine::call {
     return taken;
   }
 
-  std::shared_ptr<Engine> engine_;
   bool waits_ = false;
   alignas(std::max_align_t) std::byte storage_[64];
 };
@@ -91,7 +99,9 @@ class coroutine_call : public Engine::call {
 /// `Outcome::of(call&)` returns what the handler is called with, as a pair. Made with the handler's allocator, and freed before the handler
 /// is called.
 template <class Engine, class Outcome, class Handler>
-class token_call final : public Engine::call {
+class token_call final : private engine_keeper<Engine>, public Engine::call {
+  using engine_keeper<Engine>::engine_;
+
  public:
   using base = typename Engine::call;
   using executor_type = asio::associated_executor_t<Handler, typename Engine::executor_type>;
@@ -132,8 +142,8 @@ class token_call final : public Engine::call {
  private:
   template <class... Args>
   token_call(std::shared_ptr<Engine> engine, Handler handler, Args&&... args)
-      : base(std::forward<Args>(args)...),
-        engine_(std::move(engine)),
+      : engine_keeper<Engine>{std::move(engine)},
+        base(std::forward<Args>(args)...),
         handler_(std::move(handler)),
         work_(asio::prefer(asio::get_associated_executor(handler_, engine_->executor()), asio::execution::outstanding_work.tracked)) {
     this->deliver = [](base* done) {
@@ -163,7 +173,6 @@ class token_call final : public Engine::call {
     return taken;
   }
 
-  std::shared_ptr<Engine> engine_;
   Handler handler_;
   std::decay_t<decltype(asio::prefer(std::declval<executor_type>(), asio::execution::outstanding_work.tracked))> work_;
 };

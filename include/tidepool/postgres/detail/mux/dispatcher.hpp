@@ -258,6 +258,7 @@ class dispatcher {
   bool dispatch_once(tick now, Io& io) {
     for (const auto kind : {lane_kind::read, lane_kind::write}) {
       auto& waiting_here = queue(kind);
+      if (waiting_here.empty()) continue;
       bool wanted = false;
       const std::size_t share = by_turns(now) ? share_of(kind) : 0;
       while (job* const next = waiting_here.front()) {

@@ -206,10 +206,9 @@ class engine final : public front<typename Traits::executor_type, typename Link:
    private:
     std::shared_ptr<engine> of_;
   };
-  /// `what` takes what has come; then callers are resumed, and what waits is dispatched.
+  /// `what` takes what has come; then callers are resumed, and what waits is dispatched. Whoever calls it keeps the engine.
   template <class What>
   void turn(What what) {
-    const auto self = this->shared_from_this();
     {
       leave_turn end{*this, std::exchange(in_turn_, true)};
       what();

@@ -129,7 +129,7 @@ class lane_link : private lane_session<Pool> {
     return true;
   }
   void start(std::function<void()> input) {
-    input_.start(std::move(input));
+    input_.start(*session_, std::move(input));
     input_.wait_readable(*session_);
   }
 
@@ -315,6 +315,7 @@ class lane_link : private lane_session<Pool> {
       if (asker != nullptr) {
         if (session_->settings().statement_in_errors) note_origin_of(*asker);
         asker->got = result(std::move(good_));
+        if (asker->absorb != nullptr && asker->absorb(*asker)) asker->got = result();
       }
       return answer::good;
     }
