@@ -221,6 +221,10 @@ class basic_pool {
 
   /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }
+  /// Which `min_size` and `max_size` the load would have needed so that 99 of 100 acquires wait for `wait_goal` at most, and what to expect
+  /// of sizes around that (advice.hpp). It changes nothing. Takes the lock once, and then some ten milliseconds of this thread; throws
+  /// std::bad_alloc. What the pool saw while it was looked at counts, every `advice_interval`: nothing is known before.
+  pool_advice advice() const { return impl_->advice(); }
   /// The pool at this moment in some ten lines for people: its state and why, who waits and from where, who holds what for how long,
   /// breaker, latest connect error, figures since the start. For a log, a debugger, or a handler of `asio::signal_set` for SIGUSR1; not for
   /// a signal handler. Takes the lock once; throws std::bad_alloc. The wording may change.

@@ -61,6 +61,10 @@ struct pool_config {
   /// A timer that fires this late, or a machine that slept for so long, is reported to the observer, and idle connections are validated
   /// before they are handed out again; `no_limit`: never.
   duration stall_threshold = std::chrono::seconds(1);
+  /// How often at most the load is looked at for advice on the size (advice.hpp): when a check, scaling or another deadline wakes the pool
+  /// anyway, so `scale_check_interval` should not be longer. 1 ms or more; `no_limit`: never.
+  duration advice_interval = std::chrono::seconds(10);
+  duration wait_goal = std::chrono::milliseconds(10);  ///< 99 of 100 acquires should not wait for longer: what a size is advised for
 
   // --- lifetime -------------------------------------------------------------------------------------------------
   duration idle_timeout = std::chrono::seconds(300);  ///< idle connections above the floor are closed; <= `max_lifetime`; `no_limit`: never

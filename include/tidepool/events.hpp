@@ -141,6 +141,11 @@ struct idle_horizon_event {
   duration limit;    ///< `learn_idle_limit`: the pool closes idle connections after this from now on; else what to set `idle_timeout` to
   bool kept;         ///< whether `learn_idle_limit` is on
 };
+struct pool_advice;
+/// Once an hour, in a pool that was used since the last time and has been looked at for long enough: see advice.hpp.
+struct advice_event {
+  const pool_advice& advice;
+};
 struct limit_finding;
 /// The server's limits say something against the configuration of the pool or its driver, see lint.hpp. Told once for each such finding,
 /// after the first connect that somebody hears of, and again after a `reconfigure()`.

@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_POOL_HPP
 #define TIDEPOOL_POOL_HPP
 
+#include "advice.hpp"
 #include "basic_pool.hpp"
 #include "complete_within.hpp"
 #include "config.hpp"

@@ -21,6 +21,7 @@
 #include "detail/util/impl/stack_trace.ipp"
 #include "detail/util/impl/system_seed.ipp"
 #include "detail/util/impl/words.ipp"
+#include "impl/advice.ipp"
 #include "impl/config.ipp"
 #include "impl/config_text.ipp"
 #include "impl/error.ipp"

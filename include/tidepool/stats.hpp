@@ -77,6 +77,11 @@ struct pool_stats {
   std::uint64_t stalls = 0;  ///< times that a timer fired `stall_threshold` late, or the machine slept for so long
   duration idle_horizon{};   ///< connections that were idle for longer were found dead, see `idle_horizon_event`; zero: none is known
 
+  // --- the latest hourly advice (`advice_event`); zeros: there was none ----------------------------------------------
+  std::size_t advised_min_size = 0;
+  std::size_t advised_max_size = 0;
+  duration expected_p99{};  ///< wait that is expected of the present size in 99 of 100 acquires
+
   // --- distributions ----------------------------------------------------------------------------------------------
   histogram wait_time;     ///< from acquire to lease, of all checkouts; those served at once count as zero
   histogram hold_time;     ///< from lease to return, of a sample of leases (`Traits::hold_sampling`)

@@ -77,6 +77,8 @@ tidepool::pool_config read(reader in) {
   c.close_grace = in.span();
   c.slow_acquire = in.span();
   c.stall_threshold = in.span();
+  c.advice_interval = in.span();
+  c.wait_goal = in.span();
   c.idle_timeout = in.span();
   c.max_lifetime = in.span();
   c.lifetime_jitter = in.number<double>();

@@ -86,6 +86,7 @@ class recorder {
   void on_event(std::string_view, const tidepool::idle_horizon_event& e) {
     add("idle horizon " + std::to_string(e.horizon / 1s) + " s, limit " + std::to_string(e.limit / 1s) + (e.kept ? " s, kept" : " s"));
   }
+  void on_event(std::string_view, const tidepool::advice_event& e) { add("advice " + std::to_string(e.advice.max_size)); }
   void on_event(std::string_view, const tidepool::slow_acquire_event& e) { add("slow acquire line " + std::to_string(e.where.line())); }
 
  private:
@@ -118,6 +119,7 @@ inline pool_config calm(std::size_t min_size, std::size_t max_size) {
   c.max_lifetime = no_limit;
   c.pre_ping = c.test_on_borrow = false;
   c.slow_acquire = no_limit;
+  c.advice_interval = no_limit;
   return c;
 }
 

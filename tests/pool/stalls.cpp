@@ -91,7 +91,7 @@ TEST_CASE("given a machine that slept, then that is told, and idle connections a
 TEST_CASE("given no round trip at hand-out, when the loop stood still, then a dead one is not handed out", "[B100]") {
   for (const bool stalls : {true, false}) {
     CAPTURE(stalls);
-    pool_config config = calm(2, 2);
+    pool_config config = calm(8, 8);  // of which four are checked at once
     config.health_check_interval = 1h;
     config.auto_scale = true;  // its timer
     if (!stalls) config.stall_threshold = no_limit;

@@ -67,6 +67,8 @@ TEST_CASE("given a default configuration, then what the guide does not have is b
   CHECK(c.slow_acquire == 2s);
   CHECK(c.stall_threshold == 1s);
   CHECK_FALSE(c.learn_idle_limit);
+  CHECK(c.advice_interval == 10s);
+  CHECK(c.wait_goal == 10ms);
   CHECK(c.response_timeout == no_limit);
   CHECK(c.lifetime_jitter == 0.1);
   CHECK(c.max_uses == no_limit);
@@ -213,6 +215,8 @@ std::vector<broken_rule> broken_rules() {
       {"response_timeout", [](pool_config& c) { c.response_timeout = -1s; }},
       {"slow_acquire", [](pool_config& c) { c.slow_acquire = -1s; }},
       {"stall_threshold", [](pool_config& c) { c.stall_threshold = 999us; }},
+      {"advice_interval", [](pool_config& c) { c.advice_interval = 0s; }},
+      {"wait_goal", [](pool_config& c) { c.wait_goal = -1ns; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = 0s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = -1s; }},
       {"idle_timeout", [](pool_config& c) { c.idle_timeout = c.max_lifetime + 1ns; }},

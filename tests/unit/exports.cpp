@@ -12,7 +12,7 @@ using namespace tidepool;
 using namespace std::chrono_literals;
 
 #if defined(__x86_64__)
-static_assert(sizeof(pool_stats) == 7944, "a new figure is exported, or this test says why not");
+static_assert(sizeof(pool_stats) == 7968, "a new figure is exported, or this test says why not");
 #endif
 
 /// A different number in every field, and distributions in which every quantile is another.
@@ -57,6 +57,9 @@ pool_stats different() {
   s.validations_skipped = 153;
   s.memory_bytes = 154;
   s.driver_threads = 155;
+  s.advised_min_size = 156;
+  s.advised_max_size = 157;
+  s.expected_p99 = 158s;
   int unit = 1;
   for (histogram* h : {&s.wait_time, &s.hold_time, &s.connect_time}) {
     h->record(unit * 1ms, 500);
@@ -83,7 +86,8 @@ TEST_CASE("given a snapshot with a different value in every field, when it is JS
       R"("lifetime":138,"max_uses":139,"retired":140,"broken":141,"invalid":142,"reset_failed":143,"recycled":144,)"
       R"("outdated":145,"shrunk":146,"abandoned":147,"reclaimed":148,"detached":149,"shutdown":150},"validations":129,)"
       R"("validation_failures":130,"validations_skipped":153,"resets":131,"leaks_detected":133,"leaks_returned":134,"leaks_reclaimed":135,)"
-      R"("stalls":151,"idle_horizon":152,"generation":136,"wait_time":{"count":1000,"mean":0.2395,"p50":0.001048575,"p90":0.010485759,"p95":0.100663295,)"
+      R"("stalls":151,"idle_horizon":152,"advice":{"min_size":156,"max_size":157,"expected_p99":158},)"
+      R"("generation":136,"wait_time":{"count":1000,"mean":0.2395,"p50":0.001048575,"p90":0.010485759,"p95":0.100663295,)"
       R"("p99":1.00663296,"p999":10.7374182,"max":100},"hold_time":{"count":1000,"mean":0.7185,"p50":0.003145727,)"
       R"("p90":0.031457279,"p95":0.301989887,"p99":3.22122547,"p999":30.0647711,"max":300},"connect_time":{"count":1000,)"
       R"("mean":1.1975,"p50":0.005242879,"p90":0.050331647,"p95":0.503316479,"p99":5.36870912,"p999":51.5396076,"max":500}})";
@@ -243,6 +247,12 @@ db_stalls_total{pool="orders"} 151
 # HELP db_idle_horizon_seconds Idle time after which connections die; 0: none is known.
 # TYPE db_idle_horizon_seconds gauge
 db_idle_horizon_seconds{pool="orders"} 152
+# HELP db_advised_max_size max_size that the load would need, by the latest advice; 0: there is none.
+# TYPE db_advised_max_size gauge
+db_advised_max_size{pool="orders"} 157
+# HELP db_advised_min_size min_size that the load would need, by the latest advice; 0: there is none.
+# TYPE db_advised_min_size gauge
+db_advised_min_size{pool="orders"} 156
 # HELP db_checkout_duration_seconds Time an acquire took. Values are rounded to at most an eighth.
 # TYPE db_checkout_duration_seconds histogram
 db_checkout_duration_seconds_bucket{pool="orders",le="0.0001"} 0

@@ -26,7 +26,7 @@ constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_
     observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
         observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
             observes<O, acquire_failed_event>&& observes<O, unused_event>&& observes<O, reconfigured_event>&&
-                observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>;
+                observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>&& observes<O, advice_event>;
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);

@@ -157,6 +157,9 @@ TEST_CASE("given a snapshot of distinct numbers, when it is written as JSON, the
   s.generation = 26;
   s.stalls = 28;
   s.idle_horizon = 29s;
+  s.advised_min_size = 30;
+  s.advised_max_size = 31;
+  s.expected_p99 = 32s;
   for (std::size_t i = 0; i < close_reasons; ++i) s.closed_by_reason[i] = 100 + i;
   const std::string text = s.to_json();
   const json_reader json(text);
@@ -190,6 +193,9 @@ TEST_CASE("given a snapshot of distinct numbers, when it is written as JSON, the
                                                           {"leaks_reclaimed", 25},
                                                           {"stalls", 28},
                                                           {"idle_horizon", 29},
+                                                          {"advice.min_size", 30},
+                                                          {"advice.max_size", 31},
+                                                          {"advice.expected_p99", 32},
                                                           {"generation", 26}};
   for (const auto& [path, number] : expected) {
     CAPTURE(path);

@@ -121,6 +121,8 @@ std::vector<config_fault> pool_config::validate() const {
   rules.finite("close_timeout", close_timeout);
   rules.not_negative("close_grace", close_grace);
   rules.not_negative("slow_acquire", slow_acquire);
+  if (rules.positive("advice_interval", advice_interval)) rules.interval("advice_interval", advice_interval);
+  rules.not_negative("wait_goal", wait_goal);
   if (rules.positive("stall_threshold", stall_threshold)) rules.interval("stall_threshold", stall_threshold);
   const bool lifetime_sound = rules.positive("max_lifetime", max_lifetime);
   if (rules.positive("idle_timeout", idle_timeout) && lifetime_sound) {

@@ -48,6 +48,8 @@ void for_each_option(Config& c, const Visit& visit) {
   visit("close_grace", c.close_grace);
   visit("slow_acquire", c.slow_acquire);
   visit("stall_threshold", c.stall_threshold);
+  visit("advice_interval", c.advice_interval);
+  visit("wait_goal", c.wait_goal);
   visit("idle_timeout", c.idle_timeout);
   visit("learn_idle_limit", c.learn_idle_limit);
   visit("max_lifetime", c.max_lifetime);

@@ -113,6 +113,9 @@ void for_each_metric(const pool_stats& of, const std::function<void(const metric
   teller.now("db.client.connection.tidepool.memory", "By", "Memory that the connections hold, as far as their driver tells.",
              of.memory_bytes);
   teller.now("db.client.connection.tidepool.threads", "{thread}", "Threads that the driver runs in this process.", of.driver_threads);
+  teller.total("db.client.connection.tidepool.stalls", "{stall}", "Timers that fired late, and times that the machine slept.", of.stalls);
+  teller.now("db.client.connection.tidepool.advised_max", "{connection}", "Largest size that the load would need, by the latest advice.",
+             of.advised_max_size);
   teller.total("db.client.connection.tidepool.generations", "{generation}", "How often all connections were outdated.", of.generation);
   part health[3];
   const health_status status = assess(of, of).status;

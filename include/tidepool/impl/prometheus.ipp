@@ -235,6 +235,10 @@ inline void write_guide(prometheus_writer& out, std::string_view prefix) {
              [](const pool_stats& s) { return s.stalls; });
   out.family("idle_horizon_seconds", "gauge", "Idle time after which connections die; 0: none is known.",
              [](const pool_stats& s) { return std::chrono::duration<double>(s.idle_horizon).count(); });
+  out.family("advised_max_size", "gauge", "max_size that the load would need, by the latest advice; 0: there is none.",
+             [](const pool_stats& s) { return s.advised_max_size; });
+  out.family("advised_min_size", "gauge", "min_size that the load would need, by the latest advice; 0: there is none.",
+             [](const pool_stats& s) { return s.advised_min_size; });
 
   out.histogram_family("checkout_duration_seconds", "Time an acquire took.",
                        [](const pool_stats& s) -> const histogram& { return s.wait_time; });

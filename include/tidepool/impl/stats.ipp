@@ -67,6 +67,11 @@ std::string pool_stats::to_json() const {
   out.add("leaks_reclaimed", leaks_reclaimed);
   out.add("stalls", stalls);
   out.add("idle_horizon", idle_horizon);
+  out.open("advice");
+  out.add("min_size", advised_min_size);
+  out.add("max_size", advised_max_size);
+  out.add("expected_p99", expected_p99);
+  out.close();
   out.add("generation", generation);
   out.add("wait_time", wait_time);
   out.add("hold_time", hold_time);

@@ -25,7 +25,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// `on_event(std::string_view pool, const E&)` for `E` in `created_event`, `destroyed_event`, `checkout_event`, `checkin_event`,
 /// `connect_failed_event`, `health_failed_event`, `leak_event`, `scaled_event`, `breaker_event`, `state_event`, `slow_acquire_event`,
 /// `acquire_failed_event`, `unused_event`, `reconfigured_event`, `server_limit_event`, `stall_event`,
-/// `idle_horizon_event`. They are called on the thread on which the event
+/// `idle_horizon_event`, `advice_event`. They are called on the thread on which the event
 /// happened, never under the pool's lock, possibly on several threads at once. They may call the pool. Their exceptions are ignored.
 struct null_observer {};
 
@@ -90,6 +90,7 @@ class log_observer {
   TIDEPOOL_DECL void on_event(std::string_view p, const unused_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const reconfigured_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const server_limit_event& e);
+  TIDEPOOL_DECL void on_event(std::string_view p, const advice_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const stall_event& e);
   TIDEPOOL_DECL void on_event(std::string_view p, const idle_horizon_event& e);
 
@@ -141,7 +142,7 @@ struct event_list {
 };
 using pool_events = event_list<created_event, destroyed_event, checkout_event, checkin_event, connect_failed_event, health_failed_event,
                                leak_event, scaled_event, breaker_event, state_event, slow_acquire_event, acquire_failed_event, unused_event,
-                               reconfigured_event, server_limit_event, stall_event, idle_horizon_event>;
+                               reconfigured_event, server_limit_event, stall_event, idle_horizon_event, advice_event>;
 
 /// Whether a class has any member of a name, overloaded, templated, private or not: with another base that has one the name is ambiguous.
 struct names_on_event {

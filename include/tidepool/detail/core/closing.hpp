@@ -11,6 +11,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 template <class Rules>
 void start(core_state<Rules>& c, tick now) noexcept {
   if (!c.life.start()) return;
+  c.load_seen_at = now;
   if constexpr (Rules::can_check) c.due.start_rounds(now, c.health.interval());
   if constexpr (Rules::scaling_policy::enabled) c.due.next_scaling = later(now, c.scaling.interval());
 }

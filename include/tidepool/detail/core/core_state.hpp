@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "../../config.hpp"
 #include "../../policy/scaling.hpp"
@@ -19,6 +20,7 @@
 #include "idle_horizon.hpp"
 #include "idle_list.hpp"
 #include "life_cycle.hpp"
+#include "load_record.hpp"
 #include "reuse.hpp"
 #include "schedule.hpp"
 #include "usage.hpp"
@@ -119,6 +121,9 @@ struct core_state {
   idle_horizon horizon;
   duration idle_limit = no_limit;  ///< learned, and to be kept to
   bool horizon_moved = false;      ///< and nobody was told yet
+  std::unique_ptr<load_record> load = std::make_unique<load_record>();
+  tick load_seen_at = never;
+  std::uint64_t asked_before = 0;  ///< acquires by then
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::health_policy health;
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::leak_policy leak;
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Rules::scaling_policy scaling;

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <span>
 
+#include "../../advice.hpp"
 #include "../../version.hpp"
 #include "callers.hpp"
 #include "closing.hpp"
@@ -325,6 +326,7 @@ class pool_core {
       reap_idle(c, now);
       if (c.idle_limit != no_limit) keep_young(c, now);
       find_leaks(c, now, leaks);
+      look_at_load(c, now);
       scale(c, now, a);
       start_due_sweep(c, now);
     }
@@ -354,9 +356,17 @@ class pool_core {
   }
   pool_gauges gauges() const noexcept { return gauges_of(c); }
   /// Acquires so far, whatever came of them. Those that the stash served count when their lease has ended.
-  std::uint64_t asked() const noexcept {
+  std::uint64_t asked() const noexcept { return c.used.asked(); }
+  /// For advice on the size. With the stash closed.
+  void copy_load(pool_load& out) const noexcept {
     const pool_stats& n = c.used.totals();
-    return n.direct + n.waited + n.timeouts + n.rejected_full + n.cancelled + n.refused_open + n.refused_connect + n.refused_closed;
+    out.hold_time = n.hold_time;
+    out.connect_time = n.connect_time;
+    out.wait_time = n.wait_time;
+    out.wait_time.record(duration::zero(), n.direct);
+    out.record = *c.load;
+    out.min_size = c.min;
+    out.max_size = c.max;
   }
   /// Somebody has a lease or waits for one, or it is not open.
   bool in_use() const noexcept { return !c.life.running() || c.slots.leased() > 0 || !c.waiters.empty() || c.waiters.opener() != nullptr; }

@@ -144,6 +144,20 @@ void find_leaks(core_state<Rules>& c, tick now, leak_findings& leaks) noexcept {
   }
 }
 
+/// For advice on the size, when something else has woken the pool.
+template <class Rules>
+void look_at_load(core_state<Rules>& c, tick now) noexcept {
+  if (now < later(c.load_seen_at, c.config().advice_interval)) return;
+  for (core_slot* slot = c.leased.front(); slot; slot = c.leased.after(*slot)) c.used.count_reuses(*slot);
+  load_window window;
+  window.seconds = std::chrono::duration<float>(now - c.load_seen_at).count();
+  window.arrivals = static_cast<std::uint32_t>(c.used.asked() - c.asked_before);
+  window.in_system = static_cast<std::uint32_t>(c.slots.leased() + c.waiters.size());
+  c.load->add(window, c.max);
+  c.asked_before = c.used.asked();
+  c.load_seen_at = now;
+}
+
 /// Asks the scaling policy for a new target, and shrinks to it; `grow()` does the rest.
 template <class Rules>
 void scale(core_state<Rules>& c, tick now, core_actions& a) noexcept {

@@ -28,6 +28,11 @@ class usage {
 
   // --- callers
 
+  /// Acquires so far, whatever came of them. Those that the stash served count when their lease has ended.
+  std::uint64_t asked() const noexcept {
+    const pool_stats& n = totals_;
+    return n.direct + n.waited + n.timeouts + n.rejected_full + n.cancelled + n.refused_open + n.refused_connect + n.refused_closed;
+  }
   void served_directly() noexcept { ++totals_.direct; }
   void direct_undone() noexcept { --totals_.direct; }
   void served(const core_waiter& w, tick now) noexcept {

@@ -34,6 +34,7 @@ class event_log {
   virtual void on_event(std::string_view pool, const unused_event& e) = 0;
   virtual void on_event(std::string_view pool, const reconfigured_event& e) = 0;
   virtual void on_event(std::string_view pool, const server_limit_event& e) = 0;
+  virtual void on_event(std::string_view pool, const advice_event& e) = 0;
   virtual void on_event(std::string_view pool, const stall_event& e) = 0;
   virtual void on_event(std::string_view pool, const idle_horizon_event& e) = 0;
 };

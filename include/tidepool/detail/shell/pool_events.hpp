@@ -21,6 +21,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
   const tick due = timer_.fired();
   stall_event seen{};
   bool stalled = false;
+  bool advises = false;
   pool_actions a;
   leak_findings leaks;
   std::array<stack_trace, std::tuple_size_v<decltype(leaks.items)>> traces;
@@ -37,6 +38,7 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     seen = stalls_.look(due, now);
     stalled = stalls_.is_stall(seen, this->config().stall_threshold);
     if (stalled) core_.leapt(now);
+    advises = advice_is_due(now);
     core_.tick_at(now, a, leaks);
     if (a.connect_timed_out > 0) {
       // Recorded when its time is up, which may be long before its coroutine ends.
@@ -66,6 +68,37 @@ void pool_impl<Connection, Traits>::on_timer() noexcept {
     });
   }
   perform(a);
+  if (advises) tell_advice();
+}
+
+/// Under the lock: once an hour, where the load is looked at and there was one.
+template <class Connection, class Traits>
+bool pool_impl<Connection, Traits>::advice_is_due(tick now) noexcept {
+  if (now < next_advice_ && next_advice_ != never) return false;
+  const bool first = next_advice_ == never;
+  next_advice_ = later(now, std::chrono::hours(1));
+  const std::uint64_t asked = core_.asked();
+  const bool used = std::exchange(advised_at_, asked) != asked;
+  return !first && used && this->config().advice_interval != no_limit;
+}
+/// Takes some two milliseconds of the thread that the timer fires on.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::tell_advice() noexcept {
+  try {
+    const auto load = std::make_unique<pool_load>();
+    {
+      const lock_type lock(mutex_);
+      core_.copy_load(*load);
+    }
+    const pool_advice advice = advise(*load, this->config(), 5'000);
+    if (!advice.known) return;
+    {
+      const lock_type lock(mutex_);
+      advised_ = {advice.min_size, advice.max_size, advice.now.p99_wait};
+    }
+    tell([&] { return advice_event{advice}; });
+  } catch (...) {  // out of memory
+  }
 }
 
 /// Under the lock, with the stash closed: for how long the pool has not been asked for anything, once; else zero. What keeps

@@ -103,6 +103,7 @@ class pool_front : public context_client {
   virtual void set_log_level(log_level least) noexcept = 0;
   virtual pool_stats stats() = 0;
   virtual pool_inspection inspect(std::size_t most_leases, std::size_t most_callers) = 0;
+  virtual pool_advice advice() = 0;
   virtual pool_state state() const noexcept = 0;
   virtual void label(entry& e, std::string_view text) noexcept = 0;
   /// For holders of the library's own, which keep a lease for long. Takes the lock once.

@@ -31,6 +31,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../../advice.hpp"
 #include "../../config.hpp"
 #include "../../lease.hpp"
 #include "../../pool_error.hpp"
@@ -54,6 +55,13 @@
 #include "stash.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
+
+/// Of the latest advice, for `stats()`.
+struct advised_figures {
+  std::size_t min_size = 0;
+  std::size_t max_size = 0;
+  duration expected_p99{};
+};
 
 template <class Connection, class Traits>
 class pool_impl final : public pool_front<Connection, Traits>, public std::enable_shared_from_this<pool_impl<Connection, Traits>> {
@@ -144,6 +152,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void set_log_level(log_level least) noexcept override { log_.set_level(least); }
   pool_stats stats() override;
   pool_inspection inspect(std::size_t most_leases, std::size_t most_callers) override;
+  pool_advice advice() override;
   pool_state state() const noexcept override;
   void label(entry& e, std::string_view text) noexcept override {
     const lock_type lock(mutex_);
@@ -277,6 +286,8 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   // pool_events.hpp
   void watch_peer(entry& e) noexcept;
   void look_at_closed_peers() noexcept;
+  bool advice_is_due(tick now) noexcept;
+  void tell_advice() noexcept;
   /// A connection of this generation was found to lead to the wrong server.
   void outdate(std::uint64_t generation) noexcept {
     event([&](tick now, pool_actions& a) { core_.outdated(generation, now, a); });
@@ -311,6 +322,9 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   std::uint64_t asked_before_ = 0;  ///< acquires by `unused_since_`
   tick unused_since_ = never;
   bool told_unused_ = false;
+  tick next_advice_ = never;
+  std::uint64_t advised_at_ = 0;  ///< acquires by the latest advice
+  advised_figures advised_;
   bool told_limits_ = false;  ///< those of the server, or a connect is about to
   bool context_gone_ = false;
   std::atomic<bool> look_posted_{false};

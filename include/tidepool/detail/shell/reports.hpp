@@ -199,6 +199,9 @@ pool_stats pool_impl<Connection, Traits>::stats() {
     if (stash_.is_open()) collect_stash();  // what is stashed is idle, not leased
     core_.snapshot(out);
     add_resources(out);
+    out.advised_min_size = advised_.min_size;
+    out.advised_max_size = advised_.max_size;
+    out.expected_p99 = advised_.expected_p99;
     owed = core_.has_pending_actions();
     if constexpr (can::tells_waiting) {
       const auto& found = silence_.look(core_);
@@ -209,6 +212,20 @@ pool_stats pool_impl<Connection, Traits>::stats() {
   }
   if (owed) reconcile();
   return out;
+}
+
+template <class Connection, class Traits>
+pool_advice pool_impl<Connection, Traits>::advice() {
+  const auto load = std::make_unique<pool_load>();
+  bool owed = false;
+  {
+    const lock_type lock(mutex_);
+    if (stash_.is_open()) collect_stash();
+    core_.copy_load(*load);
+    owed = core_.has_pending_actions();
+  }
+  if (owed) reconcile();
+  return advise(*load, this->config());
 }
 
 template <class Connection, class Traits>

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "../../advice.hpp"
 #include "../../detail/util/words.hpp"
 #include "../../lint.hpp"
 #include "../../pool_error.hpp"
@@ -139,6 +140,11 @@ void log_observer::on_event(std::string_view p, const idle_horizon_event& e) {
     say(level::warning, p, "idle connections die after %s: set learn_idle_limit = true, or health_check_interval to half of it or less",
         after.c_str());
   }
+}
+
+void log_observer::on_event(std::string_view p, const advice_event& e) {
+  if (!wants(level::info)) return;
+  say(level::info, p, "advice: %s", to_string(e.advice).c_str());
 }
 
 void log_observer::on_event(std::string_view p, const slow_acquire_event& e) {

@@ -30,6 +30,7 @@ class event_log_in_words final : public event_log {
   void on_event(std::string_view pool, const unused_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const reconfigured_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const server_limit_event& e) override { words_.on_event(pool, e); }
+  void on_event(std::string_view pool, const advice_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const stall_event& e) override { words_.on_event(pool, e); }
   void on_event(std::string_view pool, const idle_horizon_event& e) override { words_.on_event(pool, e); }
 
