@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../../detail/util/attributes.hpp"
 #include "../../version.hpp"
 #include "operation.hpp"
 #include "request.hpp"
@@ -105,19 +106,20 @@ struct outcome {
   failure failed{};
 
   kept_rows& add(const session& s, const request& what) {
-    auto made = std::make_unique<kept_rows>();
-    if (s.settings().statement_in_errors) {
-      made->statement = printable(what.sql, 300);
-      made->called_from = what.from;
-    }
-    kept_rows* const here = made.get();
     if (last == nullptr) {
-      first = std::move(made);
+      first = std::make_shared<kept_rows>();
+      last = first.get();
     } else {
+      auto made = std::make_unique<kept_rows>();
+      kept_rows* const here = made.get();
       last->next = std::move(made);
+      last = here;
     }
-    last = here;
-    return *here;
+    if (s.settings().statement_in_errors) {
+      last->statement = printable(what.sql, 300);
+      last->called_from = what.from;
+    }
+    return *last;
   }
 };
 
@@ -177,9 +179,10 @@ inline std::size_t hash_of(std::string_view sql) noexcept {
 /// Null when it is not there.
 template <class = void>
 inline MYSQL_STMT* find_prepared(session& s, std::string_view sql) noexcept {
-  auto* const known = s.prepared.find(hash_of(sql));
+  const auto hash = hash_of(sql);
+  auto* const known = s.prepared.find(hash);
   if (known == nullptr || known->sql != sql) return nullptr;
-  s.prepared.use(hash_of(sql));
+  s.prepared.use(hash);
   return known->handle;
 }
 
@@ -237,41 +240,55 @@ inline asio::awaitable<MYSQL_STMT*> prepare_statement(session_ptr s, std::string
   co_return made;
 }
 
-/// The statement of a request, its parameters bound and its execution begun and ended; null where `out` has an error. A statement that is
-/// stale is prepared once more, unless it is part of a transaction.
+/// The error of a request that has more or fewer values than its statement takes.
 template <class = void>
-inline asio::awaitable<MYSQL_STMT*> execute_statement(session_ptr s, const request& what, outcome& out) {
+TIDEPOOL_COLD TIDEPOOL_NOINLINE inline void refuse_count(std::size_t taken, std::size_t given, outcome& out) {
+  out.failed.any = true;
+  out.failed.said.message = "the statement takes " + std::to_string(taken) + (taken == 1 ? " parameter" : " parameters") + ", and " +
+                            std::to_string(given) + (given == 1 ? " was" : " were") + " given: nothing was sent";
+}
+
+/// Binds the parameters and begins to execute; as a call of the client library. Nothing was sent where `out` has an error.
+template <class = void>
+inline int begin_execution(session& s, MYSQL_STMT* of, const request& what, outcome& out) {
+  const auto taken = mysql_stmt_param_count(of);
+  if (taken != what.values.size()) {
+    refuse_count(taken, what.values.size(), out);
+    return 0;
+  }
+  if (taken != 0) {
+    s.parameters.fill(what.values, what.bytes);
+    if (mysql_stmt_bind_param(of, s.parameters.data()) != 0) {
+      out.failed = s.failure_now(of);
+      return 0;
+    }
+  }
+  ++s.requests_sent;
+  return calls::execute(s, of);
+}
+
+/// The statement of a request, its parameters bound and its execution begun and ended; null where `out` has an error. A statement that is
+/// stale is prepared once more, unless it is part of a transaction. `failed`: a statement of the cache whose execution has just failed.
+template <class = void>
+inline asio::awaitable<MYSQL_STMT*> execute_statement(session_ptr s, const request& what, outcome& out, MYSQL_STMT* failed = nullptr) {
   for (int turn = 0;; ++turn) {
-    MYSQL_STMT* of = find_prepared(*s, what.sql);
-    if (of == nullptr) of = co_await prepare_statement(s, what.sql, out);
-    if (of == nullptr) co_return nullptr;
-    if (s->stop) {  // it was to end while it was prepared: it is not run any more
-      out.failed.any = true;
-      out.failed.said.number = 1317;
-      out.failed.said.sqlstate = "70100";
-      out.failed.said.message = "stopped before it was run";
-      co_return nullptr;
-    }
-    const auto taken = mysql_stmt_param_count(of);
-    if (taken != what.values.size()) {
-      out.failed.any = true;
-      out.failed.said.message = "the statement takes " + std::to_string(taken) + (taken == 1 ? " parameter" : " parameters") + ", and " +
-                                std::to_string(what.values.size()) + (what.values.size() == 1 ? " was" : " were") +
-                                " given: nothing was sent";
-      co_return nullptr;
-    }
-    int status = 0;
-    {
-      parameter_binds binds(what.values, what.bytes);
-      if (taken != 0 && mysql_stmt_bind_param(of, binds.data()) != 0) {
-        out.failed = s->failure_now(of);
+    MYSQL_STMT* of = std::exchange(failed, nullptr);
+    if (of == nullptr) {
+      of = find_prepared(*s, what.sql);
+      if (of == nullptr) of = co_await prepare_statement(s, what.sql, out);
+      if (of == nullptr) co_return nullptr;
+      if (s->stop) {  // it was to end while it was prepared: it is not run any more
+        out.failed.any = true;
+        out.failed.said.number = 1317;
+        out.failed.said.sqlstate = "70100";
+        out.failed.said.message = "stopped before it was run";
         co_return nullptr;
       }
-      ++s->requests_sent;
-      status = calls::execute(*s, of);
+      const int status = begin_execution(*s, of, what, out);
+      if (out.failed.any) co_return nullptr;
       if (status != 0) co_await finish_call(s, status);
+      if (s->number == 0 && !s->broken) co_return of;
     }
-    if (s->number == 0 && !s->broken) co_return of;
     out.failed = s->failure_now(of);
     const bool stale = out.failed.said.number == 1243 || out.failed.said.number == 1615;
     // The table has other columns than before: the statement was run, and its rows cannot be read by the old ones.
@@ -286,44 +303,61 @@ inline asio::awaitable<MYSQL_STMT*> execute_statement(session_ptr s, const reque
   }
 }
 
+/// Begins to read a result set of a statement that was executed; as a call of the client library.
 template <class = void>
-inline asio::awaitable<void> run_prepared(session_ptr s, const request& what, outcome& out) {
-  MYSQL_STMT* const of = co_await execute_statement(s, what, out);
-  if (of == nullptr) co_return;
-  row_reader reader;
-  for (;;) {
-    auto& rows = out.add(*s, what);
-    rows.no_rows = mysql_stmt_field_count(of) == 0;
-    if (!rows.no_rows) {
-      reader.begin(of, rows);
-      int status = calls::store(*s, of);
-      if (status != 0) co_await finish_call(s, status);
-      if (s->number != 0 || s->broken) {
-        out.failed = s->failure_now(of);
-        co_return;
-      }
-      rows.values.reserve(static_cast<std::size_t>(mysql_stmt_num_rows(of)) * rows.names.size());
-      // All rows are here: this does not wait.
-      for (int got = mysql_stmt_fetch(of); got != MYSQL_NO_DATA; got = mysql_stmt_fetch(of)) {
-        if (got == 1) {
-          out.failed = s->failure_now(of);
-          co_return;
-        }
-        reader.take(of, rows);
-      }
-      note_counts(*s, rows, rows.count, 0);
-    } else {
-      note_counts(*s, rows, mysql_stmt_affected_rows(of), mysql_stmt_insert_id(of));
+inline int begin_set(session& s, MYSQL_STMT* of, const request& what, outcome& out) {
+  auto& rows = out.add(s, what);
+  rows.no_rows = mysql_stmt_field_count(of) == 0;
+  if (rows.no_rows) return 0;
+  s.reader.begin(of, rows);
+  return calls::store(s, of);
+}
+/// All of it has arrived: copies its rows. False where `out` has an error.
+template <class = void>
+inline bool end_set(session& s, MYSQL_STMT* of, outcome& out) {
+  auto& rows = *out.last;
+  if (rows.no_rows) {
+    note_counts(s, rows, mysql_stmt_affected_rows(of), mysql_stmt_insert_id(of));
+    return true;
+  }
+  if (s.number != 0 || s.broken) {
+    out.failed = s.failure_now(of);
+    return false;
+  }
+  rows.values.reserve(static_cast<std::size_t>(mysql_stmt_num_rows(of)) * rows.names.size());
+  for (int got = mysql_stmt_fetch(of); got != MYSQL_NO_DATA; got = mysql_stmt_fetch(of)) {
+    if (got == 1) {
+      out.failed = s.failure_now(of);
+      return false;
     }
-    if (mysql_stmt_more_results(of) == 0) break;
+    s.reader.take(of, rows);
+  }
+  note_counts(s, rows, rows.count, 0);
+  return true;
+}
+
+/// The result sets behind the one that was read.
+template <class = void>
+inline asio::awaitable<void> read_more_sets(session_ptr s, MYSQL_STMT* of, const request& what, outcome& out) {
+  while (mysql_stmt_more_results(of) != 0) {
     int status = calls::next_set(*s, of);
     if (status != 0) co_await finish_call(s, status);
     if (s->number > 0 || s->broken) {
       out.failed = s->failure_now(of);
       co_return;
     }
+    status = begin_set(*s, of, what, out);
+    if (status != 0) co_await finish_call(s, status);
+    const bool read = end_set(*s, of, out);
+    if (!read) co_return;
   }
-  (void)mysql_stmt_free_result(of);  // of rows that were stored: no more is to be read
+}
+
+/// What the server cannot prepare, or has no room to keep prepared.
+template <class = void>
+inline bool is_unprepared(const session& s, const request& what, const outcome& out) noexcept {
+  const auto number = out.failed.said.number;
+  return (number == 1295 || number == 1461) && what.values.empty() && !s.broken && !s.stop;
 }
 
 /// After the last answer of an operation that was stopped: waits until no KILL QUERY can hit the next statement, and restores
@@ -385,10 +419,47 @@ inline asio::awaitable<result> perform(session_ptr s, request what, allow when =
   if (what.as_text) {
     co_await run_text(s, what, all);
   } else {
-    co_await run_prepared(s, what, all);
-    // What the server cannot prepare, or has no room to keep prepared.
-    const auto number = all.failed.said.number;
-    if ((number == 1295 || number == 1461) && what.values.empty() && !s->broken && !s->stop) {
+    // One that is known and has no time limit needs no coroutine of its own: this is the path of nearly every statement.
+    MYSQL_STMT* of = s->watched() ? nullptr : find_prepared(*s, what.sql);
+    bool executed = false;
+    if (of != nullptr) {
+      const call_guard guard(*s);
+      int status = begin_execution(*s, of, what, all);
+      if (status != 0) {
+        error_code failed;
+        s->waits();
+        co_await s->async_wait(direction_of(status), failed);
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none) {
+          const bool throws = co_await asio::this_coro::throw_if_cancelled();
+          co_await asio::this_coro::throw_if_cancelled(false);
+          begin_stop(*s, stopping::cause::cancelled, throws);
+        }
+        if (failed != asio::error::operation_aborted) {
+          s->waited();
+          status = s->go_on(status & wait_events);
+        } else if (!s->stop) {  // the socket was dropped
+          s->abandon();
+          status = 0;
+        }
+        if (status != 0) co_await finish_call(s, status);
+      }
+      executed = !all.failed.any && s->number == 0 && !s->broken;
+    }
+    if (!executed && !all.failed.any) {
+      of = co_await execute_statement(s, what, all, of);
+      executed = of != nullptr;
+    }
+    if (executed) {
+      const int status = begin_set(*s, of, what, all);
+      if (status != 0) co_await finish_call(s, status);
+      const bool read = end_set(*s, of, all);
+      if (read && mysql_stmt_more_results(of) != 0) co_await read_more_sets(s, of, what, all);
+      if (!all.failed.any) (void)mysql_stmt_free_result(of);  // of rows that were stored: no more is to be read
+      s->reader.trim();
+    }
+    s->parameters.trim();
+    if (all.failed.any && is_unprepared(*s, what, all)) {
       all = outcome();
       co_await run_text(s, what, all);
     }

@@ -23,6 +23,7 @@
 #include "driver_parts.hpp"
 #include "request.hpp"
 #include "session_base.hpp"
+#include "take_rows.hpp"
 #include "target.hpp"
 #include "tls_errors.hpp"
 
@@ -306,6 +307,8 @@ class basic_session : public session_base {
   std::shared_ptr<address_memory> addresses{};
   tidepool::detail::driver::recency_list<prepared_statement> prepared;
   MYSQL_STMT* passing = nullptr;            ///< one that is not kept
+  parameter_binds parameters;               ///< of the statement that runs
+  row_reader reader;                        ///< the same
   std::optional<duration> cancel_within{};  ///< shorter than `cancel_timeout` while COMMIT runs
   std::uint64_t requests_sent = 0;
 };

@@ -28,6 +28,7 @@ class basic_stream_run final : public row_source {
     if (what_.limit != no_limit) session_->each_within(what_.limit);
     outcome all;
     of_ = co_await execute_statement(session_, what_, all);
+    session_->parameters.trim();
     if (of_ == nullptr || session_->stop) {
       if (of_ != nullptr) co_await drain();
       co_await end(std::move(all.failed), of_ != nullptr);

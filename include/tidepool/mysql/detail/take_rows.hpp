@@ -92,6 +92,9 @@ struct column_buffer {
   bool bits;
 };
 
+/// For so many columns or parameters a session keeps the memory that the next statement needs too.
+inline constexpr std::size_t kept_columns = 16;
+
 /// Reads the rows of a statement. Its memory is used again for the next one.
 template <class = void>
 class basic_row_reader {
@@ -183,6 +186,12 @@ class basic_row_reader {
       out.values.push_back(made);
     }
     ++out.count;
+  }
+  /// What a statement with many columns needed is not kept.
+  void trim() noexcept {
+    if (binds_.size() <= kept_columns) return;
+    columns_ = std::vector<column_buffer>();
+    binds_ = std::vector<MYSQL_BIND>();
   }
 
  private:
@@ -291,11 +300,13 @@ inline void take_text_rows(MYSQL_RES* from, kept_rows& out) {
 
 // --- parameters ---------------------------------------------------------------------------------------------------------
 
-/// What the library takes as the parameters of a statement. Refers to the values.
+/// What the library takes as the parameters of a statement. Refers to the values. Its memory is used again for the next statement.
 template <class = void>
 class basic_parameter_binds {
  public:
-  basic_parameter_binds(const std::vector<kept_value>& values, const std::string& bytes) : binds_(values.size()) {
+  void fill(const std::vector<kept_value>& values, const std::string& bytes) {
+    binds_.assign(values.size(), MYSQL_BIND{});
+    times_.clear();
     std::size_t times = 0;
     for (const auto& each : values) {
       if (each.kind >= storage::date) ++times;
@@ -304,6 +315,12 @@ class basic_parameter_binds {
     for (std::size_t i = 0; i < values.size(); ++i) set(binds_[i], values[i], bytes);
   }
   MYSQL_BIND* data() noexcept { return binds_.data(); }
+  /// What a statement with many parameters needed is not kept.
+  void trim() noexcept {
+    if (binds_.size() <= kept_columns) return;
+    binds_ = std::vector<MYSQL_BIND>();
+    times_ = std::vector<MYSQL_TIME>();
+  }
 
  private:
   void set(MYSQL_BIND& bind, const kept_value& from, const std::string& bytes) {

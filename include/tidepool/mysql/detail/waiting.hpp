@@ -110,20 +110,23 @@ class basic_call_guard {
 };
 using call_guard = basic_call_guard<>;
 
-/// Carries on a call of the client library that was suspended, to its end.
+inline constexpr int wait_events = MYSQL_WAIT_READ | MYSQL_WAIT_WRITE;
+inline wait_type direction_of(int status) noexcept {
+  return (status & MYSQL_WAIT_WRITE) != 0 ? wait_type::wait_write : wait_type::wait_read;
+}
+
+/// Carries on a call of the client library that was suspended, to its end. `perform()` does the same for one wait.
 template <class = void>
 inline asio::awaitable<void> finish_call(session_ptr s, int status) {
   const call_guard guard(*s);
   error_code failed;
   while (status != 0) {
-    const bool sending = (status & MYSQL_WAIT_WRITE) != 0;
-    const int events = status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
     if (!s->has_socket()) {
       s->abandon();
       break;
     }
     if (s->watched()) {
-      const bool ready = co_await wait_watched(s, sending);
+      const bool ready = co_await wait_watched(s, direction_of(status) == wait_type::wait_write);
       if (!ready) {
         s->shutdown->request(shutdown_reason::deadline);
         s->abandon();
@@ -131,7 +134,7 @@ inline asio::awaitable<void> finish_call(session_ptr s, int status) {
       }
     } else {
       s->waits();
-      co_await s->async_wait(sending ? wait_type::wait_write : wait_type::wait_read, failed);
+      co_await s->async_wait(direction_of(status), failed);
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) {
         const bool throws = co_await asio::this_coro::throw_if_cancelled();
@@ -144,7 +147,7 @@ inline asio::awaitable<void> finish_call(session_ptr s, int status) {
       }
       s->waited();
     }
-    status = s->go_on(events);
+    status = s->go_on(status & wait_events);
   }
   s->waited();
 }
