@@ -262,5 +262,26 @@ TEST_CASE("given the table of types in the reference, when each pair is sent, th
   CHECK(told.size() > 60);
 }
 
+TEST_CASE("given parameters that own memory, when a co_await expression makes them, then each is destroyed once", "[postgres][server]") {
+  NEEDS_SERVER();
+  const std::string seen = run([]() -> asio::awaitable<std::string> {
+    auto c = co_await connect();
+    const std::string word(60, 'w');
+    const std::vector<std::string> words{word};
+    const std::vector<int> bounds{3};
+    const pg::numeric least(std::string(40, '1'));
+    const std::vector<pg::range<pg::numeric>> parts{{least, std::nullopt}};
+    // GCC 12 destroys aggregates of such an expression twice.
+    auto out = co_await c.one<std::string>("select $1::jsonb ->> 0", pg::json("[\"" + word + "\"]"));
+    out += co_await c.one<std::string>("select $1::text[]::text", pg::bounded_array<std::string>(words, bounds));
+    out += co_await c.one<std::string>("select $1::numrange::text", pg::range<pg::numeric>(least, std::nullopt));
+    out += co_await c.one<std::string>("select $1::nummultirange::text", pg::multirange<pg::numeric>(parts));
+    co_return out;
+  }());
+  const std::string word(60, 'w');
+  const std::string least(40, '1');
+  CHECK(seen == word + "[3:3]={" + word + "}[" + least + ",){[" + least + ",)}");
+}
+
 }  // namespace table_cases
 }  // namespace

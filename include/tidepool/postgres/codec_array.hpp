@@ -25,6 +25,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// character between its elements where neither the server's type nor the element's codec names one.
 template <class T, char Delimiter = '\0'>
 struct bounded_array {
+  bounded_array() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
+  explicit bounded_array(std::vector<T> elements, std::vector<int> bounds = std::vector<int>())
+      : values(std::move(elements)), lower_bounds(std::move(bounds)) {}
   std::vector<T> values;
   /// One for each dimension; none: all are 1. An empty array has none.
   std::vector<int> lower_bounds;
@@ -101,7 +104,7 @@ requires(!detail::byte<T> && !detail::ambiguous_byte<T>) struct codec<bounded_ar
   }
   static type decode(std::string_view text, Oid oid = 0) requires detail::readable_element<T> {
     auto read = detail::read_array<std::vector<T>>(text, oid, Delimiter);
-    return {std::move(read.values), std::move(read.lower_bounds)};
+    return type(std::move(read.values), std::move(read.lower_bounds));
   }
 };
 

@@ -39,6 +39,9 @@ struct backup_progress {
 };
 /// How a `backup()` is made.
 struct backup_options {
+  backup_options() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
+  explicit backup_options(int pages, std::function<void(const backup_progress&)> tell = nullptr)
+      : pages_per_step(pages), on_progress(std::move(tell)) {}
   int pages_per_step = 256;  ///< copied for one change of threads; other connections can write between two steps
   /// Called after each step, on the coroutine's executor; what it throws ends the backup.
   std::function<void(const backup_progress&)> on_progress = {};

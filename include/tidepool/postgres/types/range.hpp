@@ -20,6 +20,9 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 /// and dates into the form [lower,upper), so [1,3] comes back as [1,4).
 template <class T>
 struct range {
+  range() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
+  range(std::optional<T> from, std::optional<T> to, bool with_lower = true, bool with_upper = false)
+      : lower(std::move(from)), upper(std::move(to)), lower_inclusive(with_lower), upper_inclusive(with_upper) {}
   std::optional<T> lower;  ///< empty: no bound on this side
   std::optional<T> upper;
   bool lower_inclusive = true;
@@ -49,6 +52,8 @@ struct range {
 /// Ranges that do not touch, in their order: a multirange of PostgreSQL 14 and newer.
 template <class T>
 struct multirange {
+  multirange() = default;  // no aggregate, as range
+  explicit multirange(std::vector<range<T>> parts) : ranges(std::move(parts)) {}
   std::vector<range<T>> ranges;
   friend bool operator==(const multirange&, const multirange&) = default;
 };
