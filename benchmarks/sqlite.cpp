@@ -3,6 +3,7 @@
 // own lock, acquire and release, memory of a connection.
 //
 //   bench_sqlite [hop] [writers] [memory]      all of it by default; $SECONDS_A_CASE: how long each case is measured, default 1
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,12 +63,17 @@ void print(const char* what, const measured& m, const measured& base) {
 }
 
 asio::awaitable<void> hops() {
-  sqlite::pool pool(co_await asio::this_coro::executor, sqlite::connector(file("hop.db")), tidepool::pool_config::embedded());
+  const auto here = co_await asio::this_coro::executor;
+  sqlite::pool pool(here, sqlite::connector(file("hop.db")), tidepool::pool_config::embedded());
   co_await pool.open();
+  sqlite::options sleepy(file("hop.db"));
+  sleepy.look_time = 0s;
+  sqlite::pool sleeping(here, sqlite::connector(sleepy), tidepool::pool_config::embedded());
+  co_await sleeping.open();
   {
     auto lease = co_await pool.acquire();
     co_await lease->script(
-        "create table t (id integer primary key, name text);"
+        "create table if not exists t (id integer primary key, name text); delete from t;"
         "insert into t with recursive n(i) as (select 1 union all select i + 1 from n limit 10000) "
         "select i, 'name ' || i from n");
   }
@@ -113,12 +119,14 @@ asio::awaitable<void> hops() {
       };
       co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(start, asio::use_awaitable);
     };
-    const auto pooled = [&]() -> asio::awaitable<void> {
+    const auto exec_by = [&](sqlite::pool& by) -> asio::awaitable<void> {
       id = id % 10000 + 1;
-      auto lease = co_await pool.acquire();
+      auto lease = co_await by.acquire();
       const auto row = co_await lease->exec(sql, id);
       if (row.empty()) std::abort();
     };
+    const auto pooled = [&] { return exec_by(pool); };
+    const auto slept = [&] { return exec_by(sleeping); };
     const auto by_run = [&]() -> asio::awaitable<void> {
       id = id % 10000 + 1;
       auto lease = co_await pool.acquire();
@@ -130,11 +138,13 @@ asio::awaitable<void> hops() {
     print("the same, and one asio::post", co_await measure(posted), base);
     print("the same, on an asio::thread_pool and back", co_await measure(changed), base);
     print("pool: acquire, exec(), release", co_await measure(pooled), base);
+    print("the same with look_time = 0", co_await measure(slept), base);
     if (!point) print("pool: acquire, run() of nothing, release", co_await measure(by_run), base);
     sqlite3_finalize(statement);
   }
   sqlite3_close(db);
   co_await pool.close(5s);
+  co_await sleeping.close(5s);
 }
 
 /// What 32 tasks see that write one row each in a transaction, again and again.
@@ -264,7 +274,20 @@ int main(int argc, char** argv) try {
   };
   asio::io_context io{1};
   std::printf("SQLite %s\n", sqlite3_libversion());
-  if (wanted("hop")) run(io, hops());
+  if (wanted("hop")) {
+    cpu_set_t all, one;
+    sched_getaffinity(0, sizeof all, &all);
+    CPU_ZERO(&one);
+    for (std::size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
+      if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    }
+    std::printf("--- one processor\n");
+    sched_setaffinity(0, sizeof one, &one);
+    run(io, hops());
+    sched_setaffinity(0, sizeof all, &all);
+    std::printf("--- %d processors\n", CPU_COUNT(&all));
+    if (CPU_COUNT(&all) > 1) run(io, hops());
+  }
   if (wanted("writers")) run(io, all_writers());
   if (wanted("memory")) run(io, memory());
   std::filesystem::remove_all(folder);

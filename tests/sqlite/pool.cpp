@@ -69,6 +69,9 @@ TEST_CASE("given options that cannot be, when they are used, then they are refus
   lite::options limits("x.db");
   limits.busy_timeout = -1s;
   CHECK_THAT(words(limits), has_text("busy_timeout is below zero"));
+  lite::options looks("x.db");
+  looks.look_time = -1us;
+  CHECK_THAT(words(looks), has_text("look_time is below zero"));
   CHECK(words("x.db").empty());
   CHECK_THROWS_AS(lite::options(static_cast<const char*>(nullptr)), lite::error);
   CHECK(lite::options("file:secret.db?key=secret").summary() == "secret.db");

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - SQLite connections on several threads: what ThreadSanitizer has to see.
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <string>
 #include <thread>
@@ -30,7 +35,106 @@ void at_once(asio::io_context& io, int count, Work work) {
   if (first) std::rethrow_exception(first);
 }
 
+// Each submits the next one when it is told to be done, as a coroutine does that awaits one call after the other.
+struct chained final : lite::detail::job {
+  lite::detail::workers* on = nullptr;
+  std::atomic<int>* left = nullptr;
+  chained* next = nullptr;
+  void work() noexcept override {}
+  void conclude() noexcept override {
+    if (left->fetch_sub(1) > 1) on->submit(*next);
+  }
+};
+
+/// What this thread has had of its processor.
+std::chrono::nanoseconds processor_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);  // NOLINT(clock): of the processor
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
 }  // namespace
+
+TEST_CASE("given a job, when it is submitted as the one before is told to be done, then one thread does both") {
+  const auto look = GENERATE(0us, 50us, 10000us);
+  lite::detail::workers threads(8, look);
+  std::atomic<int> left{3000};
+  chained one, two;
+  one.on = two.on = &threads;
+  one.left = two.left = &left;
+  one.next = &two;
+  two.next = &one;
+  threads.submit(one);
+  while (left.load() > 0) std::this_thread::yield();
+  CHECK(threads.threads() == 1);
+}
+
+TEST_CASE("given looks in vain, when there are more chances, then ever fewer are taken, until one succeeds") {
+  lite::detail::look_choice choice;
+  const auto passed_over = [&choice] {
+    int count = 0;
+    while (!choice.take_chance()) ++count;
+    return count;
+  };
+  for (const int expected : {0, 1, 2, 4, 8, 16, 32, 64, 64}) {
+    CHECK(passed_over() == expected);
+    choice.ended(false);
+  }
+  CHECK(passed_over() == 64);
+  choice.ended(true);
+  CHECK(passed_over() == 0);
+}
+
+TEST_CASE("given one processor, or a look_time of 0, when threads are made, then nobody looks") {
+  CHECK(lite::detail::workers(1, 0us).look_time() == 0us);
+#if defined(__linux__)
+  std::chrono::nanoseconds alone{1}, beside{-1};
+  std::thread([&] {
+    cpu_set_t all, one;
+    ::sched_getaffinity(0, sizeof all, &all);
+    if (CPU_COUNT(&all) > 1) beside = lite::detail::workers(1, 50us).look_time();
+    CPU_ZERO(&one);
+    for (std::size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i) {
+      if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    }
+    ::sched_setaffinity(0, sizeof one, &one);
+    alone = lite::detail::workers(1, 50us).look_time();
+  }).join();
+  CHECK(alone == 0us);
+  CHECK((beside == 50us || beside == -1ns));
+#endif
+}
+
+TEST_CASE("given a long call, when its event loop has looked for the end, then it sleeps, and others run") {
+  const folder here;
+  lite::options how(here / "a.db");
+  how.look_time = 10ms;
+  asio::io_context io;
+  int ticks = 0;
+  std::chrono::nanoseconds used{0};
+  const auto tick = [&io, &ticks]() -> asio::awaitable<void> {
+    asio::steady_timer timer(io);
+    for (; ticks < 20; ++ticks) {
+      timer.expires_after(5ms);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  };
+  const auto work = [&]() -> asio::awaitable<void> {
+    auto c = co_await lite::connection::connect(how);
+    const auto nothing = [](sqlite3*) {};
+    for (int i = 0; i < 200; ++i) co_await c.run(nothing);  // looks have succeeded
+    const auto before = processor_time();
+    const auto sleep = [](sqlite3*) { std::this_thread::sleep_for(400ms); };
+    co_await c.run(sleep);
+    used = processor_time() - before;
+  };
+  asio::co_spawn(io, work, asio::detached);
+  asio::co_spawn(io, tick, asio::detached);
+  io.run();
+  CHECK(ticks == 20);
+  CHECK(used > 0ns);
+  CHECK(used < 100ms);
+}
 
 TEST_CASE("given 32 tasks that write on three threads, when all are done, then nobody met SQLITE_BUSY") {
   const folder here;

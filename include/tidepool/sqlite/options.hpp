@@ -65,6 +65,11 @@ class options {
   bool optimize = true;                              ///< `PRAGMA optimize` when a connection that may write is closed
   reset_level reset = reset_level::rollback;         ///< see there
   std::size_t threads = no_limit;                    ///< that connections of one connector run on; as many as there are connections suffice
+  /// How long a thread that is done looks for more work before it sleeps, and how long the event loop of a caller does not sleep while its
+  /// call runs; 0: not at all. Where what is looked for comes in time, nobody has to be woken up, which is most of what a call costs; where
+  /// it mostly does not, looks become rare. At most one thread of a connector and one of an event loop look at once; with one processor
+  /// nobody does.
+  duration look_time = std::chrono::microseconds(50);
   /// Errors of statements, and of reading their results, also tell the statement's text, cut after 300 bytes, the place of the call
   /// (`users.cpp:42`), and the first 40 bytes of a value that cannot be read. Off by default: these may be secrets, and errors end in logs.
   bool statement_in_errors = false;

@@ -6,7 +6,9 @@
 #ifndef TIDEPOOL_SQLITE_DETAIL_HOP_HPP
 #define TIDEPOOL_SQLITE_DETAIL_HOP_HPP
 
+#include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <type_traits>
@@ -16,6 +18,7 @@
 #include "../../detail/util/asio.hpp"
 #include "../../detail/util/intrusive_list.hpp"
 #include "../../version.hpp"
+#include "looking.hpp"
 #include "workers.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
@@ -48,9 +51,9 @@ class hop : public job, public pending {
  public:
   hop(hop_list& of, hop_work& what) : of_(of), what_(what) {}
 
-  void work() noexcept override;
-  /// It was withdrawn from the workers' queue.
-  void finish() noexcept;
+  void work() noexcept override { what_.perform(); }
+  /// Also where it was withdrawn from the workers' queue.
+  void conclude() noexcept override;
 
   // For the list.
   /// Posts the handler and destroys this.
@@ -85,6 +88,16 @@ class basic_hop_list : public asio::execution_context::service {
     const std::lock_guard lock(mutex_);
     all_.erase(one);
   }
+  /// After a hop was submitted: the event loop of `executor`, a thread of which calls this, does not sleep for a while, where that pays.
+  template <class Executor>
+  void stay_awake(const Executor& executor, look_clock::duration span) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      if (awake_ || all_.empty() || !choice_.take_chance()) return;
+      awake_ = true;
+    }
+    go_on_looking(look_again<Executor>{this, executor, span, ended_.load(std::memory_order_relaxed), look_now() + span});
+  }
   /// Within the lock, so that the context lives until the handler is posted.
   void end(hop& one) noexcept {
     const std::lock_guard lock(mutex_);
@@ -95,6 +108,7 @@ class basic_hop_list : public asio::execution_context::service {
     }
     all_.erase(one);
     one.complete();
+    ended_.fetch_add(1, std::memory_order_release);
   }
 
  private:
@@ -115,16 +129,58 @@ class basic_hop_list : public asio::execution_context::service {
     for (hop* const one : left) one->destroy();
   }
 
+  /// A handler that runs again and again, between all others, until no hop is under way or none has ended for some time. What ends a hop
+  /// posts its handler; a loop that is awake needs no system call for that.
+  template <class Executor>
+  struct look_again {
+    basic_hop_list* of;
+    Executor executor;
+    look_clock::duration span;
+    std::size_t ended;
+    look_clock::time_point until;
+
+    void operator()() {
+      // Not in the queue all the time, whose lock the thread that ends a hop needs.
+      for (int i = 0; i < 32 && of->ended_.load(std::memory_order_acquire) == ended; ++i) pause_a_moment();
+      const auto now = look_now();
+      const auto ended_now = of->ended_.load(std::memory_order_acquire);
+      const bool moved = std::exchange(ended, ended_now) != ended_now;
+      if (moved) until = now + span;
+      const bool late = now >= until;
+      if ((moved || late) && of->goes_to_sleep(late)) return;
+      of->go_on_looking(std::move(*this));
+    }
+  };
+  template <class Look>
+  void go_on_looking(Look&& next) noexcept {
+    try {
+      // As `asio::defer`: behind all that is ready, without waking another thread of the context.
+      const auto later =
+          asio::prefer(asio::require(next.executor, asio::execution::blocking.never), asio::execution::relationship.continuation);
+      later.execute(std::move(next));
+    } catch (...) {  // no memory: the loop sleeps
+      const std::lock_guard lock(mutex_);
+      awake_ = false;
+    }
+  }
+  /// Asked by the one that looks.
+  bool goes_to_sleep(bool late) noexcept {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || (!late && !all_.empty())) return false;  // without the lock: a hop is just ending
+    awake_ = false;
+    choice_.ended(!late);
+    return true;
+  }
+
   std::mutex mutex_;
   std::condition_variable done_;
   tidepool::detail::intrusive_list<pending> all_;
+  std::atomic<std::size_t> ended_{0};  ///< how many hops have
+  look_choice choice_{};
+  bool awake_ = false;  ///< a handler keeps the event loop awake
 };
 
-inline void hop::work() noexcept {
-  what_.perform();
-  finish();
-}
-inline void hop::finish() noexcept {
+inline void hop::conclude() noexcept {
   what_.ended();
   of_.end(*this);
 }
@@ -139,6 +195,7 @@ class typed_hop final : public hop {
       : hop(of, what),
         handler_(std::move(handler)),
         executor_(asio::prefer(asio::get_associated_executor(handler_), asio::execution::outstanding_work.tracked)) {}
+  auto home() const { return asio::get_associated_executor(handler_); }
 
  private:
   void complete() noexcept override {

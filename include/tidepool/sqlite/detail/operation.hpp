@@ -88,12 +88,15 @@ asio::awaitable<void> hop_to(session_ptr s, Body& body, duration limit) {
         if (const auto alive = weak.lock()) alive->cancel();
       });
     }
+    const auto home = one->home();
     try {
       on->threads().submit(*one);
     } catch (...) {
       what->failure = std::current_exception();
-      one->finish();
+      one->conclude();
+      return;
     }
+    if (const auto span = on->threads().look_time(); span.count() != 0) list.stay_awake(home, span);
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(start, asio::use_awaitable, s, &work);
   if (work.failure) std::rethrow_exception(work.failure);

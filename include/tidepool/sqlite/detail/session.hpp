@@ -123,10 +123,8 @@ template <class = void>
 class basic_closing final : public job {
  public:
   explicit basic_closing(sqlite3* db) : db_(db) {}
-  void work() noexcept override {
-    close_database(std::exchange(db_, nullptr));
-    delete this;
-  }
+  void work() noexcept override { close_database(db_); }
+  void conclude() noexcept override { delete this; }
 
  private:
   sqlite3* db_;
@@ -181,7 +179,7 @@ class basic_session : public session_base {
       stop.cancel();
       if (threads_->withdraw(*hop_)) withdrawn = std::exchange(hop_, nullptr);
     }
-    if (withdrawn != nullptr) withdrawn->finish();
+    if (withdrawn != nullptr) withdrawn->conclude();
   }
 
   /// The error of a connection that is gone.
@@ -317,6 +315,7 @@ class basic_session : public session_base {
       if (closing != nullptr) threads_->submit(*closing);
     } catch (...) {
       closing->work();  // no thread can be had: here, then
+      closing->conclude();
     }
     if (closing == nullptr) close_database(mine);
   }

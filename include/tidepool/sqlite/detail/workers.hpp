@@ -19,7 +19,9 @@
 #endif
 
 #include "../../detail/util/intrusive_list.hpp"
+#include "../../time.hpp"
 #include "../../version.hpp"
+#include "looking.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
 
@@ -35,8 +37,9 @@ class job : public tidepool::detail::list_hook {
   job() = default;
   job(const job&) = delete;
   job& operator=(const job&) = delete;
-  /// May destroy the job.
   virtual void work() noexcept = 0;
+  /// After `work()`: tells that it is done. May destroy the job.
+  virtual void conclude() noexcept = 0;
 
  protected:
   ~job() = default;
@@ -64,7 +67,9 @@ class basic_no_signals {
 };
 
 /// A queue of jobs, first come first served, and at most `most` threads, which are started when they are needed: never more than jobs that
-/// run at once. Thread safe. Its destructor waits until the queue is empty and all have ended.
+/// run at once. One that is done looks for the next job for `look` before it sleeps, where that pays and nobody else does; it counts as
+/// free before it tells that its job is done, as the answer to that may be the next job. Thread safe. Its destructor waits until the queue
+/// is empty and all have ended.
 template <class = void>
 class basic_workers;
 using workers = basic_workers<void>;
@@ -72,7 +77,8 @@ using workers = basic_workers<void>;
 template <class>
 class basic_workers {
  public:
-  explicit basic_workers(std::size_t most) : most_(most), state_(std::make_shared<state>()) {}
+  explicit basic_workers(std::size_t most, duration look = duration::zero())
+      : most_(most), state_(std::make_shared<state>(useful_look_time(look))) {}
   basic_workers(const basic_workers&) = delete;
   basic_workers& operator=(const basic_workers&) = delete;
   ~basic_workers() {
@@ -80,6 +86,7 @@ class basic_workers {
       const std::lock_guard lock(state_->mutex);
       state_->stop = true;
     }
+    state_->news.fetch_add(1, std::memory_order_release);
     state_->wake.notify_all();
     for (std::thread& one : threads_) {
       if (one.get_id() == std::this_thread::get_id()) {
@@ -93,17 +100,25 @@ class basic_workers {
   /// Throws `std::system_error` when no thread runs and none can be started.
   void submit(job& what) {
     state& s = *state_;
+    bool wakes = false;
     {
       const std::lock_guard lock(s.mutex);
       s.queue.push_back(what);
-      if (s.idle > s.woken) {
+      if (s.free > s.promised) {
+        ++s.promised;
+      } else if (s.idle > s.woken) {
         ++s.woken;
-      } else {
-        if (threads_.size() < most_) start();
-        return;
+        wakes = true;
+      } else if (threads_.size() < most_) {
+        start();
       }
     }
-    s.wake.notify_one();
+    // Without the lock, for which whoever is told would have to wait.
+    if (wakes) {
+      s.wake.notify_one();
+    } else {
+      s.news.fetch_add(1, std::memory_order_release);
+    }
   }
   /// True: it has not begun and will not.
   bool withdraw(job& what) noexcept {
@@ -112,6 +127,8 @@ class basic_workers {
     state_->queue.erase(what);
     return true;
   }
+  /// Zero: nobody looks.
+  look_clock::duration look_time() const noexcept { return state_->look_for; }
   std::size_t threads() const noexcept {
     const std::lock_guard lock(state_->mutex);
     return threads_.size();
@@ -119,12 +136,19 @@ class basic_workers {
 
  private:
   struct state {
+    explicit state(look_clock::duration look) : look_for(look) {}
+    const look_clock::duration look_for;
     std::mutex mutex;
     std::condition_variable wake;
     tidepool::detail::intrusive_list<job> queue;
-    std::size_t idle = 0;   ///< threads that sleep
-    std::size_t woken = 0;  ///< of these, so many have been told to wake up
+    std::size_t idle = 0;      ///< threads that sleep
+    std::size_t woken = 0;     ///< of these, so many have been told to wake up
+    std::size_t free = 0;      ///< threads that are awake and will ask for a job soon
+    std::size_t promised = 0;  ///< so many jobs are theirs
     bool stop = false;
+    bool looking = false;  ///< one of them looks for a while
+    look_choice choice{};
+    std::atomic<unsigned> news{0};  ///< for the one that looks: there may be a job, or the end
   };
 
   /// Under the lock, with a job in the queue.
@@ -152,6 +176,20 @@ class basic_workers {
         lock.unlock();
         next->work();
         lock.lock();
+        ++s.free;
+        const bool looks = s.look_for.count() != 0 && !s.looking && !s.stop && s.queue.empty() && s.choice.take_chance();
+        if (looks) s.looking = true;
+        const unsigned before = s.news.load(std::memory_order_relaxed);
+        lock.unlock();
+        next->conclude();
+        if (looks) look_for(s.look_for, [&] { return s.news.load(std::memory_order_acquire) != before; });
+        lock.lock();
+        --s.free;
+        if (s.promised > 0) --s.promised;
+        if (looks) {
+          s.looking = false;
+          s.choice.ended(!s.queue.empty());
+        }
         continue;
       }
       if (s.stop) return;

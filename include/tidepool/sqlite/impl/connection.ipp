@@ -55,7 +55,7 @@ inline asio::awaitable<connection> connect_session(std::shared_ptr<const options
 }
 template <class = void>
 inline asio::awaitable<connection> connect_alone(std::shared_ptr<const options> settings) {
-  auto threads = std::make_shared<workers>(1);
+  auto threads = std::make_shared<workers>(1, settings->look_time);
   co_return co_await connect_session(std::move(settings), std::move(threads), steady::time_point::max());
 }
 

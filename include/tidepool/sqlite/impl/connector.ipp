@@ -39,7 +39,7 @@ inline asio::awaitable<connection> connect_once(std::shared_ptr<const options> s
 
 TIDEPOOL_LAZY_BODY connector::connector(options settings) : settings_(std::make_shared<const options>(std::move(settings))) {
   settings_->check();
-  threads_ = std::make_shared<detail::workers>(settings_->threads);
+  threads_ = std::make_shared<detail::workers>(settings_->threads, settings_->look_time);
   if (settings_->is_private()) opened_ = std::make_shared<std::atomic<bool>>(false);
 }
 TIDEPOOL_LAZY_BODY connector::connector(const char* path) : connector(options(path)) {}

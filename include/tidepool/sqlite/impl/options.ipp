@@ -76,6 +76,7 @@ TIDEPOOL_LAZY_BODY void options::check() const {
   not_negative("busy_timeout", busy_timeout);
   if (response_timeout <= duration::zero()) refuse("response_timeout must be above zero, or tidepool::no_limit");
   if (close_timeout <= duration::zero()) refuse("close_timeout must be above zero, or tidepool::no_limit");
+  not_negative("look_time", look_time);
   if (threads == 0) refuse("threads is 0: one or more have to run the statements");
 }
 
