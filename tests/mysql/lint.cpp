@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kit.hpp"
+#include "tidepool/mysql/detail/limits.hpp"
 
 using namespace tidepool_tests;
 

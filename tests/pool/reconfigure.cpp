@@ -319,13 +319,13 @@ struct own_leaks : tidepool::leak_detection {
   }
   static inline int told = 0;
 };
-struct own_traits : testing::simulated_traits<fake_connection> {
+struct reconfigured_traits : testing::simulated_traits<fake_connection> {
   using leak_policy = own_leaks;
 };
 
 TEST_CASE("given a policy of one's own, when a pool is reconfigured, then it hears of it") {
   own_leaks::told = 0;
-  rig<fake_connection, own_traits> r(calm(0, 1));
+  rig<fake_connection, reconfigured_traits> r(calm(0, 1));
   change(r, [](pool_config& c) { c.leak_timeout = 7s; });
   CHECK(own_leaks::told == 1);
 }

@@ -15,7 +15,7 @@ using namespace tidepool_tests;
 namespace testing = tidepool::testing;
 using pool_type = testing::simulated_pool;
 
-tidepool::pool_config small() {
+tidepool::pool_config small_config() {
   tidepool::pool_config config;
   config.min_size = 1;
   config.max_size = 2;
@@ -47,7 +47,7 @@ TEST_CASE("given a server that takes half an hour, when a handler asks it, then 
   testing::simulation sim(1);
   testing::fake_postgres db(sim);
   db.allow("select count(*) from jobs").latency(30min).returns({{5}});
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   const auto began = sim.now();
   auto work = [](pool_type& from) -> asio::awaitable<void> {
     const int jobs = co_await count(from, 1s);
@@ -64,7 +64,7 @@ TEST_CASE("given two connections that are busy, when a third caller waits, then 
   testing::simulation sim(2);
   testing::fake_postgres db(sim);
   db.allow("select count(*) from jobs").latency(10s).returns({{5}});
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   std::vector<std::string> ends;
   const auto note = [&](std::exception_ptr failure, int) { ends.push_back(failure ? "failed" : "done"); };
   asio::co_spawn(sim.get_executor(), count(pool, 1s), note);
@@ -82,7 +82,7 @@ TEST_CASE("given an outage in a simulation, when the server is back, then the po
   testing::fake_postgres db(sim);
   db.allow("select count(*) from jobs").returns({{5}});
   db.connect_latency(200ms);
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   int served = 0, failed = 0;
   const auto note = [&](std::exception_ptr failure, int) { ++(failure ? failed : served); };
   asio::co_spawn(sim.get_executor(), count(pool, 1s), note);
@@ -105,7 +105,7 @@ TEST_CASE("given one seed, when the same handlers run twice, then the runs are t
     testing::simulation sim(7);
     testing::fake_postgres db(sim);
     db.allow("select count(*) from jobs").latency(3ms).returns({{5}});
-    pool_type pool(sim.get_executor(), db.connector(), small());
+    pool_type pool(sim.get_executor(), db.connector(), small_config());
     for (int i = 0; i < 20; ++i) asio::co_spawn(sim.get_executor(), count(pool, 1s), asio::detached);
     sim.run_for(10s);
     std::string sessions;
@@ -118,7 +118,7 @@ TEST_CASE("given one seed, when the same handlers run twice, then the runs are t
 TEST_CASE("given a scripted server in a simulation, when a steady_timer is awaited, then the run ends in words", "[field-U9]") {
   testing::simulation sim(1);
   testing::fake_postgres db(sim);
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   finish(sim, pool.open());
   asio::co_spawn(sim.get_executor(), pause(1s), asio::detached);
   std::string said;
@@ -136,7 +136,7 @@ TEST_CASE("given a silent server in a simulation, when a call has a time limit, 
   db.expect("silent").never_answers();
   db.expect("late").latency(2min);
   db.expect("soon").latency(100ms).returns({{1}});
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   auto work = [](pool_type& from) -> asio::awaitable<void> {
     auto lease = co_await from.acquire(1s);
     for (const char* sql : {"silent", "late"}) {
@@ -160,7 +160,7 @@ TEST_CASE("given a transaction in a simulation, when it is retried, then its pau
   testing::fake_postgres db(sim);
   db.expect("update t").times(4);
   db.expect("commit").times(3).fails("40001", "could not serialize access");
-  pool_type pool(sim.get_executor(), db.connector(), small());
+  pool_type pool(sim.get_executor(), db.connector(), small_config());
   auto work = [](pool_type& from) -> asio::awaitable<void> {
     auto lease = co_await from.acquire(1s);
     auto body = [](pg::transaction& tx) -> asio::awaitable<void> { co_await tx.exec("update t"); };

@@ -7,6 +7,7 @@
 
 #include "kit.hpp"
 #include "rotating_pooler.hpp"
+#include "tidepool/postgres/detail/limits.hpp"
 
 using namespace tidepool_tests;
 

@@ -9,12 +9,12 @@
 #include "fake_server.hpp"
 #include "kit.hpp"
 
-struct unsendable {};
+struct refused_parameter {};
 template <>
-struct tidepool::postgres::codec<unsendable> {
+struct tidepool::postgres::codec<refused_parameter> {
   static constexpr unsigned oid = 25;
   static constexpr bool binary = false;
-  [[noreturn]] static void encode(std::string&, const unsendable&) { throw std::runtime_error("not today"); }
+  [[noreturn]] static void encode(std::string&, const refused_parameter&) { throw std::runtime_error("not today"); }
 };
 
 using namespace tidepool_tests;
@@ -313,7 +313,7 @@ TEST_CASE("given values that cannot be sent, read, or fit, then only their own c
           bool thrown = false;
           if (i % 6 == 0) {
             try {
-              co_await mux.read("select $1", unsendable{});
+              co_await mux.read("select $1", refused_parameter{});
             } catch (const std::runtime_error& failed) {
               thrown = std::string_view(failed.what()) == "not today";
             }
