@@ -106,6 +106,11 @@ struct pool_config {
   bool track_stack_trace = false;                     ///< keep the call stack of every acquire for the report; glibc and macOS
   duration abandon_timeout = no_limit;  ///< a lease held this long loses its connection; above `leak_timeout`; `no_limit`: never
 
+  // --- flight recorder, for pools whose Traits have one: policy/recorder.hpp ---------------------------------------
+  std::size_t recorder_memory = std::size_t{1} << 20;  ///< bytes of its ring, 32 an event; 8192 or more
+  bounded_string<255> recorder_path = {};  ///< files whose names begin so get its recordings, where no sink does; empty: none; <= 255 bytes
+  duration recorder_interval = std::chrono::seconds(60);  ///< at most one recording for each reason in this time; 0, `no_limit`: one ever
+
   start_mode start = start_mode::fail_fast;
 
   /// All broken rules; empty when the configuration is valid.

@@ -25,6 +25,7 @@ class pool_error;
 struct null_mutex;
 struct null_observer;
 class log_observer;
+class recording;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

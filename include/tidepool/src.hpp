@@ -32,7 +32,9 @@
 #include "impl/pool_error.ipp"
 #include "impl/prometheus.ipp"
 #include "impl/recent_lines.ipp"
+#include "impl/recording.ipp"
 #include "impl/stats.ipp"
 #include "policy/impl/observer.ipp"
+#include "policy/impl/recorder.ipp"
 
 #endif

@@ -145,6 +145,14 @@ std::vector<config_fault> pool_config::validate() const {
                   "must be longer than leak_timeout (" + detail::show(leak_timeout) + ")");
   }
 
+  if (rules.bounded("recorder_memory", recorder_memory, 8192)) {
+    constexpr std::size_t most = std::size_t{1} << 30;
+    rules.require(recorder_memory <= most, "recorder_memory", recorder_memory, "must be 1 GiB (" + detail::show(most) + ") at most");
+  }
+  if (recorder_path.truncated()) faults.push_back({"recorder_path", quote(recorder_path), "must be at most 255 bytes"});
+  rules.text("recorder_path", recorder_path);
+  rules.not_negative("recorder_interval", recorder_interval);
+
   rules.share("lifetime_jitter", lifetime_jitter, 0.0, 1.0 - std::numeric_limits<double>::epsilon() / 2, "must be at least 0 and below 1");
   rules.share("scale_up_threshold", scale_up_threshold, 0.0, 1.0, "must be between 0 and 1");
   rules.share("scale_down_threshold", scale_down_threshold, 0.0, 1.0, "must be between 0 and 1");
@@ -245,6 +253,7 @@ void detail::check_change(const pool_config& now, const pool_config& next) {
     if (!same) faults.push_back({field, std::move(value), "cannot change in a pool that exists"});
   };
   fixed("name", next.name == now.name.view(), std::string("'").append(next.name.view()).append("'"));
+  fixed("recorder_memory", next.recorder_memory == now.recorder_memory, detail::show(next.recorder_memory));
   fixed("start", next.start == now.start, next.start == start_mode::lazy ? "lazy" : "fail_fast");
   if (!faults.empty()) throw_faults(faults);
 }

@@ -74,6 +74,9 @@ void for_each_option(Config& c, const Visit& visit) {
   visit("leak_timeout", c.leak_timeout);
   visit("track_stack_trace", c.track_stack_trace);
   visit("abandon_timeout", c.abandon_timeout);
+  visit("recorder_memory", c.recorder_memory);
+  visit("recorder_path", c.recorder_path);
+  visit("recorder_interval", c.recorder_interval);
   visit("start", c.start);
 }
 
