@@ -157,6 +157,7 @@ class basic_pool {
   lease try_acquire(source_location where = source_location::current()) noexcept {
     impl& pool = *impl_;
     auto* const held = pool.take(where, true);
+    if constexpr (impl::records) held ? pool.record_taken(*held, duration::zero(), true, where) : pool.record_missed(where);
     if (pool.config().track_stack_trace && held) [[unlikely]]
       pool.keep_stack(*held);
     return detail::make_lease::of<lease>(held);
@@ -218,6 +219,19 @@ class basic_pool {
   /// The least level of the lines that go to the sink of `log_to()`, from now on; without a sink nothing changes. May be called at any
   /// time, on any thread.
   void set_log_level(log_level least) noexcept { impl_->set_log_level(least); }
+
+  /// The flight recorder's events up to now, as a `recording`. For pools whose Traits have `recorder_policy = recorder`
+  /// (policy/recorder.hpp), as the next two. Takes no lock; throws std::bad_alloc. Costs some 50 ns an event.
+  auto recorded() const requires(impl::records) { return impl_->recorded(recording_reason::request); }
+  /// From now on `out` gets the recordings that the pool makes when an acquire runs into its timeout, a leak is found or the breaker opens
+  /// (`recording::reason`), in place of files (`pool_config::recorder_path`); `nullptr` ends it. It is called as `out(recording)` on the
+  /// pool's executor, by several threads at once if that has several; what it throws is ignored. May be called at any time, on any thread.
+  template <class Sink>
+  void record_to(Sink out) requires(impl::records) {
+    impl_->flight_recorder().sink(std::move(out));
+  }
+  /// Hands a recording out now as one that the pool makes by itself: on its executor, to the sink or a file.
+  void record_now() noexcept requires(impl::records) { impl::record_out(impl_, recording_reason::request); }
 
   /// One consistent snapshot, of about 8 kB. Takes the lock once.
   pool_stats stats() const { return impl_->stats(); }

@@ -15,6 +15,7 @@
 #include "policy/health.hpp"
 #include "policy/leak.hpp"
 #include "policy/lifetime.hpp"
+#include "policy/no_recorder.hpp"
 #include "policy/observer.hpp"
 #include "policy/queue.hpp"
 #include "policy/scaling.hpp"
@@ -58,6 +59,8 @@ struct default_traits {
   using queue_policy = fifo_queue;
   using breaker_policy = circuit_breaker;
   using observer = null_observer;
+  /// `recorder` (policy/recorder.hpp) keeps the last events, for a look at what went wrong.
+  using recorder_policy = no_recorder;
 
   /// The first leases of a connection are timed for `pool_stats::hold_time`; later one of this many, which then counts as this many. Timing
   /// costs two reads of the clock.

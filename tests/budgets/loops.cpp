@@ -18,7 +18,7 @@ namespace {
 // A policy that is off has neither state nor functions, so that nothing of it can be called.
 static_assert(std::is_empty_v<tidepool::no_health_check> && std::is_empty_v<tidepool::no_leak_detection> &&
               std::is_empty_v<tidepool::no_scaling> && std::is_empty_v<tidepool::no_lifetime> && std::is_empty_v<tidepool::no_breaker> &&
-              std::is_empty_v<tidepool::null_observer> && std::is_empty_v<tidepool::null_mutex>);
+              std::is_empty_v<tidepool::null_observer> && std::is_empty_v<tidepool::null_mutex> && std::is_empty_v<tidepool::no_recorder>);
 
 #if TIDEPOOL_HEADER_ONLY
 template <class Traits>
@@ -59,6 +59,10 @@ constexpr loop loops[] = {
     {"handoff", handoff<defaults>},
     {"handoff.concrete_executor", handoff<concrete>},
     {"handoff.bare", handoff<bare>},
+    // A pair is two events more than with the concrete executor, a hand-off three.
+    {"acquire.recorded", acquire<recorded>},
+    {"try_acquire.recorded", try_acquire<recorded>},
+    {"handoff.recorded", handoff<recorded>},
 };
 
 int main(int argc, char** argv) {

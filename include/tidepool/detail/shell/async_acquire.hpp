@@ -98,6 +98,7 @@ class acquire_op : public acquire_waiter<Failure> {
       throw;
     }
     if (entry* held = pool->take(from, timeout <= duration::zero())) {
+      pool->record_taken(*held, timeout, false, from);
       op->slot = held;
       op->at = core_waiter::stage::done;
       return finish(op);

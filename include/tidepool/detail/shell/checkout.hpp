@@ -37,6 +37,9 @@ template <class Connection, class Traits>
 auto pool_impl<Connection, Traits>::acquire(duration timeout, source_location where) -> awaitable<lease> {
   entry* held = this->take_stashed(where);
   if (!held) held = take_idle(where, false);
+  if constexpr (records) {
+    if (held) this->record_taken(*held, timeout, false, where);
+  }
   if (!held) {
     coroutine_wait<pool_impl> node(*this, where);
     const auto enqueue = [timeout](pool_impl& to, core_waiter& w) { to.enqueue(w, timeout); };
@@ -59,6 +62,8 @@ template <class Connection, class Traits>
 auto pool_impl<Connection, Traits>::wait(std::shared_ptr<pool_impl> self, core_waiter::queue what, duration span, source_location where)
     -> awaitable<void> {
   coroutine_wait<pool_impl> node(*self, where);
+  self->record_verb(what == core_waiter::queue::open ? recorded_verb::open : recorded_verb::close, 0,
+                    static_cast<std::uint64_t>(span.count()));
   const auto begin = [what, span](pool_impl& of, core_waiter& w) {
     of.event([&](tick now, pool_actions& a) {
       if (what == core_waiter::queue::open) return of.core_.open(w, now, later(now, span), a);
@@ -76,9 +81,10 @@ TIDEPOOL_NOINLINE auto pool_impl<Connection, Traits>::take_idle(const source_loc
     bool owed = false;
     bool fresh = false;
     entry* e = nullptr;
-    const tick now = coarse_now<Traits>();
+    tick now = coarse_now<Traits>();
     {
       const lock_type lock(mutex_);
+      if constexpr (records) now = precise_now<Traits>();  // under the lock: not before another thread has given it back
       e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
       if (!e && stash_.is_open()) {
         // Other threads may have stashed what this one lacks.
@@ -121,7 +127,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
     bool timed = true;
     tick now{};
     tick deadline{};
-    if (samples_waits && timeout > duration::zero() && core_.queue_is_long()) {
+    if (samples_waits && !records && timeout > duration::zero() && core_.queue_is_long()) {
       // Reading the precise clock would be a good part of the cost here, so most callers are timed by the coarse one, which is behind:
       // no caller's time is to be up early.
       timed = core_.samples_next_wait();
@@ -134,6 +140,7 @@ void pool_impl<Connection, Traits>::enqueue(core_waiter& w, duration timeout) no
     }
     // Nothing can be done but wait where no connection is idle and no more may be opened.
     if (!core_.try_queue(w, now, deadline, timed, arm_at)) return enqueue_slowly(held, w, timeout);
+    if constexpr (records) recorder_.asked(w.ticket, timeout, w.where, now);
     if (arm_at == never) return held.end_with_waiter();
     self = this->shared_from_this();
   }
@@ -147,6 +154,7 @@ TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::enqueue_slowly(closed_stas
   pool_actions a;
   const tick now = precise_now<Traits>();
   core_.enqueue(w, now, later(now, timeout), a);
+  if constexpr (records) recorder_.asked(w.ticket, timeout, w.where, now);
   note_event(a);
   held.end();
   perform(a);
@@ -181,6 +189,7 @@ void pool_impl<Connection, Traits>::deliver(core_waiter& w) noexcept {
   if (w.slot) {
     entry& e = static_cast<entry&>(*w.slot);
     const duration waited = w.direct ? duration::zero() : e.listed - w.since;
+    if constexpr (records) recorder_.granted(w.ticket, e.id, e.listed);
     checked_out(e, waited);
     if (waited >= this->config().slow_acquire) tell_slow_acquire(w, waited);
   }
@@ -225,7 +234,7 @@ TIDEPOOL_NOINLINE void pool_impl<Connection, Traits>::release_under_lock(entry& 
     lock_type lock(mutex_);
     if (core_.anybody_waits()) {
       // By the clock by which the wait of the next caller is measured.
-      const tick now = core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
+      const tick now = records || core_.next_is_timed() ? precise_now<Traits>() : coarse_now<Traits>();
       if (core_waiter* next = core_.returned_to_waiter(e, now, answered, held)) {
         lock.unlock();
         return deliver(*next);
@@ -277,6 +286,7 @@ void pool_impl<Connection, Traits>::discard(entry& e) noexcept {
   if (e.sampled_at != not_sampled) held = end_sample(e);
   const lease_end found = after_lease(*e.connection);
   const bool by_holder = found != lease_end::outdated && found != lease_end::broken;
+  this->record_returned(e, by_holder ? lease_over::discarded : lease_over::released);
   const bool as_found = found == lease_end::outdated || found == lease_end::unfinished;
   release_slowly(e, as_found ? found : lease_end::broken, held, by_holder);
 }
@@ -290,6 +300,7 @@ Connection pool_impl<Connection, Traits>::detach(entry& e) {
     }
   }
   const auto self = this->shared_from_this();
+  this->record_returned(e, lease_over::detached);
   bool taken_back = false;
   bool free = true;
   error_report lost;

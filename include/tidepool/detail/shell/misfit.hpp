@@ -234,6 +234,8 @@ struct observer_words {
                 "an on_event() of the observer takes an event in another form: write `void on_event(std::string_view pool, const E&)`");
   static_assert(found != misfit::observer_hides,
                 "on_event() of the observer hides those of tidepool::log_observer: write `using tidepool::log_observer::on_event;` in it");
+  static_assert(found != misfit::recorder,
+                "Traits::recorder_policy is no recorder: use tidepool::recorder of tidepool/policy/recorder.hpp, or derive it from that");
 };
 template <misfit found>
 struct misfit_words : connection_words<found>, traits_words<found>, policy_words<found>, observer_words<found> {};

@@ -115,7 +115,10 @@ void pool_impl<Connection, Traits>::connect_failed(entry& e, failure_kind kind, 
         core.connect_failed(slot, kind, now, a);
         row = core.failures(now);
       },
-      [&] { tell([&] { return event_of(error, row, kind); }); });
+      [&] {
+        if constexpr (records) recorder_.connect_failed(e.id, kind, precise_now<Traits>());
+        tell([&] { return event_of(error, row, kind); });
+      });
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

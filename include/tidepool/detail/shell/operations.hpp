@@ -44,10 +44,12 @@ class pool_impl<Connection, Traits>::running_op {
   }
   template <class Event>
   void done(Event event) noexcept {
+    pool_->record_work_end(*entry_, work_end::done);
     pool_->end_op(*std::exchange(entry_, nullptr), event, [] {});
   }
   void connected() noexcept { pool_->connect_succeeded(*std::exchange(entry_, nullptr)); }
   void failed(failure_kind kind, std::string error) noexcept {
+    if (what_ != slot_action::none) pool_->record_work_end(*entry_, work_end::failed);
     pool_->op_failed(*std::exchange(entry_, nullptr), what_, kind, std::move(error));
   }
 
@@ -108,6 +110,9 @@ void pool_impl<Connection, Traits>::start_connect(pool_actions& a) noexcept {
   {
     const guard held(*this, a);
     wanted = core_.register_connect(*e, precise_now<Traits>(), a);
+    if constexpr (records) {
+      if (wanted) recorder_.connect_begun(e->id, e->born);
+    }
   }
   if (!wanted) return;  // the pool was closed meanwhile
   spawn(*e.release(), slot_action::none);
@@ -125,6 +130,9 @@ void pool_impl<Connection, Traits>::start_op(entry& e, slot_action what) noexcep
     const lock_type lock(mutex_);
     wanted = core_.op_started(e);
     if (wanted) e.op = op;
+    if constexpr (records) {
+      if (wanted) record_work(e, what);
+    }
   }
   if (!wanted) return free_entry(&e);  // cancelled before it began
   if (!op) return op_failed(e, what, failure_kind::transient, "out of memory");

@@ -66,6 +66,7 @@ void pool_impl<Connection, Traits>::carry_out(typename core_type::pending_action
       return destroy(e, a);  // it has nothing to say to its server
     case slot_action::destroy: return destroy(e, a);
     case slot_action::cancel_op:
+      record_given_up(e);
       if (e.ready && e.operation.overran()) report_overrun(e);
       return abort(e, op, e.operation.overran() ? cause_of(e) : std::string_view("the pool was closed"));
     case slot_action::abort_lease: return take_from_holder(e);

@@ -9,7 +9,9 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_POOL_FRONT_HPP
 #define TIDEPOOL_DETAIL_SHELL_POOL_FRONT_HPP
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -55,6 +57,8 @@ class pool_front : public context_client {
   using connector = std::function<connect_result<Connection, Traits>(connect_context)>;
   using mutex_type = typename Traits::mutex_type;
   using lease = basic_lease<Connection, Traits>;
+  using recorder_type = typename recorder_of<Traits>::type;
+  static constexpr bool records = recorder_type::enabled;
   template <class T>
   using awaitable = asio::awaitable<T, executor_type>;
 
@@ -96,6 +100,22 @@ class pool_front : public context_client {
   /// The pool object goes away. Leases keep this alive until the last one is back.
   virtual void shut_down() noexcept = 0;
 
+  // --- the flight recorder, where the Traits have one -------------------------------------------------------------------
+
+  recorder_type& flight_recorder() noexcept { return recorder_; }
+  /// A caller got this one at once.
+  void record_taken([[maybe_unused]] const entry& e, [[maybe_unused]] duration timeout, [[maybe_unused]] bool tried,
+                    [[maybe_unused]] const source_location& where) noexcept {
+    if constexpr (records) recorder_.taken(e.id, timeout, tried, where, e.checked_out);
+  }
+  void record_missed([[maybe_unused]] const source_location& where) noexcept {
+    if constexpr (records) recorder_.missed(where, precise_now<Traits>());
+  }
+  /// What the recorder holds now.
+  auto recorded(recording_reason why) const;
+  /// Hands a recording out on the pool's executor; one that nobody asked for only if no other was made for that reason of late.
+  static void record_out(const std::shared_ptr<pool_front>& self, recording_reason why) noexcept;
+
   // --- what looks or writes a word ------------------------------------------------------------------------------------
 
   /// Null: no log.
@@ -126,6 +146,7 @@ class pool_front : public context_client {
         executor_(std::move(executor)),
         poster_(asio::require(executor_, asio::execution::blocking.never)),
         observer_(std::move(watcher)),
+        recorder_(config),
         health_(config) {}
   ~pool_front() = default;
 
@@ -137,7 +158,15 @@ class pool_front : public context_client {
 
   TIDEPOOL_ALWAYS_INLINE entry* take_stashed(const source_location& where) noexcept;
   void checked_out(entry& e, duration waited) noexcept;
+  void record_returned([[maybe_unused]] entry& e, [[maybe_unused]] lease_over how) noexcept {
+    if constexpr (records) recorder_.returned(e.id, how, last_round_trip<clock>(*e.connection), precise_now<Traits>());
+  }
   bool stash_lease(entry& e, stash_epoch::epoch seen) noexcept;
+  /// Where time is recorded, it is by the precise clock.
+  TIDEPOOL_ALWAYS_INLINE static tick checkout_now() noexcept {
+    if constexpr (records) return precise_now<Traits>();
+    return coarse_now<Traits>();
+  }
   static bool peer_closed(const entry& e) noexcept {
     if constexpr (can::watch) return e.peer_closed.is_set();
     return false;
@@ -160,6 +189,7 @@ class pool_front : public context_client {
   executor_type executor_;
   std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
   TIDEPOOL_NO_UNIQUE_ADDRESS observer observer_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS recorder_type recorder_;
   /// For what is done without the lock: its `validate()`, and where it has none, so that nothing changes it, its `fresh_until()`.
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Traits::health_policy health_;
   stash_type stash_;
@@ -179,7 +209,7 @@ inline auto pool_front<Connection, Traits>::take_stashed(const source_location& 
   if (!stash_.is_open()) return nullptr;
   entry* e = static_cast<entry*>(stash_.take());
   if (!e) return nullptr;
-  if (usable(*e->connection) && take_stashed_slot(*e, coarse_now<Traits>(), where)) {
+  if (usable(*e->connection) && take_stashed_slot(*e, checkout_now(), where)) {
     checked_out(*e, duration::zero());
     return e;
   }
@@ -201,6 +231,7 @@ inline void pool_front<Connection, Traits>::release(entry& e) noexcept {
   // Read before the look at the connection: if the pool looks at all idle connections between that look and the stashing, it has closed
   // the stash, and this epoch is over.
   const auto seen = stash_.now();
+  if constexpr (records) record_returned(e, lease_over::released);
   const bool timed = e.sampled_at != not_sampled;  // its time is recorded under the lock
   if (!timed && stash_.was_open(seen) && broken_if_peer_closed(e, after_lease(*e.connection)) == lease_end::clean && stash_lease(e, seen))
     return;
@@ -214,6 +245,42 @@ inline bool pool_front<Connection, Traits>::stash_lease(entry& e, stash_epoch::e
   if (!place || !stash_slot<rules>(health_, e, coarse_now<Traits>(), last_round_trip<clock>(*e.connection))) return false;
   if (!stash_.put(*place, e, seen)) take_back(e);
   return true;
+}
+
+template <class Connection, class Traits>
+auto pool_front<Connection, Traits>::recorded(recording_reason why) const {
+  // First the time, then the events: those that come while it copies are for the next one.
+  const tick now = precise_now<Traits>();
+  auto made = recorder_.copy(now);
+  made.pool = std::string(config().name.view());
+  made.configuration = config().to_string();
+  made.reason = why;
+  if constexpr (std::is_same_v<clock, std::chrono::steady_clock>) {
+    using wall = std::chrono::system_clock;  // NOLINT(clock): for people, who look for it in their logs
+    made.unix_time = std::chrono::duration_cast<duration>(wall::now().time_since_epoch()).count();
+  }
+  made.validates = can::validate;
+  made.says_goodbye = has_close<target_type>;
+  return made;
+}
+
+template <class Connection, class Traits>
+void pool_front<Connection, Traits>::record_out(const std::shared_ptr<pool_front>& self, recording_reason why) noexcept {
+  const pool_config& now = self->config();
+  recorder_type& recorder = self->recorder_;
+  if (!recorder.has_sink() && now.recorder_path.empty()) return;
+  if (why != recording_reason::request && !recorder.is_due(why, precise_now<Traits>(), now.recorder_interval)) return;
+  try {
+    asio::post(self->executor_, [weak = std::weak_ptr<pool_front>(self), why] {
+      const auto pool = weak.lock();
+      if (!pool) return;
+      try {
+        pool->recorder_.hand_out(pool->recorded(why), pool->config().recorder_path.view());
+      } catch (...) {  // a sink's trouble is not the pool's, nor is a full disk
+      }
+    });
+  } catch (...) {  // no memory, or its context is gone
+  }
 }
 
 /// Makes a pool. A class, so that TIDEPOOL_INSTANTIATE_POOL can name it; its one function is defined in pool_impl.hpp. The name of that

@@ -86,7 +86,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
       : front(std::move(executor), config, std::move(watcher)),
         connect_(std::move(connect)),
-        core_(front::config(), Traits::random_seed()),
+        core_(front::config(), recorded_seed()),
         silence_(front::config()),
         timer_(executor_) {}
   ~pool_impl() {
@@ -117,15 +117,19 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
     return wait(this->shared_from_this(), core_waiter::queue::close, grace, where);
   }
   void suspend() noexcept override {
+    record_verb(recorded_verb::suspend);
     event([&](tick now, pool_actions& a) { core_.suspend(now, a); });
   }
   void resume() noexcept override {
+    record_verb(recorded_verb::resume);
     event([&](tick now, pool_actions& a) { core_.resume(now, a); });
   }
   void resize(std::size_t min, std::size_t max) noexcept override {
+    record_verb(recorded_verb::resize, min, max);
     event([&](tick now, pool_actions& a) { core_.resize(min, max, now, a); });
   }
   void recycle() noexcept override {
+    record_verb(recorded_verb::recycle);
     event([&](tick now, pool_actions& a) { core_.recycle(now, a); });
   }
   bool reclaim(connection_id id) noexcept override {
@@ -178,6 +182,8 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   using front::observer_;
   using front::peer_closed;
   using front::poster_;
+  using front::recorder_;
+  using front::records;
   using front::stash_;
   using front::times_every_lease;
   static constexpr bool names_servers =
@@ -283,6 +289,24 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   void op_failed(entry& e, slot_action what, failure_kind kind, std::string error) noexcept;
   void connect_failed(entry& e, failure_kind kind, const std::string& error) noexcept;
 
+  // --- the flight recorder; nothing of this is compiled where there is none ------------------------------------------------
+
+  std::uint64_t recorded_seed() {
+    const std::uint64_t seed = Traits::random_seed();
+    if constexpr (records) recorder_.seed(seed);
+    return seed;
+  }
+  void record_verb([[maybe_unused]] recorded_verb what, [[maybe_unused]] std::uint64_t subject = 0,
+                   [[maybe_unused]] std::uint64_t value = 0) noexcept {
+    if constexpr (records) recorder_.verb(what, subject, value, precise_now<Traits>());
+  }
+  void record_work(const entry& e, slot_action what) noexcept;
+  void record_work_end(const entry& e, work_end how) noexcept;
+  void record_given_up(const entry& e) noexcept;
+  template <class Event>
+  void record(const Event& e) noexcept;
+  void record_out(recording_reason why) noexcept;
+
   // pool_events.hpp
   void watch_peer(entry& e) noexcept;
   void look_at_closed_peers() noexcept;
@@ -347,6 +371,7 @@ void check_query(const pool_config& config) {
 template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
   check_query<Connection, Traits>(next);
+  record_verb(recorded_verb::reconfigure);
   config_versions::prepared made;
   made.emplace_back(next);
   const pool_config& after = made.front().config;

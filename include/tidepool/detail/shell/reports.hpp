@@ -18,6 +18,12 @@ inline connect_failed_event event_of(std::string_view error, const failure_row& 
   return {error, row.length, kind, row.alike, row.together, row.lasted, row.news};
 }
 
+/// What is told to observers and to the flight recorder in the same place.
+template <class Event>
+inline constexpr bool is_recorded = (std::is_same_v<Event, created_event> || std::is_same_v<Event, destroyed_event> ||
+                                     std::is_same_v<Event, leak_event> || std::is_same_v<Event, breaker_event> ||
+                                     std::is_same_v<Event, state_event> || std::is_same_v<Event, scaled_event>);
+
 /// A connection found dead: the words for that, made without the lock by the user of the entry. Where it never served a caller, the core
 /// counts a failed connect, and these words become the latest connect error.
 template <class Connection, class Traits>
@@ -73,6 +79,7 @@ class pool_impl<Connection, Traits>::lost_connection {
 template <class Connection, class Traits>
 template <class Make>
 inline void pool_impl<Connection, Traits>::tell(Make make) noexcept {
+  if constexpr (records && is_recorded<decltype(make())>) record(make());
   this->tell_observer(make);
   if constexpr (is_logged<decltype(make())>) {
     if (log_.is_on()) tell_log(make);
@@ -91,6 +98,10 @@ TIDEPOOL_NOINLINE TIDEPOOL_COLD void pool_impl<Connection, Traits>::tell_log(Mak
 /// An acquire has failed, and its caller does not know yet.
 template <class Connection, class Traits>
 TIDEPOOL_NOINLINE TIDEPOOL_COLD void pool_impl<Connection, Traits>::tell_failure(const core_waiter& w, pool_actions& a) noexcept {
+  if constexpr (records) {
+    recorder_.refused(w.ticket, w.error, precise_now<Traits>());
+    if (w.error == errc::timeout) record_out(recording_reason::timeout);
+  }
   if (!tells<acquire_failed_event>()) return;
   const std::size_t alike = failures_.count(w.error, precise_now<Traits>());
   try {
@@ -142,6 +153,57 @@ std::string_view pool_impl<Connection, Traits>::cause_of(const entry& e) noexcep
       return e.cause().empty() ? std::string_view("another connection found that the servers changed") : e.cause();
     default: return {};
   }
+}
+
+// --- the flight recorder ------------------------------------------------------------------------------------------------
+
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::record_work([[maybe_unused]] const entry& e, [[maybe_unused]] slot_action what) noexcept {
+  if constexpr (records) {
+    using enum connection_work;
+    recorder_.work_begun(e.id,
+                         what == slot_action::validate ? validate
+                         : what == slot_action::reset  ? reset
+                                                       : close,
+                         precise_now<Traits>());
+  }
+}
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::record_work_end([[maybe_unused]] const entry& e, [[maybe_unused]] work_end how) noexcept {
+  if constexpr (records) recorder_.work_ended(e.id, how, precise_now<Traits>());
+}
+/// An operation took too long, or the pool is closed. That it is `ready` is settled: its coroutine comes too late.
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::record_given_up([[maybe_unused]] const entry& e) noexcept {
+  if constexpr (records) {
+    if (e.ready) return record_work_end(e, work_end::gave_up);
+    recorder_.connect_given_up(e.id, precise_now<Traits>());
+  }
+}
+/// What an observer is told, as far as it is recorded.
+template <class Connection, class Traits>
+template <class Event>
+void pool_impl<Connection, Traits>::record(const Event& e) noexcept {
+  const tick now = precise_now<Traits>();
+  if constexpr (std::is_same_v<Event, created_event>) {
+    recorder_.connected(e.id, e.connect_time, now);
+  } else if constexpr (std::is_same_v<Event, destroyed_event>) {
+    recorder_.destroyed(e, now);
+  } else if constexpr (std::is_same_v<Event, leak_event>) {
+    recorder_.leak(e, now);
+    if (e.what == leak_event::kind::detected) record_out(recording_reason::leak);
+  } else if constexpr (std::is_same_v<Event, breaker_event>) {
+    recorder_.breaker_changed(e, now);
+    if (e.to == breaker_state::open) record_out(recording_reason::breaker);
+  } else if constexpr (std::is_same_v<Event, state_event>) {
+    recorder_.state_changed(e, now);
+  } else if constexpr (std::is_same_v<Event, scaled_event>) {
+    recorder_.scaled(e, now);
+  }
+}
+template <class Connection, class Traits>
+void pool_impl<Connection, Traits>::record_out([[maybe_unused]] recording_reason why) noexcept {
+  if constexpr (records) front::record_out(this->shared_from_this(), why);
 }
 
 // --- errors -----------------------------------------------------------------------------------------------------------

@@ -137,6 +137,7 @@ enum class misfit {
   observer_exact,
   observer_sees,
   observer_hides,
+  recorder,
 };
 
 /// Each only asks what is safe to ask where those before it found nothing.
@@ -304,7 +305,8 @@ consteval misfit find_misfit() {
          {health_misfit<health, Connection, typename Traits::operation_executor>(), leak_misfit<typename Traits::leak_policy>(),
           scaling_misfit<typename Traits::scaling_policy>(), lifetime_misfit<typename Traits::lifetime_policy>(),
           queue_policy_form<typename Traits::queue_policy> ? misfit::none : misfit::queue,
-          breaker_misfit<typename Traits::breaker_policy>(), observer_misfit<typename Traits::observer>()}) {
+          breaker_misfit<typename Traits::breaker_policy>(), observer_misfit<typename Traits::observer>(),
+          recorder_form<typename recorder_of<Traits>::type> ? misfit::none : misfit::recorder}) {
       if (found != misfit::none) return found;
     }
     return misfit::none;
