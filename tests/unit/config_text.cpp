@@ -17,7 +17,7 @@ using namespace tidepool;
 using namespace std::chrono_literals;
 
 // An option more: tell `detail::for_each_option` of it, and change this number.
-static_assert(sizeof(void*) != 8 || sizeof(pool_config) == 664);
+static_assert(sizeof(void*) != 8 || sizeof(pool_config) == 952);
 
 template <class Read>
 std::string faults_of(Read read) {
