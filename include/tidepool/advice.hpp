@@ -19,11 +19,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 /// What advice is made of: a sample of the load that a pool had. A plain value.
 struct pool_load {
-  histogram hold_time;     ///< as `pool_stats::hold_time`
-  histogram connect_time;  ///< as `pool_stats::connect_time`
-  histogram wait_time;     ///< as `pool_stats::wait_time`
-  detail::load_record record;
-  std::size_t min_size = 0;  ///< the bounds at present
+  histogram hold_time;         ///< as `pool_stats::hold_time`
+  histogram connect_time;      ///< as `pool_stats::connect_time`
+  histogram wait_time;         ///< as `pool_stats::wait_time`
+  detail::load_record record;  ///< what was seen at looks
+  std::size_t min_size = 0;    ///< the bounds at present
   std::size_t max_size = 0;
 };
 

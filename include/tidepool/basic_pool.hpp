@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "advice.hpp"
 #include "config.hpp"
 #include "connect_context.hpp"
 #include "detail/shell/arguments_fit.hpp"

@@ -102,6 +102,7 @@ TEST_CASE("given callers that wait for a pool that is too small, then more is ad
   REQUIRE(advice.known);
   CHECK(advice.max_size >= 4);
   CHECK(advice.max_size <= 9);
+  CHECK(advice.queued);
   CHECK(advice.now.p99_wait > 1s);
   CHECK_FALSE(advice.now.good);
 }
