@@ -8,11 +8,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <queue>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -175,7 +174,30 @@ class load_model {
   splitmix random_;
 };
 
-using free_times = std::priority_queue<double, std::vector<double>, std::greater<>>;
+/// Points in time, the earliest first. By hand, because <queue> is long to read for every file with a pool.
+class time_heap {
+ public:
+  explicit time_heap(std::size_t zeros = 0) : times_(zeros, 0.0) {}
+  bool empty() const noexcept { return times_.empty(); }
+  std::size_t size() const noexcept { return times_.size(); }
+  double earliest() const noexcept { return times_.front(); }
+  void pop() {
+    std::pop_heap(times_.begin(), times_.end(), std::greater<>());
+    times_.pop_back();
+  }
+  void push(double time) {
+    times_.push_back(time);
+    std::push_heap(times_.begin(), times_.end(), std::greater<>());
+  }
+
+ private:
+  std::vector<double> times_;
+};
+/// Nor <cmath>.
+inline std::size_t rounded_up(double value) {
+  const auto whole = static_cast<std::size_t>(value);
+  return whole + (static_cast<double>(whole) < value ? 1 : 0);
+}
 
 inline double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
@@ -185,20 +207,20 @@ inline advised_size replay(const load_model& load, std::size_t size, duration go
   out.size = size;
   std::vector<double> waits;
   waits.reserve(load.acquires.size());
-  free_times free(std::greater<>(), std::vector<double>(size, 0.0));
+  time_heap free(size);
   double full = 0, covered = load.counts_from;
   std::size_t late = 0;
   for (const replayed_acquire& one : load.acquires) {
-    const double begins = (std::max)(one.at, free.top());
+    const double begins = (std::max)(one.at, free.earliest());
     if (one.at >= load.counts_from) {
       waits.push_back(begins - one.at);
       late += begins > one.at && begins - one.at >= to_seconds(timeout);
     }
     free.pop();
     free.push(begins + one.hold);
-    if (free.top() > (std::max)(one.at, covered)) {
-      full += free.top() - (std::max)(one.at, covered);
-      covered = free.top();
+    if (free.earliest() > (std::max)(one.at, covered)) {
+      full += free.earliest() - (std::max)(one.at, covered);
+      covered = free.earliest();
     }
   }
   if (waits.empty()) return out;
@@ -214,9 +236,9 @@ inline advised_size replay(const load_model& load, std::size_t size, duration go
 /// So many leases an arriving caller finds at most, in 95 of 100 cases, where nobody has to wait.
 inline std::size_t usual_leases(const load_model& load) {
   std::vector<std::size_t> found;
-  free_times ends;
+  time_heap ends;
   for (const replayed_acquire& one : load.acquires) {
-    while (!ends.empty() && ends.top() <= one.at) ends.pop();
+    while (!ends.empty() && ends.earliest() <= one.at) ends.pop();
     if (one.at >= load.counts_from) found.push_back(ends.size() + 1);
     ends.push(one.at + one.hold);
   }
@@ -249,7 +271,7 @@ pool_advice advise(const pool_load& load, const pool_config& config, std::size_t
   const auto expect = [&](std::size_t size) { return detail::replay(model, size, config.wait_goal, config.acquire_timeout); };
   // Waits fall with the size, so it is found by halving.
   std::size_t bad = 0;
-  auto good = static_cast<std::size_t>(std::clamp(std::ceil(out.mean_leases), 1.0, static_cast<double>(largest)));
+  auto good = detail::rounded_up(std::clamp(out.mean_leases, 1.0, static_cast<double>(largest)));
   while (good < largest && !expect(good).good) {
     bad = good;
     good = (std::min)(good + good / 2 + 1, largest);
@@ -260,7 +282,7 @@ pool_advice advise(const pool_load& load, const pool_config& config, std::size_t
   }
   out.max_size = good;
   const bool quick_connects = load.connect_time.count() > 0 && load.connect_time.quantile(0.95) <= config.wait_goal;
-  const auto usual = quick_connects ? static_cast<std::size_t>(std::ceil(out.mean_leases)) : detail::usual_leases(model);
+  const auto usual = quick_connects ? detail::rounded_up(out.mean_leases) : detail::usual_leases(model);
   out.min_size = (std::min)((std::max)(usual, std::size_t{1}), good);
   out.now = expect((std::max)(load.max_size, std::size_t{1}));
   const std::size_t step = (std::max)(good / 10, std::size_t{1});
