@@ -48,7 +48,7 @@ struct settings {
 /// A database that the service was built for. Each on_*.cpp makes one, and main() finds it by its name.
 class database_kind {
  public:
-  database_kind(const char* name, void (*serve)(const settings&)) : name_(name), serve_(serve) { all().push_back(this); }
+  database_kind(const char* name, void (*run)(const settings&)) : name_(name), serve_(run) { all().push_back(this); }
   database_kind(const database_kind&) = delete;
   database_kind& operator=(const database_kind&) = delete;
 
