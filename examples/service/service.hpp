@@ -104,9 +104,9 @@ inline tidepool::run_options until_told(const settings& how) {
 
 /// Answers requests until it is cancelled, by a signal or because a handler failed. Then those under way are answered.
 template <class Bank>
-tidepool::asio::awaitable<void> serve_http(asio::io_context& io, const settings& how, Bank& bank) {
+tidepool::asio::awaitable<void> serve_http(asio::io_context& io, const settings& how, Bank& ours) {
   http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), how.port},
-                      [&bank](const http::message& request) { return bank.answer(request); });
+                      [&ours](const http::message& request) { return ours.answer(request); });
   server.start();
   std::printf("listening on http://127.0.0.1:%u\n", server.port());
   asio::steady_timer until_cancelled(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
