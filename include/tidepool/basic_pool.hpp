@@ -50,6 +50,7 @@ class basic_pool {
   using connect_context = typename impl::connect_context;  ///< what a connector is told
   using connector = typename impl::connector;              ///< any function that makes connections
   using observer = typename Traits::observer;
+  using tracer = typename impl::tracer;  ///< of the Traits, or `null_tracer`
   /// What the coroutines of the pool return, for its executor.
   template <class T>
   using awaitable = asio::awaitable<T, executor_type>;
@@ -61,12 +62,14 @@ class basic_pool {
   /// and throws where the configuration does not fit what it connects to.
   template <connector_for<Connection, Traits> Connect>
   basic_pool(executor_type executor, Connect connect, const pool_config& config = {},
-             observer watcher = detail::default_observer<observer>())
-      : fits_(detail::config_check_of(connect)), impl_(make(std::move(executor), std::move(connect), config, std::move(watcher))) {}
+             observer watcher = detail::default_observer<observer>(), tracer to = detail::default_tracer<tracer>())
+      : fits_(detail::config_check_of(connect)),
+        impl_(make(std::move(executor), std::move(connect), config, std::move(watcher), std::move(to))) {}
   /// The same with an execution context, for example an `asio::io_context`.
   template <detail::execution_context Context, connector_for<Connection, Traits> Connect>
-  basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = detail::default_observer<observer>())
-      : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher)) {}
+  basic_pool(Context& context, Connect connect, const pool_config& config = {}, observer watcher = detail::default_observer<observer>(),
+             tracer to = detail::default_tracer<tracer>())
+      : basic_pool(executor_type(context.get_executor()), std::move(connect), config, std::move(watcher), std::move(to)) {}
   // Other arguments do not compile: these say why.
   template <class Place, class Connect>
   requires(!detail::is_place_for<Place, executor_type> || !connector_for<std::decay_t<Connect>, Connection, Traits>)
@@ -137,6 +140,18 @@ class basic_pool {
                                                                                     source_location where = source_location::current()) {
     return acquire_within(config(), timeout, where);
   }
+  /// The same as part of a trace: where the Traits have a `tracer`, the span of this acquire, and those of the statements that this lease
+  /// runs, belong to `parent`. Without a tracer it is ignored. Every acquire of a pool with a tracer is a span, also without a parent;
+  /// `try_acquire()` is none.
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(const trace_context& parent,
+                                                                source_location where = source_location::current()) {
+    const pool_config& now = config();
+    return acquire_traced(now, parent, now.acquire_timeout, where);
+  }
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<lease> acquire(const trace_context& parent, time_limit timeout,
+                                                                source_location where = source_location::current()) {
+    return acquire_traced(config(), parent, timeout, where);
+  }
   /// The same for any completion token, of signature void(Failure, lease); completes on the token's associated executor, never inside this
   /// call. What a failure is told by depends on the token:
   /// - `asio::use_future` and `asio::use_awaitable` throw pool_error;
@@ -152,6 +167,16 @@ class basic_pool {
         },
         token, impl_, timeout, where);
   }
+  /// The same as part of a trace; see `acquire()`.
+  template <class Failure = void, class Token>
+  auto async_acquire(const trace_context& parent, time_limit timeout, Token&& token, source_location where = source_location::current()) {
+    using failure = detail::failure_for<Failure, std::decay_t<Token>, lease>;
+    return asio::async_initiate<Token, void(failure, lease)>(
+        [](auto handler, std::shared_ptr<impl> pool, const trace_context& within, time_limit limit, source_location from) {
+          detail::acquire_op<failure, lease, impl, decltype(handler)>::start(std::move(pool), limit, from, std::move(handler), within);
+        },
+        token, impl_, parent, timeout, where);
+  }
   /// An idle connection, or an empty lease if there is none or a caller waits for one. Never waits and makes no round trip, so a connection
   /// that is due for validation is handed out without one. Opens no connection for this caller; but the first call starts the pool, which
   /// then opens `min_size`.
@@ -161,6 +186,9 @@ class basic_pool {
     if constexpr (impl::records) held ? pool.record_taken(*held, duration::zero(), true, where) : pool.record_missed(where);
     if (pool.config().track_stack_trace && held) [[unlikely]]
       pool.keep_stack(*held);
+    if constexpr (impl::has_tracer) {
+      if (held) detail::trace_in(held->target(), trace_context());
+    }
     return detail::make_lease::of<lease>(held);
   }
 
@@ -259,12 +287,21 @@ class basic_pool {
   friend struct detail::make_lease;
 
   TIDEPOOL_ALWAYS_INLINE awaitable<lease> acquire_within(const pool_config& now, duration timeout, source_location where) {
+    if constexpr (impl::has_tracer) return acquire_traced(now, trace_context(), timeout, where);
     if (now.track_stack_trace) [[unlikely]]
       return impl_->acquire_traced(timeout, where);
     return impl_->acquire(timeout, where);
   }
+  awaitable<lease> acquire_traced(const pool_config& now, [[maybe_unused]] const trace_context& parent, duration timeout,
+                                  source_location where) {
+    if constexpr (impl::has_tracer) {
+      return impl::acquire_in_span(impl_, parent, timeout, where, impl_->capture());
+    } else {
+      return acquire_within(now, timeout, where);
+    }
+  }
   template <class Connect>
-  static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher) {
+  static std::shared_ptr<impl> make(executor_type executor, Connect connect, const pool_config& config, observer watcher, tracer to) {
     if (const auto fits = detail::config_check_of(connect)) fits(config);
     connector call;
     if constexpr (connector_with_context<Connect, Connection, Traits>) {
@@ -273,7 +310,7 @@ class basic_pool {
       call = [connect = std::move(connect)](connect_context) mutable { return connect(); };
     }
     return detail::pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(std::move(executor), std::move(call), config,
-                                                                                         std::move(watcher));
+                                                                                         std::move(watcher), std::move(to));
   }
 
   std::function<void(const pool_config&)> fits_;

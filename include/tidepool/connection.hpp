@@ -263,6 +263,14 @@ inline constexpr bool lint_fits = has_lint<C> || !requires(C & c, const pool_con
   c.lint(config);
 };
 template <class C>
+inline constexpr bool memory_bytes_fits = has_memory_bytes<C> || !requires(C & c) {
+  c.memory_bytes();
+};
+template <class C>
+inline constexpr bool driver_threads_fits = has_driver_threads<C> || !requires(C & c) {
+  c.driver_threads();
+};
+template <class C>
 inline constexpr bool ping_fits = !requires(C & c) {
   requires other_awaitable<decltype(c.ping())>;
 };
@@ -309,8 +317,8 @@ inline constexpr bool is_complete = requires {
 };
 template <class C>
 inline constexpr bool members_fit = usable_fits<C>&& after_lease_fits<C>&& abort_fits<C>&& rejected_fits<C>&& context_gone_fits<C>&&
-    why_broken_fits<C>&& lint_fits<C>&& last_round_trip_fits<C>&& waiting_since_fits<C>&& ping_fits<C>&& ping_query_fits<C>&&
-        ping_text_fits<C>&& reset_fits<C>&& close_fits<C>;
+    why_broken_fits<C>&& lint_fits<C>&& last_round_trip_fits<C>&& waiting_since_fits<C>&& memory_bytes_fits<C>&& driver_threads_fits<C>&&
+        ping_fits<C>&& ping_query_fits<C>&& ping_text_fits<C>&& reset_fits<C>&& close_fits<C>;
 
 }  // namespace detail
 

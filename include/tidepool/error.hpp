@@ -30,6 +30,20 @@ enum class errc {
   empty_lease,     ///< `*`, `->` or `detach()` of a lease that holds no connection
   not_in_time      ///< `complete_within()`: the work was not done in time, and cancelled
 };
+/// The name of a value, "timeout", for metrics and traces; static text. What a person reads is `make_error_code(e).message()`.
+inline const char* to_string(errc e) noexcept {
+  switch (e) {
+    case errc::timeout: return "timeout";
+    case errc::closed: return "closed";
+    case errc::queue_full: return "queue_full";
+    case errc::circuit_open: return "circuit_open";
+    case errc::connect_failed: return "connect_failed";
+    case errc::cancelled: return "cancelled";
+    case errc::empty_lease: return "empty_lease";
+    case errc::not_in_time: return "not_in_time";
+  }
+  return "";
+}
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

@@ -26,6 +26,9 @@ struct null_mutex;
 struct null_observer;
 class log_observer;
 class recording;
+struct null_tracer;
+struct trace_context;
+class tracing;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE
 

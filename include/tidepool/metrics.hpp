@@ -26,16 +26,17 @@ enum class metric_kind {
 
 /// One figure of one pool. What it refers to lives as long as the snapshot it was made of, the names for ever.
 struct metric {
-  std::string_view name;         ///< "db.client.connection.count"; what the convention does not have begins with `own_metrics`
-  std::string_view unit;         ///< by UCUM, as there: "{connection}", "s", "By", "1"
-  std::string_view description;  ///< one sentence
-  metric_kind kind;
-  std::string_view pool;         ///< the attribute "db.client.connection.pool.name"
-  std::string_view attribute{};  ///< a second attribute, or empty: "db.client.connection.state"
-  std::string_view value_of_attribute{};
+  std::string_view name;                    ///< "db.client.connection.count"; what the convention does not have begins with `own_metrics`
+  std::string_view unit;                    ///< by UCUM, as there: "{connection}", "s", "By", "1"
+  std::string_view description;             ///< one sentence
+  metric_kind kind;                         ///< which instrument it is for
+  std::string_view pool;                    ///< the attribute "db.client.connection.pool.name"
+  std::string_view attribute{};             ///< a second attribute, or empty: "db.client.connection.state"
+  std::string_view value_of_attribute{};    ///< "used"
   double value = 0;                         ///< of the first two kinds
   const histogram* distribution = nullptr;  ///< of the third
 };
+/// What the names of figures that only this library has begin with.
 inline constexpr std::string_view own_metrics = "db.client.connection.tidepool.";
 
 /// The upper bounds of the buckets that exporters use, in seconds; one more bucket has what is above.

@@ -19,6 +19,7 @@
 #include "policy/observer.hpp"
 #include "policy/queue.hpp"
 #include "policy/scaling.hpp"
+#include "tracing.hpp"
 #include "version.hpp"
 
 #if defined(__linux__)
@@ -61,6 +62,8 @@ struct default_traits {
   using observer = null_observer;
   /// `recorder` (policy/recorder.hpp) keeps the last events, for a look at what went wrong.
   using recorder_policy = no_recorder;
+  /// Gets spans of what the pool does; see tracing.hpp. Traits may lack it.
+  using tracer = null_tracer;
 
   /// The first leases of a connection are timed for `pool_stats::hold_time`; later one of this many, which then counts as this many. Timing
   /// costs two reads of the clock.

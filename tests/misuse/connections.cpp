@@ -124,6 +124,20 @@ struct conn {
 };
 template asio::awaitable<void> work<conn>(asio::io_context&);
 
+// misuse: memory_bytes() may throw
+// says: memory_bytes() of the connection has another form
+struct conn {
+  std::size_t memory_bytes() const;
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
+// misuse: driver_threads() belongs to one connection
+// says: driver_threads() of the connection has another form
+struct conn {
+  std::size_t driver_threads() const noexcept;
+};
+template asio::awaitable<void> work<conn>(asio::io_context&);
+
 // misuse: lint() returns no findings
 // says: lint() of the connection has another form
 struct conn {

@@ -93,3 +93,13 @@ struct my_traits : tidepool::default_traits<conn> {
   static inline std::uint64_t hold_sampling = 1;
 };
 template asio::awaitable<void> work<my_traits>(asio::io_context&);
+
+// misuse: the tracer has no end()
+// says: Traits::tracer is no tracer
+struct my_tracer {
+  std::optional<tidepool::trace_context> start(const tidepool::trace_start&);
+};
+struct my_traits : tidepool::default_traits<conn> {
+  using tracer = my_tracer;
+};
+template asio::awaitable<void> work<my_traits>(asio::io_context&);

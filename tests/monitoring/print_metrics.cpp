@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - prints the metrics of a pool for promtool: with an argument by OpenTelemetry's convention, else by the others.
 #include <tidepool/prometheus.hpp>
+#include <tidepool/statement_times.hpp>
 
 #include <cstdio>
 
@@ -9,6 +10,9 @@ int main(int arguments, char**) {
   stats.name = "a \"pool\"";
   stats.wait_time.record(std::chrono::milliseconds(3));
   using tidepool::names;
-  const auto text = tidepool::to_prometheus(stats, arguments > 1 ? names::otel : names::guide | names::hikari);
+  auto text = tidepool::to_prometheus(stats, arguments > 1 ? names::otel : names::guide | names::hikari);
+  tidepool::statement_times times;
+  times.end({}, {tidepool::trace_step::statement, std::chrono::milliseconds(3), {}, 0, "SELECT"});
+  if (arguments == 1) text += to_prometheus(times, "postgresql");
   return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0;
 }

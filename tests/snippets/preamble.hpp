@@ -6,6 +6,7 @@
 #include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
 #include <tidepool/postgres/multiplexers.hpp>
+#include <tidepool/statement_times.hpp>
 #include <tidepool/testing.hpp>
 #if __has_include(<sqlite3.h>)
 #include <tidepool/sqlite.hpp>

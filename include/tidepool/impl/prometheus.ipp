@@ -74,33 +74,6 @@ class prometheus_writer {
     }
   }
   std::string take() { return std::move(text_); }
-
- private:
-  void histogram_head(const char* name, const char* help) {
-    // Both ends of a quantile's error are in the histogram itself, see histogram.hpp.
-    head(name, "histogram", (std::string(help) + " Values are rounded to at most an eighth.").c_str());
-  }
-  void histogram_samples(std::string_view pool, const std::string& base, const histogram& h) {
-    const auto counts = bucket_counts(h);
-    std::uint64_t below = 0;
-    for (std::size_t i = 0; i < metric_bounds.size(); ++i) {
-      below += counts[i];
-      sample(pool, (base + "_bucket").c_str(), "le", number(metric_bounds[i]), below);
-    }
-    sample(pool, (base + "_bucket").c_str(), "le", "+Inf", h.count());
-    sample(pool, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
-    sample(pool, (base + "_count").c_str(), {}, {}, h.count());
-  }
-  template <std::integral T>
-  static std::string number(T value) {
-    return std::to_string(value);  // every digit: otherwise a large counter would increase in steps
-  }
-  static std::string number(double value) {
-    char digits[40];
-    // Not printf: a locale may want a decimal comma.
-    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 15);
-    return std::string(digits, written.ptr);
-  }
   template <class Number>
   void sample(std::string_view pool, const char* name, std::string_view label, std::string_view value, Number number_of) {
     text_.append(prefix_).append(name).append("{").append(pool_label_).append("=\"");
@@ -116,7 +89,33 @@ class prometheus_writer {
     if (!label.empty()) text_.append(",").append(label).append("=\"").append(value).append("\"");
     text_.append("} ").append(number(number_of)).append("\n");
   }
+  void histogram_head(const char* name, const char* help) {
+    // Both ends of a quantile's error are in the histogram itself, see histogram.hpp.
+    head(name, "histogram", (std::string(help) + " Values are rounded to at most an eighth.").c_str());
+  }
+  void histogram_samples(std::string_view pool, const std::string& base, const histogram& h) {
+    const auto counts = bucket_counts(h);
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < metric_bounds.size(); ++i) {
+      below += counts[i];
+      sample(pool, (base + "_bucket").c_str(), "le", number(metric_bounds[i]), below);
+    }
+    sample(pool, (base + "_bucket").c_str(), "le", "+Inf", h.count());
+    sample(pool, (base + "_sum").c_str(), {}, {}, h.sum_seconds());
+    sample(pool, (base + "_count").c_str(), {}, {}, h.count());
+  }
 
+ private:
+  template <std::integral T>
+  static std::string number(T value) {
+    return std::to_string(value);  // every digit: otherwise a large counter would increase in steps
+  }
+  static std::string number(double value) {
+    char digits[40];
+    // Not printf: a locale may want a decimal comma.
+    const auto written = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 15);
+    return std::string(digits, written.ptr);
+  }
   const std::vector<const pool_stats*>& pools_;
   std::string_view prefix_, pool_label_;
   std::string text_;

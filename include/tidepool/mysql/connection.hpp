@@ -196,6 +196,9 @@ class connection : public queries<connection> {
 
   /// When the server last answered.
   TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
+  /// The spans of the statements that follow belong to `parent` (`options::tracing`), until this is called again. A pool whose Traits have
+  /// a tracer calls it with the trace of each caller.
+  TIDEPOOL_LAZY void trace_in(const trace_context& parent) noexcept;
   /// What it holds of this process's memory: the client library's structure and stack (`options::stack_bytes`), and its buffer, which grows
   /// to the largest packet and never shrinks. Not while an operation runs. What TLS needs, and prepared statements, are not counted.
   TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;

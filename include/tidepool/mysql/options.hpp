@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "../detail/driver/text.hpp"
 #include "../detail/util/asio.hpp"
 #include "../time.hpp"
+#include "../tracing.hpp"
 #include "../version.hpp"
 #include "error.hpp"
 
@@ -150,6 +152,9 @@ class options {
   /// Runs at the end of every `reset()` of any level. Where it is set, every lease that used its connection ends with a reset. When it
   /// throws, the connection is closed.
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
+  /// Gets a span for each statement, stream and other exchange, the driver's own included. By tag (`SELECT`), never a text or a value.
+  /// Costs one test of a pointer where it is null.
+  std::shared_ptr<tidepool::tracing> tracing = {};
 
   /// Host, port, database and user in one line; no secret.
   TIDEPOOL_LAZY std::string summary() const;

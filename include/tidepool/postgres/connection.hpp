@@ -216,6 +216,9 @@ class connection : public queries<connection> {
   /// Before the execution context is destroyed: destroys the I/O object. Only the destructor may be called after this.
   TIDEPOOL_LAZY void context_gone() noexcept;
 
+  /// The spans of the statements that follow belong to `parent` (`options::tracing`), until this is called again. A pool whose Traits have
+  /// a tracer calls it with the trace of each caller.
+  TIDEPOOL_LAZY void trace_in(const trace_context& parent) noexcept;
   /// What it holds of this process's memory, estimated, because libpq does not tell: 37 kB, 68 kB more with TLS, what libpq's buffers have
   /// grown by, which they keep, and the statement cache. Not while an operation runs.
   TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;

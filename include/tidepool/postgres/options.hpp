@@ -13,6 +13,7 @@
 #include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
 #include "../time.hpp"
+#include "../tracing.hpp"
 #include "../version.hpp"
 #include "detail/endpoint.hpp"
 #include "error.hpp"
@@ -142,6 +143,10 @@ class options {
   /// Runs at the end of every `reset()` of any level. Where it is set, every lease that used its connection ends with a reset. When it
   /// throws, the connection is closed.
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
+  /// Gets a span for each exchange with the server: statements, pipelines, streams and COPY, the driver's own included. By tag (`SELECT`)
+  /// and name of a prepared statement; never a text or a value. Not for those of a `multiplexer`. Costs one test of a pointer where it is
+  /// null.
+  std::shared_ptr<tidepool::tracing> tracing = {};
 
  private:
   TIDEPOOL_LAZY static duration address_timeout_of(std::string_view seconds);

@@ -174,6 +174,9 @@ class connection : public queries<connection> {
 
   /// When SQLite last answered.
   TIDEPOOL_LAZY std::chrono::steady_clock::time_point last_round_trip() const noexcept;
+  /// The spans of the statements that follow belong to `parent` (`options::tracing`), until this is called again. A pool whose Traits have
+  /// a tracer calls it with the trace of each caller.
+  TIDEPOOL_LAZY void trace_in(const trace_context& parent) noexcept;
   /// What it holds of this process's memory, as SQLite counts it: the page cache, the schema, prepared statements. Not while an operation
   /// runs.
   TIDEPOOL_LAZY std::size_t memory_bytes() const noexcept;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
 #include "../time.hpp"
+#include "../tracing.hpp"
 #include "../version.hpp"
 #include "error.hpp"
 
@@ -77,6 +79,9 @@ class options {
   std::function<asio::awaitable<void>(connection&)> on_connect = {};
   /// Runs at the end of every `reset()`. Where it is set, every lease that used its connection ends with a reset.
   std::function<asio::awaitable<void>(connection&)> on_reset = {};
+  /// Gets a span for each statement, stream and other exchange, the driver's own included. By tag (`SELECT`), never a text or a value.
+  /// Costs one test of a pointer where it is null.
+  std::shared_ptr<tidepool::tracing> tracing = {};
 
   /// Whether each connection would have a database of its own: `:memory:`, an empty path, `mode=memory`.
   TIDEPOOL_LAZY bool is_private() const;

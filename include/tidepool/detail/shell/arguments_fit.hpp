@@ -81,9 +81,19 @@ Observer default_observer() {
   }
 }
 
+template <class Tracer>
+Tracer default_tracer() {
+  static_assert(std::default_initializable<Tracer>, "the tracer has no default: give it as the fifth argument of the pool");
+  if constexpr (std::default_initializable<Tracer>) {
+    return Tracer();
+  } else {
+    return default_tracer<Tracer>();
+  }
+}
+
 /// Arguments in another order, or of other types, than executor, connector, configuration and observer.
 template <class Pool, class... Args>
-inline constexpr bool no_pool_arguments = sizeof...(Args) > 4;
+inline constexpr bool no_pool_arguments = sizeof...(Args) > 5;
 template <class Pool, class Only>
 inline constexpr bool no_pool_arguments<Pool, Only> = !std::is_base_of_v<Pool, std::remove_cvref_t<Only>>;
 template <class Pool, class Place, class Connect, class Config>

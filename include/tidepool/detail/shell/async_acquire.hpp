@@ -12,8 +12,10 @@
 
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
+#include "../util/attributes.hpp"
 #include "failure.hpp"
 #include "pool_entry.hpp"
+#include "span.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -83,7 +85,9 @@ class acquire_op : public acquire_waiter<Failure> {
   using allocator_type = typename std::allocator_traits<
       asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_op>;
 
-  static void start(std::shared_ptr<Impl> pool, duration timeout, const source_location& from, Handler handler) {
+  /// `parent`: a `trace_context`, for pools whose Traits have a tracer.
+  template <class... Parent>
+  static void start(std::shared_ptr<Impl> pool, duration timeout, const source_location& from, Handler handler, const Parent&... parent) {
     // As a context does that is going: what is posted to it is dropped.
     if constexpr (std::is_same_v<executor_type, asio::any_io_executor> &&
                   std::is_same_v<typename Impl::executor_type, asio::any_io_executor>) {
@@ -96,6 +100,10 @@ class acquire_op : public acquire_waiter<Failure> {
     } catch (...) {
       std::allocator_traits<allocator_type>::deallocate(allocator, op, 1);
       throw;
+    }
+    if constexpr (Impl::has_tracer) {
+      op->parent_ = {parent...};
+      pool->begin(op->span_, op->parent_, from);
     }
     if (entry* held = pool->take(from, timeout <= duration::zero())) {
       pool->record_taken(*held, timeout, false, from);
@@ -160,7 +168,18 @@ class acquire_op : public acquire_waiter<Failure> {
     }
   }
 
-  static void finish(acquire_op* op) noexcept { asio::post(op->work_, delivery(op)); }
+  static void finish(acquire_op* op) noexcept {
+    if constexpr (Impl::has_tracer) op->end_span();
+    asio::post(op->work_, delivery(op));
+  }
+  void end_span() noexcept {
+    entry* const granted = static_cast<entry*>(this->slot);
+    if (granted) {
+      trace_in(granted->target(), parent_);
+      return span_.end({}, granted->id);
+    }
+    span_.end(to_string(this->error));
+  }
 
   static contents unpack(acquire_op* op) {
     if (op->cancellation_.is_connected()) op->cancellation_.clear();
@@ -182,6 +201,9 @@ class acquire_op : public acquire_waiter<Failure> {
   work_type work_;
   std::unique_ptr<stack_trace> trace_;
   slot_type cancellation_;
+  struct nothing {};
+  TIDEPOOL_NO_UNIQUE_ADDRESS std::conditional_t<Impl::has_tracer, trace_context, nothing> parent_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS typename Impl::span_type span_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

@@ -51,6 +51,10 @@ struct connection_words {
   static_assert(
       found != misfit::waiting_since,
       "waiting_since() of the connection has another form: write `std::chrono::steady_clock::time_point waiting_since() const noexcept`");
+  static_assert(found != misfit::memory_bytes,
+                "memory_bytes() of the connection has another form: write `std::size_t memory_bytes() const noexcept`");
+  static_assert(found != misfit::driver_threads,
+                "driver_threads() of the connection has another form: write `static std::size_t driver_threads() noexcept`");
   static_assert(found != misfit::ping,
                 "ping() of the connection returns another awaitable: write `asio::awaitable<void> ping()`, or with a `std::string_view` as "
                 "parameter, and throw when the connection is dead; a returned value would be ignored");
@@ -236,6 +240,9 @@ struct observer_words {
                 "on_event() of the observer hides those of tidepool::log_observer: write `using tidepool::log_observer::on_event;` in it");
   static_assert(found != misfit::recorder,
                 "Traits::recorder_policy is no recorder: use tidepool::recorder of tidepool/policy/recorder.hpp, or derive it from that");
+  static_assert(found != misfit::tracer,
+                "Traits::tracer is no tracer: write `std::optional<tidepool::trace_context> start(const tidepool::trace_start&)` and "
+                "`void end(const tidepool::trace_context&, const tidepool::trace_end&)`, or take tidepool::shared_tracer");
 };
 template <misfit found>
 struct misfit_words : connection_words<found>, traits_words<found>, policy_words<found>, observer_words<found> {};

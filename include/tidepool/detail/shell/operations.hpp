@@ -26,7 +26,7 @@ class pool_impl<Connection, Traits>::running_op {
  public:
   running_op(std::shared_ptr<pool_impl> pool, entry& e, slot_action what) noexcept : pool_(std::move(pool)), entry_(&e), what_(what) {}
   running_op(running_op&& other) noexcept
-      : pool_(std::move(other.pool_)), entry_(std::exchange(other.entry_, nullptr)), what_(other.what_) {}
+      : pool_(std::move(other.pool_)), entry_(std::exchange(other.entry_, nullptr)), what_(other.what_), span_(std::move(other.span_)) {}
   running_op& operator=(running_op&&) = delete;
   ~running_op() {
     if (entry_) failed(failure_kind::transient, "cancelled");
@@ -42,21 +42,44 @@ class pool_impl<Connection, Traits>::running_op {
     const lock_type lock(pool_->mutex_);
     return entry_->state != slot_state::gone;
   }
+  /// Where it is traced: it begins.
+  void begin_span() noexcept {
+    if constexpr (front::has_tracer) {
+      constexpr trace_step steps[] = {trace_step::connect, trace_step::validate, trace_step::reset, trace_step::close};
+      const auto step = what_ == slot_action::validate ? steps[1]
+                        : what_ == slot_action::reset  ? steps[2]
+                        : what_ == slot_action::close  ? steps[3]
+                                                       : steps[0];
+      const std::string_view server = entry_->ready ? entry_->server() : std::string_view();
+      span_.begin(pool_->tracer_, trace_start{step, {}, pool_->config().name.view(), entry_->id, {}, server, {}, {}});
+      if (entry_->ready) trace_in(entry_->target(), span_.context());
+    }
+  }
   template <class Event>
   void done(Event event) noexcept {
     pool_->record_work_end(*entry_, work_end::done);
+    end_span({});
     pool_->end_op(*std::exchange(entry_, nullptr), event, [] {});
   }
-  void connected() noexcept { pool_->connect_succeeded(*std::exchange(entry_, nullptr)); }
+  void connected() noexcept {
+    end_span({});
+    pool_->connect_succeeded(*std::exchange(entry_, nullptr));
+  }
   void failed(failure_kind kind, std::string error) noexcept {
     if (what_ != slot_action::none) pool_->record_work_end(*entry_, work_end::failed);
+    end_span(error.empty() ? std::string_view("failed") : std::string_view(error));
     pool_->op_failed(*std::exchange(entry_, nullptr), what_, kind, std::move(error));
   }
 
  private:
+  void end_span(std::string_view error) noexcept {
+    if constexpr (front::has_tracer) span_.end(error);
+  }
+
   std::shared_ptr<pool_impl> pool_;
   entry* entry_;
   slot_action what_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS span_type span_;  ///< ends before the pool that it belongs to
 };
 
 /// Asio's own category compares with `std::errc` in newer versions only.
@@ -146,6 +169,7 @@ void pool_impl<Connection, Traits>::spawn(entry& e, slot_action what) noexcept {
   try {
     asio::post(op->executor, [op, run = std::move(run)]() mutable {
       if (!run.wanted()) return;  // the end of `run` says so
+      run.begin_span();
       asio::awaitable<void, op_executor> body;
       switch (run.what()) {
         case slot_action::validate: body = run_validate(std::move(run)); break;

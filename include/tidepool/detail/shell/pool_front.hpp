@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@
 #include "connection_calls.hpp"
 #include "context_client.hpp"
 #include "pool_entry.hpp"
+#include "span.hpp"
 #include "stash.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
@@ -53,6 +55,9 @@ class pool_front : public context_client {
   using executor_type = typename Traits::executor_type;
   using clock = typename Traits::clock_type;
   using observer = typename Traits::observer;
+  using tracer = tracer_of<Traits>;
+  using span_type = span<Traits>;
+  static constexpr bool has_tracer = is_traced<Traits>;
   using connect_context = connect_context_of<Traits>;
   using connector = std::function<connect_result<Connection, Traits>(connect_context)>;
   using mutex_type = typename Traits::mutex_type;
@@ -131,6 +136,14 @@ class pool_front : public context_client {
   virtual void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept = 0;
   /// That of the caller.
   virtual void keep_stack(entry& e) noexcept = 0;
+  /// For Traits with a tracer: the coroutine behind `pool.acquire()` in a span.
+  static awaitable<lease> acquire_in_span(std::shared_ptr<pool_front> pool, trace_context parent, duration timeout, source_location where,
+                                          std::unique_ptr<stack_trace> trace);
+  /// An acquire begins.
+  void begin(span_type& of, const trace_context& parent, const source_location& where) noexcept {
+    of.begin(tracer_, trace_start{trace_step::acquire, parent, config().name.view(), 0, where, {}, {}, {}});
+  }
+
   /// The stack of the caller, where that is wanted. To be called by what the user calls: inside a coroutine of the pool's the stack shows
   /// the event loop alone.
   std::unique_ptr<stack_trace> capture() const noexcept {
@@ -141,12 +154,13 @@ class pool_front : public context_client {
   static constexpr bool times_every_lease = observes<observer, checkin_event>;
   using stash_type = std::conditional_t<std::is_same_v<mutex_type, null_mutex>, single_stash<core_slot>, stash<core_slot>>;
 
-  pool_front(executor_type executor, const pool_config& config, observer watcher)
+  pool_front(executor_type executor, const pool_config& config, observer watcher, tracer to)
       : versions_(config),
         executor_(std::move(executor)),
         poster_(asio::require(executor_, asio::execution::blocking.never)),
         observer_(std::move(watcher)),
         recorder_(config),
+        tracer_(std::move(to)),
         health_(config) {}
   ~pool_front() = default;
 
@@ -190,6 +204,7 @@ class pool_front : public context_client {
   std::decay_t<decltype(asio::require(std::declval<const executor_type&>(), asio::execution::blocking.never))> poster_;
   TIDEPOOL_NO_UNIQUE_ADDRESS observer observer_;
   TIDEPOOL_NO_UNIQUE_ADDRESS recorder_type recorder_;
+  TIDEPOOL_NO_UNIQUE_ADDRESS tracer tracer_;
   /// For what is done without the lock: its `validate()`, and where it has none, so that nothing changes it, its `fresh_until()`.
   TIDEPOOL_NO_UNIQUE_ADDRESS typename Traits::health_policy health_;
   stash_type stash_;
@@ -283,6 +298,31 @@ void pool_front<Connection, Traits>::record_out(const std::shared_ptr<pool_front
   }
 }
 
+/// Starts its span when it is awaited. On its own frame, so that `acquire()` has none of this.
+template <class Connection, class Traits>
+auto pool_front<Connection, Traits>::acquire_in_span(std::shared_ptr<pool_front> pool, trace_context parent, duration timeout,
+                                                     source_location where, std::unique_ptr<stack_trace> trace) -> awaitable<lease> {
+  span_type step;
+  pool->begin(step, parent, where);
+  lease got;
+  std::exception_ptr failed;
+  try {
+    got = co_await pool->acquire(timeout, where);
+  } catch (const system_error& failure) {
+    failed = std::current_exception();
+    step.end(to_string(static_cast<errc>(failure.code().value())));
+  } catch (...) {
+    failed = std::current_exception();
+    step.end("exception");
+  }
+  if (failed) std::rethrow_exception(failed);
+  entry& held = *make_lease::held_by(got);
+  if (trace) pool->keep_trace(held, std::move(trace));
+  trace_in(held.target(), parent);
+  step.end({}, held.id);
+  co_return got;
+}
+
 /// Makes a pool. A class, so that TIDEPOOL_INSTANTIATE_POOL can name it; its one function is defined in pool_impl.hpp. The name of that
 /// is what the linker says where no file has compiled it.
 template <class Connection, class Traits = default_traits<Connection>>
@@ -290,7 +330,7 @@ struct pool_maker {
   using front = pool_front<Connection, Traits>;
   static std::shared_ptr<front> compiled_by_TIDEPOOL_INSTANTIATE_POOL(typename front::executor_type executor,
                                                                       typename front::connector connect, const pool_config& config,
-                                                                      typename front::observer watcher);
+                                                                      typename front::observer watcher, typename front::tracer to);
 };
 
 }  // namespace detail

@@ -77,14 +77,16 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   using typename front::lease;
   using typename front::mutex_type;
   using typename front::observer;
+  using typename front::span_type;
   using typename front::target_type;
+  using typename front::tracer;
   template <class T>
   using awaitable = asio::awaitable<T, executor_type>;
   using core_type = pool_core<Traits, can::validate, can::check, can::validate && can::custom_validation>;
   using op_executor = typename Traits::operation_executor;
 
-  pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher)
-      : front(std::move(executor), config, std::move(watcher)),
+  pool_impl(executor_type executor, connector connect, const pool_config& config, observer watcher, tracer to)
+      : front(std::move(executor), config, std::move(watcher), std::move(to)),
         connect_(std::move(connect)),
         core_(front::config(), recorded_seed()),
         silence_(front::config()),
@@ -186,6 +188,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   using front::records;
   using front::stash_;
   using front::times_every_lease;
+  using front::tracer_;
   static constexpr bool names_servers =
       observes<observer, created_event> || observes<observer, destroyed_event> || observes<observer, health_failed_event>;
   /// Whether anybody wants to hear of it now.
@@ -395,11 +398,12 @@ void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
 
 template <class Connection, class Traits>
 std::shared_ptr<pool_front<Connection, Traits>> pool_maker<Connection, Traits>::compiled_by_TIDEPOOL_INSTANTIATE_POOL(
-    typename front::executor_type executor, typename front::connector connect, const pool_config& config,
-    typename front::observer watcher) {
+    typename front::executor_type executor, typename front::connector connect, const pool_config& config, typename front::observer watcher,
+    typename front::tracer to) {
   check_config(config);
   check_query<Connection, Traits>(config);
-  auto out = std::make_shared<pool_impl<Connection, Traits>>(std::move(executor), std::move(connect), config, std::move(watcher));
+  auto out =
+      std::make_shared<pool_impl<Connection, Traits>>(std::move(executor), std::move(connect), config, std::move(watcher), std::move(to));
   out->attach();
   return out;
 }

@@ -76,6 +76,8 @@ enum class misfit {
   lint,
   last_round_trip,
   waiting_since,
+  memory_bytes,
+  driver_threads,
   ping,
   ping_text,
   reset,
@@ -138,6 +140,7 @@ enum class misfit {
   observer_sees,
   observer_hides,
   recorder,
+  tracer
 };
 
 /// Each only asks what is safe to ask where those before it found nothing.
@@ -164,6 +167,8 @@ consteval misfit connection_misfit() {
     if (!lint_fits<C>) return misfit::lint;
     if (!last_round_trip_fits<C>) return misfit::last_round_trip;
     if (!waiting_since_fits<C>) return misfit::waiting_since;
+    if (!memory_bytes_fits<C>) return misfit::memory_bytes;
+    if (!driver_threads_fits<C>) return misfit::driver_threads;
     if (!ping_fits<C> || !ping_query_fits<C>) return misfit::ping;
     if (!ping_text_fits<C>) return misfit::ping_text;
     if (!reset_fits<C>) return misfit::reset;
@@ -280,6 +285,14 @@ consteval misfit breaker_misfit() {
   }
   return made_from_config<P> ? misfit::none : misfit::breaker_config;
 }
+/// Traits may lack it.
+template <class T>
+consteval misfit tracer_misfit() {
+  if constexpr (requires { typename T::tracer; }) {
+    if (!tracer_form<typename T::tracer>) return misfit::tracer;
+  }
+  return misfit::none;
+}
 template <class O>
 consteval misfit observer_misfit() {
   if (!std::move_constructible<O>) return misfit::observer_move;
@@ -305,7 +318,7 @@ consteval misfit find_misfit() {
          {health_misfit<health, Connection, typename Traits::operation_executor>(), leak_misfit<typename Traits::leak_policy>(),
           scaling_misfit<typename Traits::scaling_policy>(), lifetime_misfit<typename Traits::lifetime_policy>(),
           queue_policy_form<typename Traits::queue_policy> ? misfit::none : misfit::queue,
-          breaker_misfit<typename Traits::breaker_policy>(), observer_misfit<typename Traits::observer>(),
+          breaker_misfit<typename Traits::breaker_policy>(), observer_misfit<typename Traits::observer>(), tracer_misfit<Traits>(),
           recorder_form<typename recorder_of<Traits>::type> ? misfit::none : misfit::recorder}) {
       if (found != misfit::none) return found;
     }

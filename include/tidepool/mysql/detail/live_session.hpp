@@ -47,6 +47,7 @@ inline asio::awaitable<void> run_script(session_ptr s, request what) {
 template <class = void>
 inline asio::awaitable<statement> prepare(session_ptr s, request what) {
   operation running(*s, "prepare()");
+  if (s->traced) running.trace("PREPARE", what.from);
   if (what.limit != no_limit) s->all_within(what.limit);
   s->current = &what;
   outcome all;

@@ -39,11 +39,16 @@ class basic_operation {
     on_.named = nullptr;
     on_.current = nullptr;
     on_.cancels->activity.fetch_add(1);
+    if (on_.traced) on_.traced->end(clock::now(), finished_);
     if (finished_) return;
     on_.broken = true;
     if (on_.left == nullptr) on_.left = verb_;
   }
   void finished() noexcept { finished_ = true; }
+  /// For the program's tracing.
+  void trace(std::string_view tag, const source_location& from) const noexcept {
+    if (on_.traced) on_.traced->begin(clock::now(), tag, {}, from, on_.peer);
+  }
   /// From here on an object keeps it open.
   void hold() noexcept { on_.held = true; }
 

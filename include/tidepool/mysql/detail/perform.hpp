@@ -398,7 +398,9 @@ template <class = void>
     throw error(errc::bad_parameter, text, std::move(said));
   }
   s.note_answer();
-  if (s.stop && said.number == 1317) throw_stopped(s, *s.stop, std::move(said));
+  const bool stopped = s.stop && said.number == 1317;
+  if (s.traced && !stopped) s.traced->failed(said.sqlstate);
+  if (stopped) throw_stopped(s, *s.stop, std::move(said));
   if (s.settings().writable && said.read_only()) s.outdated = true;
   // The server's status comes with answers that are no errors; a deadlock has ended the transaction all the same.
   if (said.number == 1213) {
@@ -413,6 +415,7 @@ template <class = void>
 template <class = void>
 inline asio::awaitable<result> perform(session_ptr s, request what, allow when = allow::clean) {
   operation running(*s, what.verb.data(), when);
+  if (s->traced) running.trace(tidepool::detail::driver::tag_of(what.sql), what.from);
   if (what.limit != no_limit) s->all_within(what.limit);
   s->current = &what;
   outcome all;

@@ -30,6 +30,7 @@ inline asio::awaitable<void> ask_role(session_ptr s) {
 template <class Call>
 asio::awaitable<void> run_call(session_ptr s, const char* verb, duration limit, Call call) {
   operation running(*s, verb, allow::always);
+  if (s->traced) running.trace(std::string_view(verb) == "ping()" ? "PING" : "RESET", {});
   if (limit != no_limit) s->all_within(limit);
   const int status = call(*s);
   if (status != 0) co_await finish_call(s, status);

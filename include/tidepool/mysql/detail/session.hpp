@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "../../detail/driver/statement_trace.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
 #include "../options.hpp"
@@ -208,6 +209,7 @@ class basic_session : public session_base {
   /// The error of a connection that is gone, with the best reason known.
   error lost(std::string_view doing, diagnosis said = {}) {
     broken = true;
+    if (traced) traced->failed("connection_lost");
     std::string text(shutdown->words());
     const bool shut = shutdown->reason() != shutdown_reason::none;
     if (shut) said.message.clear();  // the library's words for what was done here
@@ -291,6 +293,7 @@ class basic_session : public session_base {
   std::string ended{};              ///< why it was lost
   clock::time_point last_answer{};  ///< when the server last answered
   const request* current = nullptr;
+  const tidepool::detail::driver::statement_trace_ptr traced{tidepool::detail::driver::statement_trace_for(settings_->tracing)};
   bool connected = false;
   bool broken = false;       ///< never to be used again
   bool touched = false;      ///< something ran since the last reset

@@ -25,6 +25,7 @@ class basic_stream_run final : public row_source {
   asio::awaitable<void> begin() {
     running_.emplace(*session_, "stream()");
     session_->current = &what_;
+    if (session_->traced) running_->trace(tidepool::detail::driver::tag_of(what_.sql), what_.from);
     if (what_.limit != no_limit) session_->each_within(what_.limit);
     outcome all;
     of_ = co_await execute_statement(session_, what_, all);

@@ -156,6 +156,7 @@ inline asio::awaitable<void> finish_call(session_ptr s, int status) {
 template <class = void>
 [[noreturn]] inline void throw_unstopped(session& s, const stopping& stop) {
   s.broken = true;
+  if (s.traced) s.traced->failed(stop.why == stopping::cause::cancelled ? "cancelled" : "server_silent");
   const std::string text = s.server_name() + " has been silent for " + in_words(clock::now() - stop.silent_since) +
                            "; cancelling had no effect within " + in_words(s.settings().cancel_timeout) + ": the connection was shut";
   if (s.ended.empty()) s.ended = text;
@@ -170,6 +171,7 @@ template <class = void>
 /// What a statement that ended by being stopped throws: `said` is the server's 1317.
 template <class = void>
 [[noreturn]] inline void throw_stopped(const session& s, const stopping& stop, diagnosis said) {
+  if (s.traced) s.traced->failed(stop.why == stopping::cause::cancelled ? "cancelled" : "response_timeout");
   if (stop.why == stopping::cause::cancelled) {
     throw system_error(asio::error::make_error_code(asio::error::operation_aborted),
                        "cancelled, on the server too; the connection is kept");

@@ -41,6 +41,7 @@ class basic_operation {
     on_.current = nullptr;
     on_.unread = true;
     on_.cancels->activity.fetch_add(1);  // and only then is `in_flight` read: see cancel_mark
+    if (on_.traced) on_.traced->end(clock::now(), finished_);
     if (!finished_) leave(nullptr);
   }
   void finished() noexcept { finished_ = true; }

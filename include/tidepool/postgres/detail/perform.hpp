@@ -136,6 +136,8 @@ class basic_outcome {
   [[noreturn, gnu::cold, gnu::noinline]] void throw_failure(session& s) {
     diagnosis said;
     if (failure_) said = diagnosis::of(failure_.get());
+    const bool stopped = s.limits.stop() && said.sqlstate == "57014";
+    if (s.traced && !stopped) s.traced->failed(said.sqlstate);
     // A result without SQLSTATE was made by libpq itself: the socket is gone.
     const bool lost = failure_ && (said.sqlstate.empty() || said.fatal());
     if (lost || PQstatus(s.pg()) != CONNECTION_OK) {
@@ -238,6 +240,22 @@ inline asio::awaitable<result> finish_stopped(session_ptr s, operation& running,
   co_return co_await conclude_stopped(s, all);
 }
 
+/// What is sent, in a word.
+template <class = void>
+inline std::string_view tag_of(const request& what) noexcept {
+  switch (what.kind()) {
+    case request::verb::prepare: return "PREPARE";
+    case request::verb::describe: return "DESCRIBE";
+    case request::verb::close: return "DEALLOCATE";
+    default: return what.by_name() ? std::string_view("EXECUTE") : tidepool::detail::driver::tag_of(what.sql());
+  }
+}
+template <class = void>
+[[gnu::cold, gnu::noinline]] inline void trace_request(session& s, const request& what) noexcept {
+  const bool own = what.kind() == request::verb::simple && !what.name().empty();  // of the driver
+  s.traced->begin(clock::now(), tag_of(what), what.statement_name(), own ? source_location() : what.from(), s.peer);
+}
+
 /// Puts a request into libpq's buffer; it has to live as long as the operation. When libpq refuses it, nothing was sent and the connection
 /// stays usable.
 template <class = void>
@@ -245,6 +263,7 @@ inline void put_request(session& s, operation& running, const request& what) {
   if (what.limit != no_limit) s.limits.each_within(what.limit);
   s.note_sent_size(what.size());
   s.current = &what;
+  if (s.traced) trace_request(s, what);
   if (what.send(s.pg())) {
     ++s.requests_sent;
     return;

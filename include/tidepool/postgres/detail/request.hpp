@@ -70,6 +70,12 @@ class request {
   std::string_view sql() const { return other_ != nullptr ? other_->sql() : std::string_view(arena_.data(), sql_size_); }
   /// Of the prepared statement.
   std::string_view name() const { return name_text(); }
+  /// The name it is sent by, or that it prepares; empty where it is sent as text.
+  std::string_view statement_name() const {
+    if (other_ != nullptr) return other_->statement_name();
+    if (verb_ == verb::parameters || verb_ == verb::simple) return {};
+    return other_name_ != nullptr ? std::string_view(other_name_) : std::string_view(name_text());
+  }
   /// A statement of `prepare()`, whose text is not here.
   bool by_name() const { return kind() == verb::prepared && sql().empty(); }
   /// Where the program asked for it.

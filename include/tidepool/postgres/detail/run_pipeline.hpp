@@ -218,6 +218,7 @@ inline asio::awaitable<void> run_pipeline(session_ptr s, pipeline_mode mode, pip
   {
     named_operation running(*s, verb);
     if (limit != no_limit) s->limits.each_within(limit);
+    if (s->traced) s->traced->begin(clock::now(), "PIPELINE", {}, all.front()->what.from(), s->peer);
     how.commits = PQtransactionStatus(s->pg()) == PQTRANS_IDLE;
     try {
       co_await exchange_pipeline(s, mode, all, how, first);

@@ -21,6 +21,7 @@
 #include "../../detail/driver/asio_io.hpp"
 #include "../../detail/driver/gate.hpp"
 #include "../../detail/driver/hangup_watch.hpp"
+#include "../../detail/driver/statement_trace.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
 #include "../notification.hpp"
@@ -60,7 +61,8 @@ class basic_session : public session_base {
         settings_(std::move(settings)),
         shutdown(std::make_shared<socket_shutdown>()),
         limits(settings_->response_timeout, settings_->target()),
-        prepared(settings_->statement_cache) {}
+        prepared(settings_->statement_cache),
+        traced(tidepool::detail::driver::statement_trace_for(settings_->tracing)) {}
   basic_session(const basic_session&) = delete;
   basic_session& operator=(const basic_session&) = delete;
 
@@ -256,6 +258,7 @@ class basic_session : public session_base {
   /// The error of a connection that is gone, with the best reason known.
   error lost(std::string_view doing) {
     broken = true;
+    if (traced) traced->failed("connection_lost");
     auto said = fatal;  // copied: later operations fail for the same reason
     const bool shut = shutdown->reason() != shutdown_reason::none;
     if (shut && said.sqlstate.empty()) said.message.clear();  // libpq's words for what was done here
@@ -409,6 +412,7 @@ class basic_session : public session_base {
   bool reads_only = false;                         ///< within a transaction that was begun read-only here
   bool listening = false;                          ///< keep notifications
   statement_cache prepared;
+  const tidepool::detail::driver::statement_trace_ptr traced;
   parse_settings parsing = {};
   std::optional<bool> reports_path = {};  ///< whether the server reports changes of `search_path`; empty: not known yet
   std::uint64_t statements_named = 0;     ///< prepared so far

@@ -90,6 +90,7 @@ template <class = void>
 /// What a statement that ended by being stopped throws: `said` is the server's 57014.
 template <class = void>
 [[noreturn]] inline void throw_stopped(const session& s, const stopping& stop, diagnosis said) {
+  if (s.traced) s.traced->failed(stop.why == stopping::cause::cancelled ? "cancelled" : "response_timeout");
   if (stop.why == stopping::cause::cancelled) {
     // Its own `&&` may have cancelled it, because of a second operation.
     const bool beside = !s.refused.empty() && s.refused_beside == s.cancels->activity.load();

@@ -114,6 +114,9 @@ TIDEPOOL_LAZY_BODY void connection::context_gone() noexcept {
 TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::waiting_since() const noexcept {
   return session_ ? detail::state_of(session_).limits.waiting_since() : std::chrono::steady_clock::time_point();
 }
+TIDEPOOL_LAZY_BODY void connection::trace_in(const trace_context& parent) noexcept {
+  if (session_ && detail::state_of(session_).traced) detail::state_of(session_).traced->within(parent);
+}
 TIDEPOOL_LAZY_BODY std::size_t connection::memory_bytes() const noexcept {
   return native() == nullptr ? 0 : detail::state_of(session_).memory_bytes();
 }

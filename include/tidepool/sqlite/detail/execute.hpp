@@ -211,7 +211,8 @@ inline asio::awaitable<result> execute(session_ptr s, request what) {
   auto rows = std::make_unique<kept_rows>();
   name_origin(*s, what, *rows);
   const auto body = [&] { run_one(*s, what, *rows); };
-  co_await on_thread(s, body, what.limit);
+  const auto tag = s->traced ? tidepool::detail::driver::tag_of(what.sql) : std::string_view();
+  co_await on_thread(s, body, what.limit, true, tag, what.from);
   co_return result(std::move(rows));
 }
 
@@ -231,7 +232,8 @@ inline asio::awaitable<void> run_script(session_ptr s, request what) {
       if (code != SQLITE_DONE) s->fail(sqlite3_extended_errcode(s->db()), &what);
     }
   };
-  co_await on_thread(s, body, what.limit);
+  const auto tag = s->traced ? tidepool::detail::driver::tag_of(what.sql) : std::string_view();
+  co_await on_thread(s, body, what.limit, true, tag, what.from);
 }
 
 template <class = void>
@@ -244,7 +246,7 @@ inline asio::awaitable<statement> prepare_statement(session_ptr s, request what)
     name_columns(one, columns);
     s->statements.put(std::move(one));
   };
-  co_await on_thread(s, body, what.limit);
+  co_await on_thread(s, body, what.limit, true, "PREPARE", what.from);
   co_return statement(std::move(what.sql), parameters, columns.names ? *columns.names : std::vector<std::string>());
 }
 
@@ -265,7 +267,7 @@ inline asio::awaitable<void> call_there(session_ptr s, std::shared_ptr<any_run> 
     if (ends_connection(code) && !s->is_elsewhere(code)) s->note_broken(message + " (" + code_text(code) + ")");
     if (failure) std::rethrow_exception(failure);
   };
-  co_await on_thread(s, body, limit);
+  co_await on_thread(s, body, limit, true, "RUN");
 }
 
 template <class = void>
@@ -278,7 +280,7 @@ inline asio::awaitable<void> check_alive(session_ptr s, std::string query, durat
     kept_rows rows;
     run_one(*s, what, rows);
   };
-  co_await on_thread(s, body, limit);
+  co_await on_thread(s, body, limit, true, "PING");
 }
 
 /// An error is that of the connection: it cannot be used again.
@@ -293,7 +295,7 @@ inline asio::awaitable<void> reset_session(session_ptr s, duration limit) {
     if (s->in_transaction()) s->exec("rollback");
   };
   try {
-    co_await on_thread(s, body, limit, false);
+    co_await on_thread(s, body, limit, false, "RESET");
   } catch (...) {
     s->needs_reset = true;
     throw;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "../../detail/util/asio.hpp"
@@ -26,7 +27,14 @@ class basic_operation {
   }
   basic_operation(const basic_operation&) = delete;
   basic_operation& operator=(const basic_operation&) = delete;
-  ~basic_operation() { on_.busy = false; }
+  ~basic_operation() {
+    on_.busy = false;
+    if (on_.traced) on_.traced->end(real_now(), true);
+  }
+  /// For the program's tracing.
+  void trace(std::string_view tag, const source_location& from) const noexcept {
+    if (on_.traced && !tag.empty()) on_.traced->begin(real_now(), tag, {}, from, on_.peer);
+  }
 
  private:
   session& on_;
@@ -103,10 +111,12 @@ asio::awaitable<void> hop_to(session_ptr s, Body& body, duration limit) {
   if (!work.begun()) throw system_error(error_code(asio::error::operation_aborted));  // withdrawn
 }
 
-/// One operation.
+/// One operation. `tag`, `from`: for the program's tracing.
 template <class Body>
-asio::awaitable<void> on_thread(session_ptr s, Body& body, duration limit, bool clean = true) {
+asio::awaitable<void> on_thread(session_ptr s, Body& body, duration limit, bool clean = true, std::string_view tag = {},
+                                source_location from = {}) {
   const operation now(*s, clean);
+  now.trace(tag, from);
   co_await hop_to(s, body, limit);
 }
 

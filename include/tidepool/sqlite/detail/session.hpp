@@ -17,6 +17,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../../detail/driver/statement_trace.hpp"
 #include "../../detail/driver/text.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
@@ -210,6 +211,7 @@ class basic_session : public session_base {
   [[noreturn]] void fail(int code, const request* asked) {
     const bool stopped = (code & 0xFF) == SQLITE_INTERRUPT || (code & 0xFF) == SQLITE_BUSY;
     if (stopped) throw_stopped();
+    if (traced) traced->failed(code_text(code));
     diagnosis said;
     said.code = code;
     said.message = db_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db_);
@@ -242,7 +244,11 @@ class basic_session : public session_base {
   }
   /// Where it failed because it was stopped.
   void throw_stopped() {
-    switch (stop.reason()) {
+    const stop_reason why = stop.reason();
+    if (traced && why != stop_reason::none) {
+      traced->failed(why == stop_reason::aborted ? "connection_lost" : why == stop_reason::late ? "response_timeout" : "cancelled");
+    }
+    switch (why) {
       case stop_reason::aborted: throw lost();
       case stop_reason::cancelled: throw system_error(error_code(asio::error::operation_aborted));
       case stop_reason::late: throw error(errc::response_timeout, "not done in time: interrupted; the connection is kept");
@@ -355,6 +361,7 @@ class basic_session : public session_base {
   bool touched = false;      ///< something ran since the last reset
   bool needs_reset = false;  ///< a cancelled transaction or an unfinished stream is open
   bool reads_only = false;
+  const tidepool::detail::driver::statement_trace_ptr traced{tidepool::detail::driver::statement_trace_for(settings_->tracing)};
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail

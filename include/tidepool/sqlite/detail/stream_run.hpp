@@ -44,6 +44,7 @@ class basic_stream_run final : public row_source {
  public:
   basic_stream_run(session_ptr s, request&& what) : state_(std::make_shared<streamed>(std::move(s), std::move(what))) {
     state_->running.emplace(*state_->on);
+    if (state_->on->traced) state_->running->trace(tidepool::detail::driver::tag_of(state_->what.sql), state_->what.from);
   }
 
   asio::awaitable<void> fetch() override { return fetch(*this, state_); }

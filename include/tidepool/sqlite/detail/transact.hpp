@@ -139,7 +139,7 @@ inline asio::awaitable<bool> run_body_once(session_ptr s, unsigned depth, std::s
 template <class = void>
 inline asio::awaitable<void> perform(session_ptr s, std::string sql, duration limit, bool clean) {
   const auto body = [&] { s->exec(sql.c_str()); };
-  co_await on_thread(s, body, limit, clean);
+  co_await on_thread(s, body, limit, clean, tidepool::detail::driver::tag_of(sql));
 }
 
 template <class = void>
@@ -158,7 +158,7 @@ inline asio::awaitable<void> commit(session_ptr s, duration limit) {
     }
     s->fail(exact, nullptr);
   };
-  co_await on_thread(s, body, limit, false);
+  co_await on_thread(s, body, limit, false, "COMMIT");
 }
 /// An error of it marks the connection as broken and is not thrown: the caller throws the error that made it roll back.
 template <class = void>
@@ -169,7 +169,7 @@ inline asio::awaitable<void> roll_back(session_ptr s, std::string sql) {
     if (s->in_transaction()) s->exec(sql.c_str());
   };
   try {
-    co_await on_thread(s, body, no_limit, false);
+    co_await on_thread(s, body, no_limit, false, "ROLLBACK");
     s->needs_reset = false;  // what was cancelled within is gone with it
   } catch (const error& failure) {
     s->note_broken("rolling back failed: " + std::string(failure.explanation()));
@@ -191,7 +191,7 @@ inline asio::awaitable<void> run_transaction(session_ptr s, std::shared_ptr<any_
       s->exec(begin_statement(wanted.lock, s->reads_only));
     };
     try {
-      co_await on_thread(s, begin, limit.left());
+      co_await on_thread(s, begin, limit.left(), true, "BEGIN");
       begun = true;
     } catch (const error& failure) {
       tried.failure = std::current_exception();

@@ -92,6 +92,9 @@ TIDEPOOL_LAZY_BODY void connection::abort(std::string_view why) noexcept {
 TIDEPOOL_LAZY_BODY std::chrono::steady_clock::time_point connection::last_round_trip() const noexcept {
   return session_ ? detail::state_of(session_).last_answer : std::chrono::steady_clock::time_point();
 }
+TIDEPOOL_LAZY_BODY void connection::trace_in(const trace_context& parent) noexcept {
+  if (session_ && detail::state_of(session_).traced) detail::state_of(session_).traced->within(parent);
+}
 TIDEPOOL_LAZY_BODY std::size_t connection::memory_bytes() const noexcept {
   std::size_t out = 0;
   if (native() == nullptr) return out;
