@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <tidepool/sqlite/detail/workers.hpp>
+
 #include "kit.hpp"
 
 using namespace tidepool_tests;
