@@ -373,7 +373,7 @@ struct caused_end {
   cause_recorder recorded;
   pool_type pool;
 };
-using lines = std::vector<std::string>;
+using server_news = std::vector<std::string>;
 
 TEST_CASE("given connections that end, when an observer is told, then it hears server and cause", "[field-L10]") {
   auto config = calm(0, 2);
@@ -381,27 +381,27 @@ TEST_CASE("given connections that end, when an observer is told, then it hears s
   config.reset_timeout = config.validation_timeout = 5ms;
   caused_end<> f(config);
   auto a = f.take();
-  CHECK(f.news() == lines{"+ db1:5432"});
+  CHECK(f.news() == server_news{"+ db1:5432"});
   f.sim.run_for(5s);
   SECTION("discarded") {
     a.discard();
-    CHECK(f.news() == lines{"- db1:5432 broken: discarded by its holder"});
+    CHECK(f.news() == server_news{"- db1:5432 broken: discarded by its holder"});
   }
   SECTION("broken, as it knows") {
     a->abort();
     a.release();
-    CHECK(f.news() == lines{"- db1:5432 broken: reset by peer"});
+    CHECK(f.news() == server_news{"- db1:5432 broken: reset by peer"});
   }
   SECTION("broken, and it does not know why") {
     a->end = tidepool::lease_end::broken;
     a.release();
-    CHECK(f.news() == lines{"- db1:5432 broken: found broken at its return"});
+    CHECK(f.news() == server_news{"- db1:5432 broken: found broken at its return"});
   }
   SECTION("found dead before a hand-out") {
     a.release();
     f.server.kill_sessions();
     a = f.take();
-    CHECK(f.news() == lines{"- db1:5432 broken: found broken before it was handed out", "+ db0:5432"});
+    CHECK(f.news() == server_news{"- db1:5432 broken: found broken before it was handed out", "+ db0:5432"});
   }
   SECTION("a reset that fails") {
     f.server.plan()[operation::reset].fails = 1;
@@ -416,7 +416,7 @@ TEST_CASE("given connections that end, when an observer is told, then it hears s
     f.server.plan()[operation::reset].hangs = 1;
     a->begin_transaction();
     a.release();
-    CHECK(f.news() == lines{"- db1:5432 reset_failed: no answer within the reset timeout"});
+    CHECK(f.news() == server_news{"- db1:5432 reset_failed: no answer within the reset timeout"});
   }
   SECTION("a check that fails, or never ends") {
     const bool hangs = GENERATE(false, true);
@@ -433,7 +433,7 @@ TEST_CASE("given connections that end, when an observer is told, then it hears s
   SECTION("nothing wrong with it") {
     a.release();
     f.pool.recycle();
-    CHECK(f.news() == lines{"- db1:5432 recycled: "});
+    CHECK(f.news() == server_news{"- db1:5432 recycled: "});
   }
 }
 
@@ -454,8 +454,8 @@ TEST_CASE("given a server that lost its role, when its connections go, then the 
   c.release();
   auto said = f.news();
   std::sort(said.begin(), said.end());
-  lines expected{"- db0:5432 outdated: another connection found that the servers changed",
-                 "- db1:5432 outdated: another connection found that the servers changed", "- db1:5432 outdated: " + found};
+  server_news expected{"- db0:5432 outdated: another connection found that the servers changed",
+                       "- db1:5432 outdated: another connection found that the servers changed", "- db1:5432 outdated: " + found};
   std::sort(expected.begin(), expected.end());
   CHECK(said == expected);
   CHECK(f.pool.stats().closed(close_reason::outdated) == 3);
@@ -470,9 +470,9 @@ TEST_CASE("given a log, when connections come and go, then its lines name server
   log.on_event("shop", tidepool::destroyed_event{7, close_reason::broken, 1s, "db1:5432", "reset by peer"});
   log.on_event("shop", tidepool::destroyed_event{8, close_reason::idle, 1s, {}, {}});
   log.on_event("shop", tidepool::health_failed_event{9, "no", "db2"});
-  CHECK(said == lines{"shop: connection 7 to db1:5432 created in 2.000 ms", "shop: connection 8 created in 2.000 ms",
-                      "shop: connection 7 to db1:5432 destroyed: broken, age 1.000 s: reset by peer",
-                      "shop: connection 8 destroyed: idle, age 1.000 s", "shop: connection 9 to db2 failed its health check: no"});
+  CHECK(said == server_news{"shop: connection 7 to db1:5432 created in 2.000 ms", "shop: connection 8 created in 2.000 ms",
+                            "shop: connection 7 to db1:5432 destroyed: broken, age 1.000 s: reset by peer",
+                            "shop: connection 8 destroyed: idle, age 1.000 s", "shop: connection 9 to db2 failed its health check: no"});
 }
 
 }  // namespace
