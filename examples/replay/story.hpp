@@ -63,7 +63,7 @@ inline std::map<tidepool::connection_id, connection> connections_of(const record
         turn(e.subject, e.at, e.code == 0 ? doing::validating : e.code == 1 ? doing::resetting : doing::closing);
         break;
       case recorded_kind::work_ended:
-        if (out[e.subject].spans.back().what != doing::leased) turn(e.subject, e.at, doing::idle);
+        if (out[e.subject].spans.empty() || out[e.subject].spans.back().what != doing::leased) turn(e.subject, e.at, doing::idle);
         break;
       case recorded_kind::connect_failed:
       case recorded_kind::destroyed: {
@@ -113,7 +113,7 @@ inline double seconds(duration d) { return std::chrono::duration<double>(d).coun
 inline std::string bar(const connection& c, duration begin, duration length, int columns) {
   constexpr char marks[] = {'.', 'c', '#', 'v', 'r', 'x'};
   std::string out(static_cast<std::size_t>(columns), ' ');
-  const auto edge = [&](int i) { return begin + length * i / columns; };
+  const auto edge = [&](int i) { return begin + length / columns * i; };
   for (int i = 0; i < columns; ++i) {
     duration most{};
     for (const span& s : c.spans) {
@@ -131,7 +131,7 @@ inline std::string queue_bar(const std::vector<std::pair<duration, int>>& queue,
     int most = 0;
     for (std::size_t k = 0; k < queue.size(); ++k) {
       const duration until = k + 1 < queue.size() ? queue[k + 1].first : begin + length;
-      if (queue[k].first < begin + length * (i + 1) / columns && until > begin + length * i / columns)
+      if (queue[k].first < begin + length / columns * (i + 1) && until > begin + length / columns * i)
         most = std::max(most, queue[k].second);
     }
     if (most > 0) out[static_cast<std::size_t>(i)] = most > 9 ? '*' : static_cast<char>('0' + most);
