@@ -41,6 +41,7 @@ enum class recorded_kind : std::uint8_t {
   scaled,           ///< subject: connections open, value: the new target
   verb              ///< of the program, code: `recorded_verb`; subject and value: sizes of `resize()`; value: the grace of `close()`
 };
+/// As in `to_json_lines()`.
 TIDEPOOL_DECL const char* to_string(recorded_kind kind) noexcept;
 TIDEPOOL_DECL const char* to_string(recorded_verb verb) noexcept;
 TIDEPOOL_DECL const char* to_string(recording_reason reason) noexcept;

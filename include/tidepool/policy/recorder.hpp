@@ -87,7 +87,7 @@ class place_table {
 class recorder {
  public:
   static constexpr bool enabled = true;
-  using recorder_base = recorder;
+  using recorder_base = recorder;  ///< what the Traits are asked for
 
   explicit recorder(const pool_config& config) : ring_(config.recorder_memory) {}
   recorder(const recorder&) = delete;
@@ -95,7 +95,8 @@ class recorder {
 
   // --- what the pool tells it, on any thread, some of it under its lock -------------------------------------------------
 
-  ///@{ Each writes one event of the kind that its name says.
+  /// Each writes one event of the kind that its name says.
+  ///@{
   void taken(connection_id connection, duration timeout, bool tried, const source_location& where, tick at) noexcept {
     write(recorded_kind::taken, tried, places_.number_of(where), at, connection, number(timeout));
   }
