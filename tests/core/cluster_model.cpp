@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a cluster's core over random servers in virtual time: promotions, silences, restarts, lags, losses, and callers of all kinds.
 //
-// The servers are really there: each has a role, a timeline, a log, and a history of what it has replayed when. What holds after every step:
-// a lease for writes goes to the host whose latest answer says that it is the primary, of no lower timeline than any seen, and to no
+// The servers are really there: each has a role, a timeline, a log, and a history of what it has replayed when. What holds after every
+// step: a lease for writes goes to the host whose latest answer says that it is the primary, of no lower timeline than any seen, and to no
 // other while two say so; a read within a bound goes to a host that really had, within that bound, what the primary had; nobody waits while
 // a host that fits has room; a host has at most one probe; places are never given twice. At the end, with a primary, nobody waits.
 #include <algorithm>
@@ -136,9 +136,12 @@ class cluster_model {
       case 11: end_one(); break;
       case 12: {  // an outage of one
         auto& x = servers_[below(servers_.size())];
-        if (chance(40)) x.frozen = !x.frozen;
-        else if (chance(50)) x.up = !x.up;
-        else if (!x.standby) x.read_only = !x.read_only;
+        if (chance(40))
+          x.frozen = !x.frozen;
+        else if (chance(50))
+          x.up = !x.up;
+        else if (!x.standby)
+          x.read_only = !x.read_only;
         break;
       }
       case 13: {
@@ -299,7 +302,8 @@ class cluster_model {
     // A promotion that no probe has shown yet cannot be known.
     if (w.max_lag == tidepool::no_limit || rig_.core.primary() != true_primary()) return;
     ++bounded_reads;
-    if (true_lag(w.host) > w.max_lag) fault("a read beyond its bound" + about + ": " + picture(w) + ", true lag " + std::to_string(true_lag(w.host)/1ms));
+    if (true_lag(w.host) > w.max_lag)
+      fault("a read beyond its bound" + about + ": " + picture(w) + ", true lag " + std::to_string(true_lag(w.host) / 1ms));
   }
   void check_waiting(const fleet_caller& w) {
     const auto seat = rig_.core.primary();
@@ -317,8 +321,9 @@ class cluster_model {
     return w.how == verdict::waiting && !ended_.contains(&w) && !in_vain;
   }
   std::string picture(const fleet_caller& w) const {
-    std::string out = w.writes ? "to write" : "to read within " + std::to_string(w.max_lag / 1ms) + " ms, fallback " +
-                                                   std::to_string(static_cast<int>(w.fallback));
+    std::string out =
+        w.writes ? "to write"
+                 : "to read within " + std::to_string(w.max_lag / 1ms) + " ms, fallback " + std::to_string(static_cast<int>(w.fallback));
     out += std::string(", ") + tidepool::postgres::to_string(rig_.core.state());
     for (std::size_t i = 0; i < servers_.size(); ++i) {
       const auto& x = rig_.core.at(i);

@@ -32,6 +32,10 @@ using multiplexers = basic_multiplexers<pool>;
 struct multiplexer_options;
 struct multiplexer_stats;
 class multiplexer_error;
+class cluster;
+class cluster_lease;
+class cluster_error;
+struct cluster_options;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

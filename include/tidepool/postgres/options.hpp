@@ -147,6 +147,9 @@ class options {
   /// and name of a prepared statement; never a text or a value. Not for those of a `multiplexer`. Costs one test of a pointer where it is
   /// null.
   std::shared_ptr<tidepool::tracing> tracing = {};
+  /// Called when the server refused a write because it is read-only (25006), outside a transaction that was begun read-only here. True: the
+  /// connection retires at the end of its lease. A cluster uses it. It must not throw, nor use the connection.
+  std::function<bool()> on_refused_write = {};
 
  private:
   TIDEPOOL_LAZY static duration address_timeout_of(std::string_view seconds);

@@ -12,7 +12,9 @@
 
 #include "../instantiate.hpp"
 #include "../postgres.hpp"
+#include "cluster.hpp"
 #include "impl/cancel.ipp"
+#include "impl/cluster.ipp"
 #include "impl/connection.ipp"
 #include "impl/connector.ipp"
 #include "impl/copy.ipp"
@@ -26,6 +28,7 @@
 #include "impl/read_error.ipp"
 #include "impl/request.ipp"
 #include "impl/statement.ipp"
+#include "impl/topology.ipp"
 #include "impl/transaction.ipp"
 
 TIDEPOOL_INSTANTIATE_POOL(::tidepool::postgres::connection);

@@ -28,8 +28,7 @@ enum class host_state {
   fenced        ///< it says that it is a primary, of a timeline that has been superseded
 };
 inline const char* to_string(host_state state) noexcept {
-  constexpr const char* names[] = {"unknown",   "unreachable", "silent",  "starting", "primary",
-                                   "read_only", "standby",     "lagging", "fenced"};
+  constexpr const char* names[] = {"unknown", "unreachable", "silent", "starting", "primary", "read_only", "standby", "lagging", "fenced"};
   return names[static_cast<int>(state)];
 }
 
@@ -46,18 +45,18 @@ inline const char* to_string(cluster_state state) noexcept {
 
 /// One host of a cluster.
 struct host_report {
-  std::string host;                 ///< as "10.0.0.7:5432"
+  std::string host;  ///< as "10.0.0.7:5432"
   host_state state{};
-  duration in_state{};              ///< for how long
-  duration answered = no_limit;     ///< since it was asked what it answered last; `no_limit`: it never has
-  std::uint32_t timeline = 0;       ///< of a primary; 0: not known
-  std::uint64_t lsn = 0;            ///< where a primary's log ends, and what a standby has replayed; 0: not known
-  duration lag = no_limit;          ///< upper bound of what a standby is behind now, the age of its probe included; `no_limit`: not known
-  bool behind_pooler = false;       ///< a pooler is in between
-  std::size_t leases = 0;           ///< of this cluster object
-  std::size_t room = 0;             ///< how many leases there may be
-  std::uint64_t refused_writes = 0; ///< writes on leases of `primary()` that the server refused as read-only (25006)
-  std::string error;                ///< why it cannot be reached
+  duration in_state{};               ///< for how long
+  duration answered = no_limit;      ///< since it was asked what it answered last; `no_limit`: it never has
+  std::uint32_t timeline = 0;        ///< of a primary; 0: not known
+  std::uint64_t lsn = 0;             ///< where a primary's log ends, and what a standby has replayed; 0: not known
+  duration lag = no_limit;           ///< upper bound of what a standby is behind now, the age of its probe included; `no_limit`: not known
+  bool behind_pooler = false;        ///< a pooler is in between
+  std::size_t leases = 0;            ///< of this cluster object
+  std::size_t room = 0;              ///< how many leases there may be
+  std::uint64_t refused_writes = 0;  ///< writes on leases of `primary()` that the server refused as read-only (25006)
+  std::string error;                 ///< why it cannot be reached
 };
 
 /// All hosts at one moment.

@@ -24,6 +24,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 template <class = void>
 inline std::string refused_write(session& s) {
   if (s.reads_only) return {};
+  const auto& told = s.settings().on_refused_write;
+  if (told && told()) s.retire = true;
   const auto wanted = s.settings().target();
   if (wanted == session_attrs::read_write || wanted == session_attrs::primary) {
     s.role_unconfirmed = true;

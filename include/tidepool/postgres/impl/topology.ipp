@@ -23,7 +23,8 @@ inline std::string host_in_words(const host_report& host) {
     case host_state::unreachable: return host.host + " has been unreachable" + since + why;
     case host_state::silent: return host.host + " has been silent" + since;
     case host_state::starting: return host.host + " has been starting" + since + why;
-    case host_state::primary: return host.host + " is the primary, " + std::to_string(host.leases) + " of " + std::to_string(host.room) + " leased";
+    case host_state::primary:
+      return host.host + " is the primary, " + std::to_string(host.leases) + " of " + std::to_string(host.room) + " leased";
     case host_state::read_only: return host.host + " has been read-only" + since;
     case host_state::fenced: return host.host + " is a superseded primary, of timeline " + std::to_string(host.timeline);
     case host_state::standby:

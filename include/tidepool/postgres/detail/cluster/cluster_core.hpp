@@ -98,12 +98,12 @@ struct orders {
 struct host {
   // --- probes
   bool in_flight = false;
-  bool told_silent = false;  ///< of the probe in flight
-  bool again = false;        ///< somebody waits for a probe that begins later than this one
-  tick began = not_known;    ///< of the latest probe
-  tick due{};                ///< the next one
-  tick outcome = not_known;  ///< the beginning of the latest probe that has ended, well or not
-  tick answered = not_known; ///< the same of those that were answered
+  bool told_silent = false;   ///< of the probe in flight
+  bool again = false;         ///< somebody waits for a probe that begins later than this one
+  tick began = not_known;     ///< of the latest probe
+  tick due{};                 ///< the next one
+  tick outcome = not_known;   ///< the beginning of the latest probe that has ended, well or not
+  tick answered = not_known;  ///< the same of those that were answered
   // --- what it is
   enum class role { none, primary, read_only, standby } role = role::none;
   host_state bad = host_state::unknown;  ///< while it is not trusted
@@ -115,8 +115,8 @@ struct host {
   bool fenced = false;
   bool pooled = false;
   bool was_down = false;
-  unsigned good = 0;       ///< answers in a row
-  tick claimed = never;    ///< since then it says that it is a primary: what others said before does not contradict
+  unsigned good = 0;     ///< answers in a row
+  tick claimed = never;  ///< since then it says that it is a primary: what others said before does not contradict
   tick claim_seen = never;
   tick up_since = not_known;
   std::uint32_t timeline = 0;
@@ -124,10 +124,10 @@ struct host {
   std::int64_t clock = 0;
   std::int64_t replayed_at = 0;
   // --- how far a standby is
-  bool follows = false;           ///< it replays the log of the present primary
+  bool follows = false;             ///< it replays the log of the present primary
   std::uint64_t lsn_at_change = 0;  ///< when that one came
-  tick fresh = not_known;         ///< it has all that the primary had then
-  tick as_standby = not_known;    ///< it was one then
+  tick fresh = not_known;           ///< it has all that the primary had then
+  tick as_standby = not_known;      ///< it was one then
   // --- leases
   std::size_t in_use = 0;
   std::size_t room = 0;  ///< in its present role
@@ -260,6 +260,9 @@ class cluster_core {
     want_probe(x, now);
     return true;
   }
+
+  /// There was no connection to be had at a host that is believed.
+  void doubt(std::size_t i, tick now) noexcept { want_probe(hosts_[i], now); }
 
   // --- callers ----------------------------------------------------------------------------------------------------------
 
@@ -524,9 +527,7 @@ class cluster_core {
 
   // --- serving ----------------------------------------------------------------------------------------------------------
 
-  bool readable(const host& x) const noexcept {
-    return x.trusted && x.role == host::role::standby && x.good >= (x.was_down ? 2U : 1U);
-  }
+  bool readable(const host& x) const noexcept { return x.trusted && x.role == host::role::standby && x.good >= (x.was_down ? 2U : 1U); }
   bool fits(const waiter& w, const host& x, tick now) const noexcept {
     return readable(x) && x.lsn >= w.not_before && (w.max_lag == no_limit || lag(x, now) <= w.max_lag);
   }

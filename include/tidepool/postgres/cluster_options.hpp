@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - how a cluster's hosts are probed, and with which pools.
+#ifndef TIDEPOOL_POSTGRES_CLUSTER_OPTIONS_HPP
+#define TIDEPOOL_POSTGRES_CLUSTER_OPTIONS_HPP
+
+#include <chrono>
+#include <string>
+
+#include "../config.hpp"
+#include "../detail/driver/lazy.hpp"
+#include "../time.hpp"
+#include "../version.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
+
+/// The options of a cluster: a plain value. All times are finite, a year at most, and above zero.
+struct cluster_options {
+  /// Of the host that is the primary. Its `name` is the cluster's; a pool's is that and the host. `acquire_timeout`, `max_waiting`,
+  /// `close_grace` and `start` are those of the cluster. The breaker is off, and pauses between connects are 250 ms at most: pools connect
+  /// only to hosts that answer.
+  pool_config primary{};
+  /// Of a host while it is a standby. Its connections are opened once `cluster::replica()` has been called.
+  pool_config replicas{};
+  duration probe_interval = std::chrono::seconds(1);           ///< each host is asked that often
+  duration hurried_interval = std::chrono::milliseconds(250);  ///< the same while there is no primary
+  duration probe_timeout = std::chrono::seconds(1);            ///< a host without an answer for that long is silent
+  duration abort_grace = std::chrono::seconds(2);     ///< leases of a host that fell silent, or lost its place, are shut that long after
+  duration lagging_after = std::chrono::seconds(10);  ///< a standby this far behind is reported as lagging
+  /// `primary.min_size` connections are open on each standby too: after a promotion nobody waits for a connect.
+  bool warm_standby = false;
+
+  /// What is wrong with it, in words; empty: nothing.
+  TIDEPOOL_LAZY std::string faults() const;
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
+
+#endif
