@@ -86,7 +86,7 @@ TEST_CASE("given two primaries of one timeline, then none of them gets writes") 
   CHECK(write.host == 0);
 }
 
-TEST_CASE("given a primary back from its silence, when the others were not asked since, then it is not believed yet") {
+TEST_CASE("given a primary back from silence, when others were not asked since, then it is not believed") {
   cluster_rig rig(2);
   settle_as_one(rig);
   rig.await_probe(0);
@@ -107,7 +107,7 @@ TEST_CASE("given a primary back from its silence, when the others were not asked
   CHECK(write.host == 1);
 }
 
-TEST_CASE("given a primary back from its silence, when no other host says anything, then it is believed after a moment") {
+TEST_CASE("given a primary back from silence, when no other host answers, then it is believed after a moment") {
   cluster_rig rig(3);
   settle_as_one(rig);
   rig.await_probe(0);
@@ -126,7 +126,7 @@ TEST_CASE("given a primary back from its silence, when no other host says anythi
   CHECK(rig.core.primary() == 0);
 }
 
-TEST_CASE("given a host that does not answer, then it hands out nothing, and its leases are cancelled, then shut") {
+TEST_CASE("given a host that does not answer, then it gives nothing, its leases are cancelled, then shut") {
   cluster_rig rig(2);
   settle_as_one(rig);
   auto& held = rig.write();
@@ -177,7 +177,7 @@ TEST_CASE("given a primary that turns into a standby, then its leases for writes
   CHECK(rig.orders(0).abort_writes);
 }
 
-TEST_CASE("given a probe whose connection is lost, then the host is asked again at once, and hands out nothing till then") {
+TEST_CASE("given a probe that loses its connection, then the host is asked again, and gives nothing till then") {
   cluster_rig rig(1);
   settle_as_one(rig);
   rig.fail(0, probe_failure::lost);
@@ -199,7 +199,7 @@ TEST_CASE("given a probe whose connection is lost, then the host is asked again 
   }
 }
 
-TEST_CASE("given a refused write, when the host is the primary, then its lease retires, and the host is asked now") {
+TEST_CASE("given a refused write, when its host is the primary, then the lease retires and the host is asked") {
   cluster_rig rig(2);
   settle_as_one(rig);
   rig.pass(100ms);
@@ -235,7 +235,7 @@ TEST_CASE("given a standby, then its lag is what the log of the primary proves, 
   CHECK(rig.read(2s, read_fallback::fail).how == verdict::granted);
 }
 
-TEST_CASE("given a busy primary, then the time of the latest replayed commit, by the primary's clock, proves the lag") {
+TEST_CASE("given a busy primary, then the time of the latest replayed commit, by its clock, proves the lag") {
   cluster_rig rig(2);
   constexpr std::int64_t noon = 1'000'000'000'000;
   rig.answer(0, a_primary(1, 1'000'000, noon));
@@ -249,7 +249,7 @@ TEST_CASE("given a busy primary, then the time of the latest replayed commit, by
   CHECK(lag <= 60ms + (rig.now - rig.core.at(0).began) + 1ms);
 }
 
-TEST_CASE("given an old proof, when a read within a bound comes, then both hosts are asked now, and it waits for them") {
+TEST_CASE("given an old proof, when a read within a bound comes, then both hosts are asked, and it waits") {
   cluster_rig rig(2);
   settle_as_one(rig);
   rig.pass(800ms);
@@ -304,7 +304,7 @@ TEST_CASE("given a token, then the replica has replayed it, or the primary is re
   }
 }
 
-TEST_CASE("given a replica that has come back, then it is read after its second good answer, and loaded by and by") {
+TEST_CASE("given a replica that is back, then it is read after its second answer, and loaded by and by") {
   cluster_rig rig(3, 100);
   settle_as_one(rig);
   rig.keep_answering(0, a_primary(1, 100'000));
@@ -338,7 +338,7 @@ TEST_CASE("given a server without room for a probe, then it is believed for a wh
   CHECK(rig.core.at(0).state == host_state::unreachable);
 }
 
-TEST_CASE("given hosts that let nobody in for good, then callers hear of it at once, and of one alone they do not") {
+TEST_CASE("given hosts that let nobody in for good, then callers hear of it at once, of one alone they do not") {
   cluster_rig rig(2);
   auto& early = rig.write();
   rig.fail(0, probe_failure::permanent);
@@ -350,7 +350,7 @@ TEST_CASE("given hosts that let nobody in for good, then callers hear of it at o
   CHECK(rig.write().how == verdict::granted);
 }
 
-TEST_CASE("given a caller on its way to a connection, when its host falls silent, then it asks again and keeps its turn") {
+TEST_CASE("given a caller who waits for a connect, when its host falls silent, then it keeps its turn") {
   cluster_rig rig(1, 1);
   settle_as_one(rig);
   auto& first = rig.write();

@@ -3,10 +3,12 @@
 #include <tidepool/postgres/cluster.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -91,7 +93,7 @@ TEST_CASE("given no replica, when a caller reads, then it does what it said", "[
   });
 }
 
-TEST_CASE("given hosts where nobody is, when a caller waits, then its own timeout ends that, and says what is known of each") {
+TEST_CASE("given hosts where nobody is, when a caller waits, then its timeout ends that, and tells of each") {
   const auto dead = std::to_string(cluster_dead_port());
   const pg::options hosts("host=127.0.0.1,127.0.0.1 port=" + dead + "," + dead + " user=nobody sslmode=disable");
   with_cluster(hosts, small_cluster(), [](pg::cluster& db) -> asio::awaitable<void> {
@@ -150,8 +152,7 @@ TEST_CASE("given more callers than places, then all are served in turn, and one 
   });
 }
 
-TEST_CASE("given a lease whose session was made read-only, when a write is refused, then it retires, and the host is asked",
-          "[postgres][server][field-L1]") {
+TEST_CASE("given a session that was made read-only, when a write is refused, then its connection retires", "[postgres][server][field-L1]") {
   NEEDS_SERVER();
   with_cluster(server_and_dead_host(), small_cluster(), [](pg::cluster& db) -> asio::awaitable<void> {
     auto lease = co_await db.primary();
@@ -219,7 +220,7 @@ TEST_CASE("given callers who wait, when they are cancelled, then no place is los
   });
 }
 
-TEST_CASE("given a lease and a caller who waits, when the cluster is destroyed, then one works on and one is told", "[postgres][server]") {
+TEST_CASE("given a lease and a caller who waits, when the cluster is destroyed, then one works, one is told", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {
     const auto here = co_await asio::this_coro::executor;
@@ -272,6 +273,51 @@ TEST_CASE("given a lease and callers who wait, when their context is destroyed, 
   }
   CHECK(frames == 0);
   kept.release();
+}
+
+TEST_CASE("given a cluster on three threads, when many callers use it, then no place is lost", "[postgres][server]") {
+  NEEDS_SERVER();
+  asio::io_context io;
+  auto how = small_cluster();
+  how.primary.max_size = 3;
+  pg::cluster db(io, server_and_dead_host(), how);
+  std::atomic<int> served{0}, late{0}, active{0}, most{0};
+  const auto ask = [&db](int who, int i) {
+    // Some give up early, so that attempts are left in every state.
+    if (who % 3 == 0) return db.primary(std::chrono::milliseconds(1 + i));
+    return who % 3 == 1 ? db.primary(60s) : db.replica();
+  };
+  auto use = [&](int who) -> asio::awaitable<void> {
+    for (int i = 0; i < 20; ++i) {
+      try {
+        auto asked = ask(who, i);
+        auto lease = co_await std::move(asked);
+        const int now = ++active;
+        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
+        const int number = co_await lease->one<int>("select $1::int", i);
+        --active;
+        if (number == i) ++served;
+      } catch (const pg::cluster_error& failure) {
+        if (failure.code() == tidepool::errc::timeout) ++late;
+      }
+    }
+  };
+  std::atomic<int> left{12};
+  for (int who = 0; who < 12; ++who) {
+    asio::co_spawn(io, use(who), [&](const std::exception_ptr& failure) {
+      if (failure) served = -10'000;
+      if (--left == 0) asio::co_spawn(io, db.close(5s), tidepool::rethrow);
+    });
+  }
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i) others.emplace_back([&] { io.run(); });
+  io.run();
+  for (auto& each : others) each.join();
+  CHECK(served + late == 240);
+  CHECK(served >= 160);
+  CHECK(most <= 3);
+  CHECK(db.topology().hosts[1].leases == 0);
 }
 
 TEST_CASE("given changes of hosts, then an observer and the log are told of each, with the host", "[postgres][server][field-L10]") {

@@ -45,6 +45,7 @@ inline const char* to_string(cluster_state state) noexcept {
 
 /// One host of a cluster.
 struct host_report {
+  host_report() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
   std::string host;  ///< as "10.0.0.7:5432"
   host_state state{};
   duration in_state{};               ///< for how long
@@ -61,6 +62,7 @@ struct host_report {
 
 /// All hosts at one moment.
 struct cluster_topology {
+  cluster_topology() = default;  // no aggregate, as above
   cluster_state state{};
   duration in_state{};
   std::vector<host_report> hosts;  ///< in the order of the connection string

@@ -274,19 +274,19 @@ class cluster_core {
     if (w.ticket == 0) w.ticket = ++tickets_;
     if (closed_) return tell(w, verdict::closed);
     if (none_lets_us_in()) return tell(w, verdict::refused);
-    auto& queue = w.writes ? writers_ : readers_;
+    auto& line = w.writes ? writers_ : readers_;
     if (w.writes) {
       const auto seat = primary();
-      if (queue.empty() && seat != no_host && hosts_[seat].has_room()) return grant(w, seat);
+      if (line.empty() && seat != no_host && hosts_[seat].has_room()) return grant(w, seat);
     } else if (serve_read(w, now)) {
       return;
     }
-    waiter* before = queue.back();
-    while (before != nullptr && before->ticket > w.ticket) before = queue.before(*before);
+    waiter* before = line.back();
+    while (before != nullptr && before->ticket > w.ticket) before = line.before(*before);
     if (before == nullptr) {
-      queue.push_front(w);
+      line.push_front(w);
     } else {
-      queue.insert_after(*before, w);
+      line.insert_after(*before, w);
     }
   }
   /// Its connection is there.

@@ -41,6 +41,7 @@ inline constexpr std::string_view plain_probe_query =
 
 /// One probe and what became of it.
 struct probe_result {
+  probe_result() = default;  // no aggregate: see topology.hpp
   bool good = false;
   probe_answer said{};
   probe_failure why = probe_failure::unreachable;

@@ -325,7 +325,7 @@ class basic_cluster_shell final : public cluster_base,
   struct ending {
     enum what { none, failed };
     ending() = default;
-    ending(what is, error_code code, std::string why) : kind(is), why(code), text(std::move(why)) {}
+    ending(what is, error_code code, std::string words) : kind(is), why(code), text(std::move(words)) {}
     what kind = none;
     error_code why{};
     std::string text{};
