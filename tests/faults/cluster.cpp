@@ -187,8 +187,8 @@ TEST_CASE("row 28: given a cluster, when its primary is switched, then callers w
   CHECK(out.first_ms < 500 + slack_ms());
 }
 
-TEST_CASE("row 28: given a cluster, when its primary freezes and another takes over, then it is left and fenced",
-          "[faults][field-L3]") {
+TEST_CASE("row 28: given a cluster, when its primary freezes and another takes over, then it is left and fenced", "[faults][field-L3]") {
+  LONG_ROW("28b");
   NEEDS_OWN_SERVER();
   pair_of_servers both("cluster_frozen");
   both.first.admin("create table cluster_ledger (number text primary key)");
@@ -228,8 +228,8 @@ TEST_CASE("row 28: given a cluster, when its primary freezes and another takes o
   CHECK(out.first_ms < 500 + slack_ms());
 }
 
-TEST_CASE("row 28: given a replica that does not replay, when reads have a bound, then they are elsewhere",
-          "[faults][field-L5]") {
+TEST_CASE("row 28: given a replica that does not replay, when reads have a bound, then they are elsewhere", "[faults][field-L5]") {
+  LONG_ROW("28c");
   NEEDS_OWN_SERVER();
   pair_of_servers both("cluster_lag");
   both.first.admin("create table cluster_marks (id int, at timestamptz default clock_timestamp())");

@@ -320,6 +320,47 @@ TEST_CASE("given a cluster on three threads, when many callers use it, then no p
   CHECK(db.topology().hosts[1].leases == 0);
 }
 
+TEST_CASE("given instances that share a server, when one comes later, then it gets what another borrowed",
+          "[postgres][server][field-L13]") {
+  NEEDS_SERVER();
+  auto task = []() -> asio::awaitable<void> {
+    const auto here = co_await asio::this_coro::executor;
+    auto how = small_cluster();
+    how.primary.name = "twins_of_a_test";
+    how.primary.max_size = how.replicas.max_size = 20;
+    how.share_connections = true;
+    how.share_part = 0.1;  // of a hundred and more: some ten, so five for each
+    how.probe_interval = 200ms;
+    pg::cluster first(here, server_and_dead_host(), how);
+    pg::cluster second(here, server_and_dead_host(), how);
+    bool over = false;
+    int running = 0;
+    auto use = [&](pg::cluster& db) -> asio::awaitable<void> {
+      ++running;
+      while (!over) {
+        auto lease = co_await db.primary(60s);
+        co_await pause(20ms);
+      }
+      --running;
+    };
+    const auto leases = [](const pg::cluster& of) { return of.topology().hosts[1].leases; };
+    const auto room = [](const pg::cluster& of) { return of.topology().hosts[1].room; };
+    for (int i = 0; i < 20; ++i) asio::co_spawn(here, use(first), tidepool::rethrow);
+    for (int i = 0; i < 500 && (leases(first) < 7 || room(first) > 12); ++i) co_await pause(10ms);
+    must(leases(first) >= 7 && room(first) <= 12, "alone it has them all, and no more: " + std::to_string(room(first)));
+    for (int i = 0; i < 20; ++i) asio::co_spawn(here, use(second), tidepool::rethrow);
+    for (int i = 0; i < 500 && (room(first) > 6 || leases(second) < 4); ++i) co_await pause(10ms);
+    must(room(first) <= 6, "it was given back: " + std::to_string(room(first)));
+    must(leases(second) >= 4, "the other one has its share: " + std::to_string(leases(second)));
+    must(room(first) + room(second) <= 13, "both together");
+    over = true;
+    while (running > 0) co_await pause(5ms);
+    co_await first.close(1s);
+    co_await second.close(1s);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
 TEST_CASE("given changes of hosts, then an observer and the log are told of each, with the host", "[postgres][server][field-L10]") {
   NEEDS_SERVER();
   std::vector<std::string> told, lines;

@@ -28,6 +28,11 @@ struct cluster_options {
   duration lagging_after = std::chrono::seconds(10);  ///< a standby this far behind is reported as lagging
   /// `primary.min_size` connections are open on each standby too: after a promotion nobody waits for a connect.
   bool warm_standby = false;
+  /// Instances of this program share the places of each server: all that use the same `primary.name`, the same role and this option. Each
+  /// counts the sessions of all in `pg_stat_activity`, by `application_name`, which becomes that name, `#` and a number. Each has an equal
+  /// share, borrows what is free, and gives it back within a probe when another one lacks its share. `max_size` is the upper bound.
+  bool share_connections = false;
+  double share_part = 0.95;  ///< of the places that nobody else uses; above 0, up to 1
 
   /// What is wrong with it, in words; empty: nothing.
   TIDEPOOL_LAZY std::string faults() const;

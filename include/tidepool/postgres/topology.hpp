@@ -46,7 +46,7 @@ inline const char* to_string(cluster_state state) noexcept {
 /// One host of a cluster.
 struct host_report {
   host_report() = default;  // no aggregate: GCC 12 destroys those twice in a `co_await` expression
-  std::string host;  ///< as "10.0.0.7:5432"
+  std::string host;         ///< as "10.0.0.7:5432"
   host_state state{};
   duration in_state{};               ///< for how long
   duration answered = no_limit;      ///< since it was asked what it answered last; `no_limit`: it never has

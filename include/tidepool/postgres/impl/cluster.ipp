@@ -29,6 +29,7 @@ TIDEPOOL_LAZY_BODY std::string cluster_options::faults() const {
   finite(probe_timeout, "probe_timeout");
   finite(abort_grace, "abort_grace");
   finite(lagging_after, "lagging_after");
+  if (!(share_part > 0 && share_part <= 1)) add("share_part has to be above zero, and 1 at most");
   return out;
 }
 

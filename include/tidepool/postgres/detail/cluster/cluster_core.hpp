@@ -169,6 +169,11 @@ class cluster_core {
     }
     return no_host;
   }
+  /// How many connections callers want at a host.
+  std::size_t wanted(std::size_t i) const noexcept {
+    const auto& x = hosts_[i];
+    return x.in_use + (x.seated ? writers_.size() : 0) + (x.seated ? 0 : readers_.size());
+  }
   /// Upper bound of what a standby is behind.
   duration lag(std::size_t i, tick now) const noexcept { return lag(hosts_[i], now); }
   /// A standby that may be read at all.

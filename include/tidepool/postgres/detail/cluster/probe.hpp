@@ -5,10 +5,12 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_PROBE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_PROBE_HPP
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,7 @@
 #include "../../connection.hpp"
 #include "../address_memory.hpp"
 #include "../real_time.hpp"
+#include "budget_core.hpp"
 #include "cluster_core.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
@@ -39,11 +42,29 @@ inline constexpr std::string_view probe_query =
 inline constexpr std::string_view plain_probe_query =
     "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
 
+/// Besides: the places of the server, the sessions of others, and for each instance of `$1` its number, sessions, probes, what it lacks and
+/// whether it would take more than its share, which the name of its probe's session tells. `$2` is that name for this one.
+inline constexpr std::string_view budget_query =
+    ", pg_catalog.current_setting('max_connections')::pg_catalog.int4"
+    " - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4"
+    " - coalesce(nullif(pg_catalog.current_setting('reserved_connections', true), '')::pg_catalog.int4, 0),"
+    " (select pg_catalog.count(*) from pg_catalog.pg_stat_activity where usesysid is not null"
+    " and (application_name is null or not pg_catalog.starts_with(application_name, $1::pg_catalog.text))),"
+    " (select pg_catalog.string_agg(id || ' ' || sessions || ' ' || probes || ' ' || lacks || ' ' || hungry, ' ' order by id) from"
+    " (select pg_catalog.substr(pg_catalog.split_part(application_name, '?', 1), pg_catalog.length($1::pg_catalog.text) + 1) as id,"
+    " pg_catalog.count(*) filter (where pg_catalog.strpos(application_name, '?') = 0) as sessions,"
+    " pg_catalog.count(*) filter (where pg_catalog.strpos(application_name, '?') > 0) as probes,"
+    " coalesce(pg_catalog.max(nullif(pg_catalog.rtrim(pg_catalog.split_part(application_name, '?', 2), '+'), '')::pg_catalog.int4), 0)"
+    " as lacks, pg_catalog.count(*) filter (where pg_catalog.strpos(application_name, '+') > 0) as hungry"
+    " from pg_catalog.pg_stat_activity where pg_catalog.starts_with(application_name, $1::pg_catalog.text) group by 1) each),"
+    " pg_catalog.set_config('application_name', $2::pg_catalog.text, false)";
+
 /// One probe and what became of it.
 struct probe_result {
   probe_result() = default;  // no aggregate: see topology.hpp
   bool good = false;
   probe_answer said{};
+  std::optional<budget_view> view{};  ///< where it was asked for, and answered
   probe_failure why = probe_failure::unreachable;
   std::string error{};
 };
@@ -54,7 +75,11 @@ struct probe_line {
   std::shared_ptr<address_memory> memory = std::make_shared<address_memory>();
   duration timeout{};
   connection held{};
-  bool plain = false;  ///< it cannot answer the whole query
+  bool plain = false;     ///< it cannot answer the whole query
+  std::string shared{};   ///< the name that instances share, with `#`; empty: each has what it wants
+  std::string number{};   ///< of this one
+  std::size_t lacks = 0;  ///< of its share, to be told with the next probe
+  bool hungry = false;    ///< it would take more than that
 };
 
 template <class T>
@@ -80,19 +105,63 @@ inline probe_answer answer_of(const result& rows, bool plain, bool pooled) {
   return said;
 }
 
+/// The columns of `budget_query`, from `at` on.
 template <class = void>
-inline asio::awaitable<probe_answer> ask(std::shared_ptr<probe_line> line) {
+inline budget_view view_of(const result& rows, std::size_t at, std::string_view number) {
+  budget_view view;
+  std::size_t taken = number_of<std::size_t>(rows[0][at + 1].text());
+  std::string_view rest = rows[0][at + 2].is_null() ? std::string_view() : std::string_view(rows[0][at + 2].text());
+  const auto word = [&rest] {
+    const auto end = std::min(rest.find(' '), rest.size());
+    const auto out = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    return out;
+  };
+  while (!rest.empty()) {
+    const bool mine = word() == number;
+    const auto sessions = number_of<std::size_t>(word());
+    taken += number_of<std::size_t>(word());
+    const auto lacks = number_of<std::size_t>(word());
+    const bool hungry = number_of<std::size_t>(word()) > 0;
+    view.instances.push_back(sessions);
+    if (mine) {
+      view.mine = sessions;
+      view.mine_told = hungry;
+      view.rank = view.hungry;
+    } else {
+      view.lacking += lacks;
+    }
+    if (hungry) ++view.hungry;
+  }
+  const auto places = number_of<std::size_t>(rows[0][at].text());
+  view.usable = places > taken ? places - taken : 0;
+  return view;
+}
+
+template <class = void>
+inline asio::awaitable<probe_result> ask(std::shared_ptr<probe_line> line) {
   if (!line->held) {
     const asio::any_io_executor here = co_await asio::this_coro::executor;
     const auto until = later(clock::now(), line->timeout);
     connection made = co_await connection::connect(here, line->settings, line->memory, until);
     line->held = std::move(made);
   }
-  std::string refused;
+  probe_result out;
+  out.good = true;
   if (!line->plain) {
     try {
-      const result rows = co_await line->held.exec(probe_query);
-      co_return answer_of(rows, false, line->held.behind_pooler());
+      std::string sql(probe_query);
+      if (!line->shared.empty()) {
+        sql.insert(sql.rfind(" from (select"), budget_query);
+        const std::string told = line->shared + line->number + "?" + std::to_string(line->lacks) + (line->hungry ? "+" : "");
+        const result rows = co_await line->held.exec(sql, line->shared, told);
+        out.said = answer_of(rows, false, line->held.behind_pooler());
+        out.view = view_of(rows, 6, line->number);
+      } else {
+        const result rows = co_await line->held.exec(sql);
+        out.said = answer_of(rows, false, line->held.behind_pooler());
+      }
+      co_return out;
     } catch (const error& failure) {
       // 55000: it changed its role within the query. Everything else of this kind will be the same next time.
       if (failure.connection_lost() || failure.reason() != errc::server || failure.is("55000") || failure.is("57014")) throw;
@@ -100,7 +169,8 @@ inline asio::awaitable<probe_answer> ask(std::shared_ptr<probe_line> line) {
     line->plain = true;
   }
   const result rows = co_await line->held.exec(plain_probe_query);
-  co_return answer_of(rows, true, line->held.behind_pooler());
+  out.said = answer_of(rows, true, line->held.behind_pooler());
+  co_return out;
 }
 
 /// Whether the connection had worked before decides what its loss means.
@@ -135,11 +205,7 @@ inline asio::awaitable<probe_result> probe(std::shared_ptr<probe_line> line) {
   auto work = ask(line);
   const auto end = co_await tidepool::detail::run_timed<real_timer>(line->timeout, std::move(work));
   probe_result out;
-  if (end->value) {
-    out.good = true;
-    out.said = *end->value;
-    co_return out;
-  }
+  if (end->value) co_return std::move(*end->value);
   if (end->timed_out()) {
     out.why = probe_failure::silent;
   } else {

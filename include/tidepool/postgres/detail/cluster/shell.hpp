@@ -3,6 +3,9 @@
 //
 // Every event follows one pattern, as in the pool: with the lock held tell the core; then, without it, do what it asks for. Under the lock
 // leases' sockets are shut, because a lease that ends takes the lock first; nothing else is done there.
+// Before the guard: cluster.hpp includes this file where its own declarations are complete.
+#include "../../cluster.hpp"
+
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_SHELL_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_SHELL_HPP
 
@@ -24,9 +27,9 @@
 #include "../../../detail/util/system_seed.hpp"
 #include "../../../detail/util/words.hpp"
 #include "../../../version.hpp"
-#include "../../cluster.hpp"
 #include "bell.hpp"
 #include "cluster_core.hpp"
+#include "host_words.hpp"
 #include "probe.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
@@ -41,13 +44,16 @@ inline clock::time_point time_of(tick at) noexcept {
 /// A host with its pool.
 struct node {
   std::string name;
-  std::shared_ptr<probe_line> line;
-  std::shared_ptr<pool> db;  ///< null when the cluster object is gone
-  bool as_primary = false;   ///< what the pool is configured for
-  bool ordered = false;      ///< a probe
+  std::shared_ptr<const options> asked_by;  ///< of the probes
+  std::shared_ptr<pool> db;                 ///< null when the cluster object is gone
+  bool as_primary = false;                  ///< what the pool is configured for
+  bool ordered = false;                     ///< a probe
   std::shared_ptr<bell> wakes = std::make_shared<bell>();
   std::string error{};
-  bool pooled = false;
+  std::optional<budget_core> budget{};
+  std::size_t bound = 0;  ///< that its pool has of it
+  std::size_t lacks = 0;  ///< to be told with the next probe, as the next
+  bool hungry = false;
   tidepool::detail::intrusive_list<place> leases{};
   host_state told{};
 };
@@ -83,18 +89,21 @@ class basic_cluster_shell final : public cluster_base,
       auto& n = nodes_[i];
       n.name = e.text();
       if (e.port.empty()) n.name += ":5432";
-      auto line = std::make_shared<probe_line>();
-      line->timeout = how.probe_timeout;
+      if (how.share_connections) {
+        n.bound = std::max(how.primary.max_size, how.replicas.max_size);
+        n.budget.emplace(n.bound, how.share_part);
+      }
       options asked = settings_of(settings, e);
+      if (how.share_connections) asked.set("application_name", shared_name() + number_ + "?0");
       asked.on_connect = {};
       asked.on_reset = {};
+      asked.tracing = {};
       asked.address_timeout = std::min(asked.address_timeout, how.probe_timeout);
       asked.response_timeout = no_limit;
       asked.cancel_timeout = std::chrono::milliseconds(100);
       asked.close_timeout = std::chrono::milliseconds(100);
       asked.bad_host_memory = duration::zero();
-      line->settings = std::make_shared<const options>(std::move(asked));
-      n.line = std::move(line);
+      n.asked_by = std::make_shared<const options>(std::move(asked));
       core_.set_room(i, how.primary.max_size, how.replicas.max_size, present());
     }
   }
@@ -110,7 +119,15 @@ class basic_cluster_shell final : public cluster_base,
         const auto self = weak.lock();
         return self && self->refused_write(i);
       };
-      nodes_[i].db = std::make_shared<pool>(executor_, connector(std::move(with)), config_of(i, false));
+      const auto config = config_of(i, false);
+      if (!how_.share_connections) {
+        nodes_[i].db = std::make_shared<pool>(executor_, connector(std::move(with)), config);
+        continue;
+      }
+      auto watched = [inner = connector(std::move(with)), weak = this->weak_from_this(), i](const pool::connect_context& context) {
+        return connect(inner, context, weak, i);
+      };
+      nodes_[i].db = std::make_shared<pool>(executor_, std::move(watched), config);
     }
     (void)asio::make_strand(executor_);  // see pool_impl::attach()
     auto& watch = asio::use_service<tidepool::detail::context_watch>(asio::query(executor_, asio::execution::context));
@@ -347,7 +364,30 @@ class basic_cluster_shell final : public cluster_base,
     if (out.get("fallback_application_name").empty() && how_.primary.name.view() != pool_config().name.view()) {
       out.set("fallback_application_name", std::string(how_.primary.name.view()));
     }
+    if (how_.share_connections) out.set("application_name", shared_name() + number_);
     return out;
+  }
+  std::string shared_name() const { return std::string(how_.primary.name.view().substr(0, 40)) + "#"; }
+  static std::string new_number() {
+    std::string out;
+    for (auto left = tidepool::detail::seed_of_system(); out.size() < 8; left /= 16) out += "0123456789abcdef"[left % 16];
+    return out;
+  }
+  /// Tells of a server without room.
+  static asio::awaitable<connection> connect(connector inner, pool::connect_context context, std::weak_ptr<basic_cluster_shell> to,
+                                             std::size_t i) {
+    std::exception_ptr failure;
+    bool full = false;
+    try {
+      auto work = inner(context);
+      connection made = co_await std::move(work);
+      co_return made;
+    } catch (const connect_error& failed) {
+      full = failed.kind() == failure_kind::server_full;
+      failure = std::current_exception();
+    }
+    if (const auto self = to.lock(); self && full) self->server_full(i);
+    std::rethrow_exception(failure);
   }
   /// A pool connects only to a host that answers, so it need not be careful.
   pool_config config_of(std::size_t i, bool as_primary) const {
@@ -510,6 +550,46 @@ class basic_cluster_shell final : public cluster_base,
       if (watcher) watcher(e);
     } catch (...) {  // an observer's trouble is not the cluster's
     }
+  }
+
+  // --- the budget -------------------------------------------------------------------------------------------------------
+
+  /// With the lock held. True: the pool gets other bounds.
+  bool set_bound(std::size_t i, tick now) {
+    auto& n = nodes_[i];
+    const auto bound = n.budget->cap();
+    if (bound == n.bound) return false;
+    n.bound = bound;
+    core_.set_room(i, std::min(bound, how_.primary.max_size), std::min(bound, how_.replicas.max_size), now);
+    return true;
+  }
+  void bounds_changed(std::size_t i) noexcept {
+    const auto db = pool_at(i);
+    if (!db) return;
+    try {
+      adapt(i, *db);
+    } catch (const std::exception&) {  // no memory: with the next probe
+    }
+  }
+  void server_full(std::size_t i) noexcept {
+    const auto db = pool_at(i);
+    if (!db) return;
+    const auto stats = db->stats();
+    bool changed = false;
+    event([&](tick now) {
+      nodes_[i].budget->full(stats.total_connections - stats.connecting);
+      changed = set_bound(i, now);
+    });
+    if (changed) bounds_changed(i);
+  }
+  /// With the lock held, after a probe.
+  bool counted(std::size_t i, const budget_view& view, tick now) {
+    auto& n = nodes_[i];
+    n.budget->seen(view);
+    const bool changed = set_bound(i, now);
+    n.lacks = n.budget->lack(core_.wanted(i), view.mine);
+    n.hungry = n.budget->hungry(core_.wanted(i));
+    return changed;
   }
 
   // --- callers ----------------------------------------------------------------------------------------------------------
@@ -731,13 +811,22 @@ class basic_cluster_shell final : public cluster_base,
   }
   /// Asks one host, whenever the core wants to know.
   static asio::awaitable<void> keep_asking(shell_ptr self, std::size_t i) {
-    const auto line = self->nodes_[i].line;
+    // In this frame alone: it ends with the context, and its socket has to.
+    const auto line = std::make_shared<probe_line>();
+    line->settings = self->nodes_[i].asked_by;
+    line->timeout = self->how_.probe_timeout;
+    if (self->how_.share_connections) {
+      line->shared = self->shared_name();
+      line->number = self->number_;
+    }
     for (;;) {
       bool ordered = false;
       {
         const std::lock_guard lock(self->mutex_);
         if (self->stopped_) break;
         ordered = std::exchange(self->nodes_[i].ordered, false);
+        line->lacks = self->nodes_[i].lacks;
+        line->hungry = self->nodes_[i].hungry;
       }
       if (!ordered) {
         const auto opens = self->nodes_[i].wakes->next();
@@ -752,20 +841,24 @@ class basic_cluster_shell final : public cluster_base,
       } catch (const std::exception& failure) {  // no memory
         told.error = failure.what();
       }
+      bool bounds = false;
       self->event([&](tick now) {
+        if (told.view) bounds = self->counted(i, *told.view, now);
         self->nodes_[i].error = std::move(told.error);
         if (told.good) {
           self->core_.answered(i, told.said, now);
         } else {
+          if (told.why == probe_failure::full && self->nodes_[i].budget) self->nodes_[i].budget->full(self->core_.at(i).in_use);
           self->core_.failed(i, told.why, now);
         }
       });
+      if (bounds) self->bounds_changed(i);
     }
-    line->held = connection();
   }
 
   asio::any_io_executor executor_;
   const cluster_options how_;
+  const std::string number_ = new_number();  ///< of this instance
   tidepool::detail::context_watch* watch_ = nullptr;
 
   mutable std::mutex mutex_;
