@@ -3,6 +3,8 @@
 #ifndef TIDEPOOL_EXAMPLES_HTTP_MESSAGE_HPP
 #define TIDEPOOL_EXAMPLES_HTTP_MESSAGE_HPP
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -15,6 +17,9 @@ struct message {
   int status = 0;
   std::string body;
   bool keep_alive = false;
+  std::string host{};  ///< these three as the client sent them, empty without
+  std::string origin{};
+  std::string authorization{};
 };
 
 struct response {
@@ -24,6 +29,9 @@ struct response {
   int status;
   std::string body;
   const char* type;
+  std::string headers{};                ///< more of them, each with its end of line
+  std::function<std::string()> more{};  ///< what follows the body, again and again, until the client goes
+  std::chrono::milliseconds every{1000};
 };
 
 }  // namespace http

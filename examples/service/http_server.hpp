@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a small HTTP server on Asio: one coroutine for each connection, keep-alive, and a shutdown that loses no request.
+// tidepool - a small HTTP server on Asio: one coroutine for each connection, keep-alive, answers that go on, and a shutdown that loses no
+// request.
 //
 // It has no time limits of its own and no TLS: in production a proxy in front has both.
 #ifndef TIDEPOOL_EXAMPLES_HTTP_SERVER_HPP
@@ -13,6 +14,7 @@
 #include <asio/steady_timer.hpp>
 #include <asio/strand.hpp>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -31,10 +33,14 @@ using std::chrono::steady_clock;
 using handler = std::function<asio::awaitable<response>(const message&)>;
 
 /// One client. Everything in it happens on its own strand.
-class session {
+class session : public std::enable_shared_from_this<session> {
  public:
   session(tcp::socket socket, const handler& handle)
-      : executor_(socket.get_executor()), stream_(std::move(socket), HTTP_REQUEST), handle_(handle) {}
+      : executor_(socket.get_executor()),
+        stream_(std::move(socket), HTTP_REQUEST),
+        pause_(executor_),
+        patience_(executor_),
+        handle_(handle) {}
 
   asio::awaitable<void> run() {
     while (!stopping_) {
@@ -50,8 +56,9 @@ class session {
       if (malformed) co_await stream_.write(text_of(response(400, "{\"error\":\"malformed request\"}"), false));
       if (!request) co_return;
       auto answer = co_await answer_to(*request);
-      const bool keep = request->keep_alive && !stopping_;
+      const bool keep = request->keep_alive && !stopping_ && !answer.more;
       co_await stream_.write(text_of(answer, keep));
+      if (answer.more) co_await go_on(answer);
       if (!keep) co_return;
     }
   }
@@ -60,6 +67,7 @@ class session {
     stopping_ = true;
     std::error_code closed;
     if (reading_ && stream_.quiet() && stream_.socket().available(closed) == 0) stream_.socket().cancel();
+    pause_.cancel();
   }
   /// Interrupts whatever the handler awaits.
   void cancel() { cancellation_.emit(asio::cancellation_type::terminal); }
@@ -68,6 +76,27 @@ class session {
   asio::cancellation_slot slot() noexcept { return cancellation_.slot(); }
 
  private:
+  /// A reader that is too slow for one piece is dropped.
+  static constexpr std::chrono::seconds patience{5};
+
+  asio::awaitable<void> go_on(const response& answer) {
+    while (!stopping_) {
+      auto piece = answer.more();
+      const auto number = ++pieces_;
+      patience_.expires_after(patience);
+      patience_.async_wait([self = shared_from_this(), number](std::error_code cancelled) {
+        std::error_code ignored;
+        if (!cancelled && self->pieces_ == number) self->stream_.socket().close(ignored);
+      });
+      co_await stream_.write(std::move(piece));
+      ++pieces_;
+      patience_.cancel();
+      if (stopping_) co_return;
+      std::error_code stopped;
+      pause_.expires_after(answer.every);
+      co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
+    }
+  }
   asio::awaitable<response> answer_to(const message& request) {
     std::string trouble;
     try {
@@ -80,12 +109,15 @@ class session {
   }
   static std::string text_of(const response& answer, bool keep) {
     return "HTTP/1.1 " + std::to_string(answer.status) + " " + http_status_str(static_cast<http_status>(answer.status)) +
-           "\r\nContent-Type: " + answer.type + "\r\nContent-Length: " + std::to_string(answer.body.size()) +
-           (keep ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n") + answer.body;
+           "\r\nContent-Type: " + answer.type + (answer.more ? "" : "\r\nContent-Length: " + std::to_string(answer.body.size())) + "\r\n" +
+           answer.headers + (keep ? "\r\n" : "Connection: close\r\n\r\n") + answer.body;
   }
 
   asio::any_io_executor executor_;
   stream stream_;
+  asio::steady_timer pause_;
+  asio::steady_timer patience_;
+  std::uint64_t pieces_ = 0;
   const handler& handle_;
   asio::cancellation_signal cancellation_;
   bool reading_ = false;

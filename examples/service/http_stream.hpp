@@ -57,6 +57,7 @@ class parser {
 
  private:
   static constexpr std::size_t longest_body = 1 << 20;
+  static constexpr std::size_t longest_header = 1000;
 
   static parser& self(http_parser* state) { return *static_cast<parser*>(state->data); }
 
@@ -72,6 +73,11 @@ class parser {
         self(p).message_.target.append(at, size);
         return 0;
       };
+      s.on_header_field = [](http_parser* p, const char* at, std::size_t size) {
+        self(p).name(at, size);
+        return 0;
+      };
+      s.on_header_value = [](http_parser* p, const char* at, std::size_t size) { return self(p).value(at, size) ? 0 : 1; };
       s.on_body = [](http_parser* p, const char* at, std::size_t size) {
         self(p).message_.body.append(at, size);
         return self(p).message_.body.size() > longest_body ? 1 : 0;
@@ -90,8 +96,26 @@ class parser {
     return settings;
   }
 
+  void name(const char* at, std::size_t size) {
+    if (std::exchange(in_value_, false)) name_.clear();
+    for (const char* c = at; c != at + size && name_.size() < longest_header; ++c)
+      name_ += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c - 'A' + 'a') : *c;
+  }
+  /// Those that a handler may ask for.
+  bool value(const char* at, std::size_t size) {
+    in_value_ = true;
+    std::string* const kept = name_ == "host"            ? &message_.host
+                              : name_ == "origin"        ? &message_.origin
+                              : name_ == "authorization" ? &message_.authorization
+                                                         : nullptr;
+    if (kept) kept->append(at, size);
+    return !kept || kept->size() <= longest_header;
+  }
+
   http_parser state_{};
   message message_;
+  std::string name_;
+  bool in_value_ = false;
   bool started_ = false;
   bool complete_ = false;
 };

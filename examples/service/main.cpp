@@ -4,6 +4,8 @@
 //
 //   service [--database NAME] [--port N] [--threads N] [--connections N] [--multiplex]
 //
+// GET /pool is a live page about the pool, pool_page.hpp; with POOL_CONTROL_TOKEN in the environment it has verbs for an operator.
+//
 // The databases are in on_*.cpp; without a name the first one that was built. DATABASE_URL says where it is; for SQLite a file. Listens on
 // 127.0.0.1; port 0, the default, is any free one. SIGTERM and SIGINT end it: it stops accepting, answers what is under way, closes the
 // pool, and tidepool::run() returns. A second signal ends it at once.
@@ -28,6 +30,7 @@ int main(int argc, char** argv) try {
   const database_kind* database = known.empty() ? nullptr : known.front();
   settings how;
   if (const char* url = std::getenv("DATABASE_URL")) how.url = url;
+  if (const char* token = std::getenv("POOL_CONTROL_TOKEN")) how.control_token = token;
   for (int i = 1; i < argc; ++i) {
     const char* const name = argv[i];
     if (!std::strcmp(name, "--multiplex")) {

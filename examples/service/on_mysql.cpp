@@ -12,9 +12,11 @@ void serve(const settings& how) {
   if (how.multiplex) throw std::runtime_error("--multiplex is for PostgreSQL");
   asio::io_context io(static_cast<int>(how.threads));
   mysql::pool pool(io, mysql::connector(how.url), how.pool());
-  pool.log_to(write_log);
+  const tidepool::recent_lines lines;
+  pool.log_to(lines.sink(write_log));
   basic_bank<on_mysql> ours(pool);
-  tidepool::run(io, pool, serve_http(io, how, ours), until_told(how));
+  pool_page page({watched_pool::of(pool)}, lines, how.control_token);
+  tidepool::run(io, pool, serve_http(io, how, ours, page), until_told(how));
   print_summary(pool.stats());
 }
 

@@ -8,15 +8,17 @@ namespace {
 
 namespace postgres = tidepool::postgres;
 
-asio::awaitable<void> serve_and_close(asio::io_context& io, const settings& how, bank& ours, postgres::multiplexers* shared) {
-  co_await serve_http(io, how, ours);
+asio::awaitable<void> serve_and_close(asio::io_context& io, const settings& how, bank& ours, pool_page& page,
+                                      postgres::multiplexers* shared) {
+  co_await serve_http(io, how, ours, page);
   if (shared != nullptr) co_await shared->close(std::chrono::seconds(5));
 }
 
 void serve(const settings& how) {
   asio::io_context io(static_cast<int>(how.threads));
   postgres::pool pool(io, postgres::connector(how.url), how.pool());
-  pool.log_to(write_log);
+  const tidepool::recent_lines lines;
+  pool.log_to(lines.sink(write_log));
   std::optional<postgres::multiplexers> shared;
   if (how.multiplex) {
     postgres::multiplexer_options sharing;
@@ -24,7 +26,8 @@ void serve(const settings& how) {
     shared.emplace(pool, how.threads, sharing);
   }
   bank ours(pool, shared ? &*shared : nullptr);
-  tidepool::run(io, pool, serve_and_close(io, how, ours, shared ? &*shared : nullptr), until_told(how));
+  pool_page page({watched_pool::of(pool)}, lines, how.control_token);
+  tidepool::run(io, pool, serve_and_close(io, how, ours, page, shared ? &*shared : nullptr), until_told(how));
   print_summary(pool.stats());
 }
 

@@ -15,15 +15,17 @@ void serve(const settings& how) {
   place.synchronous = sqlite::sync::full;  // what was confirmed outlasts a power cut as well
   place.busy_timeout = std::chrono::seconds(2);
   sqlite::database db(io, place, std::max<std::size_t>(how.connections, 2) - 1, how.pool());
-  db.writers().log_to(write_log);
-  db.readers().log_to(write_log);
+  const tidepool::recent_lines lines;
+  db.writers().log_to(lines.sink(write_log));
+  db.readers().log_to(lines.sink(write_log));
   basic_bank<on_sqlite> ours(db);
+  pool_page page({watched_pool::of(db.writers(), false), watched_pool::of(db.readers())}, lines, how.control_token);
   const auto work = [&]() -> asio::awaitable<void> {
     {
       auto lease = co_await db.write();
       co_await on_sqlite::create(*lease);
     }
-    co_await serve_http(io, how, ours);
+    co_await serve_http(io, how, ours, page);
   };
   tidepool::run(io, db, work, until_told(how));
   print_summary(db.writers().stats());

@@ -17,13 +17,15 @@
 #include <vector>
 
 #include "http_server.hpp"
+#include "pool_page.hpp"
 
 struct settings {
   unsigned short port = 0;
   std::size_t threads = 2;
   std::size_t connections = 8;
   bool multiplex = false;
-  std::string url{};  ///< of the database; empty: its default
+  std::string url{};            ///< of the database; empty: its default
+  std::string control_token{};  ///< for the verbs of the page /pool; empty: there are none
 
   /// Says who uses it.
   tidepool::pool_config pool() const {
@@ -41,6 +43,7 @@ struct settings {
     config.breaker_open_time = 500ms;
     config.leak_timeout = 2s;  // no request should take that long
     config.health_check_interval = 5s;
+    config.advice_interval = 1s;  // so that the page /pool soon has some
     return config;
   }
 };
@@ -104,9 +107,11 @@ inline tidepool::run_options until_told(const settings& how) {
 
 /// Answers requests until it is cancelled, by a signal or because a handler failed. Then those under way are answered.
 template <class Bank>
-tidepool::asio::awaitable<void> serve_http(asio::io_context& io, const settings& how, Bank& ours) {
-  http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), how.port},
-                      [&ours](const http::message& request) { return ours.answer(request); });
+tidepool::asio::awaitable<void> serve_http(asio::io_context& io, const settings& how, Bank& ours, pool_page& page) {
+  const auto ready = [](http::response known) -> asio::awaitable<http::response> { co_return known; };
+  http::server server(io.get_executor(), {asio::ip::address_v4::loopback(), how.port}, [&ours, &page, ready](const http::message& request) {
+    return pool_page::is_for(request) ? ready(page.answer(request)) : ours.answer(request);
+  });
   server.start();
   std::printf("listening on http://127.0.0.1:%u\n", server.port());
   asio::steady_timer until_cancelled(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());

@@ -9,9 +9,10 @@
 #   install.sh root SUITE PKG... unpacks packages of a Debian, with all they need, under .cache, to be entered by chroot, and prints the folder
 #   install.sh source PKG        unpacks the sources of a package of this Debian, as they were before Debian, and prints the folder
 #   install.sh promtool          unpacks Prometheus of this Debian under .cache and prints the path of its promtool
+#   install.sh browser           installs Chromium (root or sudo), unpacks playwright-core under .cache, and prints the paths of both
 #   install.sh windows           installs mingw-w64 and Wine (root or sudo), fills a folder for them under .cache, and prints it
 #
-# All but the first and the last install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot
+# All but the first and the last two install nothing. They ask the mirror this machine's apt already uses, and say so and fail when it cannot
 # be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -140,6 +141,25 @@ source_package() {
   echo "$dir"
 }
 
+browser() {
+  local dir=$cache/browser chromium
+  if ! command -v chromium >/dev/null; then
+    command -v apt-get >/dev/null || { say "no Debian packages here; needed is chromium"; return 1; }
+    say "installing chromium"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || say "apt-get update failed; trying with what is known"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null ||
+      { say "chromium cannot be installed"; return 1; }
+  fi
+  chromium=$(command -v chromium)
+  if [ ! -e "$dir/.complete" ]; then
+    command -v npm >/dev/null || { say "no npm, so no playwright-core"; return 1; }
+    rm -rf "$dir" && mkdir -p "$dir"
+    npm install --silent --no-fund --no-audit --prefix "$dir" playwright-core@1 >&2 || { say "playwright-core cannot be fetched"; return 1; }
+    touch "$dir/.complete"
+  fi
+  echo "$chromium $dir/node_modules"
+}
+
 windows() {
   local missing=() dir=$cache/windows
   command -v x86_64-w64-mingw32-g++-posix >/dev/null || missing+=(g++-mingw-w64-x86-64-posix)
@@ -172,7 +192,8 @@ case ${1:-} in
   headers) locked headers_of "${2:?which suite}" "${3:?which package}" ;;
   root) shift && locked foreign_root "$@" ;;
   promtool) locked promtool ;;
+  browser) locked browser ;;
   source) locked source_package "${2:?which package}" ;;
   windows) windows ;;
-  *) sed -n '4,13s/^# *//p' "$0" >&2 && exit 2 ;;
+  *) sed -n '4,14s/^# *//p' "$0" >&2 && exit 2 ;;
 esac
