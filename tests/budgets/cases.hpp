@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTS_BUDGETS_CASES_HPP
 #define TIDEPOOL_TESTS_BUDGETS_CASES_HPP
 
+#include <tidepool/policy/recorder.hpp>
 #include <tidepool/pool.hpp>
 
 #include <cstdint>
@@ -50,6 +51,9 @@ struct without_lifetime : concrete {
 };
 struct without_breaker : concrete {
   using breaker_policy = tidepool::no_breaker;
+};
+struct recorded : concrete {
+  using recorder_policy = tidepool::recorder;
 };
 // Policies that are off as well, but have some bytes.
 template <std::size_t>

@@ -59,6 +59,10 @@ constexpr loop loops[] = {
     {"handoff", handoff<defaults>},
     {"handoff.concrete_executor", handoff<concrete>},
     {"handoff.bare", handoff<bare>},
+    // A pair is two events more than with the concrete executor, a hand-off three.
+    {"acquire.recorded", acquire<recorded>},
+    {"try_acquire.recorded", try_acquire<recorded>},
+    {"handoff.recorded", handoff<recorded>},
 };
 
 int main(int argc, char** argv) {

@@ -15,3 +15,4 @@ TIDEPOOL_INSTANTIATE_POOL(b::nothing, b::without_scaling);
 TIDEPOOL_INSTANTIATE_POOL(b::nothing, b::without_lifetime);
 TIDEPOOL_INSTANTIATE_POOL(b::nothing, b::without_breaker);
 TIDEPOOL_INSTANTIATE_POOL(b::nothing, b::heavy_health);
+TIDEPOOL_INSTANTIATE_POOL(b::nothing, b::recorded);
