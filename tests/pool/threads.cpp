@@ -33,7 +33,7 @@ struct timed_session {
   std::shared_ptr<state> own;
   std::chrono::microseconds closing_time;
 };
-using pool_type = tidepool::basic_pool<timed_session, tidepool_tests::stashing<tidepool::default_traits<timed_session>>>;
+using timed_pool = tidepool::basic_pool<timed_session, tidepool_tests::stashing<tidepool::default_traits<timed_session>>>;
 
 tidepool::pool_config quiet(std::size_t max) {
   tidepool::pool_config c;
@@ -48,12 +48,12 @@ TEST_CASE("given graceful closes as long as their bound, when two threads meet, 
   auto config = quiet(8);
   config.close_timeout = 2ms;
   auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(2000us); };
-  pool_type pool(context, connect, config);
+  timed_pool pool(context, connect, config);
   for (int round = 0; round < 60; ++round) {
-    std::vector<std::future<pool_type::lease>> asked;
+    std::vector<std::future<timed_pool::lease>> asked;
     for (int i = 0; i < 8; ++i) asked.push_back(pool.async_acquire(10s, asio::use_future));
     for (auto& one : asked) {
-      pool_type::lease lease = one.get();
+      timed_pool::lease lease = one.get();
       ++lease->own->uses;
     }
     pool.recycle();
@@ -72,8 +72,8 @@ TEST_CASE("given leases that are aborted, when their holders let go just then, t
   std::size_t refused = 0;
   for (int round = 0; round < 150; ++round) {
     auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
-    auto pool = std::make_unique<pool_type>(context, connect, quiet(4));
-    std::vector<pool_type::lease> held;
+    auto pool = std::make_unique<timed_pool>(context, connect, quiet(4));
+    std::vector<timed_pool::lease> held;
     for (int i = 0; i < 4; ++i) held.push_back(pool->async_acquire(10s, asio::use_future).get());
     std::future<void> closed = asio::co_spawn(context, pool->close(0s), asio::use_future);
     for (std::size_t i = 0; i < 4; ++i) {
@@ -103,8 +103,8 @@ TEST_CASE("given a lease stashed while the pool ends, when two threads meet, the
   auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
   std::weak_ptr<timed_session::state> left;
   for (int round = 0; round < 300; ++round) {
-    auto pool = std::make_unique<pool_type>(context, connect, quiet(1));
-    pool_type::lease lease = pool->async_acquire(10s, asio::use_future).get();
+    auto pool = std::make_unique<timed_pool>(context, connect, quiet(1));
+    timed_pool::lease lease = pool->async_acquire(10s, asio::use_future).get();
     lease.release();  // now the stash is open to it
     lease = pool->try_acquire();
     left = lease->own;
@@ -131,7 +131,7 @@ TEST_CASE("given many threads, when they acquire, leave, discard and wait, then 
   auto config = quiet(3);
   config.max_uses = 50;
   auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(10us); };
-  pool_type pool(context, connect, config);
+  timed_pool pool(context, connect, config);
   std::atomic<int> served{0};
   std::atomic<int> failed{0};
   auto body = [&](int seed) -> asio::awaitable<void> {
@@ -169,7 +169,7 @@ TEST_CASE("given many threads, when they acquire, leave, discard and wait, then 
 TEST_CASE("given a lease stashed by another thread, when a caller will not wait, then it gets the lease") {
   asio::thread_pool context(1);
   auto connect = []() -> asio::awaitable<timed_session> { co_return timed_session(0us); };
-  pool_type pool(context, connect, quiet(1));
+  timed_pool pool(context, connect, quiet(1));
   pool.async_acquire(10s, asio::use_future).get().release();  // a connection's first lease is timed
   std::thread([&] {
     auto lease = pool.try_acquire();
