@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - what the driver's options are checked for, and by which name the server shows a pool's connections.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -105,6 +109,34 @@ TEST_CASE("given a pool with response_timeout, when its connector is of a URL, t
   CHECK(run(waited(100ms, 30s)) == "late");  // the shorter one
   CHECK(run(waited(tidepool::no_limit, tidepool::no_limit)) == "answered");
 }
+
+#if defined(TCP_USER_TIMEOUT)
+TEST_CASE("given an idle connection and the defaults, then it outlives two lost probes of its peer", "[postgres][server]") {
+  NEEDS_SERVER();
+  struct probes {
+    int idle = 0, interval = 0, user_timeout = 0;
+  };
+  auto asked = []() -> asio::awaitable<probes> {
+    auto c = co_await connect();
+    const auto value = [&c](int name) {
+      int out = 0;
+      socklen_t size = sizeof out;
+      must(::getsockopt(PQsocket(c.native()), IPPROTO_TCP, name, &out, &size) == 0, "the socket tells its options");
+      return out;
+    };
+    probes out;
+    out.idle = value(TCP_KEEPIDLE);
+    out.interval = value(TCP_KEEPINTVL);
+    out.user_timeout = value(TCP_USER_TIMEOUT);
+    co_return out;
+  };
+  const probes seen = run(asked());
+  CHECK(seen.idle > 0);
+  // Linux looks at the limit whenever a probe is due: at the second and third it must not be over yet, and soon afterwards it is.
+  CHECK((seen.idle + 2 * seen.interval) * 1000 < seen.user_timeout);
+  CHECK((seen.idle + 3 * seen.interval) * 1000 >= seen.user_timeout);
+}
+#endif
 
 TEST_CASE("given one URL for a pool and its driver, then each takes its options, and says what is wrong", "[postgres]") {
   asio::io_context io;

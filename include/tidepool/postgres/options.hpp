@@ -55,7 +55,7 @@ class credentials {
 /// from the `PG*` environment and the service file, as with libpq. The password file is read at each connect.
 /// Defaults that differ from libpq's, each only where no other value was given: `client_encoding=UTF8`, `gssencmode=disable`,
 /// `sslmode=require` for servers on other machines (`prefer` and `allow`, which an attacker can make do without encryption, must be asked
-/// for by name), `keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=15000`, so that a server that vanished is
+/// for by name), `keepalives_idle=10 keepalives_interval=2 keepalives_count=3 tcp_user_timeout=15000`, so that a server that vanished is
 /// noticed within half a minute. Use `sslmode=verify-full` with `sslrootcert` to verify the server's identity: `require` does not.
 ///
 /// `host`, `hostaddr` and `port` may be lists; `target_session_attrs` and `load_balance_hosts` work with every libpq.

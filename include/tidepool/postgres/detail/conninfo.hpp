@@ -181,8 +181,9 @@ inline void add_defaults(option_map& values) {
   }
   values.emplace("client_encoding", "UTF8");
   values.emplace("gssencmode", "disable");
-  values.emplace("keepalives_idle", "15");
-  values.emplace("keepalives_interval", "5");
+  // Linux ends an idle connection when tcp_user_timeout is over and one probe is unanswered: that must be the third, not the first.
+  values.emplace("keepalives_idle", "10");
+  values.emplace("keepalives_interval", "2");
   values.emplace("keepalives_count", "3");
   values.emplace("tcp_user_timeout", "15000");
 }
