@@ -153,7 +153,7 @@ outcome_of_change judge_change(const cluster_load& load, moment cure, const serv
   }
   return out;
 }
-void told(const char* row, const outcome_of_change& out, const std::string& more) {
+void report_change(const char* row, const outcome_of_change& out, const std::string& more) {
   WARN(row << ": first success " << static_cast<int>(out.first_ms + 0.5) << " ms after a writable primary, failed in flight " << out.failed
            << ", refused " << out.refused << ", 25006 " << out.read_only << ", lost " << out.lost << (more.empty() ? "" : "; ") << more);
 }
@@ -177,8 +177,9 @@ TEST_CASE("row 28: given a cluster, when its primary is switched, then callers w
   CHECK(seen.hosts[1].timeline == 2);
   load.stop();
   const auto out = judge_change(load, cure, *both.second);
-  told("28a", out,
-       "reads on the replica " + std::to_string(load.reads_at_replica()) + ", on the primary " + std::to_string(load.reads_at_primary()));
+  report_change(
+      "28a", out,
+      "reads on the replica " + std::to_string(load.reads_at_replica()) + ", on the primary " + std::to_string(load.reads_at_primary()));
   INFO(out.why);
   CHECK(out.refused == 0);
   CHECK(out.read_only == 0);
@@ -219,7 +220,7 @@ TEST_CASE("row 28: given a cluster, when its primary freezes and another takes o
   CHECK(seen.hosts[0].leases == 0);
   load.stop();
   const auto out = judge_change(load, cure, *both.second);
-  told("28b", out, "found silent after " + std::to_string(std::chrono::duration_cast<milliseconds>(found - hit).count()) + " ms");
+  report_change("28b", out, "found silent after " + std::to_string(std::chrono::duration_cast<milliseconds>(found - hit).count()) + " ms");
   INFO(out.why);
   CHECK(out.refused == 0);
   CHECK(out.read_only == 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - spans of statements: by tag and prepared name, in the trace of the caller, with the reason where they fail; never a value.
+#include <tidepool/instantiate.hpp>
 #include <tidepool/statement_times.hpp>
 
 #include "kit.hpp"
