@@ -89,6 +89,7 @@ TIDEPOOL_NOINLINE auto pool_impl<Connection, Traits>::take_idle(const source_loc
       if (!e && stash_.is_open()) {
         // Other threads may have stashed what this one lacks.
         collect_stash();
+        if constexpr (records) now = precise_now<Traits>();  // nor before it was stashed
         e = static_cast<entry*>(core_.try_take(now, where, stale_ok, arm_at));
       }
       owed = core_.has_pending_actions();
