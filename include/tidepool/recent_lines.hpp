@@ -22,6 +22,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 /// of its text.
 class recent_lines {
  public:
+  /// One of them.
   struct line {
     std::uint64_t number = 0;                  ///< counts up from 1
     std::chrono::system_clock::time_point at;  ///< when it came

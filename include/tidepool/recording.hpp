@@ -71,6 +71,7 @@ struct recorded_place {
 
 /// One acquire from its beginning to the end of its lease, put together from its events.
 struct recorded_call {
+  /// What became of it.
   enum class outcome {
     served,   ///< it got a connection
     refused,  ///< it got none: `why`

@@ -29,6 +29,7 @@ struct simulated_traits : default_traits<Connection> {
     const simulation* s = simulation::current();
     return s ? s->now() - s->coarse_lag() : virtual_clock::now();
   }
+  /// A simulated machine never sleeps.
   static duration suspended() noexcept { return {}; }
   static std::uint64_t random_seed() {
     simulation* s = simulation::current();
