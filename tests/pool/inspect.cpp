@@ -180,16 +180,16 @@ TEST_CASE("given a lease of a pool that is destroyed, when it was reclaimed befo
   CHECK(r.server.counts().open == 0);
 }
 
-struct plain {
+struct unwatched {
   std::shared_ptr<std::atomic<int>> aborted = std::make_shared<std::atomic<int>>(0);
   bool usable() const noexcept { return *aborted == 0; }
   void abort() noexcept { ++*aborted; }
 };
 
 TEST_CASE("given threads that take and give back, when leases are reclaimed, then every count adds up") {
-  using pool_type = tidepool::basic_pool<plain>;
+  using pool_type = tidepool::basic_pool<unwatched>;
   asio::io_context io;
-  const auto connect = []() -> asio::awaitable<plain> { co_return plain(); };
+  const auto connect = []() -> asio::awaitable<unwatched> { co_return unwatched(); };
   pool_config config = calm(4, 4);
   pool_type pool(io, connect, config);
   asio::co_spawn(io, pool.open(), asio::detached);
