@@ -102,8 +102,8 @@ if command -v ccache >/dev/null; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros
 fi
 # Where compilers get only the time that nobody else wants, tests with servers run beside them; otherwise when all is built.
-last="-DTIDEPOOL_TEST_LAST_FIXTURE=build.${configurations[-1]}" processors=$jobs
-if chrt --idle 0 true 2>/dev/null; then last=-DTIDEPOOL_TEST_LAST_FIXTURE= processors=$(((jobs + 1) / 2)); fi
+last="-DTIDEPOOL_TEST_LAST_FIXTURE=build.${configurations[-1]}"
+if chrt --idle 0 true 2>/dev/null; then last=-DTIDEPOOL_TEST_LAST_FIXTURE=; fi
 configured=()
 # name, preset, then options for CMake
 configure() {
@@ -205,16 +205,16 @@ matrix() {
   done
 }
 
-# One after the other, each with all processors, and the next one beside the last files of the one before: two at a time. The tests of a
-# configuration need what builds it: where that fails, ctest leaves them out and says so.
+# One after the other, each with all processors. The tests of a configuration need what builds it: where that fails, ctest leaves them out
+# and says so.
 builds() {
-  local name before='' earlier='' cost=1000
+  local name before='' cost=1000
   for name in "${configured[@]}"; do
     printf 'add_test("build.%s" "%s" "%s" "%s")\n' "$name" "$repo/tests/support/build.sh" "$build/$name" "$jobs"
     printf 'set_tests_properties("build.%s" PROPERTIES FIXTURES_SETUP "build.%s" PROCESSORS %s TIMEOUT 7200 COST %s %s)\n' \
-      "$name" "$name" "$processors" $((cost--)) "${earlier:+DEPENDS build.$earlier}"
+      "$name" "$name" "$jobs" $((cost--)) "${before:+DEPENDS build.$before}"
     printf 'subdirs("%s")\n' "$build/$name"
-    earlier=$before before=$name
+    before=$name
   done
 }
 
