@@ -6,8 +6,8 @@
 #   benchmarks/run.sh --quick        a round of each, short; the report goes beside the results and the README stays as it is
 #   benchmarks/run.sh memory ...     just these parts: memory (no server: ours and peers), server (PostgreSQL), multiplexer (PostgreSQL;
 #                                    beside clients that pipeline), headers, fleet, headline, soak (10,000 connections through PgBouncer),
-#                                    boost_mysql (MariaDB; beside Boost.MySQL's own pool), mysql (MariaDB; beside the bare client library;
-#                                    prints its figures), sqlite (beside better-sqlite3; prints its figures)
+#                                    boost_mysql (MariaDB; beside Boost.MySQL's own pool), mysql (MariaDB; beside the bare client library
+#                                    and mysql2; prints its figures), sqlite (beside better-sqlite3; prints its figures)
 #
 # It installs what is missing (apt, npm) and leaves out, with a message, the peers it cannot get. Programs take turns, round after round, so
 # that a noisy minute meets all alike; figures are medians of rounds. Built and kept under build/benchmarks (or $TIDEPOOL_BUILD/benchmarks).
@@ -448,6 +448,11 @@ if wanted mysql; then
     read -ra mysql <<<"$mysql"
     say "mysql; load $(cut -d ' ' -f 1 /proc/loadavg)"
     env "${mysql[@]}" SECONDS_A_CASE=$seconds "${one_cpu[@]}" "$bin/bench_mysql" | tee "$results/mysql.txt"
+    if command -v npm >/dev/null && { [ -d "$build/node/node_modules/mysql2" ] || npm install --silent --prefix "$build/node" mysql2@3 >/dev/null 2>&1; }; then
+      env "${mysql[@]}" NODE_PATH="$build/node/node_modules" SECONDS_A_CASE=$seconds "${one_cpu[@]}" node "$here/peers/node_mysql.js" | tee -a "$results/mysql.txt"
+    else
+      say "skipped: mysql2 (npm install mysql2)"
+    fi
   fi
 fi
 
