@@ -159,7 +159,8 @@ TEST_CASE("given a function for run() that leaves statements open, when it throw
     must(thrown && c.usable(), "thrown on");
     co_await c.exec("insert into t values (3)");
     auto other = co_await lite::connection::connect(path);
-    const auto [busy, log, done] = co_await other.one<std::tuple<int, int, int>>("pragma wal_checkpoint(truncate)");
+    const auto checkpoint = co_await other.one<std::tuple<int, int, int>>("pragma wal_checkpoint(truncate)");
+    const auto [busy, log, done] = checkpoint;
     must(busy == 0 && log == 0 && done == 0, "the log was copied and cut");
     co_await c.run([](sqlite3* db) { sqlite3_exec(db, "begin; delete from t", nullptr, nullptr, nullptr); });
     must(c.in_transaction() && c.after_lease() == tidepool::lease_end::needs_reset, "a transaction that was left open");
