@@ -74,13 +74,13 @@ TEST_CASE("given no memory in the middle of asking for a name, when it is asked 
     for (long left = 0; left < 8; ++left) {
       try {
         const short_of_memory now(left);
-        (void)resolver->ask(name, nobody_waits.bell());
+        (void)resolver->ask(name, nobody_waits.opener());
         break;
       } catch (const std::bad_alloc&) {
         ++failed;
       }
     }
-    const auto entry = resolver->ask(name, nobody_waits.bell());
+    const auto entry = resolver->ask(name, nobody_waits.opener());
     const stopwatch time;
     while (!resolver->look(entry).done && time.seconds() < 10) std::this_thread::sleep_for(1ms);
     const auto found = resolver->look(entry);

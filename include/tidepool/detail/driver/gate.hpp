@@ -18,7 +18,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 /// One coroutine waits; any thread may open the gate, once or more often.
 ///
 /// Ownership: a handler that will certainly open the gate, as that of a pending timer, holds a `shared_ptr`; threads that the execution
-/// context does not own hold a `gate_bell`. So the destruction of a context destroys the waiting coroutine as well.
+/// context does not own hold a `gate_opener`. So the destruction of a context destroys the waiting coroutine as well.
 class gate {
  public:
   gate() = default;
@@ -96,21 +96,21 @@ class gate {
 };
 
 /// Opens a gate from a thread that the execution context does not own. That thread may be in the middle of it when the coroutine goes on,
-/// ends, and the context is destroyed: so the context's side mutes the bell before.
-class gate_bell {
+/// ends, and the context is destroyed: so the context's side disarms it before.
+class gate_opener {
  public:
-  explicit gate_bell(std::weak_ptr<gate> target) noexcept : target_(std::move(target)) {}
-  void ring() noexcept {
+  explicit gate_opener(std::weak_ptr<gate> target) noexcept : target_(std::move(target)) {}
+  void open() noexcept {
     const std::lock_guard lock(mutex_);
-    if (const auto open = target_.lock()) open->open();
+    if (const auto target = target_.lock()) target->open();
   }
   /// The gate is gone.
-  bool idle() const noexcept {
+  bool expired() const noexcept {
     const std::lock_guard lock(mutex_);
     return target_.expired();
   }
-  /// Afterwards nobody opens the gate by this bell, or is about to. Waits for microseconds at most.
-  void mute() noexcept {
+  /// Afterwards this opens the gate no more, and is not about to. Waits for microseconds at most.
+  void disarm() noexcept {
     const std::lock_guard lock(mutex_);
     target_.reset();
   }
@@ -120,20 +120,20 @@ class gate_bell {
   std::weak_ptr<gate> target_;
 };
 
-/// For the handler that owns the gate: the bell is muted when the handler has run, or is destroyed with its context.
+/// For the handler that owns the gate: the opener is disarmed when the handler has run, or is destroyed with its context.
 class gate_keeper {
  public:
-  gate_keeper() : open_(std::make_shared<gate>()), bell_(std::make_shared<gate_bell>(open_)) {}
+  gate_keeper() : open_(std::make_shared<gate>()), opener_(std::make_shared<gate_opener>(open_)) {}
   gate_keeper(const gate_keeper&) = delete;
   gate_keeper& operator=(const gate_keeper&) = delete;
-  ~gate_keeper() { bell_->mute(); }
+  ~gate_keeper() { opener_->disarm(); }
   void open() noexcept { open_->open(); }
   std::weak_ptr<gate> waiting() const noexcept { return open_; }
-  const std::shared_ptr<gate_bell>& bell() const noexcept { return bell_; }
+  const std::shared_ptr<gate_opener>& opener() const noexcept { return opener_; }
 
  private:
   std::shared_ptr<gate> open_;
-  std::shared_ptr<gate_bell> bell_;
+  std::shared_ptr<gate_opener> opener_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

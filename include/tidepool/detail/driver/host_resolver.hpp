@@ -38,7 +38,7 @@ struct basic_lookup {
   bool done = false;
   std::vector<std::string> addresses = {};
   std::string failure = {};
-  std::vector<std::shared_ptr<tidepool::detail::gate_bell>> waiting = {};
+  std::vector<std::shared_ptr<tidepool::detail::gate_opener>> waiting = {};
 };
 using lookup = basic_lookup<>;
 
@@ -56,8 +56,8 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
     return resolver;
   }
 
-  /// Rings the bell once the name is looked up; joins a lookup of the same name that is under way.
-  std::shared_ptr<lookup> ask(const std::string& name, const std::shared_ptr<tidepool::detail::gate_bell>& bell) {
+  /// Opens the gate once the name is looked up; joins a lookup of the same name that is under way.
+  std::shared_ptr<lookup> ask(const std::string& name, const std::shared_ptr<tidepool::detail::gate_opener>& opener) {
     std::shared_ptr<lookup> entry;
     {
       const std::lock_guard lock(mutex_);
@@ -67,8 +67,8 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         queue_.push_back(made);
         known = std::move(made);  // last, because every entry here has to be in the queue as well
       }
-      std::erase_if(known->waiting, [](const auto& each) { return each->idle(); });
-      known->waiting.push_back(bell);
+      std::erase_if(known->waiting, [](const auto& each) { return each->expired(); });
+      known->waiting.push_back(opener);
       entry = known;
       if (running_ >= most_lookups || queue_.empty()) return entry;
       ++running_;
@@ -98,10 +98,10 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
       }
     }
     // Without the lock: they are no longer in `open_`, so no other call can join them.
-    for (const auto& entry : failed) ring_all(entry->waiting);
+    for (const auto& entry : failed) open_all(entry->waiting);
   }
-  static void ring_all(const std::vector<std::shared_ptr<tidepool::detail::gate_bell>>& waiting) noexcept {
-    for (const auto& each : waiting) each->ring();
+  static void open_all(const std::vector<std::shared_ptr<tidepool::detail::gate_opener>>& waiting) noexcept {
+    for (const auto& each : waiting) each->open();
   }
   std::shared_ptr<lookup> next() {
     const std::lock_guard lock(mutex_);
@@ -109,7 +109,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
       auto entry = std::move(queue_.front());
       queue_.pop_front();
       bool wanted = false;
-      for (const auto& bell : entry->waiting) wanted = wanted || !bell->idle();
+      for (const auto& opener : entry->waiting) wanted = wanted || !opener->expired();
       if (wanted) {
         entry->begun = true;
         return entry;
@@ -129,7 +129,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         addresses.clear();
         failure = "out of memory";  // as above
       }
-      std::vector<std::shared_ptr<tidepool::detail::gate_bell>> waiting;
+      std::vector<std::shared_ptr<tidepool::detail::gate_opener>> waiting;
       {
         const std::lock_guard lock(mutex_);
         entry->done = true;
@@ -138,7 +138,7 @@ class basic_host_resolver : public std::enable_shared_from_this<host_resolver> {
         waiting.swap(entry->waiting);
         open_.erase(entry->name);
       }
-      ring_all(waiting);
+      open_all(waiting);
     }
   }
   /// Blocks. Returns the reason where there is no address, else an empty text.
@@ -179,7 +179,7 @@ inline asio::awaitable<lookup> look_up(asio::any_io_executor executor, std::stri
     waiting = keeper->waiting();
     timer.expires_after(limit);
     timer.async_wait([keeper](error_code) { keeper->open(); });
-    entry = resolver->ask(name, keeper->bell());
+    entry = resolver->ask(name, keeper->opener());
   }
   co_await tidepool::detail::gate::wait(waiting);
   const auto state = co_await asio::this_coro::cancellation_state;

@@ -20,8 +20,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql::detail {
 
 using tidepool::detail::await_token;
 using tidepool::detail::gate;
-using tidepool::detail::gate_bell;
 using tidepool::detail::gate_keeper;
+using tidepool::detail::gate_opener;
 using tidepool::detail::hangup_guard;
 using tidepool::detail::in_words;
 using tidepool::detail::printable;

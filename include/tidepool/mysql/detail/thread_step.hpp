@@ -47,20 +47,20 @@ inline asio::awaitable<int> go_on_thread(session_ptr s, int events, clock::time_
   const auto step = std::make_shared<thread_step>();
   real_timer timer(s->executor());
   std::weak_ptr<gate> waiting;
-  std::shared_ptr<gate_bell> bell;
+  std::shared_ptr<gate_opener> opener;
   {
     // The timer's handler keeps the gate alive; the thread does not.
     const auto keeper = std::make_shared<gate_keeper>();
     waiting = keeper->waiting();
-    bell = keeper->bell();
+    opener = keeper->opener();
     timer.expires_at(until);
     timer.async_wait([keeper](error_code) { keeper->open(); });
   }
   session* const on = s.get();  // the guard below keeps it
-  const bool started = tidepool::detail::driver::on_side_thread([on, step, events, bell]() noexcept {
+  const bool started = tidepool::detail::driver::on_side_thread([on, step, events, opener]() noexcept {
     step->status = on->go_on(events);
     step->done.store(true, std::memory_order_release);
-    bell->ring();
+    opener->open();
   });
   if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread could be started for the login");
   const thread_step_guard hold(*s, step);

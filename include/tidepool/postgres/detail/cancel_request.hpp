@@ -206,20 +206,20 @@ template <class = void>
 inline asio::awaitable<bool> send_cancel(cancel_handle handle, cancel_mark mark, duration limit) {
   const auto done = std::make_shared<cancel_answer>();
   std::weak_ptr<tidepool::detail::gate> waiting;
-  std::shared_ptr<tidepool::detail::gate_bell> bell;
+  std::shared_ptr<tidepool::detail::gate_opener> opener;
   real_timer timer(co_await asio::this_coro::executor);
   {
     // The timer's handler keeps the gate alive; the thread does not (see gate).
     const auto keeper = std::make_shared<tidepool::detail::gate_keeper>();
     waiting = keeper->waiting();
-    bell = keeper->bell();
+    opener = keeper->opener();
     timer.expires_after(limit);
     timer.async_wait([keeper](error_code) { keeper->open(); });
   }
   const auto until = later(clock::now(), limit);
-  const auto job = cancel_on_thread(handle, std::move(mark), until, [done, bell](bool taken) noexcept {
+  const auto job = cancel_on_thread(handle, std::move(mark), until, [done, opener](bool taken) noexcept {
     done->taken = taken;
-    bell->ring();
+    opener->open();
   });
   if (!job) co_return false;
   co_await tidepool::detail::gate::wait(waiting);

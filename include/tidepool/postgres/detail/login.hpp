@@ -90,19 +90,19 @@ inline asio::awaitable<PostgresPollingStatusType> poll_on_thread(session_ptr s, 
   const auto step = std::make_shared<login_step>();
   real_timer timer(executor);
   std::weak_ptr<tidepool::detail::gate> waiting;
-  std::shared_ptr<tidepool::detail::gate_bell> bell;
+  std::shared_ptr<tidepool::detail::gate_opener> opener;
   {
     // The timer's handler keeps the gate alive; the thread does not (see gate).
     const auto keeper = std::make_shared<tidepool::detail::gate_keeper>();
     waiting = keeper->waiting();
-    bell = keeper->bell();
+    opener = keeper->opener();
     timer.expires_at(until);
     timer.async_wait([keeper](error_code) { keeper->open(); });
   }
-  const bool started = on_side_thread([s, step, bell]() mutable noexcept {
+  const bool started = on_side_thread([s, step, opener]() mutable noexcept {
     step->run(s->pg());
     s.reset();
-    bell->ring();
+    opener->open();
   });
   if (!started) throw connect_error(errc::connect_failed, s->peer + ": no thread could be started for the login");
   const login_step_guard hold(s, step);

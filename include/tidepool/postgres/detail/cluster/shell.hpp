@@ -27,10 +27,10 @@
 #include "../../../detail/util/system_seed.hpp"
 #include "../../../detail/util/words.hpp"
 #include "../../../version.hpp"
-#include "bell.hpp"
 #include "cluster_core.hpp"
 #include "host_words.hpp"
 #include "probe.hpp"
+#include "wake_event.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
 
@@ -48,7 +48,7 @@ struct node {
   std::shared_ptr<pool> db;                 ///< null when the cluster object is gone
   bool as_primary = false;                  ///< what the pool is configured for
   bool ordered = false;                     ///< a probe
-  std::shared_ptr<bell> wakes = std::make_shared<bell>();
+  std::shared_ptr<wake_event> wakes = std::make_shared<wake_event>();
   std::string error{};
   std::optional<budget_core> budget{};
   std::size_t bound = 0;  ///< that its pool has of it
@@ -200,14 +200,14 @@ class basic_cluster_shell final : public cluster_base,
         if (until != clock::time_point::max() && !timer) {
           timer.emplace(here);
           timer->expires_at(until);
-          timer->async_wait([weak = std::weak_ptr<bell>(me.wakes)](error_code failed) {
+          timer->async_wait([weak = std::weak_ptr<wake_event>(me.wakes)](error_code failed) {
             const auto alive = weak.lock();
-            if (!failed && alive) alive->ring();
+            if (!failed && alive) alive->set();
           });
         }
         const auto opens = me.wakes->next();
-        co_await bell::gate::wait(opens);
-        me.wakes->heard();
+        co_await wake_event::gate::wait(opens);
+        me.wakes->reset();
       }
       std::optional<pool_error> failure;
       if (running) {
@@ -305,14 +305,14 @@ class basic_cluster_shell final : public cluster_base,
   void context_shutdown() noexcept override {
     watch_ = nullptr;
     stop();
-    std::vector<std::shared_ptr<bell>> bells;
+    std::vector<std::shared_ptr<wake_event>> wake_events;
     {
       const std::lock_guard lock(mutex_);
-      for (caller* c = callers_.front(); c != nullptr; c = callers_.after(*c)) bells.push_back(c->wakes);
-      for (auto& n : nodes_) bells.push_back(n.wakes);
-      bells.push_back(clock_wakes_);
+      for (caller* c = callers_.front(); c != nullptr; c = callers_.after(*c)) wake_events.push_back(c->wakes);
+      for (auto& n : nodes_) wake_events.push_back(n.wakes);
+      wake_events.push_back(clock_wakes_);
     }
-    for (auto& each : bells) each->drop();
+    for (auto& each : wake_events) each->destroy_waiter();
     executor_ = asio::any_io_executor();
   }
 
@@ -336,7 +336,7 @@ class basic_cluster_shell final : public cluster_base,
 
     shell_ptr owner;
     in_core asked{};
-    std::shared_ptr<bell> wakes = std::make_shared<bell>();
+    std::shared_ptr<wake_event> wakes = std::make_shared<wake_event>();
   };
   /// How an acquire ends without a lease.
   struct ending {
@@ -413,7 +413,7 @@ class basic_cluster_shell final : public cluster_base,
   };
   struct todo {
     std::vector<std::pair<std::size_t, orders>> hosts;
-    std::vector<std::shared_ptr<bell>> bells;
+    std::vector<std::shared_ptr<wake_event>> wake_events;
     std::vector<told_change> changes;
     std::vector<canceller> stops;
   };
@@ -437,7 +437,7 @@ class basic_cluster_shell final : public cluster_base,
       const auto asked = core_.take_orders(i);
       if (asked.probe) {
         n.ordered = true;
-        next.bells.push_back(n.wakes);
+        next.wake_events.push_back(n.wakes);
       }
       if (asked.abort_all || asked.abort_writes) abort_leases(i, asked.abort_all);
       if (asked.cancel) {
@@ -451,9 +451,9 @@ class basic_cluster_shell final : public cluster_base,
     }
     const auto state = core_.state();
     if (state != told_) next.changes.push_back({no_host, {}, {}, std::exchange(told_, state), state, {}});
-    next.bells.insert(next.bells.end(), ready_.begin(), ready_.end());
+    next.wake_events.insert(next.wake_events.end(), ready_.begin(), ready_.end());
     ready_.clear();
-    if (core_.next() < armed_) next.bells.push_back(clock_wakes_);
+    if (core_.next() < armed_) next.wake_events.push_back(clock_wakes_);
   }
   void abort_leases(std::size_t i, bool all) {
     const auto& x = core_.at(i);
@@ -481,7 +481,7 @@ class basic_cluster_shell final : public cluster_base,
         }
       }
     }
-    for (auto& each : next.bells) each->ring();
+    for (auto& each : next.wake_events) each->set();
     for (auto& each : next.stops) send_stop(std::move(each));
     for (const auto& each : next.changes) tell(each);
   }
@@ -652,7 +652,7 @@ class basic_cluster_shell final : public cluster_base,
         (out->left ? unwanted : out->lease) = std::move(got);
         if (!out->left) out->failure = std::move(failed);
       }
-      wakes->ring();
+      wakes->set();
     };
     db->async_acquire(left, asio::bind_cancellation_slot(out->signal.slot(), asio::bind_executor(out->strand, std::move(ended))), where);
     return out;
@@ -781,8 +781,8 @@ class basic_cluster_shell final : public cluster_base,
       stopped_ = true;
       core_.close();
     });
-    for (auto& n : nodes_) n.wakes->ring();
-    clock_wakes_->ring();
+    for (auto& n : nodes_) n.wakes->set();
+    clock_wakes_->set();
   }
   /// Lets the core know when time has passed.
   static asio::awaitable<void> keep_time(shell_ptr self) {
@@ -797,14 +797,14 @@ class basic_cluster_shell final : public cluster_base,
       const auto wakes = self->clock_wakes_;
       if (at != never) {
         timer.expires_at(time_of(at));
-        timer.async_wait([weak = std::weak_ptr<bell>(wakes)](error_code failed) {
+        timer.async_wait([weak = std::weak_ptr<wake_event>(wakes)](error_code failed) {
           const auto alive = weak.lock();
-          if (!failed && alive) alive->ring();
+          if (!failed && alive) alive->set();
         });
       }
       const auto opens = wakes->next();
-      co_await bell::gate::wait(opens);
-      wakes->heard();
+      co_await wake_event::gate::wait(opens);
+      wakes->reset();
       timer.cancel();
       self->event([](tick) {});
     }
@@ -830,8 +830,8 @@ class basic_cluster_shell final : public cluster_base,
       }
       if (!ordered) {
         const auto opens = self->nodes_[i].wakes->next();
-        co_await bell::gate::wait(opens);
-        self->nodes_[i].wakes->heard();
+        co_await wake_event::gate::wait(opens);
+        self->nodes_[i].wakes->reset();
         continue;
       }
       probe_result told;
@@ -869,12 +869,12 @@ class basic_cluster_shell final : public cluster_base,
   cluster_core core_;
   cluster_state told_ = cluster_state::no_primary;
   tidepool::detail::intrusive_list<caller> callers_;
-  std::vector<std::shared_ptr<bell>> ready_;  ///< of callers that were told something within this event
+  std::vector<std::shared_ptr<wake_event>> ready_;  ///< of callers that were told something within this event
   bool started_ = false;
   bool stopped_ = false;
   bool reads_ = false;
   tick armed_ = never;  ///< when `keep_time()` looks next
-  std::shared_ptr<bell> clock_wakes_ = std::make_shared<bell>();
+  std::shared_ptr<wake_event> clock_wakes_ = std::make_shared<wake_event>();
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - wakes one coroutine, as often as it likes to wait.
-#ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_BELL_HPP
-#define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_BELL_HPP
+// tidepool - an event that resets itself and wakes one coroutine.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_WAKE_EVENT_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_WAKE_EVENT_HPP
 
 #include <memory>
 #include <mutex>
@@ -12,35 +12,35 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
 
-/// Thread safe. The coroutine that waits may own its bell: before its context is destroyed, `drop()` ends that circle.
-class bell {
+/// Thread safe. The coroutine that waits may own the event: before its context is destroyed, `destroy_waiter()` ends that circle.
+class wake_event {
  public:
   using gate = tidepool::detail::gate;
 
   /// The coroutine goes on, now or when it waits next.
-  void ring() {
+  void set() {
     std::shared_ptr<gate> waiting;
     {
       const std::lock_guard lock(mutex_);
-      rung_ = true;
+      set_ = true;
       waiting = std::move(waiting_);
     }
     if (waiting) waiting->open();
   }
-  /// What to wait at: opens at the next `ring()`, and is open where there was one since the last wait.
+  /// What to wait at: opens at the next `set()`, and is open where there was one since the last wait.
   std::weak_ptr<gate> next() {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(rung_, false)) return {};
+    if (std::exchange(set_, false)) return {};
     waiting_ = std::make_shared<gate>();
     return waiting_;
   }
   /// After a wait.
-  void heard() noexcept {
+  void reset() noexcept {
     const std::lock_guard lock(mutex_);
-    rung_ = false;
+    set_ = false;
   }
   /// Destroys the coroutine that waits.
-  void drop() noexcept {
+  void destroy_waiter() noexcept {
     std::shared_ptr<gate> waiting;
     {
       const std::lock_guard lock(mutex_);
@@ -50,7 +50,7 @@ class bell {
 
  private:
   std::mutex mutex_;
-  bool rung_ = false;
+  bool set_ = false;
   std::shared_ptr<gate> waiting_;
 };
 
