@@ -177,6 +177,7 @@ class recording {
 
 #if TIDEPOOL_HEADER_ONLY
 #include "impl/recording.ipp"
+#include "impl/recording_calls.ipp"
 #endif
 
 #endif

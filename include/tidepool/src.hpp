@@ -33,6 +33,7 @@
 #include "impl/prometheus.ipp"
 #include "impl/recent_lines.ipp"
 #include "impl/recording.ipp"
+#include "impl/recording_calls.ipp"
 #include "impl/statement_times.ipp"
 #include "impl/stats.ipp"
 #include "policy/impl/observer.ipp"
