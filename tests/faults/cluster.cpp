@@ -153,9 +153,15 @@ outcome_of_change judge_change(const cluster_load& load, moment cure, const serv
   }
   return out;
 }
-void report_change(const char* row, const outcome_of_change& out, const std::string& more) {
+void check_change(const char* row, const outcome_of_change& out, const std::string& more) {
   WARN(row << ": first success " << static_cast<int>(out.first_ms + 0.5) << " ms after a writable primary, failed in flight " << out.failed
-           << ", refused " << out.refused << ", 25006 " << out.read_only << ", lost " << out.lost << (more.empty() ? "" : "; ") << more);
+           << ", refused " << out.refused << ", 25006 " << out.read_only << ", lost " << out.lost << "; " << more);
+  INFO(out.why);
+  CHECK(out.refused == 0);
+  CHECK(out.read_only == 0);
+  CHECK(out.failed <= 10);
+  CHECK(out.lost == 0);
+  CHECK(out.first_ms < 500 + slack_ms());
 }
 
 }  // namespace
@@ -176,16 +182,9 @@ TEST_CASE("row 28: given a cluster, when its primary is switched, then callers w
   CHECK(seen.hosts[1].state == pg::host_state::primary);
   CHECK(seen.hosts[1].timeline == 2);
   load.stop();
-  const auto out = judge_change(load, cure, *both.second);
-  report_change(
-      "28a", out,
+  check_change(
+      "28a", judge_change(load, cure, *both.second),
       "reads on the replica " + std::to_string(load.reads_at_replica()) + ", on the primary " + std::to_string(load.reads_at_primary()));
-  INFO(out.why);
-  CHECK(out.refused == 0);
-  CHECK(out.read_only == 0);
-  CHECK(out.failed <= 10);
-  CHECK(out.lost == 0);
-  CHECK(out.first_ms < 500 + slack_ms());
 }
 
 TEST_CASE("row 28: given a cluster, when its primary freezes and another takes over, then it is left and fenced", "[faults][field-L3]") {
@@ -219,14 +218,8 @@ TEST_CASE("row 28: given a cluster, when its primary freezes and another takes o
   CHECK(seen.hosts[0].state == pg::host_state::fenced);
   CHECK(seen.hosts[0].leases == 0);
   load.stop();
-  const auto out = judge_change(load, cure, *both.second);
-  report_change("28b", out, "found silent after " + std::to_string(std::chrono::duration_cast<milliseconds>(found - hit).count()) + " ms");
-  INFO(out.why);
-  CHECK(out.refused == 0);
-  CHECK(out.read_only == 0);
-  CHECK(out.failed <= 10);
-  CHECK(out.lost == 0);
-  CHECK(out.first_ms < 500 + slack_ms());
+  check_change("28b", judge_change(load, cure, *both.second),
+               "found silent after " + std::to_string(std::chrono::duration_cast<milliseconds>(found - hit).count()) + " ms");
 }
 
 TEST_CASE("row 28: given a replica that does not replay, when reads have a bound, then they are elsewhere", "[faults][field-L5]") {

@@ -5,7 +5,6 @@
 
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "../run.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"
+#include "cluster_error.hpp"
 #include "cluster_lease.hpp"
 #include "cluster_options.hpp"
 #include "pool.hpp"
@@ -26,23 +26,6 @@ namespace detail::fleet {
 template <class>
 class basic_cluster_shell;
 }
-
-/// Why a cluster has given no lease. `code()` is a `tidepool::errc`: `timeout`; `queue_full` (`max_waiting` callers wait already);
-/// `connect_failed` (no host lets this program in, which does not pass by itself); `closed`; `cancelled`. For `read_fallback::fail` it
-/// equals `std::errc::resource_unavailable_try_again`.
-class cluster_error : public system_error {
- public:
-  cluster_error(error_code why, const std::string& text, cluster_topology seen)
-      : system_error(why), text_(text), seen_(std::make_shared<const cluster_topology>(std::move(seen))) {}
-  /// One line: what was asked for and where, and what is known of each host, "a:5432 has been silent for 2.1 s".
-  const char* what() const noexcept override { return text_.what(); }
-  /// The hosts in the moment it failed.
-  const cluster_topology& topology() const noexcept { return *seen_; }
-
- private:
-  std::runtime_error text_;  // is copied without an allocation
-  std::shared_ptr<const cluster_topology> seen_;
-};
 
 /// A primary and its replicas, with an ordinary pool for each host:
 ///
@@ -122,12 +105,12 @@ class cluster {
   TIDEPOOL_LAZY executor_type get_executor() const;
 
  private:
-  using shell_type = detail::fleet::basic_cluster_shell<void>;
+  using shell_type = detail::fleet::basic_cluster_shell<pool>;
   TIDEPOOL_LAZY std::shared_ptr<shell_type> shell() const;
-  TIDEPOOL_LAZY static std::shared_ptr<detail::fleet::cluster_base> make(asio::any_io_executor executor, options settings,
-                                                                         const cluster_options& how, observer watcher);
+  TIDEPOOL_LAZY static std::shared_ptr<detail::fleet::cluster_base<pool>> make(asio::any_io_executor executor, options settings,
+                                                                               const cluster_options& how, observer watcher);
 
-  std::shared_ptr<detail::fleet::cluster_base> shell_;
+  std::shared_ptr<detail::fleet::cluster_base<pool>> shell_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -17,28 +17,31 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
 namespace detail::fleet {
 
+template <class Pool>
 class cluster_base;
 
 /// What the cluster knows of a lease.
+template <class Pool>
 struct place : tidepool::detail::list_hook {
   std::size_t host = 0;
   bool at_primary = false;
   connection* held = nullptr;  ///< for as long as it is linked
   canceller stop{};
-  std::shared_ptr<cluster_base> owner{};
+  std::shared_ptr<cluster_base<Pool>> owner{};
 };
 
 /// The cluster as leases see it.
+template <class Pool>
 class cluster_base {
  public:
   cluster_base(const cluster_base&) = delete;
   cluster_base& operator=(const cluster_base&) = delete;
   virtual ~cluster_base() = default;
   /// The lease is about to end: nobody else touches its connection from here on.
-  virtual void leaving(place& p) noexcept = 0;
+  virtual void leaving(place<Pool>& p) noexcept = 0;
   /// It has ended.
-  virtual void left(const place& p) noexcept = 0;
-  virtual std::string_view host_of(const place& p) const noexcept = 0;
+  virtual void left(const place<Pool>& p) noexcept = 0;
+  virtual std::string_view host_of(const place<Pool>& p) const noexcept = 0;
   virtual void shut_down() noexcept = 0;
 
  protected:
@@ -49,13 +52,14 @@ class cluster_base {
 
 /// Move-only; the destructor gives the connection back. May outlive the cluster object and the execution context, and may be given back on
 /// any thread. The cluster shuts its connection where the host falls silent or loses its place, after `cluster_options::abort_grace`.
-class [[nodiscard("a lease without a name is given back at once")]] cluster_lease {
+template <class Pool>
+class [[nodiscard("a lease without a name is given back at once")]] basic_cluster_lease {
  public:
-  cluster_lease() noexcept = default;
-  cluster_lease(pool::lease && of_pool, std::unique_ptr<detail::fleet::place> at) noexcept
+  basic_cluster_lease() noexcept = default;
+  basic_cluster_lease(typename Pool::lease of_pool, std::unique_ptr<detail::fleet::place<Pool>> at) noexcept
       : lease_(std::move(of_pool)), place_(std::move(at)) {}
-  cluster_lease(cluster_lease && other) noexcept = default;
-  cluster_lease& operator=(cluster_lease&& other) noexcept {
+  basic_cluster_lease(basic_cluster_lease && other) noexcept = default;
+  basic_cluster_lease& operator=(basic_cluster_lease&& other) noexcept {
     if (this != &other) {
       release();
       lease_ = std::move(other.lease_);
@@ -63,7 +67,7 @@ class [[nodiscard("a lease without a name is given back at once")]] cluster_leas
     }
     return *this;
   }
-  ~cluster_lease() { release(); }
+  ~basic_cluster_lease() { release(); }
 
   explicit operator bool() const noexcept { return bool(lease_); }  ///< whether it holds a connection
   /// The connection. Throws `tidepool::system_error` with `errc::empty_lease` when the lease holds none.
@@ -73,11 +77,11 @@ class [[nodiscard("a lease without a name is given back at once")]] cluster_leas
 
   /// Gives the connection back now. No effect on an empty lease.
   void release() noexcept {
-    end([](pool::lease& l) { l.release(); });
+    end([](typename Pool::lease& l) { l.release(); });
   }
   /// Ends the lease and has the connection destroyed. No effect on an empty lease.
   void discard() noexcept {
-    end([](pool::lease& l) { l.discard(); });
+    end([](typename Pool::lease& l) { l.discard(); });
   }
 
   /// The host, as "10.0.0.7:5432"; valid as long as the lease; empty when there is none.
@@ -98,9 +102,12 @@ class [[nodiscard("a lease without a name is given back at once")]] cluster_leas
     p->owner->left(*p);
   }
 
-  pool::lease lease_;
-  std::unique_ptr<detail::fleet::place> place_;
+  typename Pool::lease lease_;
+  std::unique_ptr<detail::fleet::place<Pool>> place_;
 };
+
+/// Of a `cluster`.
+using cluster_lease = basic_cluster_lease<pool>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 

@@ -33,7 +33,9 @@ struct multiplexer_options;
 struct multiplexer_stats;
 class multiplexer_error;
 class cluster;
-class cluster_lease;
+template <class Pool>
+class basic_cluster_lease;
+using cluster_lease = basic_cluster_lease<pool>;
 class cluster_error;
 struct cluster_options;
 

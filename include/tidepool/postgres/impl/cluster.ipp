@@ -36,8 +36,8 @@ TIDEPOOL_LAZY_BODY std::string cluster_options::faults() const {
 TIDEPOOL_LAZY_BODY cluster::cluster(asio::any_io_executor executor, options settings, const cluster_options& how, observer watcher)
     : shell_(make(std::move(executor), std::move(settings), how, std::move(watcher))) {}
 
-TIDEPOOL_LAZY_BODY std::shared_ptr<detail::fleet::cluster_base> cluster::make(asio::any_io_executor executor, options settings,
-                                                                              const cluster_options& how, observer watcher) {
+TIDEPOOL_LAZY_BODY std::shared_ptr<detail::fleet::cluster_base<pool>> cluster::make(asio::any_io_executor executor, options settings,
+                                                                                    const cluster_options& how, observer watcher) {
   const auto faults = how.faults();
   if (!faults.empty()) throw std::invalid_argument("cluster_options: " + faults);
   settings.check();

@@ -21,11 +21,10 @@
 #include "../address_memory.hpp"
 #include "../real_time.hpp"
 #include "budget_core.hpp"
-#include "cluster_core.hpp"
+#include "present.hpp"
+#include "probe_answer.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
-
-using tidepool::detail::driver::later;
 
 /// For any role. The name of a file of the log begins with the timeline, in hexadecimal digits; the control file has that of the latest
 /// checkpoint, which on a standby lags behind.

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - a host of a cluster with its pool, and the budget of that.
+#ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_NODE_HPP
+#define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_NODE_HPP
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "../../../detail/util/intrusive_list.hpp"
+#include "../../../version.hpp"
+#include "../../cluster_lease.hpp"
+#include "../../options.hpp"
+#include "../../topology.hpp"
+#include "budget_core.hpp"
+#include "wake_event.hpp"
+
+namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
+
+/// A host with its pool.
+template <class Pool>
+struct node {
+  std::string name;
+  std::shared_ptr<const options> asked_by;  ///< of the probes
+  std::shared_ptr<Pool> db;                 ///< null when the cluster object is gone
+  bool as_primary = false;                  ///< what the pool is configured for
+  bool ordered = false;                     ///< a probe
+  std::shared_ptr<wake_event> wakes = std::make_shared<wake_event>();
+  std::string error{};
+  std::optional<budget_core> budget{};
+  std::size_t bound = 0;  ///< that its pool has of it
+  std::size_t lacks = 0;  ///< to be told with the next probe, as the next
+  bool hungry = false;
+  tidepool::detail::intrusive_list<place<Pool>> leases{};
+  host_state told{};
+};
+
+}  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet
+
+#endif
