@@ -20,7 +20,7 @@ if(TIDEPOOL_TEST_MYSQL_DIR)
 endif()
 
 # run.sh lets three times as many run as there are processors, and each counts double: those of servers wait, but their servers compute.
-set(tidepool_server_areas postgres mysql faults mysql_faults)
+set(tidepool_server_areas postgres mysql faults mysql_faults fleet)
 function(tidepool_add_test area name)
   set(fixtures ${TIDEPOOL_TEST_FIXTURE})
   if(area IN_LIST tidepool_server_areas)

@@ -27,7 +27,7 @@ while (my $line = <$readme>) {
   next unless $line =~ /^\| *((?:field-\w|(?:INV-|[A-Z])\w*\d+).*?) *\| *(.*?) *\|(?: *(.*?) *\|)? *$/;
   my ($first, $tests) = ($1, defined $3 ? $3 : $2);
   ++$rows;
-  for my $where ($tests =~ m{\b((?:unit|core|pool|simulator|threads|postgres|faults)/\w+)}g) {
+  for my $where ($tests =~ m{\b((?:unit|core|pool|simulator|threads|postgres|faults|fleet)/\w+)}g) {
     push @wrong, "$first: there is no $where" unless -e "$root/$where.cpp" || -e "$root/$where.hpp";
   }
   my $excused = $tests =~ /does not apply|not expressible|told in the reference|at compile time|support\/|consumers\//;

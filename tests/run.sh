@@ -6,10 +6,11 @@
 #   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
 #   tests/run.sh --long          every configuration, old and new compilers and libraries (matrix.sh), soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
+#   tests/run.sh fleet           a cluster on a real fleet of servers (fleet/README.md), some four minutes; part of --long
 #
 # Configurations (tests/CMakePresets.json): debug and tsan (GCC), asan (Clang, with UBSan; it compiles that in half the time), asan-gcc,
 # clang, release (GCC with a newer Asio where one can be had), examples (and benchmarks; Clang), boost (Clang, on Boost.Asio), windows
-# (mingw-w64 and Wine; in --long, or alone). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
+# (mingw-w64 and Wine; in --long, or alone), fleet (Clang; the same). The first run has every area once or twice; alone, or with --long, each runs all that its preset names.
 # It installs what is missing (apt), starts PostgreSQL and MariaDB servers of its own on free ports and stops them again, and builds under build/
 # (or $TIDEPOOL_BUILD). ctest does it all: building a configuration is a test of its own, `build.NAME`; its tests run while the next one
 # is built. $JOBS: how many compilers at once; default: the processors.
@@ -24,7 +25,7 @@ for argument in "$@"; do
   case $argument in
     --quick) quick=yes ;;
     --long) long=yes ;;
-    -*) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    -*) sed -n '4,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     *) configurations+=("$argument") ;;
   esac
 done
@@ -38,7 +39,7 @@ fi
 standard=no
 if [ ${#configurations[@]} -eq 0 ]; then
   if [ $long = yes ]; then
-    configurations=(debug asan tsan release boost asan-gcc clang windows)
+    configurations=(debug asan tsan release boost asan-gcc clang windows fleet)
   else
     configurations=(debug asan tsan release examples boost)
     standard=yes
@@ -119,7 +120,7 @@ configure() {
 }
 
 # Without what one of the others covers as well.
-declare -A areas=([quick]='unit;core;pool;texts' [examples]='headers')
+declare -A areas=([quick]='unit;core;pool;texts' [examples]='headers' [fleet]='fleet')
 if [ $standard = yes ]; then
   areas+=([debug]='unit;core;threads;postgres;mysql;sqlite;differential;faults;mysql_faults;budgets;headers;snippets;consumers;texts'
     [asan]='unit;core;pool;simulator;postgres;mysql;sqlite;headers;misuse'
@@ -133,6 +134,7 @@ for configuration in "${configurations[@]}"; do
     say "windows: skipped, because there is no mingw-w64 or no Wine, and they cannot be installed"
     continue
   fi
+  if [ "$configuration" = fleet ] && ! "$repo/tests/fleet/rig.sh" install; then continue; fi
   if [ -n "${areas[$configuration]:-}" ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}")
   fi
@@ -185,7 +187,7 @@ for configuration in "${configurations[@]}"; do
     options+=("-DTIDEPOOL_TEST_BOOST_ASIO=ON" "-DTIDEPOOL_TEST_FILES=(unit|core|threads)/.*|postgres/(connect|query|transaction|pool)")
   fi
   preset=$configuration
-  if [[ $preset =~ ^(quick|examples|boost)$ ]]; then preset=clang; fi
+  if [[ $preset =~ ^(quick|examples|boost|fleet)$ ]]; then preset=clang; fi
   configure "$configuration" "$preset" "${options[@]}"
 done
 
