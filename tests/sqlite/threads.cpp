@@ -71,22 +71,6 @@ TEST_CASE("given a job, when it is submitted as the one before is told to be don
   CHECK(threads.threads() == 1);
 }
 
-TEST_CASE("given looks in vain, when there are more chances, then ever fewer are taken, until one succeeds") {
-  lite::detail::look_choice choice;
-  const auto passed_over = [&choice] {
-    int count = 0;
-    while (!choice.take_chance()) ++count;
-    return count;
-  };
-  for (const int expected : {0, 1, 2, 4, 8, 16, 32, 64, 64}) {
-    CHECK(passed_over() == expected);
-    choice.ended(false);
-  }
-  CHECK(passed_over() == 64);
-  choice.ended(true);
-  CHECK(passed_over() == 0);
-}
-
 TEST_CASE("given one processor, or a look_time of 0, when threads are made, then nobody looks") {
   CHECK(lite::detail::workers(1, 0us).look_time() == 0us);
 #if defined(__linux__)

@@ -89,7 +89,7 @@ class basic_multiplexer {
     auto open = [from = tidepool::detail::make_lease::maker_of(of), texts = texts_, executor](kind which) {
       return link::open(from, texts, asio::any_io_executor(executor), which);
     };
-    auto made = std::make_shared<engine>(executor, std::move(open), limits, lifetime);
+    auto made = std::make_shared<engine>(executor, std::move(open), limits, lifetime, settings_.look_time);
     traces_ = std::make_unique<detail::mux::slow_traces>();
     traces_->watch<call>(made->state());
     if (settings_.on_stall) {

@@ -37,8 +37,10 @@ class basic_multiplexers {
   using awaitable = typename single::template awaitable<T>;
 
   /// Throws std::invalid_argument for a count of zero and for faults of the options.
-  basic_multiplexers(Pool& of, std::size_t count, const multiplexer_options& settings = {}) {
+  basic_multiplexers(Pool& of, std::size_t count, multiplexer_options settings = {}) {
     if (count == 0) throw std::invalid_argument("multiplexers: the count has to be above zero");
+    // While one thread looks, another one sleeps in the context, and is to be woken up all the same.
+    if (count > 1) settings.look_time = {};
     for (std::size_t i = 0; i < count; ++i) {
       all_.push_back(std::make_unique<single>(executor_type(asio::make_strand(of.get_executor())), of, settings));
     }

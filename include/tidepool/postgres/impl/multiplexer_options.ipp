@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_POSTGRES_IMPL_MULTIPLEXER_OPTIONS_IPP
 #define TIDEPOOL_POSTGRES_IMPL_MULTIPLEXER_OPTIONS_IPP
 
+#include <chrono>
 #include <string>
 
 #include "../../version.hpp"
@@ -25,6 +26,8 @@ TIDEPOOL_LAZY_BODY std::string multiplexer_options::faults() const {
   positive(lane_idle, "lane_idle");
   positive(lane_lifetime, "lane_lifetime");
   positive(give_up_after, "give_up_after");
+  if (look_time < duration::zero() || look_time > std::chrono::milliseconds(10))
+    out += (out.empty() ? "" : "; ") + std::string("look_time has to be from 0 to 10 ms");
   if (max_depth > 4096 || max_lanes > 1024) out += (out.empty() ? "" : "; ") + std::string("max_depth is at most 4096, max_lanes 1024");
   return out;
 }

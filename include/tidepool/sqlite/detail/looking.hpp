@@ -14,14 +14,16 @@
 #include <chrono>
 #include <thread>
 
+#include "../../detail/driver/look_choice.hpp"
 #include "../../detail/util/yield.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite::detail {
 
-using look_clock = std::chrono::steady_clock;
-inline look_clock::time_point look_now() noexcept { return look_clock::now(); }  // NOLINT(clock): of the driver
+using tidepool::detail::look_choice;
+using tidepool::detail::look_clock;
+using tidepool::detail::look_now;
 
 /// Of those that this thread may use.
 inline bool has_two_processors() noexcept {
@@ -37,24 +39,6 @@ inline look_clock::duration useful_look_time(duration wanted) noexcept {
   if (wanted <= duration::zero() || !has_two_processors()) return {};
   return std::chrono::duration_cast<look_clock::duration>(std::min<duration>(wanted, std::chrono::milliseconds(10)));
 }
-
-/// Whether it pays: after each look that was in vain one, two, four ... up to 64 chances are let pass.
-class look_choice {
- public:
-  bool take_chance() noexcept {
-    if (passed_over_ == 0) return true;
-    --passed_over_;
-    return false;
-  }
-  void ended(bool in_time) noexcept {
-    in_vain_ = in_time ? 0 : std::min(std::max(in_vain_ * 2, 1U), 64U);
-    passed_over_ = in_vain_;
-  }
-
- private:
-  unsigned in_vain_ = 0;
-  unsigned passed_over_ = 0;
-};
 
 inline void pause_a_moment() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

@@ -18,6 +18,7 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -29,6 +30,8 @@
 
 #include "../../../detail/core/decisions.hpp"
 #include "../../../detail/driver/asio_io.hpp"
+#include "../../../detail/driver/look_choice.hpp"
+#include "../../../detail/driver/real_time.hpp"
 #include "../../../detail/shell/context_watch.hpp"
 #include "../../../detail/util/random.hpp"
 #include "../../../traits.hpp"
@@ -54,12 +57,14 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   using opener = std::function<asio::awaitable<link_ptr>(lane_kind)>;
   using call = typename base::call;
 
-  engine(executor_type executor, opener open, const rules& limits, duration lane_lifetime)
+  /// `look`: how long it looks for answers before it sleeps.
+  engine(executor_type executor, opener open, const rules& limits, duration lane_lifetime, duration look = duration::zero())
       : base(std::move(executor)),
         open_(std::move(open)),
         dispatcher_(limits),
         lifetime_(lane_lifetime),
         random_(Traits::random_seed()),
+        look_for_(look),
         timer_(std::in_place, executor_),
         closed_(std::in_place, executor_) {
     slots_.resize(dispatcher_.lane_count());
@@ -236,7 +241,41 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     obey();
     if (!told_.empty()) schedule();
     arm();
+    stay_awake();
     if (dispatcher_.closing() && dispatcher_.vacant() && closed_) closed_->expires_at(Traits::clock_type::time_point::min());
+  }
+
+  // --- looks: while the answers of a few statements are awaited, the loop does not sleep for a moment
+  /// With more of them there are always answers, and to be woken up is shared by many.
+  bool awaits_few() const noexcept {
+    const auto n = dispatcher_.in_flight();
+    return n != 0 && n <= dispatcher_.lane_count();
+  }
+  void stay_awake() {
+    if constexpr (std::is_same_v<typename Traits::clock_type, std::chrono::steady_clock>) {  // NOLINT(clock): virtual time stands still
+      if (look_for_ == duration::zero() || tidepool::detail::driver::simulated_time != nullptr || !awaits_few()) return;
+      look_until_ = tidepool::detail::look_now() + look_for_;
+      if (looking_ || !look_choice_.take_chance()) return;
+      looking_ = true;
+      go_on_looking();
+    }
+  }
+  void go_on_looking() noexcept {
+    try {
+      // As `asio::defer`: behind all that is ready, and behind a look at the sockets, without waking another thread of the context.
+      const auto last = asio::prefer(asio::require(executor_, asio::execution::blocking.never), asio::execution::relationship.continuation);
+      last.execute([weak = this->weak_from_this()] {
+        if (const auto self = weak.lock()) self->look();
+      });
+    } catch (...) {  // no memory: it sleeps
+      looking_ = false;
+    }
+  }
+  void look() noexcept {
+    const bool few = !gone_ && awaits_few();
+    if (few && tidepool::detail::look_now() < look_until_) return go_on_looking();
+    looking_ = false;
+    look_choice_.ended(!few);
   }
 
   // --- orders
@@ -436,6 +475,10 @@ class engine final : public front<typename Traits::executor_type, typename Link:
   tidepool::detail::splitmix random_;
   std::vector<slot> slots_;
   told_calls<call> told_;
+  const duration look_for_;
+  tidepool::detail::look_clock::time_point look_until_{};
+  tidepool::detail::look_choice look_choice_;
+  bool looking_ = false;  ///< a handler is posted that keeps the loop awake
   bool hurried_ = false;  ///< the wait of the timer was ended for a turn
   bool stopped_ = false;
   bool gone_ = false;
