@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# tidepool - builds and runs what uses Boost.MySQL, which Debian 12 does not have: with trixie's Boost, unpacked under .cache.
+# tidepool - builds and runs what uses Boost.MySQL, which Debian 12 does not have: with the newest Boost of another Debian that has it, unpacked under .cache.
 #
 #   boost_mysql.sh [DIR]                builds examples/boost_mysql.cpp in DIR (default: a temporary folder), runs it on a MariaDB of its own
 #                                       and looks at what it says
@@ -13,11 +13,17 @@ cd "$(dirname "$0")/../.."
 say() { echo "boost_mysql: $*" >&2; }
 
 build() {
-  local dir=$1 headers library
+  local dir=$1 headers='' library='' suite version
   shift
-  if ! headers=$(tests/support/install.sh headers trixie libboost1.88-dev) ||
-    ! library=$(tests/support/install.sh headers trixie libboost-charconv1.88-dev); then
-    say "skipped, because Boost 1.88 of Debian's trixie cannot be had"
+  while read -r suite version; do
+    if headers=$(tests/support/install.sh headers "$suite" "libboost$version-dev") &&
+      library=$(tests/support/install.sh headers "$suite" "libboost-charconv$version-dev"); then
+      break
+    fi
+    headers=''
+  done <<<$'sid 1.90\ntrixie 1.88'
+  if [ -z "$headers" ]; then
+    say "skipped, because neither Boost 1.90 of Debian's sid nor 1.88 of trixie can be had"
     exit 77
   fi
   library=$(find "${library%/include}/lib" -name libboost_charconv.a)

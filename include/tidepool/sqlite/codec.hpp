@@ -98,6 +98,7 @@ class parameter {
   /// UTF-8, without a NUL byte: `errc::bad_parameter`.
   template <class = void>
   void text(std::string_view words) {
+    check_size(words.size());  // before it is read
     if (words.find('\0') != std::string_view::npos) {
       throw error(errc::bad_parameter, "a text with a NUL byte: give bytes as std::vector<std::byte>");
     }
@@ -113,11 +114,14 @@ class parameter {
 
  private:
   void keep(storage kind, std::string_view bytes) {
-    if (bytes.size() > std::size_t{1} << 30U) refuse_size();
+    check_size(bytes.size());
     made_.kind = kind;
     made_.at = bytes_.size();
     made_.size = static_cast<std::uint32_t>(bytes.size());
     bytes_ += bytes;
+  }
+  static void check_size(std::size_t bytes) {
+    if (bytes > std::size_t{1} << 30U) refuse_size();
   }
   TIDEPOOL_LAZY [[noreturn]] static void refuse_size();
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+// tidepool - what must not happen whatever a caller or the data does; see the list in tests/faults/README.md.
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kit.hpp"
+
+using namespace tidepool_tests;
+
+TEST_CASE("given a parameter above 1 GB, when a SQLite statement takes it, then it is refused unread", "[sqlite-S10]") {
+  constexpr std::size_t size = (std::size_t{1} << 30U) + 1;
+  void* const reserved = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(reserved != MAP_FAILED);
+  const std::string_view text(static_cast<const char*>(reserved), size);
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(reserved), size);
+  const auto refusal = [](const auto& parameter) {
+    try {
+      (void)lite::detail::request::of("select ?1, ?2", tidepool::no_limit, 1, parameter);
+    } catch (const lite::error& said) {
+      return std::string(said.what());
+    }
+    return std::string();
+  };
+  for (const auto& said : {refusal(text), refusal(std::optional(text)), refusal(bytes)}) {
+    CHECK_THAT(said, has_text("parameter 2"));
+    CHECK_THAT(said, has_text("larger than 1 GB"));
+  }
+  ::munmap(reserved, size);
+}
+
+TEST_CASE("given a lease that is abandoned, when its time is over, then its place serves others", "[sqlite-S14]") {
+  const folder here;
+  asio::io_context context;
+  std::optional<lite::error> holder;
+  int served = 0;
+  std::exception_ptr failure;
+  const auto task = [&]() -> asio::awaitable<void> {
+    tidepool::pool_config config;
+    config.min_size = 0;
+    config.max_size = 1;
+    config.acquire_timeout = 30s;
+    config.leak_timeout = 100ms;
+    config.abandon_timeout = 200ms;
+    lite::pool pool(context, lite::connector(here / "test.db"), config);
+    const auto leak = [&]() -> asio::awaitable<void> {
+      auto lease = co_await pool.acquire();
+      holder = co_await error_of(lease->exec("with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n"));
+    };
+    asio::co_spawn(context, leak(), asio::detached);
+    asio::steady_timer pause(context, 50ms);
+    co_await pause.async_wait(asio::use_awaitable);
+    auto lease = co_await pool.acquire(30s);
+    served = co_await lease->one<int>("select 1");
+    lease.release();
+    co_await pool.close();
+  };
+  asio::co_spawn(context, task(), [&](std::exception_ptr failed) { failure = failed; });
+  context.run_for(hang);
+  if (failure) std::rethrow_exception(failure);
+  CHECK(served == 1);
+  REQUIRE(holder.has_value());
+  CHECK(holder->connection_lost());
+}
