@@ -3,6 +3,9 @@
 #ifndef TIDEPOOL_TESTS_PRELUDE_HPP
 #define TIDEPOOL_TESTS_PRELUDE_HPP
 
+#include <tidepool/pool.hpp>
+#include <tidepool/testing.hpp>
+
 #include "asio.hpp"
 #include "catch.hpp"
 
