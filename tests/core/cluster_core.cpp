@@ -408,3 +408,88 @@ TEST_CASE("given a closed cluster, then everyone who waits is told, and no host 
   CHECK(!fleet.core.at(0).in_flight);
   CHECK(fleet.core.next() == tidepool::detail::never);
 }
+
+TEST_CASE("given a host that is removed, then it gives and is asked nothing, its leases are shut in the end") {
+  fleet::rules limits;
+  limits.removed_grace = 5s;
+  cluster_rig rig(2, 2, limits);
+  rig.answer(0, a_primary(1));
+  rig.answer(1, a_standby(100));
+  rig.pass(1ms);
+  auto& held = rig.read();
+  REQUIRE(held.how == verdict::granted);
+  rig.core.got(held);
+  auto& coming = rig.read();
+  REQUIRE(coming.host == 1);
+  (void)rig.orders(1);
+  rig.core.remove_host(1, rig.now);
+  rig.core.tick_at(rig.now);
+  CHECK(coming.how == verdict::revoked);
+  CHECK(rig.orders(1).recycle);
+  rig.keep_answering(0, a_primary(1));
+  const bool asked = rig.core.at(1).in_flight;
+  rig.pass(4s);
+  CHECK(rig.core.at(1).in_flight == asked);
+  CHECK_FALSE(rig.orders(1).abort_all);
+  auto& reader = rig.read();
+  CHECK(reader.how == verdict::waiting);
+  CHECK(rig.read(tidepool::no_limit, read_fallback::primary).host == 0);
+  rig.pass(1100ms);
+  CHECK(rig.orders(1).abort_all);
+  CHECK(rig.core.state() == cluster_state::one_primary);
+  // Its number is free when nothing is left of it.
+  if (asked) rig.core.failed(1, probe_failure::lost, rig.now);
+  CHECK(rig.core.add_host(rig.now) == 2);
+  rig.release(held);
+  CHECK(rig.core.add_host(rig.now) == 1);
+  CHECK(rig.core.at(1).in_use == 0);
+  CHECK(rig.core.at(1).state == host_state::unknown);
+}
+
+TEST_CASE("given a primary that is removed, then nobody takes writes until another one does, and a new host may") {
+  cluster_rig rig(1);
+  rig.answer(0, a_primary(3));
+  auto& held = rig.write();
+  REQUIRE(held.how == verdict::granted);
+  rig.core.got(held);
+  rig.core.remove_host(0, rig.now);
+  rig.core.tick_at(rig.now);
+  CHECK(rig.core.state() == cluster_state::no_primary);
+  auto& waits = rig.write();
+  CHECK(waits.how == verdict::waiting);
+  const auto added = rig.core.add_host(rig.now);
+  rig.core.set_room(added, 2, 2, rig.now);
+  rig.core.tick_at(rig.now);
+  rig.answer(added, a_primary(2));
+  rig.pass(1s);
+  CHECK(waits.how == verdict::waiting);  // of a lower timeline
+  rig.answer(added, a_primary(4));
+  CHECK(waits.how == verdict::granted);
+  CHECK(waits.host == added);
+}
+
+TEST_CASE("given a host that is another server now, then what led to the old one goes, the new one is judged") {
+  cluster_rig rig(2);
+  rig.answer(0, a_primary(1));
+  rig.answer(1, a_standby(100));
+  rig.pass(1ms);
+  auto& held = rig.write();
+  REQUIRE(held.host == 0);
+  rig.core.got(held);
+  auto& coming = rig.write();
+  (void)rig.orders(0);
+  rig.await_probe(0);
+  rig.core.moved(0, rig.now);
+  rig.core.answered(0, a_standby(100), rig.now);
+  rig.core.tick_at(rig.now);
+  CHECK(coming.how == verdict::revoked);
+  CHECK(rig.orders(0).recycle);
+  CHECK(rig.core.state() == cluster_state::no_primary);
+  rig.keep_answering(0, a_standby(100));
+  rig.keep_answering(1, a_standby(100));
+  rig.pass(1900ms);
+  CHECK_FALSE(rig.orders(0).abort_moved);
+  rig.pass(200ms);
+  CHECK(rig.orders(0).abort_moved);
+  rig.release(held);
+}

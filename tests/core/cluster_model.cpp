@@ -4,7 +4,9 @@
 // The servers are really there: each has a role, a timeline, a log, and a history of what it has replayed when. What holds after every
 // step: a lease for writes goes to the host whose latest answer says that it is the primary, of no lower timeline than any seen, and to no
 // other while two say so; a read within a bound goes to a host that really had, within that bound, what the primary had; nobody waits while
-// a host that fits has room; a host has at most one probe; places are never given twice. At the end, with a primary, nobody waits.
+// a host that fits has room; a host has at most one probe; places are never given twice, and of
+// a host that was removed, or whose name leads to another server, none until that one has answered. At the end, with a primary, nobody
+// waits.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -26,6 +28,8 @@ struct true_server {
   std::uint32_t timeline = 1;
   std::uint64_t lsn = 100'000;
   std::chrono::milliseconds delay{};  ///< of what it replays
+  bool removed = false;               ///< from the cluster
+  bool replaced = false;              ///< its name leads to this one since the latest answer
   std::map<tick, std::uint64_t> log;  ///< of a primary: what there was when
 };
 struct asked_probe {
@@ -55,7 +59,8 @@ class cluster_model {
     return faults_;
   }
 
-  std::size_t granted_writes = 0, granted_reads = 0, bounded_reads = 0, revoked = 0, fenced = 0, two = 0, aborted = 0, none = 0;
+  std::size_t granted_writes = 0, granted_reads = 0, bounded_reads = 0, revoked = 0, fenced = 0, two = 0, aborted = 0, none = 0,
+              removed = 0, added = 0, moved = 0;
 
  private:
   std::size_t below(std::size_t bound) { return static_cast<std::size_t>((random_() >> 32U) * bound >> 32U); }
@@ -103,7 +108,7 @@ class cluster_model {
   void promote(std::size_t i) {
     auto& x = servers_[i];
     if (!x.up || x.frozen || !x.standby) return;
-    std::uint32_t highest = 0;
+    std::uint32_t highest = highest_;  // also of one that is gone
     for (const auto& each : servers_) highest = std::max(highest, each.timeline);
     x.standby = false;
     x.timeline = highest + (chance(60) ? 1 : 0);  // or by mistake, so that there are two
@@ -117,7 +122,7 @@ class cluster_model {
 
   // --- what happens
   void step() {
-    switch (below(20)) {
+    switch (below(22)) {
       case 0:
       case 1:
       case 2:
@@ -136,6 +141,7 @@ class cluster_model {
       case 11: end_one(); break;
       case 12: {  // an outage of one
         auto& x = servers_[below(servers_.size())];
+        if (x.removed) break;
         if (chance(40))
           x.frozen = !x.frozen;
         else if (chance(50))
@@ -173,6 +179,12 @@ class cluster_model {
         if (p) p->lost = true;
         break;
       }
+      case 19: change_hosts(); break;
+      case 20: {
+        auto& x = servers_[below(servers_.size())];
+        if (chance(10) && !x.removed) replace(x);
+        break;
+      }
       default: break;
     }
     const auto until = rig_.now + std::chrono::milliseconds(below(chance(10) ? 900 : 60));
@@ -182,6 +194,46 @@ class cluster_model {
       if (rig_.core.next() <= rig_.now) fault("the core asks for the same moment again");
       if (rig_.now.time_since_epoch() % 7ms == 0ns) advance();
       work();
+    }
+  }
+  /// Another server, which has what a standby of the present primary may have.
+  void replace(true_server& x) {
+    const auto p = true_primary();
+    true_server other;
+    other.replaced = true;
+    other.log = x.log;  // of the latest primary: that it was there stays true
+    if (p != no_host) {
+      other.lsn = servers_[p].log.begin()->second;
+      other.timeline = servers_[p].timeline;
+    }
+    x = other;
+  }
+  void change_hosts() {
+    const auto members =
+        static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), [](const auto& x) { return !x.removed; }));
+    if (chance(30) && members > 1) {
+      const auto i = below(servers_.size());
+      if (servers_[i].removed) return;
+      servers_[i].removed = true;
+      servers_[i].up = false;
+      answers_[i].reset();
+      rig_.core.remove_host(i, rig_.now);
+      rig_.core.tick_at(rig_.now);
+      ++removed;
+    } else if (chance(50) && members < 5) {
+      const auto i = rig_.core.add_host(rig_.now);
+      if (i < servers_.size() && !servers_[i].removed) return fault("the place of a host was given to another");
+      if (i < servers_.size() && rig_.core.at(i).in_use > 0) return fault("a new host has leases");
+      if (i == servers_.size()) {
+        servers_.emplace_back();
+        probes_.emplace_back();
+        answers_.emplace_back();
+      }
+      replace(servers_[i]);
+      servers_[i].replaced = false;
+      rig_.core.set_room(i, 2, 2, rig_.now);
+      rig_.core.tick_at(rig_.now);
+      ++added;
     }
   }
   /// Answers probes, and carries the orders out.
@@ -237,6 +289,13 @@ class cluster_model {
   void answer(std::size_t i) {
     const auto said = *probes_[i]->said;
     probes_[i].reset();
+    if (rig_.core.at(i).leaving) return failed(i, probe_failure::lost);
+    if (std::exchange(servers_[i].replaced, false)) {
+      answers_[i].reset();
+      rig_.core.moved(i, rig_.now);
+      rig_.core.tick_at(rig_.now);
+      ++moved;
+    }
     answers_[i] = said;
     if (!said.standby) highest_ = std::max(highest_, said.timeline);
     rig_.core.answered(i, said, rig_.now);
@@ -315,9 +374,12 @@ class cluster_model {
       if (rig_.core.fits(w, i, rig_.now) && rig_.core.at(i).has_room()) fault("a reader waits while a replica that fits has room");
     }
   }
+  std::size_t standbys() const {
+    return static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), [](const auto& x) { return x.standby && !x.removed; }));
+  }
   /// It waits, and for something that can come.
   bool hopes(const fleet_caller& w) const {
-    const bool in_vain = !w.writes && w.fallback == read_fallback::wait && (servers_.size() == 1 || w.not_before > 0);
+    const bool in_vain = !w.writes && w.fallback == read_fallback::wait && (standbys() == 0 || w.not_before > 0);
     return w.how == verdict::waiting && !ended_.contains(&w) && !in_vain;
   }
   std::string picture(const fleet_caller& w) const {
@@ -335,11 +397,14 @@ class cluster_model {
   }
   void finish() {
     for (auto& x : servers_) {
+      if (x.removed) continue;
       x.up = true;
       x.frozen = x.read_only = false;
       x.delay = 0ms;
     }
-    if (true_primary() == no_host) promote(0);
+    // One that another had superseded before that one was removed is none.
+    if (const auto p = true_primary(); p != no_host && servers_[p].timeline < highest_) servers_[p].standby = true;
+    for (std::size_t i = 0; i < servers_.size() && true_primary() == no_host; ++i) promote(i);
     for (int round = 0; round < 20'000 && faults_.empty(); ++round) {
       const auto p = true_primary();
       for (std::size_t i = 0; i < servers_.size(); ++i) {
@@ -385,7 +450,8 @@ class cluster_model {
 
 TEST_CASE("given random servers and callers, then no lease goes where it may not, and nobody waits for nothing") {
   const std::uint64_t seeds = std::getenv("TIDEPOOL_LONG") != nullptr ? 1000 : 50;
-  std::size_t writes = 0, reads = 0, bounded = 0, revoked = 0, fenced = 0, two = 0, aborted = 0, none = 0;
+  std::size_t writes = 0, reads = 0, bounded = 0, revoked = 0, fenced = 0, two = 0, aborted = 0, none = 0, removed = 0, added = 0,
+              moved = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     cluster_model one(seed, 1 + seed % 5);
     const auto found = one.run(250);
@@ -399,7 +465,10 @@ TEST_CASE("given random servers and callers, then no lease goes where it may not
     two += one.two;
     aborted += one.aborted;
     none += one.none;
+    removed += one.removed;
+    added += one.added;
+    moved += one.moved;
   }
   // Everything has happened.
-  for (const auto count : {writes, reads, bounded, revoked, fenced, two, aborted, none}) CHECK(count > 0);
+  for (const auto count : {writes, reads, bounded, revoked, fenced, two, aborted, none, removed, added, moved}) CHECK(count > 0);
 }

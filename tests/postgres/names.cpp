@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - names with many addresses, slow name servers, lists of hosts: who is tried, for how long, and what is told.
-//
-// getaddrinfo is this program's own: it knows the names of the tests, and answers some of them late.
-#include <arpa/inet.h>
-#include <netdb.h>
-
 #include <atomic>
-#include <condition_variable>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
@@ -18,37 +10,11 @@
 
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
+#include "name_server.hpp"
 
 using namespace tidepool_tests;
 
 namespace {
-
-/// Names and their addresses; a slow one is answered when it is released.
-struct name_server {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::map<std::string, std::vector<std::string>> names{{"localhost", {"127.0.0.1"}}};  // other tests of this program name it
-  bool released = false;
-  std::map<std::string, int> asked;
-
-  static name_server& here() {
-    static name_server one;
-    return one;
-  }
-  void set(const std::string& name, std::vector<std::string> addresses) {
-    const std::lock_guard lock(mutex);
-    names[name] = std::move(addresses);
-  }
-  int count(const std::string& name) {
-    const std::lock_guard lock(mutex);
-    return asked[name];
-  }
-  void release(bool now) {
-    const std::lock_guard lock(mutex);
-    released = now;
-    changed.notify_all();
-  }
-};
 
 /// While it lives, names that begin with "slow" are not answered.
 class slow_names {
@@ -61,55 +27,6 @@ class slow_names {
     (void)side_threads_end();
   }
 };
-
-}  // namespace
-
-extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {
-  if (node == nullptr) return EAI_NONAME;
-  auto& known = name_server::here();
-  const std::string name = node;
-  std::vector<std::string> found;
-  in_addr numeric{};
-  {
-    std::unique_lock lock(known.mutex);
-    ++known.asked[name];
-    if (name.starts_with("slow")) known.changed.wait(lock, [&] { return known.released; });
-    const auto at = known.names.find(name);
-    if (inet_pton(AF_INET, node, &numeric) == 1) {
-      found.push_back(name);
-    } else if (at != known.names.end()) {
-      found = at->second;
-    }
-  }
-  addrinfo* first = nullptr;
-  addrinfo** tail = &first;
-  for (const auto& address : found) {
-    auto* const made = static_cast<addrinfo*>(std::calloc(1, sizeof(addrinfo)));
-    auto* const where = static_cast<sockaddr_in*>(std::calloc(1, sizeof(sockaddr_in)));
-    where->sin_family = AF_INET;
-    where->sin_port = htons(static_cast<std::uint16_t>(service == nullptr ? 0 : std::atoi(service)));
-    inet_pton(AF_INET, address.c_str(), &where->sin_addr);
-    made->ai_family = AF_INET;
-    made->ai_socktype = hints == nullptr ? SOCK_STREAM : hints->ai_socktype;
-    made->ai_addrlen = sizeof(sockaddr_in);
-    made->ai_addr = reinterpret_cast<sockaddr*>(where);
-    *tail = made;
-    tail = &made->ai_next;
-  }
-  if (first == nullptr) return EAI_NONAME;
-  *out = first;
-  return 0;
-}
-extern "C" void freeaddrinfo(addrinfo* list) noexcept {
-  while (list != nullptr) {
-    addrinfo* const next = list->ai_next;
-    std::free(list->ai_addr);
-    std::free(list);
-    list = next;
-  }
-}
-
-namespace {
 
 /// Takes connections and says nothing, at an address of its own and a given port.
 class silent_address {

@@ -24,13 +24,13 @@ struct wire_fault {
   std::size_t piece = 4096;      ///< how many bytes are passed on at once
 };
 
-/// Forwards a loopback port of its own, a free one by default, to the server, on a thread of its own. Call `set()` only while no
-/// connection is open.
+/// Forwards a port of its own, a free one by default, at a loopback address to the server, on a thread of its own. Call `set()` only while
+/// no connection is open.
 class proxy {
  public:
-  explicit proxy(unsigned target, unsigned own = 0)
+  explicit proxy(unsigned target, unsigned own = 0, const char* address = "127.0.0.1")
       : target_(asio::ip::address_v4::loopback(), static_cast<unsigned short>(target)),
-        acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), static_cast<unsigned short>(own))) {
+        acceptor_(context_, asio::ip::tcp::endpoint(asio::ip::make_address(address), static_cast<unsigned short>(own))) {
     accept();
     thread_ = std::thread([this] {
       const auto work = asio::make_work_guard(context_);

@@ -25,6 +25,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 namespace detail::fleet {
 template <class>
 class basic_cluster_shell;
+template <class>
+class cluster_lanes;
 }
 
 /// A primary and its replicas, with an ordinary pool for each host:
@@ -51,6 +53,7 @@ class basic_cluster_shell;
 class cluster {
  public:
   using lease = cluster_lease;  ///< what `primary()` and `replica()` return
+  using pool_type = pool;       ///< of a host
   using traits_type = pool::traits_type;
   using executor_type = pool::executor_type;
   using observer = std::function<void(const cluster_event&)>;  ///< is told of changes, on the cluster's executor or a caller's thread
@@ -94,6 +97,11 @@ class cluster {
   /// The same with `primary.close_grace`.
   TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(source_location where = source_location::current());
 
+  /// From now on the cluster has the hosts that `settings` names; for programs that find their servers in another way than by names. Those
+  /// that are there already stay as they are; new ones are connected to with `settings`, and asked at once. Removed ones get no more
+  /// callers; their idle connections are closed now, and their leases work on for up to `primary.close_grace`, those for writes for
+  /// `abort_grace`. Not with `each_address`. Any thread. Throws `error(errc::bad_options)`.
+  TIDEPOOL_LAZY void set_hosts(const options& settings);
   /// All hosts as they are known at this moment. Takes the lock once.
   TIDEPOOL_LAZY cluster_topology topology() const;
   /// Of the pool of each host, in the order of the connection string; their names hold the host.
@@ -105,10 +113,13 @@ class cluster {
   TIDEPOOL_LAZY executor_type get_executor() const;
 
  private:
+  friend detail::fleet::cluster_lanes<cluster>;
   using shell_type = detail::fleet::basic_cluster_shell<pool>;
   TIDEPOOL_LAZY std::shared_ptr<shell_type> shell() const;
   TIDEPOOL_LAZY static std::shared_ptr<detail::fleet::cluster_base<pool>> make(asio::any_io_executor executor, options settings,
                                                                                const cluster_options& how, observer watcher);
+
+  TIDEPOOL_LAZY static asio::awaitable<lease> lane(std::shared_ptr<detail::fleet::cluster_base<pool>> from, bool writes, read_options how);
 
   std::shared_ptr<detail::fleet::cluster_base<pool>> shell_;
 };

@@ -9,24 +9,31 @@
 #include <utility>
 
 #include "../detail/util/intrusive_list.hpp"
+#include "../time.hpp"
 #include "../version.hpp"
 #include "cancel.hpp"
 #include "pool.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
+struct cluster_options;
+
 namespace detail::fleet {
 
 template <class Pool>
 class cluster_base;
+class host_standing;
+struct lane_lease;
 
 /// What the cluster knows of a lease.
 template <class Pool>
 struct place : tidepool::detail::list_hook {
   std::size_t host = 0;
   bool at_primary = false;
+  bool moved = false;          ///< it leads to a server that is no longer the host
   connection* held = nullptr;  ///< for as long as it is linked
   canceller stop{};
+  const host_standing* standing = nullptr;  ///< of the owner's
   std::shared_ptr<cluster_base<Pool>> owner{};
 };
 
@@ -43,6 +50,11 @@ class cluster_base {
   virtual void left(const place<Pool>& p) noexcept = 0;
   virtual std::string_view host_of(const place<Pool>& p) const noexcept = 0;
   virtual void shut_down() noexcept = 0;
+  /// Its host and the primary are asked soon.
+  virtual void want_proof(const place<Pool>& p) noexcept = 0;
+  /// Whether a replica is within the bound and has room. One whose latest answer is too old to tell is asked.
+  virtual bool replica_within(duration max_lag) noexcept = 0;
+  virtual const cluster_options& options_of() const noexcept = 0;
 
  protected:
   cluster_base() = default;
@@ -93,6 +105,7 @@ class [[nodiscard("a lease without a name is given back at once")]] basic_cluste
   void label(std::string_view text) noexcept { lease_.label(text); }  ///< a name in leak and timeout reports of the host's pool
 
  private:
+  friend detail::fleet::lane_lease;
   template <class How>
   void end(How how) noexcept {
     if (!place_) return;

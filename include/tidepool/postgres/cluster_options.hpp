@@ -26,6 +26,12 @@ struct cluster_options {
   duration probe_timeout = std::chrono::seconds(1);            ///< a host without an answer for that long is silent
   duration abort_grace = std::chrono::seconds(2);     ///< leases of a host that fell silent, or lost its place, are shut that long after
   duration lagging_after = std::chrono::seconds(10);  ///< a standby this far behind is reported as lagging
+  /// Hosts that are names are looked up that often. Where the probe's connection leads to an address that the name has no more, it is made
+  /// anew; then the pool follows it. Each name takes a short-lived thread for that.
+  duration lookup_interval = std::chrono::seconds(5);
+  /// All addresses that a name has are hosts, and those that it gets later: for a name of Kubernetes without an address of its own
+  /// ("headless"), say. Else a name is one host, at the address that the probe has reached.
+  bool each_address = false;
   /// `primary.min_size` connections are open on each standby too: after a promotion nobody waits for a connect.
   bool warm_standby = false;
   /// Instances of this program share the places of each server: all that use the same `primary.name`, the same role and this option. Each

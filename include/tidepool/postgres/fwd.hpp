@@ -33,6 +33,8 @@ struct multiplexer_options;
 struct multiplexer_stats;
 class multiplexer_error;
 class cluster;
+using cluster_multiplexer = basic_multiplexer<cluster>;
+using cluster_multiplexers = basic_multiplexers<cluster>;
 template <class Pool>
 class basic_cluster_lease;
 using cluster_lease = basic_cluster_lease<pool>;

@@ -58,6 +58,7 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 template <class Pool>
 class basic_multiplexer {
   using link = detail::mux::lane_link<Pool>;
+  using source = detail::mux::lane_source<Pool>;
   using engine = detail::mux::engine<typename Pool::traits_type, link>;
   using front = detail::mux::front<typename Pool::executor_type, detail::mux::shared_statement>;
   using call = typename front::call;
@@ -83,10 +84,9 @@ class basic_multiplexer {
     limits.give_up_after = settings_.give_up_after;
     // Given back before the pool would report a leak.
     auto lifetime = settings_.lane_lifetime;
-    const auto& of_pool = of.config();
-    if (of_pool.leak_detection && of_pool.leak_timeout != no_limit) lifetime = std::min(lifetime, of_pool.leak_timeout / 4 * 3);
+    if (const auto reported = source::reported(of); reported != no_limit) lifetime = std::min(lifetime, reported / 4 * 3);
     // By this the engine, and so every statement, keeps the texts.
-    auto open = [from = tidepool::detail::make_lease::maker_of(of), texts = texts_, executor](kind which) {
+    auto open = [from = source(of, settings_), texts = texts_, executor](kind which) {
       return link::open(from, texts, asio::any_io_executor(executor), which);
     };
     auto made = std::make_shared<engine>(executor, std::move(open), limits, lifetime, settings_.look_time);

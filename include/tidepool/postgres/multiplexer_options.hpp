@@ -14,6 +14,7 @@
 #include "../error.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
+#include "read_options.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
@@ -34,6 +35,8 @@ struct multiplexer_options {
   /// where that pays: to be woken up takes longer than most statements of a server nearby. 0: it does not; 10 ms at most. `multiplexers` of
   /// several threads do not look.
   duration look_time = std::chrono::microseconds(20);
+  /// Over a `cluster`: what reads ask for, each of them, whenever it is sent. `not_before` and `timeout` have no effect.
+  read_options reads = {};
 
   /// A connection whose statement has been running for `stall_after`.
   struct stall {

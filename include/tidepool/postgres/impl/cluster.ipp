@@ -29,6 +29,7 @@ TIDEPOOL_LAZY_BODY std::string cluster_options::faults() const {
   finite(probe_timeout, "probe_timeout");
   finite(abort_grace, "abort_grace");
   finite(lagging_after, "lagging_after");
+  finite(lookup_interval, "lookup_interval");
   if (!(share_part > 0 && share_part <= 1)) add("share_part has to be above zero, and 1 at most");
   return out;
 }
@@ -42,7 +43,7 @@ TIDEPOOL_LAZY_BODY std::shared_ptr<detail::fleet::cluster_base<pool>> cluster::m
   if (!faults.empty()) throw std::invalid_argument("cluster_options: " + faults);
   settings.check();
   auto made = std::make_shared<shell_type>(std::move(executor), settings, how, std::move(watcher));
-  made->attach(settings);
+  made->attach();
   return made;
 }
 TIDEPOOL_LAZY_BODY std::shared_ptr<cluster::shell_type> cluster::shell() const { return std::static_pointer_cast<shell_type>(shell_); }
@@ -58,6 +59,11 @@ TIDEPOOL_LAZY_BODY asio::awaitable<cluster_lease> cluster::replica(read_options 
   const auto limit = how.timeout > duration::zero() ? how.timeout : config().acquire_timeout;
   return shell_type::acquire(shell(), false, how, limit, where);
 }
+TIDEPOOL_LAZY_BODY asio::awaitable<cluster_lease> cluster::lane(std::shared_ptr<detail::fleet::cluster_base<pool>> from, bool writes,
+                                                                read_options how) {
+  const auto limit = from->options_of().primary.acquire_timeout;
+  return shell_type::acquire(std::static_pointer_cast<shell_type>(std::move(from)), writes, how, limit, source_location::current());
+}
 TIDEPOOL_LAZY_BODY asio::awaitable<log_position> cluster::position(const lease& of) { return shell_type::position(*of); }
 TIDEPOOL_LAZY_BODY asio::awaitable<void> cluster::close(time_limit grace, source_location where) {
   return shell_type::close(shell(), grace, where);
@@ -65,10 +71,14 @@ TIDEPOOL_LAZY_BODY asio::awaitable<void> cluster::close(time_limit grace, source
 TIDEPOOL_LAZY_BODY asio::awaitable<void> cluster::close(source_location where) {
   return shell_type::close(shell(), config().close_grace, where);
 }
+TIDEPOOL_LAZY_BODY void cluster::set_hosts(const options& settings) {
+  settings.check();
+  shell()->set_hosts(settings);
+}
 TIDEPOOL_LAZY_BODY cluster_topology cluster::topology() const { return shell()->topology(); }
 TIDEPOOL_LAZY_BODY std::vector<pool_stats> cluster::stats() const { return shell()->stats(); }
 TIDEPOOL_LAZY_BODY void cluster::log_to(const log_sink& out, log_level least) { shell()->log_to(out, least); }
-TIDEPOOL_LAZY_BODY const pool_config& cluster::config() const noexcept { return shell()->how().primary; }
+TIDEPOOL_LAZY_BODY const pool_config& cluster::config() const noexcept { return shell_->options_of().primary; }
 TIDEPOOL_LAZY_BODY cluster::executor_type cluster::get_executor() const { return shell()->executor(); }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

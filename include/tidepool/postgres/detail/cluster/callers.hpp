@@ -204,6 +204,7 @@ class caller_desk : public cluster_hub<Pool> {
       if (!still) return;
       p->at_primary = me.asked.at_primary;
       p->held = &*granted;
+      p->standing = &nodes_[p->host].standing;
       core_.got(me.asked);
       nodes_[p->host].leases.push_back(*p);
     });
@@ -219,11 +220,16 @@ class caller_desk : public cluster_hub<Pool> {
       default: break;
     }
     if (!failure) return {};
-    if (failure->code() == tidepool::errc::closed)
+    // The pool of a host that was removed is closed as well.
+    if (failure->code() == tidepool::errc::closed && stopped())
       return {ending::failed, make_error_code(tidepool::errc::closed), "the cluster is closed"};
     const bool for_good = failure->code() == tidepool::errc::connect_failed && failure->report().connect_failure == failure_kind::permanent;
     if (for_good) return {ending::failed, make_error_code(tidepool::errc::connect_failed), failure->report().text("; ")};
     return {};
+  }
+  bool stopped() const {
+    const std::lock_guard lock(mutex_);
+    return this->stopped_;
   }
   void no_connection(caller& me) noexcept {
     event([&](tick now) {

@@ -55,11 +55,37 @@ class cluster_core {
     routing_.serve(now);
   }
 
+  // --- hosts -------------------------------------------------------------------------------------------------------------
+
+  /// Its number, which may be that of one that is gone.
+  std::size_t add_host(tick now) { return hosts_.add(now); }
+  /// It gives nothing more; leases are shut after a grace. Its number is given to another one when nothing is left of it.
+  void remove_host(std::size_t i, tick now) noexcept {
+    auto& x = hosts_.all[i];
+    if (x.leaving) return;
+    x.leaving = true;
+    x.abort_removed_at = later(now, hosts_.limits.removed_grace);
+    go_down(x, host_state::unknown, now);
+    x.permanent = false;
+    settle(now);
+  }
+  /// Its probe has reached another server than before: nothing is known of that one, and what led to the old one is shut after a grace.
+  void moved(std::size_t i, tick now) noexcept {
+    auto& x = hosts_.all[i];
+    if (x.leaving) return;
+    x.abort_moved_at = std::min(x.abort_moved_at, later(now, hosts_.limits.grace));
+    go_down(x, host_state::unknown, now);
+    x.todo.recycle = true;
+    x.fresh = not_known;
+    settle(now);
+  }
+
   // --- probes -----------------------------------------------------------------------------------------------------------
 
   void answered(std::size_t i, const probe_answer& said, tick now) noexcept {
     auto& x = hosts_.all[i];
     const bool was_trusted = x.trusted;
+    if (ends_leaving(x)) return;
     hosts_.probe_ended(x, state() != cluster_state::one_primary, now);
     x.answered = x.began;
     x.trusted = true;
@@ -68,7 +94,9 @@ class cluster_core {
     x.abort_all_at = never;
     if (!was_trusted && x.good == 0 && x.was_down) x.up_since = now;
     ++x.good;
+    const auto was = x.role;
     seat_.claims(hosts_.limits, x, said, now);
+    if (!was_trusted || x.role != was) x.todo.resize = true;
     x.lsn = said.lsn;
     x.clock = said.clock;
     x.replayed_at = said.replayed_at;
@@ -83,6 +111,7 @@ class cluster_core {
 
   void failed(std::size_t i, probe_failure why, tick now) noexcept {
     auto& x = hosts_.all[i];
+    if (ends_leaving(x)) return;
     hosts_.probe_ended(x, state() != cluster_state::one_primary, now);
     x.permanent = why == probe_failure::permanent;
     if (why == probe_failure::full && x.trusted && now - x.answered <= hosts_.limits.full_for) return settle(now);
@@ -110,6 +139,11 @@ class cluster_core {
     return true;
   }
 
+  /// Somebody will soon need a younger proof of what the host is behind.
+  void want_proof(std::size_t i, tick now) noexcept {
+    hosts_.want_fresh(hosts_.all[i], now);
+    if (const auto seat = primary(); seat != no_host) hosts_.want_fresh(hosts_.all[seat], now);
+  }
   /// There was no connection to be had at a host that is believed.
   void doubt(std::size_t i, tick now) noexcept { hosts_.want_probe(hosts_.all[i], now); }
 
@@ -134,7 +168,7 @@ class cluster_core {
     bool changed = false;
     for (auto& x : hosts_.all) {
       if (x.in_flight) {
-        if (!x.told_silent && now >= later(x.began, hosts_.limits.timeout)) {
+        if (!x.told_silent && !x.leaving && now >= later(x.began, hosts_.limits.timeout)) {
           x.told_silent = true;
           fall_silent(x, now);
           changed = true;
@@ -148,13 +182,21 @@ class cluster_core {
         x.abort_writes_at = never;
         x.todo.abort_writes = true;
       }
+      if (now >= x.abort_moved_at) {
+        x.abort_moved_at = never;
+        x.todo.abort_moved = true;
+      }
+      if (now >= x.abort_removed_at) {
+        x.abort_removed_at = never;
+        x.todo.abort_all = true;
+      }
       if (seat::is_candidate(x) && !x.accepted && now >= later(x.claim_seen, hosts_.limits.hurried)) changed = true;
       if (state_of(x, now) != x.state) changed = true;
     }
     if (changed) settle(now);
     if (closed()) return;
     for (auto& x : hosts_.all) {
-      if (x.in_flight || now < x.due) continue;
+      if (x.in_flight || x.leaving || now < x.due) continue;
       x.in_flight = true;
       x.again = x.told_silent = false;
       x.began = now;
@@ -166,17 +208,22 @@ class cluster_core {
     tick at = never;
     for (const auto& x : hosts_.all) {
       if (x.in_flight) {
-        if (!x.told_silent) at = std::min(at, later(x.began, hosts_.limits.timeout));
-      } else if (!closed()) {
+        if (!x.told_silent && !x.leaving) at = std::min(at, later(x.began, hosts_.limits.timeout));
+      } else if (!closed() && !x.leaving) {
         at = std::min(at, x.due);
       }
-      at = std::min({at, x.abort_all_at, x.abort_writes_at});
+      at = std::min({at, x.abort_all_at, x.abort_writes_at, x.abort_moved_at, x.abort_removed_at});
       if (seat::is_candidate(x) && !x.accepted) at = std::min(at, later(x.claim_seen, hosts_.limits.hurried));
     }
     return at;
   }
 
  private:
+  /// What a host that was removed meanwhile says does not matter.
+  static bool ends_leaving(host& x) noexcept {
+    if (x.leaving) x.in_flight = false;
+    return x.leaving;
+  }
   void fall_silent(host& x, tick now) noexcept {
     if (!x.trusted && x.bad == host_state::silent) return;
     x.todo.cancel = true;

@@ -22,8 +22,9 @@ struct orders {
   bool abort_all = false;     ///< shut its leases
   bool abort_writes = false;  ///< shut those that it gave as the primary
   bool recycle = false;       ///< idle connections lead to what it was before
+  bool abort_moved = false;   ///< shut those that lead to where it was before
   bool resize = false;        ///< its role has changed, and so have the bounds of its pool
-  bool any() const noexcept { return probe || cancel || abort_all || abort_writes || recycle || resize; }
+  bool any() const noexcept { return probe || cancel || abort_all || abort_writes || abort_moved || recycle || resize; }
 };
 
 struct host {
@@ -46,6 +47,7 @@ struct host {
   bool fenced = false;
   bool pooled = false;
   bool was_down = false;
+  bool leaving = false;  ///< it was removed: it gives nothing more, and is asked nothing
   unsigned good = 0;     ///< answers in a row
   tick claimed = never;  ///< since then it says that it is a primary: what others said before does not contradict
   tick claim_seen = never;
@@ -67,12 +69,16 @@ struct host {
   std::uint64_t refused_writes = 0;
   tick abort_all_at = never;
   tick abort_writes_at = never;
+  tick abort_moved_at = never;
+  tick abort_removed_at = never;
   tidepool::detail::intrusive_list<waiter> on_their_way;
   // --- for the shell
   host_state state = host_state::unknown;
   tick since{};
   orders todo;
 
+  /// Nothing is left of one that was removed.
+  bool vacant() const noexcept { return leaving && !in_flight && in_use == 0; }
   bool has_room() const noexcept { return in_use < room; }
   bool takes_writes() const noexcept { return seated && trusted; }
 };

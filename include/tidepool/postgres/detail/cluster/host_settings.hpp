@@ -14,6 +14,7 @@
 #include "../../../version.hpp"
 #include "../../cluster_options.hpp"
 #include "../../options.hpp"
+#include "../connect_address.hpp"
 #include "../endpoint.hpp"
 #include "rules.hpp"
 
@@ -26,6 +27,7 @@ inline rules rules_of(const cluster_options& how) {
   out.hurried = how.hurried_interval;
   out.timeout = how.probe_timeout;
   out.grace = how.abort_grace;
+  out.removed_grace = how.primary.close_grace;
   out.lagging_after = how.lagging_after;
   return out;
 }
@@ -46,6 +48,7 @@ inline std::string shared_name(const cluster_options& how) {
 /// "10.0.0.7:5432".
 template <class = void>
 inline std::string name_of(const endpoint& host) {
+  if (!host.host.empty() && !host.hostaddr.empty()) return target{host, host.hostaddr}.text();
   return host.text() + (host.port.empty() ? ":5432" : "");
 }
 /// Of the pool of one host. `number`: of this instance.

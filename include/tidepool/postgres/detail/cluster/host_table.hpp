@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <utility>
 
 #include "../../../detail/util/random.hpp"
@@ -33,6 +34,19 @@ struct host_table {
     }
     return no_host;
   }
+  /// A host of which nothing is known, in the place of one that is gone where there is such.
+  std::size_t add(tick now) {
+    std::size_t i = 0;
+    while (i < all.size() && !all[i].vacant()) ++i;
+    if (i == all.size()) {
+      all.emplace_back();
+    } else {
+      std::destroy_at(&all[i]);
+      std::construct_at(&all[i]);
+    }
+    all[i].due = all[i].since = now;
+    return i;
+  }
   /// A probe has ended; when is the next one?
   void probe_ended(host& x, bool hurried, tick now) noexcept {
     x.in_flight = false;
@@ -44,12 +58,17 @@ struct host_table {
   }
   /// Somebody waits for an answer that is made from now on.
   void want_probe(host& x, tick now) noexcept {
+    if (x.leaving) return;
     if (x.in_flight) {
       x.again = true;
       return;
     }
     const tick soonest = x.began == not_known ? now : std::max(now, later(x.began, limits.spacing));
     x.due = std::min(x.due, soonest);
+  }
+  /// Somebody would like a younger answer: that of a probe in flight does.
+  void want_fresh(host& x, tick now) noexcept {
+    if (!x.in_flight) want_probe(x, now);
   }
 
   const rules limits;

@@ -17,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "../../../detail/util/system_seed.hpp"
 #include "../../../policy/observer.hpp"
 #include "../../../version.hpp"
 #include "../../cluster_lease.hpp"
@@ -39,7 +38,6 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
   using executor_type = typename Pool::executor_type;
   using observer = std::function<void(const cluster_event&)>;
 
-  const cluster_options& how() const noexcept { return how_; }
   executor_type executor() const { return executor_; }
 
   cluster_topology topology() const {
@@ -69,13 +67,33 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
     event([&](tick now) { core_.released(p.host, now); });
   }
   std::string_view host_of(const place<Pool>& p) const noexcept override { return nodes_[p.host].name; }
+  void want_proof(const place<Pool>& p) noexcept override {
+    event([&](tick now) { core_.want_proof(p.host, now); });
+  }
+  bool replica_within(duration max_lag) noexcept override {
+    bool found = false;
+    event([&](tick now) {
+      waiter any;
+      any.max_lag = max_lag;
+      for (std::size_t i = 0; i < core_.size(); ++i) {
+        const auto& x = core_.at(i);
+        if (!core_.readable(i)) continue;
+        if (core_.fits(any, i, now)) {
+          found = found || x.has_room();
+        } else if (now - x.answered > max_lag / 2) {
+          core_.want_proof(i, now);
+        }
+      }
+    });
+    return found;
+  }
+  const cluster_options& options_of() const noexcept override { return how_; }
 
  protected:
-  cluster_hub(executor_type executor, std::size_t hosts, const cluster_options& how, observer watcher)
+  cluster_hub(executor_type executor, const cluster_options& how, observer watcher)
       : executor_(std::move(executor)),
         how_(how),
-        nodes_(hosts),
-        core_(hosts, rules_of(how), tidepool::detail::seed_of_system(), present()),
+        core_(0, rules_of(how), Pool::traits_type::random_seed(), present()),
         observer_(std::move(watcher)) {}
 
   template <class What>
@@ -123,8 +141,16 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
       stopped_ = true;
       core_.close();
     });
-    for (auto& n : nodes_) n.wakes->set();
-    clock_wakes_->set();
+    std::vector<std::shared_ptr<wake_event>> all;
+    add_wakes(all);
+    for (const auto& each : all) each->set();
+  }
+  /// Of the cluster's own coroutines.
+  void add_wakes(std::vector<std::shared_ptr<wake_event>>& to) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& n : nodes_) to.push_back(n.wakes);
+    to.push_back(clock_wakes_);
+    to.push_back(names_wake_);
   }
   std::shared_ptr<Pool> pool_at(std::size_t i) const {
     const std::lock_guard lock(mutex_);
@@ -133,10 +159,24 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
   std::vector<std::shared_ptr<Pool>> pools() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::shared_ptr<Pool>> out;
+    std::vector<const node<Pool>*> order;
     for (const auto& n : nodes_) {
-      if (n.db) out.push_back(n.db);
+      if (n.db) order.push_back(&n);
     }
+    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->order < b->order; });
+    for (const auto* n : order) out.push_back(n->db);
     return out;
+  }
+  /// The place of a host, while it is one.
+  std::size_t index_of(std::uint64_t tenure) const noexcept {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (nodes_[i].tenure == tenure && !core_.at(i).leaving) return i;
+    }
+    return no_host;
+  }
+  std::pair<std::shared_ptr<const log_sink>, log_level> log() const {
+    const std::lock_guard lock(mutex_);
+    return {log_, log_least_};
   }
   /// Nobody hears of changes any more.
   void forget_listeners() noexcept {
@@ -157,6 +197,7 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
   bool reads_ = false;
   tick armed_ = never;  ///< when the core is told next that time has passed
   std::shared_ptr<wake_event> clock_wakes_ = std::make_shared<wake_event>();
+  std::shared_ptr<wake_event> names_wake_ = std::make_shared<wake_event>();
 
  private:
   struct todo {
@@ -173,14 +214,16 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
         n.ordered = true;
         next.wake_events.push_back(n.wakes);
       }
-      if (asked.abort_all || asked.abort_writes) abort_leases(i, asked.abort_all);
+      if (asked.abort_all || asked.abort_writes || asked.abort_moved) abort_leases(i, asked);
       if (asked.cancel) {
         for (place<Pool>* p = n.leases.front(); p != nullptr; p = n.leases.after(*p)) {
           if (p->held->waiting_since() != std::chrono::steady_clock::time_point()) next.stops.push_back(p->stop);
         }
       }
       if (asked.recycle || asked.resize) next.hosts.emplace_back(i, asked);
-      const auto state = core_.at(i).state;
+      const auto& x = core_.at(i);
+      n.standing.set(x.takes_writes(), core_.readable(i), x.fresh);
+      const auto state = x.state;
       if (state != n.told) next.changes.push_back({i, std::exchange(n.told, state), state, {}, {}, n.error});
     }
     const auto state = core_.state();
@@ -189,7 +232,7 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
     ready_.clear();
     if (core_.next() < armed_) next.wake_events.push_back(clock_wakes_);
   }
-  void abort_leases(std::size_t i, bool all) {
+  void abort_leases(std::size_t i, const orders& asked) {
     const auto& x = core_.at(i);
     auto& n = nodes_[i];
     host_report told;
@@ -198,9 +241,11 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
     told.in_state = present() - x.since;
     told.timeline = x.timeline;
     told.lag = core_.lag(i, present());
-    const std::string why = host_in_words(told) + ": this lease was shut";
+    std::string why = x.leaving ? n.name + " was removed from the cluster" : host_in_words(told);
+    if (asked.abort_moved) why = n.name + " leads to another server now";
+    why += ": this lease was shut";
     for (place<Pool>* p = n.leases.front(); p != nullptr; p = n.leases.after(*p)) {
-      if (all || p->at_primary) p->held->abort(why);
+      if (asked.abort_all || (asked.abort_writes && p->at_primary) || (asked.abort_moved && p->moved)) p->held->abort(why);
     }
   }
   void perform(todo& next) noexcept {
@@ -249,7 +294,12 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
     cluster_topology out;
     out.state = core_.state();
     out.in_state = now - core_.state_since();
+    std::vector<std::size_t> order;
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (!core_.at(i).leaving) order.push_back(i);
+    }
+    std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) { return nodes_[a].order < nodes_[b].order; });
+    for (const auto i : order) {
       const auto& x = core_.at(i);
       host_report r;
       r.host = nodes_[i].name;

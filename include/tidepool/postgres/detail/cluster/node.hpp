@@ -4,6 +4,7 @@
 #define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_NODE_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,8 @@
 #include "../../options.hpp"
 #include "../../topology.hpp"
 #include "budget_core.hpp"
+#include "host_door.hpp"
+#include "standing.hpp"
 #include "wake_event.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
@@ -21,19 +24,25 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
 /// A host with its pool.
 template <class Pool>
 struct node {
-  std::string name;
-  std::shared_ptr<const options> asked_by;  ///< of the probes
-  std::shared_ptr<Pool> db;                 ///< null when the cluster object is gone
-  bool as_primary = false;                  ///< what the pool is configured for
-  bool ordered = false;                     ///< a probe
+  std::string name{};
+  std::uint64_t tenure = 0;                   ///< of the host at this place: another one has another
+  std::size_t order = 0;                      ///< in the connection string
+  std::shared_ptr<const options> asked_by{};  ///< of the probes
+  std::shared_ptr<host_door> door{};
+  std::shared_ptr<Pool> db{};  ///< null when the host was removed, or the cluster object is gone
+  bool as_primary = false;     ///< what the pool is configured for
+  bool ordered = false;        ///< a probe
   std::shared_ptr<wake_event> wakes = std::make_shared<wake_event>();
   std::string error{};
+  std::string address{};    ///< that the probe is connected to
+  bool named_anew = false;  ///< its name does not lead there any more: the probe connects again
   std::optional<budget_core> budget{};
   std::size_t bound = 0;  ///< that its pool has of it
   std::size_t lacks = 0;  ///< to be told with the next probe, as the next
   bool hungry = false;
   tidepool::detail::intrusive_list<place<Pool>> leases{};
   host_state told{};
+  host_standing standing{};
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet

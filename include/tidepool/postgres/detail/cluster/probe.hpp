@@ -35,20 +35,28 @@ inline constexpr std::string_view probe_query =
     " pg_catalog.pg_wal_lsn_diff(case when r.standby then pg_catalog.pg_last_wal_replay_lsn()"
     " else pg_catalog.pg_current_wal_insert_lsn() end, '0/0'),"
     " (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8,"
-    " (extract(epoch from pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::pg_catalog.int8"
+    " (extract(epoch from pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::pg_catalog.int8,"
+    " pg_catalog.concat_ws(' ', pg_catalog.inet_server_addr(), pg_catalog.inet_server_port(), pg_catalog.pg_postmaster_start_time())"
     " from (select pg_catalog.pg_is_in_recovery() as standby) r";
 /// For servers that are not quite PostgreSQL, or do not let this role ask more.
 inline constexpr std::string_view plain_probe_query =
     "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
 
-/// Besides: the places of the server, the sessions of others, and for each instance of `$1` its number, sessions, probes, what it lacks and
-/// whether it would take more than its share, which the name of its probe's session tells. `$2` is that name for this one.
+/// Besides: the places for all instances and their probes, by the limits of the server, the database and the role, whichever leaves less;
+/// and for each instance of `$1` its number, sessions, probes, what it lacks and whether it would take more than its share, which the name
+/// of its probe's session tells. `$2` is that name for this one.
 inline constexpr std::string_view budget_query =
-    ", pg_catalog.current_setting('max_connections')::pg_catalog.int4"
+    ", (select least(l.server - count(*) filter (where o.other), l.database - count(*) filter (where o.other and o.datid = l.oid),"
+    " l.login - count(*) filter (where o.other and o.usename = session_user))"
+    " from (select pg_catalog.current_setting('max_connections')::pg_catalog.int4"
     " - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4"
-    " - coalesce(nullif(pg_catalog.current_setting('reserved_connections', true), '')::pg_catalog.int4, 0),"
-    " (select pg_catalog.count(*) from pg_catalog.pg_stat_activity where usesysid is not null"
-    " and (application_name is null or not pg_catalog.starts_with(application_name, $1::pg_catalog.text))),"
+    " - coalesce(nullif(pg_catalog.current_setting('reserved_connections', true), '')::pg_catalog.int4, 0) as server, d.oid,"
+    " case when d.datconnlimit >= 0 and not u.rolsuper then d.datconnlimit end as database,"
+    " case when u.rolconnlimit >= 0 and not u.rolsuper then u.rolconnlimit end as login"
+    " from pg_catalog.pg_database d, pg_catalog.pg_roles u where d.datname = pg_catalog.current_database() and u.rolname = session_user) l,"
+    " (select datid, usename, usesysid is not null and (application_name is null"
+    " or not pg_catalog.starts_with(application_name, $1::pg_catalog.text)) as other from pg_catalog.pg_stat_activity) o"
+    " group by l.server, l.database, l.login),"
     " (select pg_catalog.string_agg(id || ' ' || sessions || ' ' || probes || ' ' || lacks || ' ' || hungry, ' ' order by id) from"
     " (select pg_catalog.substr(pg_catalog.split_part(application_name, '?', 1), pg_catalog.length($1::pg_catalog.text) + 1) as id,"
     " pg_catalog.count(*) filter (where pg_catalog.strpos(application_name, '?') = 0) as sessions,"
@@ -63,6 +71,7 @@ struct probe_result {
   probe_result() = default;  // no aggregate: see topology.hpp
   bool good = false;
   probe_answer said{};
+  std::string server{};               ///< which one it is: another one bears another text; empty: not known
   std::optional<budget_view> view{};  ///< where it was asked for, and answered
   probe_failure why = probe_failure::unreachable;
   std::string error{};
@@ -79,6 +88,12 @@ struct probe_line {
   std::string number{};   ///< of this one
   std::size_t lacks = 0;  ///< of its share, to be told with the next probe
   bool hungry = false;    ///< it would take more than that
+
+  /// The numeric address that it is connected to; empty where there is none.
+  std::string address() const {
+    const char* const numeric = held ? PQhostaddr(held.native()) : nullptr;
+    return numeric == nullptr ? std::string() : std::string(numeric);
+  }
 };
 
 template <class T>
@@ -108,8 +123,8 @@ inline probe_answer answer_of(const result& rows, bool plain, bool pooled) {
 template <class = void>
 inline budget_view view_of(const result& rows, std::size_t at, std::string_view number) {
   budget_view view;
-  std::size_t taken = number_of<std::size_t>(rows[0][at + 1].text());
-  std::string_view rest = rows[0][at + 2].is_null() ? std::string_view() : std::string_view(rows[0][at + 2].text());
+  std::size_t probes = 0;
+  std::string_view rest = rows[0][at + 1].is_null() ? std::string_view() : std::string_view(rows[0][at + 1].text());
   const auto word = [&rest] {
     const auto end = std::min(rest.find(' '), rest.size());
     const auto out = rest.substr(0, end);
@@ -119,7 +134,7 @@ inline budget_view view_of(const result& rows, std::size_t at, std::string_view 
   while (!rest.empty()) {
     const bool mine = word() == number;
     const auto sessions = number_of<std::size_t>(word());
-    taken += number_of<std::size_t>(word());
+    probes += number_of<std::size_t>(word());
     const auto lacks = number_of<std::size_t>(word());
     const bool hungry = number_of<std::size_t>(word()) > 0;
     view.instances.push_back(sessions);
@@ -132,8 +147,8 @@ inline budget_view view_of(const result& rows, std::size_t at, std::string_view 
     }
     if (hungry) ++view.hungry;
   }
-  const auto places = number_of<std::size_t>(rows[0][at].text());
-  view.usable = places > taken ? places - taken : 0;
+  const auto places = number_of<std::int64_t>(rows[0][at].text()) - static_cast<std::int64_t>(probes);
+  view.usable = static_cast<std::size_t>(std::max<std::int64_t>(places, 0));
   return view;
 }
 
@@ -155,10 +170,12 @@ inline asio::awaitable<probe_result> ask(std::shared_ptr<probe_line> line) {
         const std::string told = line->shared + line->number + "?" + std::to_string(line->lacks) + (line->hungry ? "+" : "");
         const result rows = co_await line->held.exec(sql, line->shared, told);
         out.said = answer_of(rows, false, line->held.behind_pooler());
-        out.view = view_of(rows, 6, line->number);
+        out.server = rows[0][6].text();
+        out.view = view_of(rows, 7, line->number);
       } else {
         const result rows = co_await line->held.exec(sql);
         out.said = answer_of(rows, false, line->held.behind_pooler());
+        out.server = rows[0][6].text();
       }
       co_return out;
     } catch (const error& failure) {

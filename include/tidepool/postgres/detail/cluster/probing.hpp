@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../../../version.hpp"
 #include "../../connector.hpp"
@@ -27,14 +29,23 @@ class host_watch : public caller_desk<Pool> {
   using base::clock_wakes_, base::core_, base::event, base::executor_, base::how_, base::mutex_, base::nodes_, base::reads_, base::stopped_;
 
   void start() {
+    const auto self = std::static_pointer_cast<host_watch>(this->shared_from_this());
+    std::vector<std::uint64_t> hosts;
     {
       const std::lock_guard lock(mutex_);
       if (started_ || stopped_) return;
       started_ = true;
+      for (const auto& n : nodes_) hosts.push_back(n.tenure);
     }
-    const auto self = std::static_pointer_cast<host_watch>(this->shared_from_this());
     asio::co_spawn(executor_, keep_time(self), asio::detached);
-    for (std::size_t i = 0; i < nodes_.size(); ++i) asio::co_spawn(executor_, keep_asking(self, i), asio::detached);
+    for (const auto each : hosts) watch(self, each);
+  }
+  bool started() const {
+    const std::lock_guard lock(mutex_);
+    return started_ && !stopped_;
+  }
+  static void watch(const std::shared_ptr<host_watch>& self, std::uint64_t host) {
+    asio::co_spawn(self->executor_, keep_asking(self, host), asio::detached);
   }
   /// From the first read on, pools of standbys keep their floor.
   void begin_to_read() {
@@ -46,25 +57,28 @@ class host_watch : public caller_desk<Pool> {
       if (const auto db = this->pool_at(i)) this->adapt(i, *db);
     }
   }
-  bool refused_write(std::size_t i) noexcept {
-    bool retire = false;
-    event([&](tick now) { retire = core_.refused_write(i, now); });
+  bool refused_write(std::uint64_t host) noexcept {
+    bool retire = true;
+    event([&](tick now) {
+      if (const auto i = this->index_of(host); i != no_host) retire = core_.refused_write(i, now);
+    });
     return retire;
   }
-  /// Tells of a server without room.
-  static asio::awaitable<connection> connect(connector inner, typename Pool::connect_context context, std::weak_ptr<host_watch> to,
-                                             std::size_t i) {
+  /// To where the probe has been. Tells of a server without room.
+  static asio::awaitable<connection> connect(std::shared_ptr<host_door> door, typename Pool::connect_context context,
+                                             std::weak_ptr<host_watch> to, std::uint64_t host) {
     std::exception_ptr failure;
     bool full = false;
     try {
-      auto work = inner(context);
+      const auto made_by = door->now();
+      auto work = made_by(context);
       connection made = co_await std::move(work);
       co_return made;
     } catch (const connect_error& failed) {
       full = failed.kind() == failure_kind::server_full;
       failure = std::current_exception();
     }
-    if (const auto self = to.lock(); self && full) self->server_full(i);
+    if (const auto self = to.lock(); self && full) self->server_full(host);
     std::rethrow_exception(failure);
   }
 
@@ -88,12 +102,19 @@ class host_watch : public caller_desk<Pool> {
     } catch (const std::exception&) {  // no memory: with the next probe
     }
   }
-  void server_full(std::size_t i) noexcept {
-    const auto db = this->pool_at(i);
+  void server_full(std::uint64_t host) noexcept {
+    std::size_t i = no_host;
+    std::shared_ptr<Pool> db;
+    {
+      const std::lock_guard lock(mutex_);
+      i = this->index_of(host);
+      if (i != no_host && nodes_[i].budget) db = nodes_[i].db;
+    }
     if (!db) return;
     const auto stats = db->stats();
     bool changed = false;
     event([&](tick now) {
+      if (this->index_of(host) != i) return;
       nodes_[i].budget->full(stats.total_connections - stats.connecting);
       changed = set_bound(i, now);
     });
@@ -136,29 +157,28 @@ class host_watch : public caller_desk<Pool> {
       self->event([](tick) {});
     }
   }
-  /// Asks one host, whenever the core wants to know.
-  static asio::awaitable<void> keep_asking(std::shared_ptr<host_watch> self, std::size_t i) {
+  /// Asks one host, whenever the core wants to know, for as long as it is one.
+  static asio::awaitable<void> keep_asking(std::shared_ptr<host_watch> self, std::uint64_t host) {
     // In this frame alone: it ends with the context, and its socket has to.
     const auto line = std::make_shared<probe_line>();
-    line->settings = self->nodes_[i].asked_by;
-    line->timeout = self->how_.probe_timeout;
-    if (self->how_.share_connections) {
-      line->shared = shared_name(self->how_);
-      line->number = self->number_;
-    }
-    for (;;) {
+    const auto wakes = self->prepare(host, *line);
+    std::string server;
+    while (wakes) {
       bool ordered = false;
       {
         const std::lock_guard lock(self->mutex_);
-        if (self->stopped_) break;
-        ordered = std::exchange(self->nodes_[i].ordered, false);
-        line->lacks = self->nodes_[i].lacks;
-        line->hungry = self->nodes_[i].hungry;
+        const auto i = self->index_of(host);
+        if (self->stopped_ || i == no_host) break;
+        auto& n = self->nodes_[i];
+        ordered = std::exchange(n.ordered, false);
+        line->lacks = n.lacks;
+        line->hungry = n.hungry;
+        if (std::exchange(n.named_anew, false)) line->held = connection();
       }
       if (!ordered) {
-        const auto opens = self->nodes_[i].wakes->next();
+        const auto opens = wakes->next();
         co_await wake_event::gate::wait(opens);
-        self->nodes_[i].wakes->reset();
+        wakes->reset();
         continue;
       }
       probe_result told;
@@ -168,19 +188,70 @@ class host_watch : public caller_desk<Pool> {
       } catch (const std::exception& failure) {  // no memory
         told.error = failure.what();
       }
-      bool bounds = false;
-      self->event([&](tick now) {
-        if (told.view) bounds = self->counted(i, *told.view, now);
-        self->nodes_[i].error = std::move(told.error);
-        if (told.good) {
-          self->core_.answered(i, told.said, now);
-        } else {
-          if (told.why == probe_failure::full && self->nodes_[i].budget) self->nodes_[i].budget->full(self->core_.at(i).in_use);
-          self->core_.failed(i, told.why, now);
-        }
-      });
-      if (bounds) self->bounds_changed(i);
+      const bool moved = !told.server.empty() && !server.empty() && told.server != server;
+      if (!told.server.empty()) server = told.server;
+      self->heard(host, *line, told, moved);
     }
+    self->nothing_asked(host);
+  }
+  /// What the probe of a host needs; null where it was removed before.
+  std::shared_ptr<wake_event> prepare(std::uint64_t host, probe_line& line) const {
+    const std::lock_guard lock(mutex_);
+    const auto i = this->index_of(host);
+    if (i == no_host) return nullptr;
+    line.settings = nodes_[i].asked_by;
+    line.timeout = how_.probe_timeout;
+    if (how_.share_connections) {
+      line.shared = shared_name(how_);
+      line.number = this->number_;
+    }
+    return nodes_[i].wakes;
+  }
+  void heard(std::uint64_t host, const probe_line& line, probe_result& told, bool moved) {
+    std::size_t at = no_host;
+    bool bounds = false;
+    std::shared_ptr<host_door> door;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto i = this->index_of(host); i != no_host) door = nodes_[i].door;
+    }
+    if (door && told.good) door->lead_to(line.address());
+    event([&](tick now) {
+      const auto i = place_of(host);
+      if (i == no_host) return;
+      at = i;
+      auto& n = nodes_[i];
+      if (told.view && n.budget) bounds = counted(i, *told.view, now);
+      n.error = std::move(told.error);
+      if (told.good) {
+        auto address = line.address();
+        const bool elsewhere = !n.address.empty() && !address.empty() && address != n.address;
+        if (!address.empty()) n.address = std::move(address);
+        if (moved || elsewhere) {
+          for (place<Pool>* p = n.leases.front(); p != nullptr; p = n.leases.after(*p)) p->moved = true;
+          core_.moved(i, now);
+        }
+        core_.answered(i, told.said, now);
+      } else {
+        if (told.why == probe_failure::full && n.budget) n.budget->full(core_.at(i).in_use);
+        core_.failed(i, told.why, now);
+      }
+    });
+    if (bounds) bounds_changed(at);
+  }
+  /// The coroutine ends: a probe that was ordered will not be made.
+  void nothing_asked(std::uint64_t host) noexcept {
+    event([&](tick now) {
+      const auto i = place_of(host);
+      if (i != no_host && core_.at(i).in_flight && core_.at(i).leaving) core_.failed(i, probe_failure::lost, now);
+    });
+  }
+  /// Also of one that was removed, while anything of it is left.
+  std::size_t place_of(std::uint64_t host) const noexcept {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (nodes_[i].tenure == host) return i;
+    }
+    return no_host;
   }
 
   bool started_ = false;

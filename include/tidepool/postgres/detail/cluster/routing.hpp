@@ -108,7 +108,13 @@ class routing {
     }
   }
   bool none_lets_us_in() const noexcept {
-    return std::all_of(hosts_.all.begin(), hosts_.all.end(), [](const host& x) { return x.permanent; });
+    bool any = false;
+    for (const auto& x : hosts_.all) {
+      if (x.leaving) continue;
+      if (!x.permanent) return false;
+      any = true;
+    }
+    return any;
   }
   void tell_all(verdict how) noexcept {
     for (auto* each : {&writers_, &readers_}) {
@@ -181,7 +187,7 @@ class routing {
       }
     };
     for (auto& x : hosts_.all) {
-      const bool unknown_yet = x.outcome == not_known;
+      const bool unknown_yet = x.outcome == not_known && !x.leaving;
       if (unknown_yet || readable(x)) ask_now(x);
     }
     if (seat != no_host && w.max_lag != no_limit) ask_now(hosts_.all[seat]);

@@ -99,7 +99,7 @@ class seat {
     if (x.accepted) return true;
     bool confirmed = true;
     for (auto& y : hosts.all) {
-      if (&y == &x) continue;
+      if (&y == &x || y.leaving) continue;
       const bool asked = y.outcome != not_known && (!y.trusted || y.outcome >= x.claimed);
       if (asked && !y.suspect) continue;
       confirmed = false;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -15,13 +15,13 @@
 
 #include "../../../detail/shell/context_watch.hpp"
 #include "../../../version.hpp"
-#include "probing.hpp"
+#include "members.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
 
 template <class Pool>
-class basic_cluster_shell final : public host_watch<Pool>, public tidepool::detail::context_client {
-  using base = host_watch<Pool>;
+class basic_cluster_shell final : public cluster_members<Pool>, public tidepool::detail::context_client {
+  using base = cluster_members<Pool>;
 
  public:
   using shell_ptr = std::shared_ptr<basic_cluster_shell>;
@@ -30,41 +30,13 @@ class basic_cluster_shell final : public host_watch<Pool>, public tidepool::deta
   using typename base::observer;
 
   basic_cluster_shell(executor_type executor, const options& settings, const cluster_options& how, observer watcher)
-      : base(std::move(executor), settings.endpoints().size(), how, std::move(watcher)) {
-    const auto endpoints = settings.endpoints();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      auto& n = nodes_[i];
-      n.name = name_of(endpoints[i]);
-      if (how.share_connections) {
-        n.bound = std::max(how.primary.max_size, how.replicas.max_size);
-        n.budget.emplace(n.bound, how.share_part);
-      }
-      n.asked_by = std::make_shared<const options>(asked_by(settings, endpoints[i], how, number_));
-      core_.set_room(i, how.primary.max_size, how.replicas.max_size, present());
-    }
-  }
+      : base(std::move(executor), how, std::move(watcher)), settings_(settings) {}
   ~basic_cluster_shell() override {
     if (watch_ != nullptr) watch_->remove(*this);
   }
   /// Second half of construction: needs the shared pointer.
-  void attach(const options& settings) {
-    const auto endpoints = settings.endpoints();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      options with = settings_of(settings, endpoints[i], how_, number_);
-      with.on_refused_write = [weak = weak_self(), i] {
-        const auto self = weak.lock();
-        return self && self->refused_write(i);
-      };
-      const auto config = config_of(how_, nodes_[i].name, false);
-      if (!how_.share_connections) {
-        nodes_[i].db = std::make_shared<Pool>(executor_, connector(std::move(with)), config);
-        continue;
-      }
-      auto watched = [inner = connector(std::move(with)), weak = weak_self(), i](const typename Pool::connect_context& context) {
-        return base::connect(inner, context, weak, i);
-      };
-      nodes_[i].db = std::make_shared<Pool>(executor_, std::move(watched), config);
-    }
+  void attach() {
+    if (!how_.each_address) this->set_members(settings_, settings_.endpoints());
     (void)asio::make_strand(executor_);  // see pool_impl::attach()
     auto& watch = asio::use_service<tidepool::detail::context_watch>(asio::query(executor_, asio::execution::context));
     watch.add(*this, weak_self());
@@ -73,9 +45,10 @@ class basic_cluster_shell final : public host_watch<Pool>, public tidepool::deta
 
   // --- for callers ------------------------------------------------------------------------------------------------------
 
+  void set_hosts(const options& settings) { this->set_members(settings, settings.endpoints()); }
   static asio::awaitable<void> open(shell_ptr self, source_location where) {
     const auto& config = self->how_.primary;
-    self->start();
+    self->begin();
     if (config.start == start_mode::lazy) co_return;
     std::exception_ptr failure;
     try {
@@ -89,7 +62,7 @@ class basic_cluster_shell final : public host_watch<Pool>, public tidepool::deta
     std::rethrow_exception(failure);
   }
   static asio::awaitable<lease_type> acquire(shell_ptr self, bool writes, read_options wanted, duration limit, source_location where) {
-    self->start();
+    self->begin();
     if (!writes) self->begin_to_read();
     return base::serve(std::move(self), writes, wanted, limit, where);
   }
@@ -128,20 +101,22 @@ class basic_cluster_shell final : public host_watch<Pool>, public tidepool::deta
     this->stop();
     std::vector<std::shared_ptr<wake_event>> wake_events;
     this->add_waiting(wake_events);
-    {
-      const std::lock_guard lock(mutex_);
-      for (auto& n : nodes_) wake_events.push_back(n.wakes);
-      wake_events.push_back(clock_wakes_);
-    }
+    this->add_wakes(wake_events);
     for (auto& each : wake_events) each->destroy_waiter();
     executor_ = executor_type();
   }
 
  private:
-  using base::clock_wakes_, base::core_, base::executor_, base::how_, base::mutex_, base::nodes_, base::number_;
+  using base::executor_, base::how_, base::mutex_, base::nodes_;
 
   std::weak_ptr<basic_cluster_shell> weak_self() { return std::static_pointer_cast<basic_cluster_shell>(this->shared_from_this()); }
 
+  void begin() {
+    this->start();
+    this->start_lookups(settings_);
+  }
+
+  const options settings_;
   tidepool::detail::context_watch* watch_ = nullptr;
 };
 

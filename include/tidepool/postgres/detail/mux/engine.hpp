@@ -15,6 +15,7 @@
 //   awaitable<void> leave()             gives it back; throws nothing
 //   void shut() noexcept                at once
 //   lease_recall wanted() const         whether its owner wants it back
+//   bool fits() const noexcept          where `judges` is true: whether it may be given statements now; else it is drained
 #ifndef TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_MUX_ENGINE_HPP
 
@@ -237,12 +238,24 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     }
   };
   void proceed() {
-    if (!stopped_ && !dispatcher_.empty()) dispatcher_.dispatch(precise(), *this);
+    if (!stopped_ && !dispatcher_.empty()) {
+      const tick now = precise();
+      if constexpr (requires { requires Link::judges; }) drain_unfit(now);
+      dispatcher_.dispatch(now, *this);
+    }
     obey();
     if (!told_.empty()) schedule();
     arm();
     stay_awake();
     if (dispatcher_.closing() && dispatcher_.vacant() && closed_) closed_->expires_at(Traits::clock_type::time_point::min());
+  }
+
+  /// In the turn that sends: what a lane may be given is judged for each statement.
+  void drain_unfit(tick now) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      lane& l = dispatcher_.lane_at(i);
+      if (l.state == lane_state::ready && slots_[i].link && !slots_[i].link->fits()) dispatcher_.drain(l, now);
+    }
   }
 
   // --- looks: while the answers of a few statements are awaited, the loop does not sleep for a moment

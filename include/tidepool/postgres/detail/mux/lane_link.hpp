@@ -38,21 +38,23 @@ class lane_link : private lane_session<Pool> {
 
  public:
   using payload = shared_statement;
-  using lease = typename Pool::lease;
   using base::shut, base::wanted;
+  using typename base::lease;
+  using typename base::source;
+  static constexpr bool judges = source::judges;
+  using base::fits;
 
-  lane_link(lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
-      : base(std::move(held), std::move(executor)), texts_(std::move(texts)) {}
+  lane_link(source from, lease held, std::shared_ptr<known_texts> texts, asio::any_io_executor executor)
+      : base(std::move(from), std::move(held), std::move(executor)), texts_(std::move(texts)) {}
 
-  using pool_ptr = decltype(tidepool::detail::make_lease::maker_of(std::declval<const Pool&>()));
-
-  /// Takes a connection of the pool and makes it a lane. One that proves dead then is replaced by the next, as an acquire does it.
-  static asio::awaitable<std::unique_ptr<lane_link>> open(pool_ptr pool, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
+  /// Takes a connection and makes it a lane. One that proves dead then is replaced by the next, as an acquire does it.
+  static asio::awaitable<std::unique_ptr<lane_link>> open(source from, std::shared_ptr<known_texts> texts, asio::any_io_executor executor,
                                                           lane_kind kind) {
     for (int attempt = 1;; ++attempt) {
-      auto held = co_await pool->acquire(pool->config().acquire_timeout, source_location::current());
+      auto asked = from.acquire(kind);
+      auto held = co_await std::move(asked);
       held.label(kind == lane_kind::read ? "multiplexer, reads" : "multiplexer, writes");
-      auto made = std::make_unique<lane_link>(std::move(held), texts, executor);
+      auto made = std::make_unique<lane_link>(from, std::move(held), texts, executor);
       try {
         co_await made->become(kind);
         co_return made;
@@ -136,8 +138,13 @@ class lane_link : private lane_session<Pool> {
   // --- its life ---------------------------------------------------------------------------------------------------------------------
 
   asio::awaitable<void> turn(lane_kind kind) {
-    this->leave_pipeline(commands_.empty());
-    co_await this->become(kind);
+    if constexpr (judges) {
+      co_await leave();
+      throw error(errc::connection_lost, "this lane is for one kind of statement");
+    } else {
+      this->leave_pipeline(commands_.empty());
+      co_await this->become(kind);
+    }
   }
   asio::awaitable<void> leave() {
     std::string tidy;

@@ -14,22 +14,23 @@
 #include <utility>
 
 #include "../../../detail/core/decisions.hpp"
-#include "../../../detail/shell/pool_entry.hpp"
 #include "../../../version.hpp"
 #include "../../connection.hpp"
 #include "../perform.hpp"
 #include "job.hpp"
 #include "lane_input.hpp"
+#include "lane_source.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 
 template <class Pool>
 class lane_session {
  public:
-  using lease = typename Pool::lease;
+  using source = lane_source<Pool>;
+  using lease = typename source::lease;
 
-  lane_session(lease held, asio::any_io_executor executor)
-      : lease_(std::move(held)), session_(lease_->session()), input_(std::move(executor)) {}
+  lane_session(source from, lease held, asio::any_io_executor executor)
+      : source_(std::move(from)), lease_(std::move(held)), session_(lease_->session()), input_(std::move(executor)) {}
   lane_session(const lane_session&) = delete;
   lane_session& operator=(const lane_session&) = delete;
   ~lane_session() { shut(); }
@@ -49,9 +50,10 @@ class lane_session {
     using tidepool::detail::lease_recall;
     const session& s = *session_;
     if (s.retire || s.outdated || s.role_unconfirmed || s.wrong_role) return lease_recall::due;
-    const auto* const held = tidepool::detail::make_lease::held_by(lease_);
-    return held == nullptr ? lease_recall::none : held->pool->recall(*held);
+    return source_.recall(lease_, s.reads_only ? lane_kind::read : lane_kind::write);
   }
+  /// Whether it may be given statements now, and does not lose that right before they are sent.
+  bool fits() const noexcept requires source::judges { return source_.fits(lease_); }
 
  protected:
   asio::awaitable<void> become(lane_kind kind) {
@@ -120,6 +122,7 @@ class lane_session {
     return is != nullptr && std::string_view(is) == "on";
   }
 
+  source source_;
   lease lease_;
 
  protected:
