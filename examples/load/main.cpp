@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - a load generator for the example service: many clients, each with one request under way, each request with an end.
 //
-//   load PORT CLIENTS RESULT    reads names of phases from standard input, a line each; the end of the input ends the run.
-//                               RESULT is a file for numbers. Exit status 0: every request was answered, every transfer confirmed.
-//   load PORT get PATH          one request; prints the body
+//   load PORT CLIENTS RESULT [TIMELINE]
+//       Reads names of phases from standard input, a line each; the end of the input ends the run. RESULT is a file for numbers. Exit
+//       status 0: every request was answered, every transfer confirmed. TIMELINE gets a line each 100 ms: milliseconds of Unix time, good
+//       reads, good transfers, failed requests; with it a client does only reads or only transfers, with pauses of 20 ms.
+//   load PORT get PATH
+//       One request; prints the body.
 //
 // Half of the requests read an account, most others transfer money, some are slow queries. A transfer that fails is tried again with the
 // same key until it is confirmed, as a client does who wants to be sure.
@@ -28,7 +31,7 @@ using namespace std::chrono_literals;
 using tcp = asio::ip::tcp;
 
 constexpr auto longest_run = 2min;
-constexpr auto patience = 10s;  // for one answer, and for a transfer to be confirmed once the run is over
+constexpr auto patience = 30s;  // for one answer, and for a transfer to be confirmed once the run is over
 
 asio::awaitable<void> pause(steady_clock::duration time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -72,12 +75,14 @@ class run {
  public:
   run(asio::io_context& io, unsigned short port) : io_(io), port_(port), input_(io, ::dup(STDIN_FILENO)) {}
 
-  void start(unsigned clients) {
+  void start(unsigned clients, const char* timeline) {
     counts_.begin("warm up");
+    split_ = timeline != nullptr;
     for (unsigned i = 0; i < clients; ++i) asio::co_spawn(io_, customer(i), rethrow);
     asio::co_spawn(io_, read_phases(), rethrow);
     asio::co_spawn(io_, watch_health(), rethrow);
     asio::co_spawn(io_, show_progress(), rethrow);
+    if (split_) asio::co_spawn(io_, draw_timeline(timeline), rethrow);
   }
   /// To be called when the io_context has nothing left to do.
   bool report(const char* file) {
@@ -96,13 +101,14 @@ class run {
     const auto up_to = [&random](unsigned n) { return std::to_string(std::uniform_int_distribution<unsigned>(1, n)(random)); };
     client to(port_);
     for (unsigned long step = 0; !over_; ++step) {
-      const unsigned dice = std::uniform_int_distribution<unsigned>(0, 99)(random);
+      if (split_) co_await pause(20ms);
+      const unsigned dice = !split_ ? std::uniform_int_distribution<unsigned>(0, 99)(random) : number % 2 == 0 ? 0 : 99;
       if (dice < 50) {
         co_await request(to, "GET", "/accounts/" + up_to(1000));
       } else if (dice < 55) {
         co_await request(to, "GET", "/slow/20");
       } else {
-        const std::string key = std::to_string(number) + "." + std::to_string(step);
+        const std::string key = std::to_string(port_) + "." + std::to_string(number) + "." + std::to_string(step);
         co_await transfer(to, "/transfers/" + key + "/" + up_to(1000) + "/" + up_to(1000) + "/" + up_to(100));
       }
     }
@@ -131,6 +137,7 @@ class run {
       ++unanswered_;
     }
     counts_.count(steady_clock::now() - start, trouble);
+    ++(!trouble.empty() ? failed_lately_ : method == "PUT" ? transfers_lately_ : reads_lately_);
     if (!trouble.empty()) co_await pause(50ms);
     co_return trouble.empty();
   }
@@ -169,6 +176,17 @@ class run {
       co_await pause(50ms);
     }
   }
+  asio::awaitable<void> draw_timeline(std::string file) {
+    std::ofstream out(file);
+    asio::steady_timer timer(io_, steady_clock::now());
+    while (!over_) {
+      timer.expires_at(timer.expiry() + 100ms);
+      co_await timer.async_wait(asio::use_awaitable);
+      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+      out << now.count() << ' ' << std::exchange(reads_lately_, 0) << ' ' << std::exchange(transfers_lately_, 0) << ' '
+          << std::exchange(failed_lately_, 0) << '\n';
+    }
+  }
   asio::awaitable<void> show_progress() {
     const auto start = steady_clock::now();
     while (!over_) {
@@ -183,8 +201,10 @@ class run {
   asio::posix::stream_descriptor input_;
   tally counts_;
   bool over_ = false;
+  bool split_ = false;  ///< no client that reads waits for a transfer, and the machine is not busy
   steady_clock::time_point over_since_;
   unsigned long confirmed_ = 0, repeated_ = 0, unconfirmed_ = 0, unanswered_ = 0;
+  unsigned long reads_lately_ = 0, transfers_lately_ = 0, failed_lately_ = 0;
 };
 
 asio::awaitable<void> get(unsigned short port, std::string path, int& status) {
@@ -197,8 +217,8 @@ asio::awaitable<void> get(unsigned short port, std::string path, int& status) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: load PORT CLIENTS RESULT <phases\n       load PORT get PATH\n");
+  if (argc != 4 && argc != 5) {
+    std::fprintf(stderr, "usage: load PORT CLIENTS RESULT [TIMELINE] <phases\n       load PORT get PATH\n");
     return 2;
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
@@ -211,7 +231,7 @@ int main(int argc, char** argv) try {
     return status == 200 ? 0 : 1;
   }
   run all(io, port);
-  all.start(static_cast<unsigned>(std::atoi(argv[2])));
+  all.start(static_cast<unsigned>(std::atoi(argv[2])), argv[4]);
   io.run();
   return all.report(argv[3]) ? 0 : 1;
 } catch (const std::exception& error) {

@@ -36,6 +36,8 @@ bool wait_on(const PGconn* c, short what, moment until) {
 }
 session log_in(int node, moment until) {
   session c(::PQconnectStart(conninfo_of(node).c_str()));
+  ::PQsetNoticeProcessor(
+      c.get(), [](void*, const char*) {}, nullptr);
   while (c && clock::now() < until) {
     switch (::PQconnectPoll(c.get())) {
       case PGRES_POLLING_OK: return c;
