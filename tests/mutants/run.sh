@@ -38,7 +38,7 @@ if [ $check = yes ]; then
 fi
 
 mkdir "$work/source"
-cp -r "$root"/{include,tests,examples,benchmarks,CMakeLists.txt,README.md,LICENSE} "$work/source/"
+cp -r "$root"/{include,tests,examples,benchmarks,.cmake,CMakeLists.txt,README.md,LICENSE} "$work/source/"
 configure() { # folder, areas, options
   cmake -G Ninja -S "$work/source" -B "$work/$1" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG= -DCMAKE_CXX_FLAGS=-O0 \
     -DTIDEPOOL_BUILD_TESTS=ON -DTIDEPOOL_BUILD_EXAMPLES=OFF -DTIDEPOOL_BUILD_BENCHMARKS=OFF -DTIDEPOOL_WERROR=OFF \
