@@ -28,7 +28,7 @@ TEST_CASE("given no lane, when statements come, then lanes are opened one a turn
   rig.answer_all();
   rig.settle();
   rig.answer_all();
-  for (const auto& each : rig.all) CHECK(each->how == verdict::answered);
+  for (const auto& each : rig.all) CHECK(each->how == mux::verdict::answered);
 }
 
 TEST_CASE("given idle lanes, when statements come, then each has a lane of its own before any has two") {
@@ -103,9 +103,9 @@ TEST_CASE("given a failed read in a group, when it is answered, then the skipped
   b.bad = true;
   rig.turn();
   rig.answer_all();
-  CHECK(a.how == verdict::answered);
+  CHECK(a.how == mux::verdict::answered);
   CHECK(a.heard == mux::answer::good);
-  CHECK(b.how == verdict::answered);
+  CHECK(b.how == mux::verdict::answered);
   CHECK(b.heard == mux::answer::failed);
   CHECK_FALSE(c.how);
   CHECK_FALSE(d.how);
@@ -149,7 +149,7 @@ TEST_CASE("given an error of a transaction's end, then a write fails by it, and 
   rig.serve(w);
   CHECK_FALSE(write.how);  // not final before its Sync
   rig.serve(w, true);
-  CHECK(write.how == verdict::answered);
+  CHECK(write.how == mux::verdict::answered);
   CHECK(write.executed == 0);
   rig.serve(r);
   rig.serve(r);
@@ -160,9 +160,9 @@ TEST_CASE("given an error of a transaction's end, then a write fails by it, and 
   CHECK(rig.d.counts().syncs - syncs == 2);
   rig.serve(r);
   rig.serve(r, true);
-  CHECK(a.how == verdict::answered);  // alone, the error is its own
+  CHECK(a.how == mux::verdict::answered);  // alone, the error is its own
   rig.answer_all();
-  CHECK(b.how == verdict::answered);
+  CHECK(b.how == mux::verdict::answered);
   CHECK(b.executed == 1);
 }
 
@@ -175,11 +175,11 @@ TEST_CASE("given a statement that waits, when it is late or cancelled, then it i
   auto& late = rig.ask(lane_kind::write, 100, rig.now + 1s);
   auto& gone = rig.write();
   CHECK(rig.d.due() <= rig.now + 1s);
-  rig.d.abandon(gone, verdict::cancelled);
-  CHECK(gone.how == verdict::cancelled);
+  rig.d.abandon(gone, mux::verdict::cancelled);
+  CHECK(gone.how == mux::verdict::cancelled);
   rig.now += 1s;
   rig.d.tick_at(rig.now);
-  CHECK(late.how == verdict::late);
+  CHECK(late.how == mux::verdict::late);
   rig.answer_all();
   rig.settle();
   rig.answer_all();
@@ -196,15 +196,15 @@ TEST_CASE("given a statement that was sent, when its caller gives up, then its a
   auto& read = rig.ask(lane_kind::read, 100, rig.now + 1s);
   auto& other = rig.read();
   rig.turn();
-  rig.d.abandon(cancelled, verdict::cancelled);
+  rig.d.abandon(cancelled, mux::verdict::cancelled);
   rig.now += 1s;
   rig.d.tick_at(rig.now);
-  CHECK(write.how == verdict::unknown);
-  CHECK(read.how == verdict::late);
-  CHECK(cancelled.how == verdict::cancelled);
+  CHECK(write.how == mux::verdict::unknown);
+  CHECK(read.how == mux::verdict::late);
+  CHECK(cancelled.how == mux::verdict::cancelled);
   rig.answer_all();
-  CHECK(next.how == verdict::answered);
-  CHECK(other.how == verdict::answered);
+  CHECK(next.how == mux::verdict::answered);
+  CHECK(other.how == mux::verdict::answered);
   CHECK(write.told + cancelled.told + read.told == 3);
   CHECK(rig.d.counts().dropped == 3);
 }
@@ -229,17 +229,17 @@ TEST_CASE("given a lane that dies, when statements were on it, then each is told
     rig.serve(l);  // failed, and its Sync is not answered
     rig.cut(l);
     rig.d.died(rig.d.lane_at(l), rig.now);
-    CHECK(done.how == verdict::answered);
-    CHECK(failed.how == verdict::answered);
+    CHECK(done.how == mux::verdict::answered);
+    CHECK(failed.how == mux::verdict::answered);
     CHECK(failed.heard == mux::answer::failed);
-    CHECK(answered_only.how == verdict::unknown);
+    CHECK(answered_only.how == mux::verdict::unknown);
     CHECK_FALSE(other.how);
     rig.settle();
     rig.answer_all();
     rig.settle();
     rig.answer_all();
-    CHECK(waits.how == verdict::answered);
-    CHECK(other2.how == verdict::answered);
+    CHECK(waits.how == mux::verdict::answered);
+    CHECK(other2.how == mux::verdict::answered);
   }
   SECTION("reads go elsewhere, and not for ever") {
     auto& a = rig.read();
@@ -251,7 +251,7 @@ TEST_CASE("given a lane that dies, when statements were on it, then each is told
       rig.cut(l);
       rig.d.died(rig.d.lane_at(l), rig.now);
     }
-    CHECK(a.how == verdict::lost);
+    CHECK(a.how == mux::verdict::lost);
   }
   SECTION("while it sends") {
     auto& a = rig.write();
@@ -270,7 +270,7 @@ TEST_CASE("given a lane that dies, when statements were on it, then each is told
     rig.answer_all();
     rig.settle();
     rig.answer_all();
-    for (const auto* each : {&a, &b, &c}) CHECK((each->how == verdict::answered && each->executed == 1));
+    for (const auto* each : {&a, &b, &c}) CHECK((each->how == mux::verdict::answered && each->executed == 1));
   }
 }
 
@@ -286,7 +286,7 @@ TEST_CASE("given a stale statement, when the server says so, then it is sent aga
   CHECK_FALSE((read.how || behind.how || write.how));
   rig.turn();
   rig.answer_all();
-  for (const auto* each : {&read, &behind, &write}) CHECK((each->how == verdict::answered && each->executed == 1));
+  for (const auto* each : {&read, &behind, &write}) CHECK((each->how == mux::verdict::answered && each->executed == 1));
 }
 
 TEST_CASE("given a lane whose head is slow, when others come, then it gets no more until it answers") {
@@ -329,7 +329,7 @@ TEST_CASE("given too many that wait, when one more comes, then it is refused at 
   rig.turn();
   rig.write();
   rig.write();
-  CHECK(rig.write().how == verdict::full);
+  CHECK(rig.write().how == mux::verdict::full);
   CHECK(rig.d.waiting() == 2);
 }
 
@@ -340,11 +340,11 @@ TEST_CASE("given no connection, when a lane fails, then those who waited are tol
   REQUIRE(rig.orders().size() == 1);
   auto& after = rig.read();
   rig.d.failed(rig.d.lane_at(0), rig.now);
-  CHECK(early.how == verdict::no_lane);
+  CHECK(early.how == mux::verdict::no_lane);
   CHECK_FALSE(after.how);
   rig.settle();
   rig.answer_all();
-  CHECK(after.how == verdict::answered);
+  CHECK(after.how == mux::verdict::answered);
 }
 
 TEST_CASE("given other lanes, when one cannot be opened, then nobody is told, and it is tried again later") {
@@ -389,7 +389,7 @@ TEST_CASE("given one lane for two kinds, when both have statements, then it turn
     rig.answer_all();
     ++turns;
   }
-  for (const auto* each : load) CHECK(each->how == verdict::answered);
+  for (const auto* each : load) CHECK(each->how == mux::verdict::answered);
   CHECK(rig.d.counts().lanes_turned >= 2);
 }
 
@@ -466,7 +466,7 @@ TEST_CASE("given slow statements, when a kind has no lane but theirs, then one w
       rig.answer_all_but(rig.of(slow).index);
       rig.settle();
     }
-    for (const auto* each : {&waits, &write, &after}) CHECK(each->how == verdict::answered);
+    for (const auto* each : {&waits, &write, &after}) CHECK(each->how == mux::verdict::answered);
     CHECK_FALSE(slow.how);
   }
 }
@@ -484,7 +484,7 @@ TEST_CASE("given a lane that is lost while it turns, then another is opened, and
   rig.d.ready(rig.d.lane_at(0), rig.now, never);
   rig.turn();
   rig.answer_all();
-  CHECK(a.how == verdict::answered);
+  CHECK(a.how == mux::verdict::answered);
   CHECK(rig.d.counts().lanes_lost == 1);
 }
 
@@ -522,10 +522,10 @@ TEST_CASE("given an idle lane, when its time has come, then it is given back; on
   rig.turn();
   CHECK(b.on == nullptr);
   rig.answer_all();
-  CHECK(a.how == verdict::answered);
+  CHECK(a.how == mux::verdict::answered);
   rig.obey();
   rig.answer_all();
-  CHECK(b.how == verdict::answered);
+  CHECK(b.how == mux::verdict::answered);
 }
 
 TEST_CASE("given a silent server, when nobody waits for the head any more, then the lane is shut after a while") {
@@ -536,11 +536,11 @@ TEST_CASE("given a silent server, when nobody waits for the head any more, then 
   rig.turn();
   rig.now += 1s;
   rig.d.tick_at(rig.now);
-  CHECK(head.how == verdict::unknown);
+  CHECK(head.how == mux::verdict::unknown);
   CHECK_FALSE(behind.how);
   rig.now += 4s;
   rig.d.tick_at(rig.now);
-  CHECK(behind.how == verdict::unknown);
+  CHECK(behind.how == mux::verdict::unknown);
   const auto told = rig.orders();
   REQUIRE(told.size() == 1);
   CHECK(told[0].first == lane_order::kill);
@@ -553,11 +553,11 @@ TEST_CASE("given a close, when statements wait and are in flight, then the latte
   rig.turn();
   auto& waits = rig.write();
   rig.d.close(rig.now);
-  CHECK(waits.how == verdict::closed);
-  CHECK(rig.write().how == verdict::closed);
+  CHECK(waits.how == mux::verdict::closed);
+  CHECK(rig.write().how == mux::verdict::closed);
   CHECK_FALSE(sent.how);
   rig.answer_all();
-  CHECK(sent.how == verdict::answered);
+  CHECK(sent.how == mux::verdict::answered);
   rig.obey();
   CHECK(rig.d.vacant());
 }
@@ -570,7 +570,7 @@ TEST_CASE("given a statement that libpq refuses, when it is put, then it alone f
   auto& b = rig.read();
   rig.refuse = {wrong.name};
   rig.turn();
-  CHECK(wrong.how == verdict::answered);
+  CHECK(wrong.how == mux::verdict::answered);
   CHECK(wrong.heard == mux::answer::none);
   rig.answer_all();
   CHECK((a.executed == 1 && b.executed == 1));

@@ -80,7 +80,7 @@ class model_run {
       }
       case 14: {
         if (rig_.all.empty()) break;
-        rig_.d.abandon(*rig_.all[below(rig_.all.size())], verdict::cancelled);
+        rig_.d.abandon(*rig_.all[below(rig_.all.size())], mux::verdict::cancelled);
         break;
       }
       default: {
@@ -153,14 +153,16 @@ class model_run {
       if (a.told > 1) fault("told twice");
       if (a.kind == lane_kind::write && a.executed > 1) fault("a write was executed twice");
       if (!a.how) continue;
-      const bool sure = *a.how == verdict::late || *a.how == verdict::full || *a.how == verdict::closed || *a.how == verdict::no_lane;
+      const bool sure =
+          *a.how == mux::verdict::late || *a.how == mux::verdict::full || *a.how == mux::verdict::closed || *a.how == mux::verdict::no_lane;
       if (a.kind == lane_kind::write && sure && a.executed != 0) fault("told as not executed, and it was");
-      if (a.kind == lane_kind::write && *a.how == verdict::lost) fault("a write told as lost");
-      if (a.kind == lane_kind::read && *a.how == verdict::unknown) fault("a read told as unknown");
-      if (*a.how == verdict::answered && a.heard == mux::answer::failed && a.executed != 0) fault("told as failed, and it was executed");
+      if (a.kind == lane_kind::write && *a.how == mux::verdict::lost) fault("a write told as lost");
+      if (a.kind == lane_kind::read && *a.how == mux::verdict::unknown) fault("a read told as unknown");
+      if (*a.how == mux::verdict::answered && a.heard == mux::answer::failed && a.executed != 0)
+        fault("told as failed, and it was executed");
       const bool done = a.executed == 1 || a.kind == lane_kind::read;
-      if (*a.how == verdict::answered && a.heard == mux::answer::good && !ends_badly_ && !done) fault("told as done, and it was not");
-      if (*a.how == verdict::answered && a.heard == mux::answer::skipped) fault("told as answered, and it was skipped");
+      if (*a.how == mux::verdict::answered && a.heard == mux::answer::good && !ends_badly_ && !done) fault("told as done, and it was not");
+      if (*a.how == mux::verdict::answered && a.heard == mux::answer::skipped) fault("told as answered, and it was skipped");
     }
   }
   void finish() {

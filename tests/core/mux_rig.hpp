@@ -23,14 +23,13 @@ namespace mux = tidepool::postgres::detail::mux;
 using mux::lane_kind;
 using mux::lane_order;
 using mux::lane_state;
-using mux::verdict;
 using tidepool::detail::never;
 using tidepool::detail::tick;
 
 /// One statement of a test, and what became of it.
 struct asked : mux::job {
   explicit asked(std::size_t n) : name(n) {
-    complete = [](mux::job* j, verdict v) noexcept {
+    complete = [](mux::job* j, mux::verdict v) noexcept {
       auto& self = static_cast<asked&>(*j);
       ++self.told;
       self.how = v;
@@ -38,7 +37,7 @@ struct asked : mux::job {
   }
   std::size_t name;
   int told = 0;
-  std::optional<verdict> how;
+  std::optional<mux::verdict> how;
   mux::answer heard = mux::answer::none;  ///< the latest answer of the server that was handed to it
   int executed = 0;                       ///< how often the server did it, and kept it
   bool bad = false;                       ///< the server refuses it

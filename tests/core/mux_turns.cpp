@@ -163,7 +163,7 @@ TEST_CASE("given a slow statement, then other lanes are filled only when idle, a
     quick.push_back(&rig.write());
     rig.turn();
     rig.answer_all_but(stuck);
-    for (const auto* each : quick) CHECK(each->how == verdict::answered);
+    for (const auto* each : quick) CHECK(each->how == mux::verdict::answered);
     quick.clear();
     CHECK(rig.d.by_turns(rig.now));
   }
