@@ -67,6 +67,9 @@ struct trace_end {
   std::string_view error{};  ///< empty: well. Else what went wrong: the name of an `errc`, an SQLSTATE; of a connect or reset its text
   connection_id id = 0;      ///< of acquires: the connection that was leased
   std::string_view tag{};    ///< as in its `trace_start`
+  /// Of a multiplexer's statements: the part of `took` before it was sent, for the last time where it was sent again; all of it where it
+  /// never was. Zero for others, which are sent at once.
+  duration queued{};
 };
 
 /// What takes spans. A program derives from it, or from one of those below; a pool gets it by `shared_tracer`, a driver by

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <new>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -261,6 +262,22 @@ using engine_ptr = std::shared_ptr<engine>;
 struct tally {
   std::size_t asked = 0, answered = 0, good = 0, late = 0, cancelled = 0, unknown = 0, lost = 0, no_lane = 0, full = 0, closed = 0;
   std::size_t cuts = 0, hangs = 0, refused_writes = 0, turns = 0, stalls_told = 0, throws = 0;
+  int spans_left = 0;  ///< that have not ended with their statement
+};
+
+/// Of every second statement.
+class simulated_spans final : public tidepool::tracing {
+ public:
+  std::optional<tidepool::trace_context> start(const tidepool::trace_start&) noexcept override {
+    ++open;
+    return tidepool::trace_context{};
+  }
+  void end(const tidepool::trace_context&, const tidepool::trace_end& how) noexcept override {
+    --open;
+    sound = sound && how.took >= tidepool::duration::zero() && how.queued >= tidepool::duration::zero() && how.queued <= how.took;
+  }
+  int open = 0;
+  bool sound = true;
 };
 
 struct run_result {
@@ -292,6 +309,7 @@ class scenario {
 
   ~scenario() {
     if (engine_) engine_->shut_down();  // as the multiplexer's destructor does
+    sums_.spans_left += spans_->open;
   }
 
   run_result run() {
@@ -320,6 +338,7 @@ class scenario {
     engine_.reset();
     sim_.run_for(10s);
     if (book_.open != 0) fault("connections are left");
+    if (spans_->open != 0 || !spans_->sound) fault("spans are left, or have times that cannot be");
     sums_.cuts += book_.cuts;
     sums_.hangs += book_.hangs;
     sums_.refused_writes += book_.refused_writes;
@@ -408,6 +427,7 @@ class scenario {
     mux::coroutine_call<engine> call(at.engine_, q);
     call.kind = as_read ? lane_kind::read : lane_kind::write;
     call.bytes = 100;
+    if (q.id % 2 == 0) call.traced = std::make_unique<mux::call_trace>(at.spans_, tidepool::trace_context{});
     const auto began = at.sim_.now();
     co_await call.template async_wait<asio::any_io_executor>(limit);
     if (at.sim_.now() > began + limit + 5ms) at.fault("told long after its deadline");
@@ -467,6 +487,7 @@ class scenario {
   simulation sim_;
   ledger book_;
   tally& sums_;
+  const std::shared_ptr<simulated_spans> spans_ = std::make_shared<simulated_spans>();
   engine_ptr engine_;
   std::set<std::size_t> never_;
   std::size_t done_ = 0;
@@ -493,6 +514,7 @@ TEST_CASE("given lanes with every fault, when callers share them, then each is t
                << sums.lost << " no lane " << sums.no_lane << " full " << sums.full << " cuts " << sums.cuts << " hangs " << sums.hangs
                << " refused " << sums.refused_writes << " turns " << sums.turns);
   CHECK(sums.good > sums.asked / 3);
+  CHECK(sums.spans_left == 0);
   for (const auto count : {sums.late, sums.cancelled, sums.unknown, sums.no_lane, sums.full, sums.cuts, sums.hangs, sums.closed,
                            sums.refused_writes, sums.turns, sums.stalls_told, sums.throws}) {
     CHECK(count > 0);

@@ -12,13 +12,16 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "../detail/driver/statement_trace.hpp"
 #include "../error.hpp"
 #include "../version.hpp"
 #include "detail/mux/call.hpp"
+#include "detail/mux/call_trace.hpp"
 #include "detail/mux/engine.hpp"
 #include "detail/mux/front.hpp"
 #include "detail/mux/lane_link.hpp"
@@ -28,6 +31,7 @@
 #include "multiplexer_options.hpp"
 #include "multiplexer_stats.hpp"
 #include "pool.hpp"
+#include "statement_terms.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
 
@@ -63,6 +67,7 @@ class basic_multiplexer {
   using front = detail::mux::front<typename Pool::executor_type, detail::mux::shared_statement>;
   using call = typename front::call;
   using kind = detail::mux::lane_kind;
+  using trace_ptr = detail::mux::call_trace_ptr;
 
  public:
   using executor_type = typename Pool::executor_type;
@@ -108,99 +113,102 @@ class basic_multiplexer {
   }
 
   // --- statements that may write: each is a transaction of its own
-  /// Runs a statement that may write. `within(limit)` as the first argument replaces `timeout` of the options.
+  /// Runs a statement that may write. `within(limit)` as the first argument replaces `timeout` of the options, a `trace_context` says in
+  /// whose trace it is (`statement_terms`).
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(query_text sql, const Args&... args) {
-    return run(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...), span());
   }
   template <class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(within limit, query_text sql, const Args&... args) {
-    return run(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run(engine_, *texts_, kind::write, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; returns its one row, as `connection::one()` does.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(query_text sql, const Args&... args) {
-    return run_one<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(within limit, query_text sql, const Args&... args) {
-    return run_one<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run_one<T>(engine_, *texts_, kind::write, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run_opt<T>(engine_, *texts_, kind::write, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
-    return run_all<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::write, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
-    return run_all<T>(engine_, *texts_, kind::write, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run_all<T>(engine_, *texts_, kind::write, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
 
   // --- statements that only read
-  /// Runs a statement that only reads; it may run more than once. `within(limit)` as above.
+  /// Runs a statement that only reads; it may run more than once. The first argument as above.
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(query_text sql, const Args&... args) {
-    return run(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...), span());
   }
   template <class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(within limit, query_text sql, const Args&... args) {
-    return run(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run(engine_, *texts_, kind::read, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; returns its one row.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(query_text sql, const Args&... args) {
-    return run_one<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_one<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(within limit, query_text sql, const Args&... args) {
-    return run_one<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(const statement_terms& terms, query_text sql, const Args&... args) {
+    return run_one<T>(engine_, *texts_, kind::read, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; its one row, or nothing.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_opt<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(within limit, query_text sql, const Args&... args) {
-    return run_opt<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(const statement_terms& terms, query_text sql,
+                                                                            const Args&... args) {
+    return run_opt<T>(engine_, *texts_, kind::read, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// The same; all rows.
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(query_text sql, const Args&... args) {
-    return run_all<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...));
+    return run_all<T>(engine_, *texts_, kind::read, settings_.timeout, statement(sql, args...), span());
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(within limit, query_text sql, const Args&... args) {
-    return run_all<T>(engine_, *texts_, kind::read, limit.limit(), statement(sql, args...));
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(const statement_terms& terms, query_text sql,
+                                                                          const Args&... args) {
+    return run_all<T>(engine_, *texts_, kind::read, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
 
   // --- with any completion token, of signature void(std::exception_ptr, result); completes on the token's associated executor
   /// `exec()` with a completion token.
   template <class Token, class... Args>
   auto async_exec(Token&& token, query_text sql, const Args&... args) {
-    return initiate(std::forward<Token>(token), kind::write, settings_.timeout, statement(sql, args...));
+    return initiate(std::forward<Token>(token), kind::write, settings_.timeout, statement(sql, args...), span());
   }
   template <class Token, class... Args>
-  auto async_exec(Token&& token, within limit, query_text sql, const Args&... args) {
-    return initiate(std::forward<Token>(token), kind::write, limit.limit(), statement(sql, args...));
+  auto async_exec(Token&& token, const statement_terms& terms, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::write, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
   /// `read()` with a completion token.
   template <class Token, class... Args>
   auto async_read(Token&& token, query_text sql, const Args&... args) {
-    return initiate(std::forward<Token>(token), kind::read, settings_.timeout, statement(sql, args...));
+    return initiate(std::forward<Token>(token), kind::read, settings_.timeout, statement(sql, args...), span());
   }
   template <class Token, class... Args>
-  auto async_read(Token&& token, within limit, query_text sql, const Args&... args) {
-    return initiate(std::forward<Token>(token), kind::read, limit.limit(), statement(sql, args...));
+  auto async_read(Token&& token, const statement_terms& terms, query_text sql, const Args&... args) {
+    return initiate(std::forward<Token>(token), kind::read, terms.limit(settings_.timeout), statement(sql, args...), span(terms.parent()));
   }
 
   /// Of this moment. To be called where statements are.
@@ -229,6 +237,12 @@ class basic_multiplexer {
     if (!faults.empty()) throw std::invalid_argument("multiplexer_options: " + faults);
     return settings;
   }
+  /// Of a statement that is called for now.
+  trace_ptr span(const trace_context& parent = {}) const {
+    if (!settings_.tracing) [[likely]]
+      return nullptr;
+    return std::make_unique<detail::mux::call_trace>(settings_.tracing, parent);
+  }
   template <class... Args>
   static detail::request statement(query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
@@ -246,23 +260,32 @@ class basic_multiplexer {
     }
   };
   template <class Token>
-  auto initiate(Token&& token, kind of, duration limit, detail::request what) {
+  auto initiate(Token&& token, kind of, duration limit, detail::request what, trace_ptr trace) {
     return asio::async_initiate<Token, void(std::exception_ptr, result)>(
-        [](auto handler, engine_ptr to, detail::mux::known_texts* texts, kind which, duration within, detail::request&& asked) {
+        [](auto handler, engine_ptr to, detail::mux::known_texts* texts, kind which, duration within, detail::request&& asked,
+           trace_ptr&& span_of_it) {
           using made = detail::mux::token_call<front, outcome, decltype(handler)>;
-          const auto prepare = [which](call& c) {
-            set(c, which);
+          const auto prepare = [which, &span_of_it](call& c) {
+            set(c, which, std::move(span_of_it));
             const auto why = refusal(c);
             if (!why.empty()) c.failure = std::make_exception_ptr(refused(why));
             return why.empty();
           };
           made::start(std::move(to), within, std::move(handler), prepare, std::move(asked), *texts);
         },
-        token, engine_, texts_.get(), of, limit, std::move(what));
+        token, engine_, texts_.get(), of, limit, std::move(what), std::move(trace));
   }
-  static void set(call& c, kind of) noexcept {
+  static void set(call& c, kind of, trace_ptr trace) noexcept {
     c.kind = of;
     c.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(c.what.size() + 64, UINT32_MAX));
+    c.traced = std::move(trace);
+    if (c.traced) [[unlikely]]
+      describe(c);
+  }
+  [[gnu::cold]] static void describe(call& c) noexcept {
+    const bool named = c.text != nullptr && c.text->named;
+    c.traced->describe(tidepool::detail::driver::tag_of(c.what.sql()), named ? std::string_view(c.text->name.data()) : std::string_view(),
+                       c.what.from());
   }
   static std::string_view refusal(const call& c) noexcept {
     return c.text != nullptr ? c.text->refused : detail::mux::why_refused(c.what.sql());
@@ -270,9 +293,9 @@ class basic_multiplexer {
   static error refused(std::string_view why) { return {errc::bad_usage, "the statement " + std::string(why) + ": nothing was sent"}; }
 
   struct waiting : detail::mux::coroutine_call<front> {
-    waiting(engine_ptr to, detail::mux::known_texts& among, kind of, detail::request&& asked)
+    waiting(engine_ptr to, detail::mux::known_texts& among, kind of, detail::request&& asked, trace_ptr&& trace)
         : detail::mux::coroutine_call<front>(std::move(to), std::move(asked), among) {
-      set(*this, of);
+      set(*this, of, std::move(trace));
       const auto why = refusal(*this);
       if (!why.empty()) throw refused(why);
     }
@@ -301,30 +324,33 @@ class basic_multiplexer {
     std::optional<Value> value = {};
   };
   /// These coroutines own what they need, because the multiplexer may be destroyed meanwhile.
-  static awaitable<result> run(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
-    waiting w(std::move(to), texts, of, std::move(what));
+  static awaitable<result> run(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what,
+                               trace_ptr trace) {
+    waiting w(std::move(to), texts, of, std::move(what), std::move(trace));
     co_await w.template async_wait<executor_type>(limit);
     co_return take(w);
   }
   template <class T>
-  static awaitable<T> run_one(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
+  static awaitable<T> run_one(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what,
+                              trace_ptr trace) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    reading<T, &result::one<T>> w(std::move(to), texts, of, std::move(what));
+    reading<T, &result::one<T>> w(std::move(to), texts, of, std::move(what), std::move(trace));
     co_await w.template async_wait<executor_type>(limit);
     co_return w.taken();
   }
   template <class T>
-  static awaitable<std::optional<T>> run_opt(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit,
-                                             detail::request what) {
+  static awaitable<std::optional<T>> run_opt(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what,
+                                             trace_ptr trace) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    reading<std::optional<T>, &result::opt<T>> w(std::move(to), texts, of, std::move(what));
+    reading<std::optional<T>, &result::opt<T>> w(std::move(to), texts, of, std::move(what), std::move(trace));
     co_await w.template async_wait<executor_type>(limit);
     co_return w.taken();
   }
   template <class T>
-  static awaitable<std::vector<T>> run_all(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what) {
+  static awaitable<std::vector<T>> run_all(engine_ptr to, detail::mux::known_texts& texts, kind of, duration limit, detail::request what,
+                                           trace_ptr trace) {
     (void)tidepool::detail::require_row<T, detail::codecs>();
-    reading<std::vector<T>, &result::all<T>> w(std::move(to), texts, of, std::move(what));
+    reading<std::vector<T>, &result::all<T>> w(std::move(to), texts, of, std::move(what), std::move(trace));
     co_await w.template async_wait<executor_type>(limit);
     co_return w.taken();
   }

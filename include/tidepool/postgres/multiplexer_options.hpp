@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "../detail/driver/lazy.hpp"
 #include "../error.hpp"
 #include "../time.hpp"
+#include "../tracing.hpp"
 #include "../version.hpp"
 #include "read_options.hpp"
 
@@ -47,6 +49,10 @@ struct multiplexer_options {
   };
   /// Called in a turn of the multiplexer, once for each stall. It must not throw.
   std::function<void(const stall&)> on_stall = {};
+  /// Gets a span for each statement, from its call to its answer, with its tag, its prepared name and how much of the time it was queued;
+  /// not for those that are refused as `bad_usage`. Null: nothing is traced, for one test of a pointer a statement. The statements by which
+  /// a connection is made one for reads are traced by `options::tracing` of the driver.
+  std::shared_ptr<tidepool::tracing> tracing = {};
 
   /// What is wrong with it, in words; empty: nothing.
   TIDEPOOL_LAZY std::string faults() const;

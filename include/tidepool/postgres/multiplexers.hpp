@@ -60,9 +60,9 @@ class basic_multiplexers {
     return on(there, there.exec(sql, args...));
   }
   template <class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> exec(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.exec(limit, sql, args...));
+    return on(there, there.exec(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(query_text sql, const Args&... args) {
@@ -70,9 +70,9 @@ class basic_multiplexers {
     return on(there, there.template one<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> one(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.template one<T>(limit, sql, args...));
+    return on(there, there.template one<T>(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(query_text sql, const Args&... args) {
@@ -80,9 +80,9 @@ class basic_multiplexers {
     return on(there, there.template opt<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> opt(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.template opt<T>(limit, sql, args...));
+    return on(there, there.template opt<T>(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(query_text sql, const Args&... args) {
@@ -90,9 +90,9 @@ class basic_multiplexers {
     return on(there, there.template all<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> all(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.template all<T>(limit, sql, args...));
+    return on(there, there.template all<T>(terms, sql, args...));
   }
   template <class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(query_text sql, const Args&... args) {
@@ -100,9 +100,9 @@ class basic_multiplexers {
     return on(there, there.read(sql, args...));
   }
   template <class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<result> read(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.read(limit, sql, args...));
+    return on(there, there.read(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(query_text sql, const Args&... args) {
@@ -110,9 +110,9 @@ class basic_multiplexers {
     return on(there, there.template read_one<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<T> read_one(const statement_terms& terms, query_text sql, const Args&... args) {
     auto& there = mine();
-    return on(there, there.template read_one<T>(limit, sql, args...));
+    return on(there, there.template read_one<T>(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(query_text sql, const Args&... args) {
@@ -120,9 +120,10 @@ class basic_multiplexers {
     return on(there, there.template read_opt<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::optional<T>> read_opt(const statement_terms& terms, query_text sql,
+                                                                            const Args&... args) {
     auto& there = mine();
-    return on(there, there.template read_opt<T>(limit, sql, args...));
+    return on(there, there.template read_opt<T>(terms, sql, args...));
   }
   template <class T, class... Args>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(query_text sql, const Args&... args) {
@@ -130,9 +131,10 @@ class basic_multiplexers {
     return on(there, there.template read_all<T>(sql, args...));
   }
   template <class T, class... Args>
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(within limit, query_text sql, const Args&... args) {
+  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<std::vector<T>> read_all(const statement_terms& terms, query_text sql,
+                                                                          const Args&... args) {
     auto& there = mine();
-    return on(there, there.template read_all<T>(limit, sql, args...));
+    return on(there, there.template read_all<T>(terms, sql, args...));
   }
   ///@}
 

@@ -95,6 +95,8 @@ class engine final : public front<typename Traits::executor_type, typename Link:
       self.how = how;
       static_cast<engine*>(self.owner)->told_.push(self);
     };
+    if (c.traced) [[unlikely]]
+      begin_trace(c);
     c.owner = this;
     c.under_way = true;
     dispatcher_.submit(c, now, later(now, limit));
@@ -147,6 +149,18 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     std::unique_ptr<asio::cancellation_signal> opening = std::make_unique<asio::cancellation_signal>();
     std::uint64_t tenure = 0;  ///< counts its links: input of an earlier one means nothing
   };
+  /// Its span begins, and ends when it is told.
+  [[gnu::cold]] static void begin_trace(call& c) noexcept {
+    c.traced->begin();
+    c.complete = [](job* j, verdict how) noexcept {
+      auto& self = static_cast<call&>(*j);
+      std::exception_ptr failure;
+      if constexpr (requires { self.failure; }) failure = self.failure;
+      self.traced->end(self.submitted, self.sent, precise(), word_for(how, failure).view());
+      self.how = how;
+      static_cast<engine*>(self.owner)->told_.push(self);
+    };
+  }
   static tick precise() noexcept { return tidepool::detail::precise_now<Traits>(); }
   static tick coarse() noexcept { return tidepool::detail::coarse_now<Traits>(); }
   static auto time_of(tick at) noexcept {

@@ -9,6 +9,7 @@
 
 #include "../../../detail/util/asio.hpp"
 #include "../../../version.hpp"
+#include "call_trace.hpp"
 #include "job.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
@@ -30,6 +31,7 @@ class front {
     bool under_way = false;  ///< the engine knows it
     front* owner = nullptr;
     std::exception_ptr trouble = {};         ///< why there was no lane
+    call_trace_ptr traced = nullptr;         ///< its span
     void (*deliver)(call*) = nullptr;        ///< calls the handler, inside
     void (*drop)(call*) noexcept = nullptr;  ///< destroys it instead
   };
