@@ -16,6 +16,7 @@
 #include <string_view>
 #include <tidepool/pool.hpp>
 #include <tidepool/prometheus.hpp>
+#include <tidepool/statement_times.hpp>
 #include <utility>
 #include <vector>
 
@@ -25,7 +26,8 @@
 ///     PUT /transfers/KEY/7/8/100       moves money in a transaction; the same KEY again changes nothing
 ///     GET /slow/250                    a query of so many milliseconds
 ///     GET /ledger                      how many transfers are booked, and how many accounts do not agree with them
-///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus; with --multiplex also /shared
+///     GET /healthz  /stats  /metrics   for load balancer, people, Prometheus; with --multiplex also /shared. The metrics are those of the
+///                                      pools, of statements by their tag, and of the multiplexers
 template <class Database>
 class basic_bank {
  public:
@@ -46,6 +48,7 @@ class basic_bank {
   awaitable slow(std::chrono::milliseconds time);
   awaitable ledger();
   awaitable shared_stats();
+  awaitable metrics();
   http::response health();
 
   static http::response failure(int status, std::string_view what) { return {status, "{\"error\":\"" + std::string(what) + "\"}"}; }
@@ -92,7 +95,7 @@ auto basic_bank<Database>::route(std::string_view method, path parts) -> awaitab
   if (get && what == "ledger") return ledger();
   if (get && what == "healthz") return ready(health());
   if (get && what == "stats") return ready({200, db_.stats().to_json()});
-  if (get && what == "metrics") return ready({200, tidepool::to_prometheus(db_.all_stats()), "text/plain; version=0.0.4"});
+  if (get && what == "metrics") return metrics();
   if (get && what == "shared" && db_.is_shared()) return shared_stats();
   return ready(failure(404, "no such page"));
 }
@@ -100,6 +103,14 @@ auto basic_bank<Database>::route(std::string_view method, path parts) -> awaitab
 template <class Database>
 auto basic_bank<Database>::shared_stats() -> awaitable {
   co_return http::response(200, co_await db_.shared_stats());
+}
+
+template <class Database>
+auto basic_bank<Database>::metrics() -> awaitable {
+  std::string text = tidepool::to_prometheus(db_.all_stats());
+  if (db_.times) text += tidepool::to_prometheus(*db_.times, Database::system);
+  if (db_.is_shared()) text += co_await db_.shared_metrics();
+  co_return http::response(200, std::move(text), "text/plain; version=0.0.4");
 }
 
 template <class Database>

@@ -14,12 +14,14 @@ struct on_mysql {
   using lease = tidepool::mysql::pool::lease;
 
   tidepool::mysql::pool& pool;
+  const tidepool::statement_times* times = nullptr;  ///< of all statements, where they are counted
 
   auto read(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
   auto write(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
   tidepool::pool_stats stats() const { return pool.stats(); }
   std::vector<tidepool::pool_stats> all_stats() const { return {pool.stats()}; }
 
+  static constexpr std::string_view system = "mysql";
   static constexpr const char* account = "select json_object('id', id, 'owner', owner, 'balance', balance) from accounts where id = ?";
   static constexpr const char* book =
       "insert into transfers (`key`, payer, payee, amount) values (?, ?, ?, ?) on duplicate key update payer = payer";
@@ -36,6 +38,7 @@ struct on_mysql {
   bool is_shared() const { return false; }
   tidepool::asio::awaitable<std::optional<std::string>> shared_account(std::int64_t) { co_return std::nullopt; }
   tidepool::asio::awaitable<std::string> shared_stats() { co_return ""; }
+  tidepool::asio::awaitable<std::string> shared_metrics() { co_return ""; }
 };
 
 #endif

@@ -16,16 +16,20 @@ asio::awaitable<void> serve_and_close(asio::io_context& io, const settings& how,
 
 void serve(const settings& how) {
   asio::io_context io(static_cast<int>(how.threads));
-  postgres::pool pool(io, postgres::connector(how.url), how.pool());
+  const auto times = std::make_shared<tidepool::statement_times>();
+  postgres::options place(how.url);
+  place.tracing = times;
+  postgres::pool pool(io, postgres::connector(place), how.pool());
   const tidepool::recent_lines lines;
   pool.log_to(lines.sink(write_log));
   std::optional<postgres::multiplexers> shared;
   if (how.multiplex) {
     postgres::multiplexer_options sharing;
     sharing.max_lanes = std::max<std::size_t>(how.connections / 2 / how.threads, 1);
+    sharing.tracing = times;
     shared.emplace(pool, how.threads, sharing);
   }
-  bank ours(pool, shared ? &*shared : nullptr);
+  bank ours(pool, shared ? &*shared : nullptr, times.get());
   pool_page page({watched_pool::of(pool)}, lines, how.control_token);
   tidepool::run(io, pool, serve_and_close(io, how, ours, page, shared ? &*shared : nullptr), until_told(how));
   print_summary(pool.stats());

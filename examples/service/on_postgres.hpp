@@ -16,12 +16,14 @@ struct on_postgres {
 
   tidepool::postgres::pool& pool;
   tidepool::postgres::multiplexers* shared = nullptr;  ///< reads of one row go through these, where they are given
+  const tidepool::statement_times* times = nullptr;    ///< of all statements, where they are counted
 
   auto read(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
   auto write(tidepool::source_location where = tidepool::source_location::current()) { return pool.acquire(where); }
   tidepool::pool_stats stats() const { return pool.stats(); }
   std::vector<tidepool::pool_stats> all_stats() const { return {pool.stats()}; }
 
+  static constexpr std::string_view system = "postgresql";
   static constexpr const char* account = "select row_to_json(a)::text from accounts a where id = $1";
   static constexpr const char* book =
       "insert into transfers (key, payer, payee, amount) values ($1, $2, $3, $4) on conflict (key) do nothing";
@@ -40,6 +42,10 @@ struct on_postgres {
   tidepool::asio::awaitable<std::string> shared_stats() {
     const auto stats = co_await shared->stats();
     co_return stats.to_json();
+  }
+  tidepool::asio::awaitable<std::string> shared_metrics() {
+    const auto stats = co_await shared->stats();
+    co_return to_prometheus(stats, pool.config().name.view());
   }
 };
 

@@ -15,6 +15,7 @@ struct on_sqlite {
   using lease = tidepool::sqlite::database::lease;
 
   tidepool::sqlite::database& db;
+  const tidepool::statement_times* times = nullptr;  ///< of all statements, where they are counted
 
   auto read(tidepool::source_location where = tidepool::source_location::current()) { return db.read(where); }
   auto write(tidepool::source_location where = tidepool::source_location::current()) { return db.write(where); }
@@ -22,6 +23,7 @@ struct on_sqlite {
   tidepool::pool_stats stats() const { return db.writers().stats(); }
   std::vector<tidepool::pool_stats> all_stats() const { return {db.writers().stats(), db.readers().stats()}; }
 
+  static constexpr std::string_view system = "sqlite";
   static constexpr const char* account = "select json_object('id', id, 'owner', owner, 'balance', balance) from accounts where id = ?1";
   static constexpr const char* book =
       "insert into transfers (key, payer, payee, amount) values (?1, ?2, ?3, ?4) on conflict (key) do nothing";
@@ -38,6 +40,7 @@ struct on_sqlite {
   bool is_shared() const { return false; }
   tidepool::asio::awaitable<std::optional<std::string>> shared_account(std::int64_t) { co_return std::nullopt; }
   tidepool::asio::awaitable<std::string> shared_stats() { co_return ""; }
+  tidepool::asio::awaitable<std::string> shared_metrics() { co_return ""; }
 
   /// 1000 accounts, where the file is new.
   static tidepool::asio::awaitable<void> create(tidepool::sqlite::connection& on) {
