@@ -20,6 +20,7 @@ struct message {
   std::string host{};  ///< these three as the client sent them, empty without
   std::string origin{};
   std::string authorization{};
+  bool from_loopback = false;  ///< the client is on this machine
 };
 
 struct response {

@@ -2,7 +2,8 @@
 // tidepool - a small HTTP server on Asio: one coroutine for each connection, keep-alive, answers that go on, and a shutdown that loses no
 // request.
 //
-// It has no time limits of its own and no TLS: in production a proxy in front has both.
+// An answer that goes on is bounded in memory: a client that does not take a piece in time is dropped, and the system keeps little for it.
+// Otherwise it has no time limits of its own and no TLS: in production a proxy in front has both.
 #ifndef TIDEPOOL_EXAMPLES_HTTP_SERVER_HPP
 #define TIDEPOOL_EXAMPLES_HTTP_SERVER_HPP
 
@@ -35,12 +36,16 @@ using handler = std::function<asio::awaitable<response>(const message&)>;
 /// One client. Everything in it happens on its own strand.
 class session : public std::enable_shared_from_this<session> {
  public:
-  session(tcp::socket socket, const handler& handle)
+  session(tcp::socket socket, const handler& handle, steady_clock::duration patience)
       : executor_(socket.get_executor()),
         stream_(std::move(socket), HTTP_REQUEST),
         pause_(executor_),
-        patience_(executor_),
-        handle_(handle) {}
+        too_slow_(executor_),
+        patience_(patience),
+        handle_(handle) {
+    std::error_code unknown;
+    from_loopback_ = stream_.socket().remote_endpoint(unknown).address().is_loopback() && !unknown;
+  }
 
   asio::awaitable<void> run() {
     while (!stopping_) {
@@ -55,6 +60,7 @@ class session : public std::enable_shared_from_this<session> {
       reading_ = false;
       if (malformed) co_await stream_.write(text_of(response(400, "{\"error\":\"malformed request\"}"), false));
       if (!request) co_return;
+      request->from_loopback = from_loopback_;
       auto answer = co_await answer_to(*request);
       const bool keep = request->keep_alive && !stopping_ && !answer.more;
       co_await stream_.write(text_of(answer, keep));
@@ -77,20 +83,20 @@ class session : public std::enable_shared_from_this<session> {
 
  private:
   /// A reader that is too slow for one piece is dropped.
-  static constexpr std::chrono::seconds patience{5};
-
   asio::awaitable<void> go_on(const response& answer) {
+    std::error_code kept;
+    stream_.socket().set_option(asio::socket_base::send_buffer_size(kept_for_a_reader), kept);
     while (!stopping_) {
       auto piece = answer.more();
       const auto number = ++pieces_;
-      patience_.expires_after(patience);
-      patience_.async_wait([self = shared_from_this(), number](std::error_code cancelled) {
+      too_slow_.expires_after(patience_);
+      too_slow_.async_wait([self = shared_from_this(), number](std::error_code cancelled) {
         std::error_code ignored;
         if (!cancelled && self->pieces_ == number) self->stream_.socket().close(ignored);
       });
       co_await stream_.write(std::move(piece));
       ++pieces_;
-      patience_.cancel();
+      too_slow_.cancel();
       if (stopping_) co_return;
       std::error_code stopped;
       pause_.expires_after(answer.every);
@@ -113,10 +119,14 @@ class session : public std::enable_shared_from_this<session> {
            answer.headers + (keep ? "\r\n" : "Connection: close\r\n\r\n") + answer.body;
   }
 
+  static constexpr int kept_for_a_reader = 32 * 1024;  ///< bytes that the system keeps of what it has not taken, about
+
   asio::any_io_executor executor_;
   stream stream_;
   asio::steady_timer pause_;
-  asio::steady_timer patience_;
+  asio::steady_timer too_slow_;
+  const steady_clock::duration patience_;
+  bool from_loopback_ = false;
   std::uint64_t pieces_ = 0;
   const handler& handle_;
   asio::cancellation_signal cancellation_;
@@ -127,11 +137,14 @@ class session : public std::enable_shared_from_this<session> {
 /// Listens and keeps the list of clients. Its own state lives on a strand, so the io_context may have several threads.
 class server {
  public:
-  server(asio::any_io_executor executor, const tcp::endpoint& where, handler handle)
+  /// `patience`: how long a client may take for one piece of an answer that goes on.
+  server(asio::any_io_executor executor, const tcp::endpoint& where, handler handle,
+         steady_clock::duration patience = std::chrono::seconds(5))
       : executor_(executor),
         strand_(asio::make_strand(executor)),
         acceptor_(strand_, where),
         all_gone_(strand_),
+        patience_(patience),
         handle_(std::move(handle)) {}
 
   unsigned short port() const { return acceptor_.local_endpoint().port(); }
@@ -164,7 +177,7 @@ class server {
   void welcome(tcp::socket socket) {
     std::error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
-    auto client = std::make_shared<session>(std::move(socket), handle_);
+    auto client = std::make_shared<session>(std::move(socket), handle_, patience_);
     clients_.insert(client);
     auto gone = asio::bind_executor(strand_, [this, client](std::exception_ptr) {
       clients_.erase(client);
@@ -192,6 +205,7 @@ class server {
   asio::any_io_executor strand_;
   tcp::acceptor acceptor_;
   asio::steady_timer all_gone_;
+  const steady_clock::duration patience_;
   handler handle_;
   std::set<std::shared_ptr<session>> clients_;
 };

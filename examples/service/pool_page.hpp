@@ -7,9 +7,9 @@
 //   POST /pool/control/POOL/suspend     also resume, recycle, resize/MIN/MAX, reclaim/CONNECTION; POOL is a number from 0
 //
 // Made for the loopback address: a request for another host name is refused, because a name that an attacker owns may lead here (DNS
-// rebinding). Control needs the token, as `Authorization: Bearer TOKEN`, which no other site can make a browser send, and is off without
-// one. All that comes from the pool is shown as text. The page takes no connection, and asks the pool twice a second at most, whoever
-// looks.
+// rebinding). Control is for clients on this machine alone, whatever address the server listens on, and needs the token, as `Authorization:
+// Bearer TOKEN`, which no other site can make a browser send, and is off without one. All that comes from the pool is shown as text. The
+// page takes no connection, and asks the pool twice a second at most, whoever looks.
 #ifndef TIDEPOOL_EXAMPLES_POOL_PAGE_HPP
 #define TIDEPOOL_EXAMPLES_POOL_PAGE_HPP
 
@@ -34,6 +34,7 @@
 
 #include "http_message.hpp"
 #include "pool_page_text.hpp"
+#include "same_secret.hpp"
 
 /// A pool as the page sees it.
 struct watched_pool {
@@ -132,16 +133,6 @@ class pool_page {
     }
     return host == "127.0.0.1" || host == "localhost" || host == "[::1]";
   }
-  /// Takes the same time wherever the texts differ.
-  static bool same_secret(std::string_view given, std::string_view secret) {
-    unsigned differs = given.size() == secret.size() ? 0 : 1;
-    for (std::size_t i = 0; i < secret.size(); ++i) {
-      const char theirs = i < given.size() ? given[i] : '\0';
-      differs |= static_cast<unsigned>(static_cast<unsigned char>(theirs)) ^ static_cast<unsigned char>(secret[i]);
-    }
-    const volatile unsigned found = differs;
-    return found == 0;
-  }
   static std::optional<std::uint64_t> number(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -177,6 +168,7 @@ class pool_page {
 
   http::response control(const http::message& request, std::string_view path) {
     if (token_.empty()) return problem(403, "control is off");
+    if (!request.from_loopback) return problem(403, "from another machine");
     if (request.method != "POST") return problem(405, "POST only");
     if (!request.origin.empty() && request.origin != "http://" + request.host) return problem(403, "from another site");
     if (too_many_tries()) return problem(429, "too many requests");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# tidepool - the page /pool of examples/service in headless Chromium.
+# tidepool - the page /pool of examples/service in headless Chromium, and its /metrics before promtool.
 #
 #   run.sh SERVICE [DATABASE [FOLDER]]   SERVICE: the program; DATABASE: sqlite (default), postgres or mysql, on a server of its own;
 #                                        FOLDER: pictures of the page go there
@@ -13,7 +13,6 @@ service=$1 database=${2:-sqlite} pictures=${3:-}
 
 [[ $("$service" --help 2>&1 || true) == *"$database"* ]] || { echo "skipped: the service was built without $database"; exit 77; }
 command -v node >/dev/null || { echo "skipped: no node"; exit 77; }
-browser=$("$support/install.sh" browser) || { echo "skipped: Chromium or playwright-core cannot be had here"; exit 77; }
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tidepool-page.XXXXXX")
 chmod 711 "$dir"
@@ -45,8 +44,8 @@ case $database in
     ;;
 esac
 
-serve() { # name
-  DATABASE_URL=$url "$service" --database "$database" --connections 8 >"$dir/$1.out" 2>"$dir/$1.log" &
+serve() { # name, further arguments
+  DATABASE_URL=$url "$service" --database "$database" --connections 8 "${@:2}" >"$dir/$1.out" 2>"$dir/$1.log" &
   started+=($!)
   for _ in $(seq 100); do
     port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/$1.out")
@@ -58,10 +57,22 @@ serve() { # name
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 POOL_CONTROL_TOKEN=$token serve controlled
 controlled=$port
-serve plain
+if [ $database = postgres ]; then serve plain --multiplex; else serve plain; fi
 plain=$port
 if POOL_CONTROL_TOKEN=short "$service" --database "$database" >/dev/null 2>&1; then echo "a short token was taken" && exit 1; fi
 
+# Of the pool, of statements by their tag, and of multiplexers.
+curl --silent --show-error --fail "http://127.0.0.1:$plain/accounts/7" "http://127.0.0.1:$plain/ledger" >/dev/null
+curl --silent --show-error --fail "http://127.0.0.1:$plain/metrics" >"$dir/metrics"
+wanted=(db_pool_size 'db_client_operation_duration_seconds_count{[^}]*db_operation_name="SELECT"}')
+if [ $database = postgres ]; then wanted+=('db_multiplexer_[a-z_]*{multiplexer="bank"'); fi
+for one in "${wanted[@]}"; do grep -q "^$one" "$dir/metrics" || { echo "not in /metrics: $one"; exit 1; }; done
+if promtool=$(command -v promtool || "$support/install.sh" promtool); then
+  "$promtool" check metrics <"$dir/metrics"
+  echo "promtool reads /metrics"
+fi
+
+browser=$("$support/install.sh" browser) || { echo "skipped: Chromium or playwright-core cannot be had here"; exit 77; }
 read -r chromium modules <<<"$browser"
 NODE_PATH=$modules TOKEN=$token node "$here/page.js" "$chromium" "$controlled" "$plain" "$database" "$dir/bank.db" $pictures
 
