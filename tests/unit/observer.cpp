@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - observers, and events as lines of text.
+#include <tidepool/advice.hpp>
 #include <tidepool/config.hpp>
 #include <tidepool/lint.hpp>
 #include <tidepool/policy/combined_observers.hpp>
 #include <tidepool/policy/observer.hpp>
+#include <tidepool/pool_error.hpp>
 
 #include <string>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -21,12 +25,12 @@ using tidepool_tests::has_text;
 struct only_leaks {
   void on_event(std::string_view, const leak_event&) {}
 };
+template <class O, class... Event>
+constexpr bool watches(detail::event_list<Event...>) {
+  return (observes<O, Event> && ...);
+}
 template <class O>
-constexpr bool watches_all = observes<O, created_event>&& observes<O, destroyed_event>&& observes<O, checkout_event>&&
-    observes<O, checkin_event>&& observes<O, connect_failed_event>&& observes<O, health_failed_event>&& observes<O, leak_event>&&
-        observes<O, scaled_event>&& observes<O, breaker_event>&& observes<O, state_event>&& observes<O, slow_acquire_event>&&
-            observes<O, acquire_failed_event>&& observes<O, unused_event>&& observes<O, reconfigured_event>&&
-                observes<O, server_limit_event>&& observes<O, stall_event>&& observes<O, idle_horizon_event>&& observes<O, advice_event>;
+constexpr bool watches_all = watches<O>(detail::pool_events());
 static_assert(watches_all<log_observer>, "every event of the pool is logged");
 static_assert(!observes<null_observer, created_event> && !observes<null_observer, leak_event>);
 static_assert(observes<only_leaks, leak_event> && !observes<only_leaks, created_event>);
@@ -124,6 +128,41 @@ TEST_CASE("given each event, when it is logged, then its line names pool and eve
   check_line(state_event{pool_state::healthy, pool_state::degraded, "refused"}, level::info, "orders: state healthy -> degraded: refused");
   check_line(state_event{pool_state::degraded, pool_state::critical, "refused"}, level::error,
              "orders: state degraded -> critical: refused");
+}
+
+/// The lines of some event of this type. A new type that is no aggregate of defaults needs words of its own here.
+template <class Event>
+std::vector<line> lines_of(level least) {
+  const pool_config config;
+  if constexpr (std::is_same_v<Event, acquire_failed_event>) {
+    return logged(acquire_failed_event{errc::timeout, source_location::current(), error_report(), 1}, least);
+  } else if constexpr (std::is_same_v<Event, reconfigured_event>) {
+    return logged(reconfigured_event{config, config, "nothing"}, least);
+  } else if constexpr (std::is_same_v<Event, server_limit_event>) {
+    return logged(server_limit_event{"", limit_finding()}, least);
+  } else if constexpr (std::is_same_v<Event, advice_event>) {
+    return logged(advice_event{pool_advice()}, least);
+  } else {
+    return logged(Event{}, least);
+  }
+}
+template <class Event>
+void check_that_it_has_a_line() {
+  const auto lines = lines_of<Event>(level::debug);
+  INFO("event " << typeid(Event).name());
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].text.rfind("orders: ", 0) == 0);
+  CHECK(lines[0].text.size() > 12);
+  CHECK(lines_of<Event>(lines[0].how).size() == 1);
+  if (lines[0].how < level::error) CHECK(lines_of<Event>(static_cast<level>(static_cast<int>(lines[0].how) + 1)).empty());
+}
+template <class... Event>
+void check_that_each_has_a_line(detail::event_list<Event...>) {
+  (check_that_it_has_a_line<Event>(), ...);
+}
+
+TEST_CASE("given each event there is, when it is logged, then it has one line, and none above its level", "[field-L4]") {
+  check_that_each_has_a_line(detail::pool_events());
 }
 
 TEST_CASE("given connects that fail in a row, when they are logged, then what is no news is for debugging only", "[field-L4]") {
