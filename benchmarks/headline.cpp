@@ -9,8 +9,6 @@
 // `memory`: heap of a connection that has run a statement, without and with TLS. `leaks`: 200 callers on 20 connections, of which some time
 // out, throw, discard or are cancelled in mid-statement. `many`: 10,000 connections of one pool through POOLER, a PgBouncer: all leased at
 // once, a statement on each. $SECONDS_A_CASE: how long each is measured.
-#include <malloc.h>
-#include <sys/resource.h>
 #include <tidepool/postgres.hpp>
 
 #include <asio/redirect_error.hpp>
@@ -26,22 +24,19 @@
 #include <string>
 #include <vector>
 
+#include "many.hpp"
 #include "measure.hpp"
 
 namespace {
 
-namespace asio = tidepool::asio;
 namespace postgres = tidepool::postgres;
+using namespace benchmarks;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
 constexpr std::size_t connections = 20;
 constexpr std::size_t many = 10'000;
 
-double heap_in_use() {
-  const auto info = ::mallinfo2();
-  return static_cast<double>(info.uordblks + info.hblkhd);
-}
 void print(const std::string& what, const char* metric, double value) {
   std::printf("%s\t%s\t%.3f\n", what.c_str(), metric, value);
   std::fflush(stdout);
@@ -58,18 +53,6 @@ void print_quantiles(const std::string& what, std::vector<double>& seen) {
   print(what, "max_us", seen.back());
 }
 double us(steady::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
-
-void rethrow(std::exception_ptr failed) {
-  if (failed) std::rethrow_exception(failed);
-}
-void run(asio::io_context& io, asio::awaitable<void> work) {
-  asio::co_spawn(io, std::move(work), [&io](std::exception_ptr failed) {
-    rethrow(failed);
-    io.stop();
-  });
-  io.restart();
-  io.run();
-}
 
 postgres::options options_of(const std::string& conninfo, const char* name) {
   postgres::options out(conninfo);
@@ -279,22 +262,8 @@ void leaks(const std::string& conninfo) {
 
 // --- 10,000 connections ------------------------------------------------------------------------------------------------------------
 
-/// Two descriptors a connection: libpq's and Asio's.
-std::size_t most_connections() {
-  constexpr std::size_t spare = 40;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  rlimit wanted = limit;
-  wanted.rlim_cur = std::max<rlim_t>(limit.rlim_cur, 2 * many + spare);
-  wanted.rlim_max = std::max(limit.rlim_max, wanted.rlim_cur);
-  if (::setrlimit(RLIMIT_NOFILE, &wanted) != 0) {
-    wanted.rlim_cur = wanted.rlim_max = limit.rlim_max;
-    (void)::setrlimit(RLIMIT_NOFILE, &wanted);
-  }
-  return std::min<std::size_t>(many, (static_cast<std::size_t>(wanted.rlim_cur) - spare) / 2);
-}
 void ten_thousand(const std::string& pooler) {
-  const std::size_t count = most_connections();
+  const std::size_t count = most_connections(many);
   asio::io_context io(1);
   auto config = fixed_size(count);
   config.connect_timeout = 60s;

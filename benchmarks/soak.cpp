@@ -9,8 +9,6 @@
 // connections are leased on average. Each caller asks at the start and at the end of its lease for a number of its own. Of a thousand
 // callers one throws, one discards its connection, and one is cancelled in mid-statement. A checkout is measured from the moment its caller
 // was due.
-#include <malloc.h>
-#include <sys/resource.h>
 #include <tidepool/postgres.hpp>
 
 #include <asio/steady_timer.hpp>
@@ -27,10 +25,12 @@
 #include <string>
 #include <vector>
 
+#include "many.hpp"
+
 namespace {
 
-namespace asio = tidepool::asio;
 namespace postgres = tidepool::postgres;
+using namespace benchmarks;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
@@ -41,10 +41,7 @@ struct settings {
   std::size_t connections = 10'000;
 };
 
-double heap_kb() {
-  const auto info = ::mallinfo2();
-  return static_cast<double>(info.uordblks + info.hblkhd) / 1024;
-}
+double heap_kb() { return heap_in_use() / 1024; }
 double resident_kb() {
   std::ifstream in("/proc/self/statm");
   double all = 0, resident = 0;
@@ -54,17 +51,6 @@ double resident_kb() {
 void print(const std::string& metric, double value) {
   std::printf("soak\t%s\t%.3f\n", metric.c_str(), value);
   std::fflush(stdout);
-}
-void rethrow(std::exception_ptr failed) {
-  if (failed) std::rethrow_exception(failed);
-}
-void run(asio::io_context& io, asio::awaitable<void> work) {
-  asio::co_spawn(io, std::move(work), [&io](std::exception_ptr failed) {
-    rethrow(failed);
-    io.stop();
-  });
-  io.restart();
-  io.run();
 }
 asio::awaitable<void> pause(steady::duration time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -257,20 +243,6 @@ asio::awaitable<void> all_at_once(postgres::pool& pool, std::size_t count, tally
   while (left > 0) co_await pause(1ms);
 }
 
-/// Two descriptors a connection: libpq's and Asio's. Some are for what is closed and opened meanwhile, and for cancel requests.
-std::size_t most_connections(std::size_t wanted) {
-  constexpr std::size_t spare = 40;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, 2 * wanted + spare);
-  limit.rlim_max = std::max(limit.rlim_max, limit.rlim_cur);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-  return std::min<std::size_t>(wanted, (static_cast<std::size_t>(limit.rlim_cur) - spare) / 2);
-}
 /// What PgBouncer says of its clients, besides the one that asks.
 double clients_at(const std::string& pooler) {
   const std::unique_ptr<PGconn, decltype(&PQfinish)> console(PQconnectdb((pooler + " dbname=pgbouncer").c_str()), PQfinish);
