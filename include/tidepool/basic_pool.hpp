@@ -93,19 +93,24 @@ class basic_pool {
   }
   /// A pool by one URL for the pool and its driver, with the executor or context `place`:
   /// `postgres::pool db = postgres::pool::from_url(io, "postgres://app@db/shop?sslmode=require&pool_max_size=50&acquire_timeout=3s")`.
-  /// See `pool_config::from_url()`. For connections with a `connector_type` that is made of a URL. Throws std::invalid_argument, and what
-  /// the connector throws.
+  /// See `pool_config::from_url()`; `base` is what the URL changes. For connections with a `connector_type` that is made of a URL. Throws
+  /// std::invalid_argument, and what the connector throws.
   template <class Place, class C = Connection>
   requires std::constructible_from<typename C::connector_type, const std::string&>
-  [[nodiscard]] static basic_pool from_url(Place&& place, const std::string& url) {
-    return basic_pool(std::forward<Place>(place), typename C::connector_type(url_without_pool_options(url)), pool_config::from_url(url));
+  [[nodiscard]] static basic_pool from_url(Place&& place, const std::string& url, const pool_config& base = {},
+                                           observer watcher = detail::default_observer<observer>(),
+                                           tracer to = detail::default_tracer<tracer>()) {
+    return basic_pool(std::forward<Place>(place), typename C::connector_type(url_without_pool_options(url)),
+                      pool_config::from_url(url, base), std::move(watcher), std::move(to));
   }
   /// A null pointer is an unset environment variable.
   template <class Place, class C = Connection>
   requires std::constructible_from<typename C::connector_type, const std::string&>
-  [[nodiscard]] static basic_pool from_url(Place&& place, const char* url) {
+  [[nodiscard]] static basic_pool from_url(Place&& place, const char* url, const pool_config& base = {},
+                                           observer watcher = detail::default_observer<observer>(),
+                                           tracer to = detail::default_tracer<tracer>()) {
     if (!url) throw std::invalid_argument("pool: the URL is a null pointer: is the environment variable set?");
-    return from_url(std::forward<Place>(place), std::string(url));
+    return from_url(std::forward<Place>(place), std::string(url), base, std::move(watcher), std::move(to));
   }
   basic_pool(const basic_pool&) = delete;
   basic_pool& operator=(const basic_pool&) = delete;
