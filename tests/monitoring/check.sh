@@ -20,6 +20,7 @@ perl -MJSON::PP -we '
     my ($name, $type) = ($1, $2);
     $known{$_} = 1 for $type eq "histogram" ? map { $name . $_ } qw(_bucket _sum _count) : $name;
   }
+  my %label = map { $_ => 1 } $metrics =~ /[{,](\w+)="/g;
   my @texts;
   my $walk;
   $walk = sub {
@@ -32,7 +33,10 @@ perl -MJSON::PP -we '
   push @texts, $alerts =~ /^\s+expr: (.*)$/mg, $test =~ /series: \x27(\w+)/g;
   my $wrong = 0;
   for my $text (@texts) {
-    for my $name ($text =~ /\b(db_\w+)/g) { print "no metric: $name in $text\n" and $wrong++ unless $known{$name} }
+    for my $name ($text =~ /\b(db_\w+)/g) {
+      next if $label{$name} || ($name =~ /^db_multiplexer_/ && !$known{db_multiplexer_waiting});  # built without that driver
+      print "no metric: $name in $text\n" and $wrong++ unless $known{$name};
+    }
   }
   for my $alert ($alerts =~ /- alert: (\w+)/g) { print "not in the runbook: $alert\n" and $wrong++ unless $runbook =~ /^## \Q$alert\E$/m }
   for my $section ($runbook =~ /^## (Pool\w+)$/mg) { print "no such alert: $section\n" and $wrong++ unless $alerts =~ /- alert: $section$/m }
