@@ -144,6 +144,13 @@ TEST_CASE("given one URL for a pool and its driver, then each takes its options,
       pg::pool::from_url(io, "postgres://app@127.0.0.1:1/shop?pool_max_size=7&sslmode=disable&acquire_timeout=3s&pool_min_size=0");
   CHECK(pool.config().max_size == 7);
   CHECK(pool.config().acquire_timeout == 3s);
+  tidepool::pool_config base;
+  base.name = "orders";
+  base.max_size = 3;
+  const pg::pool changed = pg::pool::from_url(io, "postgres://app@127.0.0.1:1/shop?pool_min_size=1", base);
+  CHECK(changed.config().name == "orders");
+  CHECK(changed.config().max_size == 3);
+  CHECK(changed.config().min_size == 1);
   CHECK_THROWS_AS(pg::pool::from_url(io, "postgres://127.0.0.1/shop?pool_max_sizes=7"), std::invalid_argument);
   CHECK_THROWS_AS(pg::pool::from_url(io, "postgres://127.0.0.1/shop?max_sizes=7"), pg::error);
   const char* unset = nullptr;
