@@ -34,7 +34,8 @@ struct made_up {
 
 TEST_CASE("given too little of a load, when advice is asked for, then it says what is missing") {
   CHECK_FALSE(advise(pool_load(), pool_config()).known);
-  CHECK(std::string(made_up(50ms).seconds(15, 200, 10).advice().why) == "too little time was observed");
+  CHECK(std::string(made_up(50ms).seconds(15, 200, 10).advice().why) ==
+        "too little time was observed: it takes 16 looks, one each advice_interval at most");
   CHECK(std::string(made_up(50ms).seconds(100, 4, 0).advice().why) == "fewer than 500 acquires were observed");
   made_up untimed(50ms);
   untimed.load.hold_time = {};
