@@ -71,7 +71,7 @@ struct event_server {
   http::server server;
 };
 
-TEST_CASE("given a reader of events that does not read, then it is dropped, and little is kept for it until then") {
+TEST_CASE("given a reader of events that does not read, then it is dropped, and little is kept for it") {
   event_server at({asio::ip::address_v4::loopback(), 0});
   const auto reader = at.ask();
   REQUIRE(comes_true(at.io, [&] { return !at.readers.expired(); }));

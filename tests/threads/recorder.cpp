@@ -102,7 +102,7 @@ TEST_CASE("given threads that write a ring, when it is copied all the time, then
   CHECK(lost > 0);
 }
 
-TEST_CASE("given a lease stashed between a look at the clock and its pick-up, then the next one begins after its end") {
+TEST_CASE("given a lease stashed while another caller looks for one, then the next one begins after its end") {
   int stashed_meanwhile = 0;
   for (int reads = 1; reads <= 6; ++reads) {
     asio::io_context io(1);

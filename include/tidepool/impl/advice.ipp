@@ -256,7 +256,8 @@ pool_advice advise(const pool_load& load, const pool_config& config, std::size_t
   out.goal = config.wait_goal;
   const detail::load_model model(load, effort);
   out.observed = detail::from_seconds(model.total_seconds);
-  if (model.windows < 2 * detail::load_record::block) return out.why = "too little time was observed: it takes 16 looks, one each advice_interval at most", out;
+  if (model.windows < 2 * detail::load_record::block)
+    return out.why = "too little time was observed: it takes 16 looks, one each advice_interval at most", out;
   if (model.arrivals < 500) return out.why = "fewer than 500 acquires were observed", out;
   if (load.hold_time.count() < 100 || model.mean_hold <= 0) return out.why = "fewer than 100 leases were timed", out;
   out.known = true;
