@@ -18,9 +18,11 @@ class statement_terms {
   constexpr statement_terms(const within& limit) noexcept : limit_(limit.limit()), limited_(true) {}
   /// The statement is part of this trace, where `multiplexer_options::tracing` is set.
   constexpr statement_terms(const trace_context& parent) noexcept : parent_(parent) {}
+  /// Both.
   constexpr statement_terms(const trace_context& parent, const within& limit) noexcept
       : parent_(parent), limit_(limit.limit()), limited_(true) {}
 
+  /// Empty where none is given.
   constexpr const trace_context& parent() const noexcept { return parent_; }
   /// `otherwise`: where none is given.
   constexpr duration limit(duration otherwise) const noexcept { return limited_ ? limit_ : otherwise; }
