@@ -58,7 +58,6 @@ struct interrupted_clock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<interrupted_clock>;
-  static constexpr bool is_steady = true;
   static time_point now() noexcept {
     const time_point read(std::chrono::steady_clock::now().time_since_epoch());
     if (reads_until > 0 && --reads_until == 0) then();
