@@ -4,8 +4,11 @@
 #include <tidepool/pool.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
+#include <functional>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -49,6 +52,24 @@ int overlaps(const recording& in) {
   return found;
 }
 
+/// Does something right after it was read, once, where a thread has asked for that.
+struct interrupted_clock {
+  using duration = std::chrono::steady_clock::duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<interrupted_clock>;
+  static time_point now() noexcept {
+    const time_point read(std::chrono::steady_clock::now().time_since_epoch());
+    if (reads_until > 0 && --reads_until == 0) then();
+    return read;
+  }
+  static inline thread_local int reads_until = 0;
+  static inline std::function<void()> then;
+};
+struct interrupted_traits : recorded_traits {
+  using clock_type = interrupted_clock;
+};
+
 }  // namespace recorder_threads
 }  // namespace
 
@@ -78,6 +99,49 @@ TEST_CASE("given threads that write a ring, when it is copied all the time, then
   CHECK(wrong == 0);
   CHECK(copied > 0);
   CHECK(lost > 0);
+}
+
+TEST_CASE("given a lease stashed while another caller looks for one, then the next one begins after its end") {
+  int stashed_meanwhile = 0;
+  for (int reads = 1; reads <= 6; ++reads) {
+    asio::io_context io(1);
+    tidepool::pool_config config;
+    config.min_size = config.max_size = 1;
+    config.auto_scale = false;
+    tidepool::basic_pool<link, interrupted_traits> pool(
+        io, []() -> asio::awaitable<link> { co_return link(); }, config);
+    asio::co_spawn(io, pool.open(), [&io](std::exception_ptr) { io.stop(); });
+    io.run();
+    for (int i = 0; i < 10; ++i) (void)pool.try_acquire();  // the first leases are timed, and not stashed
+    auto lease = pool.try_acquire();
+    REQUIRE(lease);
+    std::atomic<bool> begin{false}, done{false};
+    std::thread other([&] {
+      while (!begin) std::this_thread::yield();
+      lease.release();
+      done = true;
+    });
+    interrupted_clock::then = [&] {
+      begin = true;
+      // One that takes the lock cannot end before this caller has it no more.
+      for (const auto until = std::chrono::steady_clock::now() + 200ms; !done && std::chrono::steady_clock::now() < until;) {
+        std::this_thread::yield();
+      }
+      stashed_meanwhile += done;
+    };
+    interrupted_clock::reads_until = reads;
+    auto next = pool.try_acquire();
+    interrupted_clock::reads_until = 0;
+    begin = true;
+    other.join();
+    next.release();
+    INFO("after " << reads << " reads");
+    CHECK(overlaps(pool.recorded()) == 0);
+    asio::co_spawn(io, pool.close(), [](std::exception_ptr) {});
+    io.restart();
+    io.run();
+  }
+  CHECK(stashed_meanwhile >= 2);  // before the lock is taken, and under it
 }
 
 TEST_CASE("given threads that use a pool, when its recorder is copied, then each copy is in order") {
