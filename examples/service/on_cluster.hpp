@@ -25,7 +25,10 @@ struct on_cluster {
   tidepool::pool_stats stats() const {
     const auto seen = servers.topology();
     const auto all = servers.stats();
-    return all.at(seen.primary() == nullptr ? 0 : static_cast<std::size_t>(seen.primary() - seen.hosts.data()));
+    for (const auto& each : all) {
+      if (seen.primary() != nullptr && each.name.view().ends_with(seen.primary()->host)) return each;
+    }
+    return all.at(0);
   }
 
   static constexpr const char* account = on_postgres::account;
