@@ -14,6 +14,7 @@ struct on_cluster {
   using lease = tidepool::postgres::cluster::lease;
 
   tidepool::postgres::cluster& servers;
+  const tidepool::statement_times* times = nullptr;  ///< of all statements, where they are counted
 
   /// An account may be as old as a failover takes, so that reads go on meanwhile.
   auto read(tidepool::source_location where = tidepool::source_location::current()) {
@@ -31,6 +32,7 @@ struct on_cluster {
     return all.at(0);
   }
 
+  static constexpr std::string_view system = on_postgres::system;
   static constexpr const char* account = on_postgres::account;
   static constexpr const char* book = on_postgres::book;
   static constexpr bool locks_rows = on_postgres::locks_rows;
@@ -46,6 +48,7 @@ struct on_cluster {
   bool is_shared() const { return false; }
   tidepool::asio::awaitable<std::optional<std::string>> shared_account(std::int64_t) { co_return std::nullopt; }
   tidepool::asio::awaitable<std::string> shared_stats() { co_return "{}"; }
+  tidepool::asio::awaitable<std::string> shared_metrics() { co_return ""; }
 };
 
 #endif
