@@ -192,6 +192,17 @@ TEST_CASE("given instances of one server, then each has an equal share, and borr
   CHECK(one.cap() == 40);
 }
 
+TEST_CASE("given what is free, then an instance borrows of it only after it has told that it would") {
+  budgets::budget_core one(80, 1.0);
+  auto view = view_of(100, {10, 10, 10, 10});
+  view.mine_told = false;
+  one.seen(view);
+  CHECK(one.cap() == 25);
+  view.mine_told = true;
+  one.seen(view);
+  CHECK(one.cap() == 70);
+}
+
 TEST_CASE("given what was borrowed, when somebody lacks his share, then it is given back with the next probe") {
   budgets::budget_core one(80, 0.95);
   one.seen(view_of(100, {60, 30}, 17));

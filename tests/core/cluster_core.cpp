@@ -493,3 +493,39 @@ TEST_CASE("given a host that is another server now, then what led to the old one
   CHECK(rig.orders(0).abort_moved);
   rig.release(held);
 }
+
+TEST_CASE("given a promotion, then what the old primary proved since the new one was a standby proves nothing") {
+  cluster_rig rig(3);
+  rig.answer(0, a_primary(1, 1000));
+  rig.answer(1, a_standby(1000));
+  rig.answer(2, a_standby(1000));
+  rig.keep_answering(0, a_primary(1, 1000));
+  rig.keep_answering(2, a_standby(1000));
+  rig.pass(1105ms);  // the second is asked, and does not answer yet
+  REQUIRE(rig.core.at(1).in_flight);
+  REQUIRE(rig.core.lag(2, rig.now) < 1000ms);
+  rig.core.answered(1, a_primary(2, 1000), rig.now);
+  rig.core.tick_at(rig.now);
+  REQUIRE(rig.core.primary() == 1);
+  CHECK(rig.core.lag(2, rig.now) >= 1050ms);
+}
+
+TEST_CASE("given a replica that is back beside another one, then it gets a tenth of its share more each second") {
+  cluster_rig rig(3, 40);
+  rig.answer(0, a_primary(1, 1000));
+  rig.answer(1, a_standby(1000));
+  rig.fail(2, probe_failure::unreachable);
+  rig.keep_answering(0, a_primary(1, 1000));
+  rig.keep_answering(1, a_standby(1000));
+  rig.pass(3s);
+  rig.answer(2, a_standby(1000));
+  rig.answer(2, a_standby(1000));
+  rig.keep_answering(2, a_standby(1000));
+  REQUIRE(rig.core.readable(2));
+  for (int i = 0; i < 24; ++i) (void)rig.read();
+  CHECK(rig.core.at(2).in_use >= 1);
+  CHECK(rig.core.at(2).in_use <= 6);
+  rig.pass(10s);
+  for (int i = 0; i < 24; ++i) (void)rig.read();
+  CHECK(rig.core.at(2).in_use >= 22);
+}
