@@ -33,7 +33,8 @@ enum class errc {
   columns,           ///< the row has another number of columns, or no such column
   rows,              ///< another number of rows than asked for
   rolled_back,       ///< COMMIT of a failed transaction: the server rolled back
-  outcome_unknown,   ///< COMMIT, or a write of a multiplexer, was sent and its answer is missing: it may be committed or not
+  outcome_unknown,   ///< COMMIT, or a write of a multiplexer, was sent and its answer is missing: it may be committed or not. Or it was
+                     ///< cancelled while it waited for a synchronous standby: done, but not safe
   response_timeout,  ///< no answer in time; the statement was cancelled, the connection is kept
   server_silent      ///< no answer in time, and none to cancelling: the connection was shut
 };

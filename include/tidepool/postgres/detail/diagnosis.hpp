@@ -52,6 +52,8 @@ struct diagnosis {
   /// The last message of a backend whose server goes down as a whole, by a crash or an immediate stop. `RAISE WARNING` can have the same
   /// severity and SQLSTATE, so the routine decides.
   bool server_down() const { return severity == "WARNING" && (sqlstate == "57P01" || sqlstate == "57P02") && routine == "quickdie"; }
+  /// The wait of a COMMIT for a synchronous standby was cancelled: it is committed on this server, and perhaps nowhere else.
+  bool not_replicated() const { return severity == "WARNING" && routine == "SyncRepWaitForLSN"; }
   /// Ended by an operator (57P01 and the like). FATAL cannot come from SQL, so this is certain.
   bool told_to_end() const { return fatal() && sqlstate.starts_with("57P"); }
   /// The server refused a write because it, or the transaction, is read-only; not a foreign server behind it, and not a `RAISE`. An error

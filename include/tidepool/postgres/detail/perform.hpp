@@ -65,6 +65,11 @@ template <class = void>
   if (s.current != nullptr) note_origin(of, s.text_in_errors(*s.current), s.current->from());
 }
 
+inline constexpr const char* unreplicated_text =
+    "COMMIT was cancelled while it waited for a synchronous standby: it is committed on this server, and lost if another one takes over "
+    "before "
+    "it is replicated";
+
 /// Gathers the results of one request: keeps the last good one and the first error, which is the cause of later ones.
 template <class = void>
 class basic_outcome {
@@ -122,12 +127,20 @@ class basic_outcome {
     if (tags_.any() || creates(sql)) s.note_tags(tags_, sql);
     s.answered();
     const bool unsafe = encoding_turned_unsafe(s);
+    if (s.unreplicated) throw_unreplicated(s);
     if (failure_ || reason_ != errc::server || PQstatus(s.pg()) != CONNECTION_OK) throw_failure(s);
     s.last_answer = clock::real_now();
     if (unsafe) throw_unsafe(s);
   }
 
  private:
+  /// The server says that it was done. That is no promise any more.
+  [[noreturn, gnu::cold, gnu::noinline]] static void throw_unreplicated(session& s) {
+    s.broken = true;
+    diagnosis said;
+    s.note_statement(said);
+    throw error(errc::outcome_unknown, unreplicated_text, std::move(said));
+  }
   [[noreturn, gnu::cold, gnu::noinline]] static void throw_unsafe(session& s) {
     diagnosis said;
     s.note_statement(said);

@@ -362,6 +362,7 @@ class basic_session : public session_base {
       // Errors that arrive on an idle connection come only this way. So does the warning of a server that goes down as a whole, by a crash
       // or an immediate stop.
       if (what.server_down()) here.outdated = true;
+      if (what.not_replicated()) here.unreplicated = here.retire = true;
       // Made by libpq itself: a message came that belongs to no statement.
       if (what.sqlstate.empty() && what.severity.empty()) here.out_of_step_ = true;
       if ((what.fatal() || what.server_down()) && here.fatal.message.empty()) here.note_fatal(what);
@@ -395,6 +396,7 @@ class basic_session : public session_base {
   clock::time_point last_answer{};   ///< when the server last answered
   const request* current = nullptr;  ///< the statement that runs, for errors; set by `put_request`
   bool broken = false;               ///< never to be used again
+  bool unreplicated = false;         ///< it has committed something that no standby has confirmed, see `diagnosis::not_replicated()`
   bool touched = false;              ///< something ran since the last reset
   bool busy = false;                 ///< an operation is running
   bool unread = false;               ///< an operation has ended, and may have brought more than its answer

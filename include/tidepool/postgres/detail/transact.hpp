@@ -55,6 +55,7 @@ using transaction_mark = basic_transaction_mark<>;
 /// The error for a failed COMMIT. Only the server's refusal, and a COMMIT that was never sent, show that nothing was committed.
 template <class = void>
 inline error commit_failure(const session& s, const error& failure, bool sent) {
+  if (failure.reason() == errc::outcome_unknown) return failure;
   const bool answered = (failure.reason() == errc::server || failure.reason() == errc::response_timeout) && !failure.connection_lost();
   if (answered || (!sent && !failure.connection_lost())) return failure;
   diagnosis said = failure.diagnosis();

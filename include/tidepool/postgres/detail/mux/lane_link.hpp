@@ -226,6 +226,8 @@ class lane_link : private lane_session<Pool> {
           return !held_ || to.synced(*std::exchange(held_, std::nullopt)) || out_of_step();
         }
         if (now.what != command::kind::sync) return out_of_step();
+        if (session_->unreplicated)
+          return out_of_step();  // what was committed may be lost with this server: nobody is told that it was done
         commands_.pop_front();
         failure_of_prepare_.reset();
         failed_close_ = exists_ = false;
