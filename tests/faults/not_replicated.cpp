@@ -18,7 +18,7 @@ namespace {
 namespace pg = tidepool::postgres;
 
 /// What a write ended with.
-struct told {
+struct write_result {
   std::string way;
   bool done = false;
   bool unknown = false;
@@ -26,8 +26,8 @@ struct told {
 };
 
 template <class Work>
-tidepool::asio::awaitable<told> outcome_of(std::string way, Work work) {
-  told out;
+tidepool::asio::awaitable<write_result> outcome_of(std::string way, Work work) {
+  write_result out;
   out.way = std::move(way);
   try {
     auto writing = work();
@@ -81,8 +81,8 @@ nothing insert_by_multiplexer(pg::multiplexer& mux) {
   (void)co_await mux.exec(sql, 7);
 }
 
-tidepool::asio::awaitable<std::vector<told>> every_way(pg::pool& pool) {
-  std::vector<told> out;
+tidepool::asio::awaitable<std::vector<write_result>> every_way(pg::pool& pool) {
+  std::vector<write_result> out;
   out.push_back(co_await outcome_of("exec", [&] { return insert(pool, "insert into done values (1)"); }));
   out.push_back(co_await outcome_of("exec with a parameter", [&] { return insert_with_parameter(pool, 2); }));
   out.push_back(co_await outcome_of("a limit for one statement", [&] { return insert_within(pool); }));
@@ -129,7 +129,7 @@ TEST_CASE("given a COMMIT that waits for a standby, when that is cancelled, then
   alone.admin("alter system set synchronous_standby_names = 'nobody'");
   alone.admin("select pg_reload_conf()");
   for (int i = 0; i < 200 && alone.admin("show synchronous_standby_names")[0][0] != "nobody"; ++i) wait_for(20ms);
-  std::vector<told> seen;
+  std::vector<write_result> seen;
   {
     const impatient operators(alone);
     tidepool::asio::io_context io;

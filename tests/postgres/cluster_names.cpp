@@ -146,6 +146,41 @@ TEST_CASE("given each address of a name as a host, then hosts come and go with t
   CHECK_NOTHROW(run(task()));
 }
 
+TEST_CASE("given hosts that were set later, when the address of their name changes, then the cluster follows", "[postgres][server]") {
+  NEEDS_SERVER();
+  const two_addresses both;
+  name_server::here().set("later.cluster", {"127.0.0.3"});
+  auto task = [&]() -> asio::awaitable<void> {
+    pg::cluster db(co_await asio::this_coro::executor, both.named("127.0.0.2"), by_name());
+    auto lease = co_await db.primary();
+    must(leads_to(*lease, both.at(2)), "the first host");
+    lease.release();
+    db.set_hosts(both.named("later.cluster"));
+    lease = co_await db.primary();
+    must(leads_to(*lease, both.at(3)), "the second host");
+    lease.release();
+    name_server::here().set("later.cluster", {"127.0.0.2"});
+    bool there = false;
+    for (int i = 0; i < 1000 && !there; ++i) {
+      lease = co_await db.primary();
+      there = leads_to(*lease, both.at(2));
+      lease.release();
+      co_await pause(10ms);
+    }
+    must(there, "the new address");
+    co_await db.close(2s);
+  };
+  CHECK_NOTHROW(run(task()));
+}
+
+TEST_CASE("given each address of a name as a host, when hosts are set, then that is refused", "[postgres]") {
+  asio::io_context io;
+  auto how = by_name();
+  how.each_address = true;
+  pg::cluster db(io, pg::options("host=some.cluster dbname=shop"), how);
+  CHECK_THROWS_WITH(db.set_hosts(pg::options("host=127.0.0.1")), has_text("each_address"));
+}
+
 TEST_CASE("given limits of the role and of the database, then the budget that instances share is within them", "[postgres][server]") {
   NEEDS_SERVER();
   auto task = []() -> asio::awaitable<void> {

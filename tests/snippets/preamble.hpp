@@ -6,6 +6,7 @@
 #include <tidepool/pool.hpp>
 #include <tidepool/postgres.hpp>
 #include <tidepool/postgres/cluster.hpp>
+#include <tidepool/postgres/cluster_multiplexer.hpp>
 #include <tidepool/postgres/multiplexers.hpp>
 #include <tidepool/statement_times.hpp>
 #include <tidepool/testing.hpp>

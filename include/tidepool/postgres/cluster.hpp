@@ -100,7 +100,7 @@ class cluster {
   /// From now on the cluster has the hosts that `settings` names; for programs that find their servers in another way than by names. Those
   /// that are there already stay as they are; new ones are connected to with `settings`, and asked at once. Removed ones get no more
   /// callers; their idle connections are closed now, and their leases work on for up to `primary.close_grace`, those for writes for
-  /// `abort_grace`. Not with `each_address`. Any thread. Throws `error(errc::bad_options)`.
+  /// `abort_grace`. Any thread. Throws `error(errc::bad_options)`, also with `each_address`.
   TIDEPOOL_LAZY void set_hosts(const options& settings);
   /// All hosts as they are known at this moment. Takes the lock once.
   TIDEPOOL_LAZY cluster_topology topology() const;

@@ -66,7 +66,10 @@ class cluster_hub : public cluster_base<Pool>, public std::enable_shared_from_th
   void left(const place<Pool>& p) noexcept override {
     event([&](tick now) { core_.released(p.host, now); });
   }
-  std::string_view host_of(const place<Pool>& p) const noexcept override { return nodes_[p.host].name; }
+  std::string_view host_of(const place<Pool>& p) const noexcept override {
+    const std::lock_guard lock(mutex_);
+    return nodes_[p.host].name;  // stays while the host has leases
+  }
   void want_proof(const place<Pool>& p) noexcept override {
     event([&](tick now) { core_.want_proof(p.host, now); });
   }

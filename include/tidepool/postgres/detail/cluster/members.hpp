@@ -64,12 +64,22 @@ class cluster_members : public host_watch<Pool> {
     for (const auto& each : parts) base::watch(self(), each.tenure);
     event([](tick) {});
   }
+  /// By which the hosts are known from now on.
+  void known_by(const options& settings) {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::make_shared<const options>(settings);
+    names_seen_ = false;
+  }
+  std::shared_ptr<const options> settings() const {
+    const std::lock_guard lock(mutex_);
+    return settings_;
+  }
   /// Looks up the hosts' names again and again, where there are such.
-  void start_lookups(const options& settings) {
-    if (lookups_started_.exchange(true)) return;
-    const auto hosts = settings.endpoints();
+  void start_lookups() {
+    if (names_seen_.exchange(true)) return;
+    const auto hosts = settings()->endpoints();
     const bool named = std::any_of(hosts.begin(), hosts.end(), [](const endpoint& each) { return is_name(each); });
-    if (named || how_.each_address) asio::co_spawn(executor_, keep_looking_up(self(), settings), asio::detached);
+    if ((named || how_.each_address) && !looks_up_.exchange(true)) asio::co_spawn(executor_, keep_looking_up(self()), asio::detached);
   }
 
  private:
@@ -156,11 +166,12 @@ class cluster_members : public host_watch<Pool> {
     (void)asio::ip::make_address(host.host, not_numeric);
     return static_cast<bool>(not_numeric);
   }
-  static asio::awaitable<void> keep_looking_up(member_ptr self, options settings) {
+  static asio::awaitable<void> keep_looking_up(member_ptr self) {
     real_timer timer(co_await asio::this_coro::executor);
-    const auto hosts = settings.endpoints();
     const auto wakes = self->names_wake_;
     while (self->started()) {
+      const auto settings = self->settings();
+      const auto hosts = settings->endpoints();
       std::vector<endpoint> all;
       bool whole = true;
       for (const auto& host : hosts) {
@@ -180,7 +191,7 @@ class cluster_members : public host_watch<Pool> {
         std::sort(found.begin(), found.end());
         for (const auto& address : found) all.push_back({host.host, address, host.port});
       }
-      if (self->how_.each_address && whole) self->set_members(settings, all);
+      if (self->how_.each_address && whole) self->set_members(*settings, all);
       timer.expires_after(self->how_.lookup_interval);
       timer.async_wait([weak = std::weak_ptr<wake_event>(wakes)](error_code failed) {
         const auto alive = weak.lock();
@@ -206,7 +217,9 @@ class cluster_members : public host_watch<Pool> {
 
   std::recursive_mutex changing_;  ///< an observer may exchange hosts as well
   std::uint64_t tenures_ = 0;
-  std::atomic<bool> lookups_started_{false};
+  std::shared_ptr<const options> settings_;
+  std::atomic<bool> names_seen_{false};  ///< of the settings
+  std::atomic<bool> looks_up_{false};
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet

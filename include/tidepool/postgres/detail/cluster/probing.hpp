@@ -49,11 +49,13 @@ class host_watch : public caller_desk<Pool> {
   }
   /// From the first read on, pools of standbys keep their floor.
   void begin_to_read() {
+    std::size_t count = 0;
     {
       const std::lock_guard lock(mutex_);
       if (std::exchange(reads_, true)) return;
+      count = nodes_.size();
     }
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       if (const auto db = this->pool_at(i)) this->adapt(i, *db);
     }
   }

@@ -15,6 +15,7 @@
 
 #include "../../../detail/shell/context_watch.hpp"
 #include "../../../version.hpp"
+#include "../../error.hpp"
 #include "members.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
@@ -30,13 +31,16 @@ class basic_cluster_shell final : public cluster_members<Pool>, public tidepool:
   using typename base::observer;
 
   basic_cluster_shell(executor_type executor, const options& settings, const cluster_options& how, observer watcher)
-      : base(std::move(executor), how, std::move(watcher)), settings_(settings) {}
+      : base(std::move(executor), how, std::move(watcher)) {
+    this->known_by(settings);
+  }
   ~basic_cluster_shell() override {
     if (watch_ != nullptr) watch_->remove(*this);
   }
   /// Second half of construction: needs the shared pointer.
   void attach() {
-    if (!how_.each_address) this->set_members(settings_, settings_.endpoints());
+    const auto settings = this->settings();
+    if (!how_.each_address) this->set_members(*settings, settings->endpoints());
     (void)asio::make_strand(executor_);  // see pool_impl::attach()
     auto& watch = asio::use_service<tidepool::detail::context_watch>(asio::query(executor_, asio::execution::context));
     watch.add(*this, weak_self());
@@ -45,7 +49,12 @@ class basic_cluster_shell final : public cluster_members<Pool>, public tidepool:
 
   // --- for callers ------------------------------------------------------------------------------------------------------
 
-  void set_hosts(const options& settings) { this->set_members(settings, settings.endpoints()); }
+  void set_hosts(const options& settings) {
+    if (how_.each_address) throw error(errc::bad_options, "set_hosts(): with each_address the hosts are the addresses of the names");
+    this->known_by(settings);
+    this->set_members(settings, settings.endpoints());
+    if (this->started()) this->start_lookups();
+  }
   static asio::awaitable<void> open(shell_ptr self, source_location where) {
     const auto& config = self->how_.primary;
     self->begin();
@@ -113,10 +122,9 @@ class basic_cluster_shell final : public cluster_members<Pool>, public tidepool:
 
   void begin() {
     this->start();
-    this->start_lookups(settings_);
+    this->start_lookups();
   }
 
-  const options settings_;
   tidepool::detail::context_watch* watch_ = nullptr;
 };
 
