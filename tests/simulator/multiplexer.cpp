@@ -427,7 +427,7 @@ class scenario {
     mux::coroutine_call<engine> call(at.engine_, q);
     call.kind = as_read ? lane_kind::read : lane_kind::write;
     call.bytes = 100;
-    if (q.id % 2 == 0) call.traced = std::make_unique<mux::call_trace>(at.spans_, tidepool::trace_context{});
+    if (q.id % 2 == 0) call.traced = std::make_unique<mux::call_trace>(at.spans_, tidepool::trace_context{}, nullptr);
     const auto began = at.sim_.now();
     co_await call.template async_wait<asio::any_io_executor>(limit);
     if (at.sim_.now() > began + limit + 5ms) at.fault("told long after its deadline");

@@ -241,7 +241,8 @@ class basic_multiplexer {
   trace_ptr span(const trace_context& parent = {}) const {
     if (!settings_.tracing) [[likely]]
       return nullptr;
-    return std::make_unique<detail::mux::call_trace>(settings_.tracing, parent);
+    const auto word = [](const std::exception_ptr& failure) noexcept { return detail::mux::failure_in_a_word(failure); };
+    return std::make_unique<detail::mux::call_trace>(settings_.tracing, parent, word);
   }
   template <class... Args>
   static detail::request statement(query_text sql, const Args&... args) {

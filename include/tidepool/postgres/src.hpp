@@ -22,7 +22,6 @@
 #include "impl/listener.ipp"
 #include "impl/multiplexer_options.ipp"
 #include "impl/multiplexer_stats.ipp"
-#include "impl/mux_call_trace.ipp"
 #include "impl/mux_outcome.ipp"
 #include "impl/options.ipp"
 #include "impl/pipeline.ipp"

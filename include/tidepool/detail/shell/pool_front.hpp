@@ -172,16 +172,19 @@ class pool_front : public context_client {
 
   TIDEPOOL_ALWAYS_INLINE entry* take_stashed(const source_location& where) noexcept;
   void checked_out(entry& e, duration waited) noexcept;
+  struct not_recorded {};
+  using recorded_at = std::conditional_t<records, tick, not_recorded>;
   /// Returns when; without a recorder it reads no clock.
-  tick record_returned([[maybe_unused]] entry& e, [[maybe_unused]] lease_over how) noexcept {
+  recorded_at record_returned([[maybe_unused]] entry& e, [[maybe_unused]] lease_over how) noexcept {
     if constexpr (records) {
       const tick now = precise_now<Traits>();
       recorder_.returned(e.id, how, last_round_trip<clock>(*e.connection), now);
       return now;
+    } else {
+      return {};
     }
-    return {};
   }
-  bool stash_lease(entry& e, stash_epoch::epoch seen, tick recorded) noexcept;
+  bool stash_lease(entry& e, stash_epoch::epoch seen, recorded_at recorded) noexcept;
   /// Where time is recorded, it is by the precise clock.
   TIDEPOOL_ALWAYS_INLINE static tick checkout_now() noexcept {
     if constexpr (records) return precise_now<Traits>();
@@ -252,7 +255,7 @@ inline void pool_front<Connection, Traits>::release(entry& e) noexcept {
   // Read before the look at the connection: if the pool looks at all idle connections between that look and the stashing, it has closed
   // the stash, and this epoch is over.
   const auto seen = stash_.now();
-  const tick recorded = record_returned(e, lease_over::released);
+  const recorded_at recorded = record_returned(e, lease_over::released);
   const bool timed = e.sampled_at != not_sampled;  // its time is recorded under the lock
   if (!timed && stash_.was_open(seen) && broken_if_peer_closed(e, after_lease(*e.connection)) == lease_end::clean &&
       stash_lease(e, seen, recorded))
@@ -263,11 +266,14 @@ inline void pool_front<Connection, Traits>::release(entry& e) noexcept {
 /// False: this lease has to be given back under the lock: it must take the slow path, or this thread's place in the stash is full.
 /// `recorded`: by the recorder, whose time will do.
 template <class Connection, class Traits>
-inline bool pool_front<Connection, Traits>::stash_lease(entry& e, stash_epoch::epoch seen, [[maybe_unused]] tick recorded) noexcept {
+inline bool pool_front<Connection, Traits>::stash_lease(entry& e, stash_epoch::epoch seen, [[maybe_unused]] recorded_at recorded) noexcept {
   auto* const place = stash_.place();
   const auto now = [&] {
-    if constexpr (records) return recorded;
-    return coarse_now<Traits>();
+    if constexpr (records) {
+      return recorded;
+    } else {
+      return coarse_now<Traits>();
+    }
   };
   if (!place || !stash_slot<rules>(health_, e, now(), last_round_trip<clock>(*e.connection))) return false;
   if (!stash_.put(*place, e, seen)) take_back(e);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "../../bounded_string.hpp"
 #include "../../detail/util/asio.hpp"
 #include "../../version.hpp"
 #include "../detail/mux/dispatcher.hpp"
@@ -40,6 +41,16 @@ TIDEPOOL_LAZY_BODY void fail(const job& about, verdict how, const std::exception
   throw error(errc::outcome_unknown,
               "the statement was sent, and its answer is missing, because the connection was lost or its time was up: it may have been "
               "executed or not");
+}
+
+TIDEPOOL_LAZY_BODY bounded_string<47> failure_in_a_word(const std::exception_ptr& failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const error& told) {
+    if (!told.sqlstate().empty()) return told.sqlstate();
+  } catch (...) {
+  }
+  return "failed";
 }
 
 TIDEPOOL_LAZY_BODY multiplexer_stats numbers_of(const dispatcher& state, tick now) {

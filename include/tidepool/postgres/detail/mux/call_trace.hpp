@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "../../../bounded_string.hpp"
-#include "../../../detail/driver/lazy.hpp"
 #include "../../../source_location.hpp"
 #include "../../../time.hpp"
 #include "../../../tracing.hpp"
@@ -20,12 +19,13 @@
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux {
 
-/// The error of a span: what its caller is told, in a word. `failure`: of a statement that was answered.
-TIDEPOOL_LAZY bounded_string<47> word_for(verdict how, const std::exception_ptr& failure) noexcept;
+/// What a statement that was answered failed with: its SQLSTATE, where it has one.
+using failure_word = bounded_string<47> (*)(const std::exception_ptr& failure) noexcept;
 
 class call_trace {
  public:
-  call_trace(std::shared_ptr<tracing> to, const trace_context& parent) noexcept : to_(std::move(to)), parent_(parent) {}
+  call_trace(std::shared_ptr<tracing> to, const trace_context& parent, failure_word of_failure) noexcept
+      : to_(std::move(to)), parent_(parent), of_failure_(of_failure) {}
   call_trace(const call_trace&) = delete;
   call_trace& operator=(const call_trace&) = delete;
 
@@ -37,6 +37,20 @@ class call_trace {
   }
   /// It is submitted.
   void begin() noexcept { open_ = to_->start(trace_start{trace_step::statement, parent_, {}, 0, where_, {}, tag_, prepared_}); }
+  /// The error of its span: what its caller is told, in a word. `failure`: of a statement that was answered.
+  bounded_string<47> word_for(verdict how, const std::exception_ptr& failure) const noexcept {
+    switch (how) {
+      case verdict::answered: break;
+      case verdict::late: return "timeout";
+      case verdict::cancelled: return "cancelled";
+      case verdict::full: return "queue_full";
+      case verdict::closed: return "closed";
+      case verdict::no_lane: return "no_connection";
+      case verdict::lost: return "connection_lost";
+      case verdict::unknown: return "outcome_unknown";
+    }
+    return failure ? of_failure_(failure) : bounded_string<47>();
+  }
   /// `submitted` and `sent`: as the dispatcher noted them.
   void end(tick submitted, tick sent, tick now, std::string_view error) noexcept {
     if (!open_) return;
@@ -50,6 +64,7 @@ class call_trace {
  private:
   const std::shared_ptr<tracing> to_;
   const trace_context parent_;
+  const failure_word of_failure_;
   std::optional<trace_context> open_;
   std::string_view tag_;
   std::string_view prepared_;
@@ -59,9 +74,5 @@ class call_trace {
 using call_trace_ptr = std::unique_ptr<call_trace>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::mux
-
-#if TIDEPOOL_HEADER_ONLY
-#include "../../impl/mux_call_trace.ipp"
-#endif
 
 #endif

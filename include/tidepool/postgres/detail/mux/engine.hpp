@@ -156,7 +156,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
       auto& self = static_cast<call&>(*j);
       std::exception_ptr failure;
       if constexpr (requires { self.failure; }) failure = self.failure;
-      self.traced->end(self.submitted, self.sent, precise(), word_for(how, failure).view());
+      self.traced->end(self.submitted, self.sent, precise(), self.traced->word_for(how, failure).view());
       self.how = how;
       static_cast<engine*>(self.owner)->told_.push(self);
     };

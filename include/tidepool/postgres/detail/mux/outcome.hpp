@@ -5,6 +5,7 @@
 
 #include <exception>
 
+#include "../../../bounded_string.hpp"
 #include "../../../detail/driver/lazy.hpp"
 #include "../../../version.hpp"
 #include "../../multiplexer_stats.hpp"
@@ -17,6 +18,8 @@ class dispatcher;
 /// Throws what a statement ended with. `trouble`: why there was no lane.
 TIDEPOOL_LAZY [[noreturn, gnu::cold]] void fail(const job& about, verdict how, const std::exception_ptr& failure,
                                                 const std::exception_ptr& trouble);
+/// What a statement failed with, in a word: its SQLSTATE, where it has one.
+TIDEPOOL_LAZY bounded_string<47> failure_in_a_word(const std::exception_ptr& failure) noexcept;
 /// Without the slowest statements.
 TIDEPOOL_LAZY multiplexer_stats numbers_of(const dispatcher& state, tick now);
 
