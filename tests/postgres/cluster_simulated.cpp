@@ -169,7 +169,8 @@ class random_fleet {
         auto lease = co_await db.replica({.max_lag = bound, .fallback = static_cast<pg::read_fallback>(below(3)), .timeout = 5s});
         const auto granted = sim.now();
         const auto now = true_primary();
-        const auto* const seen = db.topology().primary();
+        const auto all = db.topology();
+        const auto* const seen = all.primary();
         const bool known = now && seen != nullptr && server_of(lease.host()) != nullptr && !fleet.at(*now).frozen && fleet.at(*now).up &&
                            seen->timeline == fleet.at(*now).timeline;
         const bool replica = !lease.from_primary();

@@ -44,11 +44,9 @@ struct name_server {
   }
 };
 
-}  // namespace tidepool_tests
-
-extern "C" __attribute__((weak)) int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {
+inline int find_addresses(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {
   if (node == nullptr) return EAI_NONAME;
-  auto& known = tidepool_tests::name_server::here();
+  auto& known = name_server::here();
   const std::string name = node;
   std::vector<std::string> found;
   in_addr numeric{};
@@ -82,7 +80,7 @@ extern "C" __attribute__((weak)) int getaddrinfo(const char* node, const char* s
   *out = first;
   return 0;
 }
-extern "C" __attribute__((weak)) void freeaddrinfo(addrinfo* list) noexcept {
+inline void free_addresses(addrinfo* list) noexcept {
   while (list != nullptr) {
     addrinfo* const next = list->ai_next;
     std::free(list->ai_addr);
@@ -90,5 +88,15 @@ extern "C" __attribute__((weak)) void freeaddrinfo(addrinfo* list) noexcept {
     list = next;
   }
 }
+
+}  // namespace tidepool_tests
+
+// In a program of one file. Those of name_server.cpp win against them, and against the sanitizers'.
+#if !defined(TIDEPOOL_TESTS_NAME_SERVER)
+extern "C" __attribute__((weak)) int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {
+  return tidepool_tests::find_addresses(node, service, hints, out);
+}
+extern "C" __attribute__((weak)) void freeaddrinfo(addrinfo* list) noexcept { tidepool_tests::free_addresses(list); }
+#endif
 
 #endif
