@@ -52,7 +52,7 @@ struct load::inside {
       written w;
       w.id = how.row + "-" + std::to_string(who) + "-" + std::to_string(i);
       w.asked = clock::now();
-      auto work = insert(w);
+      auto work = write_once(w, "insert into fleet_ledger values ($1)", w.id);
       co_await std::move(work);
       w.ended = clock::now();
       if (w.how == ending::confirmed) ++confirmed;
@@ -60,13 +60,15 @@ struct load::inside {
       co_await pause(5ms);
     }
   }
-  asio::awaitable<void> insert(written& w) {
+  /// One write at the primary, and what its caller learnt of it.
+  template <class Value>
+  asio::awaitable<void> write_once(written& w, const char* sql, Value value) {
     try {
       auto lease = co_await db.primary();
       w.granted = clock::now();
       w.node = node_of(lease.host());
       w.how = ending::unknown;
-      co_await lease->exec("insert into fleet_ledger values ($1)", w.id);
+      co_await lease->exec(sql, value);
       w.how = ending::confirmed;
     } catch (const pg::error& failure) {
       w.why = failure.what();
@@ -82,7 +84,7 @@ struct load::inside {
     for (int number = 1; !over; ++number) {
       written w;
       w.asked = clock::now();
-      auto work = beat_once(w, number);
+      auto work = write_once(w, "update fleet_beat set number = $1", number);
       co_await std::move(work);
       w.ended = clock::now();
       if (w.how == ending::confirmed) beats.push_back({w.ended, number});
@@ -90,23 +92,6 @@ struct load::inside {
       co_await pause(10ms);
     }
   }
-  asio::awaitable<void> beat_once(written& w, int number) {
-    try {
-      auto lease = co_await db.primary();
-      w.granted = clock::now();
-      w.node = node_of(lease.host());
-      w.how = ending::unknown;
-      co_await lease->exec("update fleet_beat set number = $1", number);
-      w.how = ending::confirmed;
-    } catch (const pg::error& failure) {
-      w.why = failure.what();
-      w.read_only = failure.is("25006");
-      if (!failure.connection_lost() && failure.reason() == pg::errc::server) w.how = ending::failed;
-    } catch (const tidepool::system_error& failure) {
-      w.why = failure.what();
-    }
-  }
-
   asio::awaitable<void> read(bool bounded) {
     while (!over) {
       was_read r;

@@ -39,8 +39,8 @@ TEST_CASE("given SQL in a parameter or behind a semicolon, when it is sent, then
   NEEDS_SERVER();
   my_with([](my::connection& c) -> asio::awaitable<void> {
     co_await c.exec("create temporary table kept (name text)");
-    for (const char* mode : {"", "no_backslash_escapes", "ansi_quotes"}) {
-      co_await c.exec("set sql_mode = ?", std::string(mode));
+    for (const std::string mode : {"", "no_backslash_escapes", "ansi_quotes"}) {
+      co_await c.exec("set sql_mode = ?", mode);
       for (const std::string evil : {"'); drop table kept; --", "\\'; drop table kept; -- ", "\"; drop table kept; #", "\\"}) {
         co_await c.exec("insert into kept values (?)", evil);
         const auto back = co_await c.all<std::string>("select name from kept where name = ?", evil);
@@ -52,7 +52,8 @@ TEST_CASE("given SQL in a parameter or behind a semicolon, when it is sent, then
     must(second.is(1064), second.what());
     const auto in_stream = co_await error_of([](my::connection& on) -> asio::awaitable<void> {
       auto rows = co_await on.stream<int>("select 1; drop table kept");
-      while (co_await rows.next()) continue;
+      for (auto row = co_await rows.next(); row; row = co_await rows.next()) {
+      }
     }(c));
     must(in_stream.is(1064), in_stream.what());
     const int left = co_await c.one<int>("select count(*) from kept");

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "fake_server.hpp"
-#include "kit.hpp"
+#include "multiplexer_kit.hpp"
 
 struct refused_parameter {};
 template <>
@@ -20,43 +20,6 @@ struct tidepool::postgres::codec<refused_parameter> {
 using namespace tidepool_tests;
 
 namespace {
-
-tidepool::pool_config sized(std::size_t most) {
-  tidepool::pool_config out;
-  out.min_size = 0;
-  out.max_size = most;
-  return out;
-}
-
-/// Runs `body(mux, pool)` and closes both.
-template <class Body>
-void with_multiplexer(Body body, pg::multiplexer_options options = {}, std::size_t most = 8, pg::options settings = patient()) {
-  asio::io_context io(1);
-  pg::pool pool(io, pg::connector(settings), sized(most));
-  std::exception_ptr failure;
-  bool done = false;
-  {
-    pg::multiplexer mux(pool, options);
-    const auto all = [&]() -> asio::awaitable<void> {
-      std::exception_ptr failed;
-      try {
-        co_await body(mux, pool);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      co_await mux.close();
-      co_await pool.close();
-      if (failed) std::rethrow_exception(failed);
-    };
-    asio::co_spawn(io, all(), [&](std::exception_ptr e) {
-      failure = e;
-      done = true;
-    });
-    io.run_for(hang);
-  }
-  if (!done) throw std::runtime_error("the coroutine hangs");
-  if (failure) std::rethrow_exception(failure);
-}
 
 /// Runs `count` coroutines `body(i)` at once, and returns when all have ended.
 asio::awaitable<void> all_of(std::size_t count, std::function<asio::awaitable<void>(std::size_t)> body) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - spans of a multiplexer's statements: by tag and prepared name, in the trace of the caller, with the time in the queue.
-#include <tidepool/postgres/multiplexer.hpp>
 #include <tidepool/postgres/multiplexers.hpp>
 #include <tidepool/statement_times.hpp>
 
 #include <thread>
 
-#include "kit.hpp"
+#include "multiplexer_kit.hpp"
 #include "support/span_log.hpp"
 
 namespace mux_tracing {
@@ -29,33 +28,8 @@ class timed_spans final : public tidepool::tracing {
 
 /// Runs `body(mux)` with these options on a pool of `most` connections.
 template <class Body>
-void with_spans(Body body, pg::multiplexer_options options, std::size_t most = 4) {
-  asio::io_context io(1);
-  tidepool::pool_config config;
-  config.min_size = 0;
-  config.max_size = most;
-  pg::pool pool(io, pg::connector(patient()), config);
-  pg::multiplexer mux(pool, options);
-  std::exception_ptr failure;
-  bool done = false;
-  const auto all = [&]() -> asio::awaitable<void> {
-    std::exception_ptr failed;
-    try {
-      co_await body(mux);
-    } catch (...) {
-      failed = std::current_exception();
-    }
-    co_await mux.close();
-    co_await pool.close();
-    if (failed) std::rethrow_exception(failed);
-  };
-  asio::co_spawn(io, all(), [&](std::exception_ptr e) {
-    failure = e;
-    done = true;
-  });
-  io.run_for(hang);
-  if (!done) throw std::runtime_error("the coroutine hangs");
-  if (failure) std::rethrow_exception(failure);
+void with_spans(Body body, const pg::multiplexer_options& options, std::size_t most = 4) {
+  with_multiplexer([&](pg::multiplexer& mux, pg::pool&) { return body(mux); }, options, most);
 }
 void must_be(span_log& spans, const std::string& lines) {
   const std::string seen = joined(spans.take());

@@ -49,7 +49,7 @@ class cluster_lanes;
 /// fencing (as Patroni does) keeps that one from taking writes meanwhile.
 ///
 /// Thread safe, as pools are. Awaitables complete on their coroutine's executor. Destroying it is safe at any time, as with a pool.
-/// Cost of a lease besides its pool's: two locks of the cluster's, and one allocation.
+/// Cost of a lease besides its pool's: the cluster's lock for a moment, some eight times, and a few allocations.
 class cluster {
  public:
   using lease = cluster_lease;  ///< what `primary()` and `replica()` return

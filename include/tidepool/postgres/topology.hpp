@@ -67,12 +67,13 @@ struct cluster_topology {
   duration in_state{};
   std::vector<host_report> hosts;  ///< in the order of the connection string
   /// The one that gets writes, or null.
-  const host_report* primary() const noexcept {
+  const host_report* primary() const& noexcept {
     for (const auto& each : hosts) {
       if (state == cluster_state::one_primary && each.state == host_state::primary) return &each;
     }
     return nullptr;
   }
+  const host_report* primary() const&& = delete;  ///< it would be gone: `const auto seen = db.topology();` first
   /// One line: "no primary for 2.2 s; a:5432 has been silent for 2.1 s, b:5432 is a standby at most 120 ms behind".
   TIDEPOOL_LAZY std::string text() const;
 };

@@ -83,7 +83,7 @@ requires(!is_traced<Traits>) class span<Traits> {
   void end(std::string_view, connection_id = 0) noexcept {}
 };
 
-/// For the statements of whoever uses the connection next.
+/// For the statements of the connection's next user.
 template <class Target>
 void trace_in(Target* target, const trace_context& parent) noexcept {
   if constexpr (has_trace_in<Target>) {

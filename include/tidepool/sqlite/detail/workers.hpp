@@ -113,7 +113,7 @@ class basic_workers {
         start();
       }
     }
-    // Without the lock, for which whoever is told would have to wait.
+    // Without the lock: the thread that is woken takes it first of all.
     if (wakes) {
       s.wake.notify_one();
     } else {
