@@ -15,6 +15,7 @@
 
 #include <tidepool/postgres.hpp>
 
+#include "../support/on_end.hpp"
 #include "plain.hpp"
 
 namespace tidepool_differential {
@@ -207,10 +208,11 @@ class tested_side {
   void drive(asio::awaitable<void> task) {
     std::exception_ptr failure;
     bool done = false;
-    asio::co_spawn(context_, std::move(task), [&](std::exception_ptr e) {
+    const tidepool_tests::on_end at_end = [&](std::exception_ptr e) {
       failure = e;
       done = true;
-    });
+    };
+    asio::co_spawn(context_, std::move(task), at_end);
     context_.restart();
     const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(3);
     while (!done && std::chrono::steady_clock::now() < limit) context_.run_one_for(std::chrono::seconds(1));

@@ -13,6 +13,7 @@
 #include <tidepool/postgres.hpp>
 #include <tidepool/postgres/multiplexer.hpp>
 
+#include "../support/on_end.hpp"
 #include "bouncer.hpp"
 #include "checks.hpp"
 #include "proxy.hpp"
@@ -145,10 +146,11 @@ TEST_CASE("given callers on 8 shared connections, when the server is hurt in eve
     over = true;
   };
   for (std::uint64_t i = 0; i < callers; ++i) {
-    asio::co_spawn(io, caller(mux, all, i * each, each), [&](std::exception_ptr failed) {
+    const tidepool_tests::on_end at_end = [&](std::exception_ptr failed) {
       if (failed) ++all.wrong;
       if (--left == 0) asio::co_spawn(io, end(), asio::detached);
-    });
+    };
+    asio::co_spawn(io, caller(mux, all, i * each, each), at_end);
   }
   std::thread loop([&] { io.run(); });
 
@@ -290,14 +292,15 @@ TEST_CASE("given PgBouncer in transaction mode, when callers share lanes, then n
     }
   };
   for (int i = 0; i < 60; ++i) {
-    asio::co_spawn(io, one(i), [&](std::exception_ptr failed) {
+    const tidepool_tests::on_end at_end = [&](std::exception_ptr failed) {
       try {
         if (failed) std::rethrow_exception(failed);
       } catch (const std::exception& thrown) {
         wrong += thrown.what();
       }
       if (--left == 0) asio::co_spawn(io, end(), asio::detached);
-    });
+    };
+    asio::co_spawn(io, one(i), at_end);
   }
   io.run_for(hang);
   INFO(counted.to_json());

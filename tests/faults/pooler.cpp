@@ -10,11 +10,13 @@
 #include <tidepool/postgres.hpp>
 
 #include "../postgres/kit.hpp"
+#include "../support/on_end.hpp"
 #include "bouncer.hpp"
 #include "checks.hpp"
 #include "server.hpp"
 
 using namespace tidepool_faults;
+using tidepool_tests::on_end;
 using tidepool_tests::run;
 namespace pg = tidepool::postgres;
 
@@ -92,9 +94,10 @@ asio::awaitable<void> three_at_once(pg::options settings, answers& out) {
       co_await ask_in_turn(on, into, 150, first);
       co_await ask_in_transactions(on, into, 30);
     };
-    asio::co_spawn(here, work(c, out, running), [&](std::exception_ptr) {
+    const on_end at_end = [&](std::exception_ptr) {
       if (--running == 0) done.cancel();
-    });
+    };
+    asio::co_spawn(here, work(c, out, running), at_end);
   }
   asio::error_code ended;
   co_await done.async_wait(asio::redirect_error(asio::use_awaitable, ended));

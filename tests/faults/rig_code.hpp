@@ -10,6 +10,7 @@
 #include <future>
 #include <thread>
 
+#include "../support/on_end.hpp"
 #include "load.hpp"
 #include "rig.hpp"
 
@@ -187,7 +188,7 @@ milliseconds rig::close(milliseconds grace) {
   auto end = done.get_future();
   asio::co_spawn(
       in_->io, [](pool& p, milliseconds g) -> asio::awaitable<void> { co_await p.close(g); }(*in_->connections, grace),
-      [&done](std::exception_ptr) { done.set_value(); });
+      tidepool_tests::on_end([&done](std::exception_ptr) { done.set_value(); }));
   if (end.wait_for(hang) != std::future_status::ready) {
     std::fputs("close() hangs\n", stderr);
     std::abort();

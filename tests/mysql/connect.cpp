@@ -474,7 +474,7 @@ TEST_CASE("given a server that asks for the password as it is, when logging in, 
         failed = e;
       }
     };
-    asio::co_spawn(context, work, asio::detached);
+    asio::co_spawn(context, work(), asio::detached);
     for (int i = 0; i < 500 && !failed; ++i) context.run_for(10ms);
     REQUIRE(failed);
     INFO(plugin << ": " << failed->what());
@@ -492,7 +492,7 @@ TEST_CASE("given a server that asks for a file of ours, when any statement runs,
     const auto e = co_await error_of(c.script("select 1"));
     failed = e;
   };
-  asio::co_spawn(context, work, asio::detached);
+  asio::co_spawn(context, work(), asio::detached);
   for (int i = 0; i < 2000 && !failed; ++i) context.run_for(10ms);
   REQUIRE(failed);
   INFO(failed->what());

@@ -8,6 +8,7 @@
 
 #include <tidepool/detail/driver/address_memory.hpp>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -248,14 +249,16 @@ TEST_CASE("given a statement, when its caller is cancelled, then the server ends
       tidepool::error_code code;
       bool ended = false;
       auto work = [&]() -> asio::awaitable<void> { co_await c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"); };
-      asio::co_spawn(co_await asio::this_coro::executor, work, asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr failure) {
-                       ended = true;
-                       try {
-                         if (failure) std::rethrow_exception(failure);
-                       } catch (const tidepool::system_error& e) {
-                         code = e.code();
-                       }
-                     }));
+      const auto executor = co_await asio::this_coro::executor;
+      const on_end at_end = [&](std::exception_ptr failure) {
+        ended = true;
+        try {
+          if (failure) std::rethrow_exception(failure);
+        } catch (const tidepool::system_error& e) {
+          code = e.code();
+        }
+      };
+      asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), at_end));
       co_await pause(std::chrono::milliseconds(i * 20));
       stop.emit(asio::cancellation_type::terminal);
       for (int k = 0; k < 500 && !ended; ++k) co_await pause(10ms);
@@ -275,7 +278,8 @@ TEST_CASE("given a canceller, when it is used, then the statement fails with 131
       const auto e = co_await error_of(c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"));
       failed = e;
     };
-    asio::co_spawn(co_await asio::this_coro::executor, work, asio::detached);
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, work(), asio::detached);
     co_await pause(50ms);
     const bool sent = co_await stops.cancel();
     for (int i = 0; i < 500 && !failed; ++i) co_await pause(10ms);
@@ -286,7 +290,7 @@ TEST_CASE("given a canceller, when it is used, then the statement fails with 131
       (void)co_await stops.cancel();
       done = true;
     };
-    asio::co_spawn(co_await asio::this_coro::executor, late, asio::detached);
+    asio::co_spawn(executor, late(), asio::detached);
     co_await pause(0ms);
     must(done || (!c.usable() && c.after_lease() == lease_end::broken), "it could hit the next holder");
     for (int i = 0; i < 500 && !done; ++i) co_await pause(10ms);
@@ -454,7 +458,7 @@ TEST_CASE("given connections made, used, killed and dropped, when all is over, t
       auto body = [](my::transaction& tx) -> asio::awaitable<void> { co_await tx.exec("select sleep(30)"); };
       co_await c.transaction(body);
     };
-    asio::co_spawn(context, work, asio::detached);
+    asio::co_spawn(context, work(), asio::detached);
     context.run_for(50ms);
   };
   round();
@@ -494,7 +498,7 @@ TEST_CASE("given a connection of one context, when it is used from another's thr
     }
     co_await c.close();
   };
-  for (int i = 0; i < 4; ++i) asio::co_spawn(away, user, asio::detached);
+  for (int i = 0; i < 4; ++i) asio::co_spawn(away, user(), asio::detached);
   away.run_for(hang);
   keep.reset();
   home_thread.join();

@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -198,10 +199,12 @@ TEST_CASE("given a user with few sessions, when the pool wants more, then it kee
         co_await pause(1ms);
       }
     };
+    const auto executor = co_await asio::this_coro::executor;
     for (int i = 0; i < 6; ++i) {
-      asio::co_spawn(co_await asio::this_coro::executor, work, [&](std::exception_ptr e) {
+      const on_end at_end = [&](std::exception_ptr e) {
         if (e) ++failed;
-      });
+      };
+      asio::co_spawn(executor, work(), at_end);
     }
     for (int i = 0; i < 2000 && done < 60 && failed == 0; ++i) co_await pause(10ms);
     must(done == 60 && failed == 0, "all were served by two connections");

@@ -315,7 +315,7 @@ std::optional<my::error> twice_on(my_fake_server& server, asio::io_context& cont
     must(!failed || c.statements_kept() == 0, "what failed is not kept");
     done = true;
   };
-  asio::co_spawn(context, work, asio::detached);
+  asio::co_spawn(context, work(), asio::detached);
   for (int i = 0; i < 1000 && !done; ++i) context.run_for(10ms);
   if (!done) throw std::runtime_error("the statement hangs");
   return failed;

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -123,7 +124,7 @@ TEST_CASE("given a lease that is abandoned, when its time is over, then its plac
     lease.release();
     co_await pool.close();
   };
-  asio::co_spawn(context, task(), [&](std::exception_ptr failed) { failure = failed; });
+  asio::co_spawn(context, task(), on_end([&](std::exception_ptr failed) { failure = failed; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(served == 1);

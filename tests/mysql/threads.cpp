@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -19,11 +20,12 @@ void my_at_once(asio::io_context& io, int count, Work work) {
   std::mutex mutex;
   std::exception_ptr first;
   for (int i = 0; i < count; ++i) {
-    asio::co_spawn(asio::make_strand(io), work(i), [&](std::exception_ptr failure) {
+    const on_end at_end = [&](std::exception_ptr failure) {
       const std::lock_guard lock(mutex);
       if (failure && !first) first = failure;
       if (failure) io.stop();
-    });
+    };
+    asio::co_spawn(asio::make_strand(io), work(i), at_end);
   }
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(hang); });
@@ -80,8 +82,9 @@ TEST_CASE("given operations cancelled and aborted at any moment, when all have e
       asio::cancellation_signal stop;
       bool ended = false;
       auto work = [&]() -> asio::awaitable<void> { co_await lease->exec(i % 2 == 0 ? "select sleep(20)" : "select 1"); };
-      asio::co_spawn(strand, work,
-                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      asio::co_spawn(
+          strand, work(),
+          asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, on_end([&](std::exception_ptr) { ended = true; }))));
       co_await pause(std::chrono::milliseconds(random() % 4));
       if (i % 3 == 0) {
         lease->abort("for the test");
@@ -118,8 +121,9 @@ TEST_CASE("given logins over TLS, when some are cancelled or destroyed at any mo
         must(c.encrypted(), "encrypted");
         answers += co_await c.one<int>("select 1");
       };
-      asio::co_spawn(strand, work,
-                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      asio::co_spawn(
+          strand, work(),
+          asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, on_end([&](std::exception_ptr) { ended = true; }))));
       co_await pause(std::chrono::milliseconds(2 * i));
       if (i != 0) stop.emit(asio::cancellation_type::terminal);  // the first of each is left alone
       while (!ended) co_await pause(1ms);
@@ -131,7 +135,7 @@ TEST_CASE("given logins over TLS, when some are cancelled or destroyed at any mo
   for (int i = 0; i < 10; ++i) {
     asio::io_context context;
     auto work = [&]() -> asio::awaitable<void> { (void)co_await my::connection::connect(i % 2 == 0 ? by_tcp : by_path); };
-    asio::co_spawn(context, work, asio::detached);
+    asio::co_spawn(context, work(), asio::detached);
     context.run_for(std::chrono::milliseconds(i));
   }
 }

@@ -2,6 +2,7 @@
 // tidepool - transactions of MySQL: isolation, savepoints, deadlocks and lock waits, and what is known when COMMIT has no answer.
 #include <string>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -34,10 +35,11 @@ struct beside {
   bool done = false;
   std::exception_ptr failure{};
   void start(asio::any_io_executor where, asio::awaitable<void> work) {
-    asio::co_spawn(where, std::move(work), [this](std::exception_ptr e) {
+    const on_end at_end = [this](std::exception_ptr e) {
       failure = e;
       done = true;
-    });
+    };
+    asio::co_spawn(where, std::move(work), at_end);
   }
   asio::awaitable<void> end() {
     for (int i = 0; i < 3000 && !done; ++i) co_await pause(10ms);
@@ -359,8 +361,8 @@ TEST_CASE("given a transaction whose caller is cancelled, when the connection is
       };
       co_await c.transaction(body);
     };
-    asio::co_spawn(co_await asio::this_coro::executor, work,
-                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), on_end([&](std::exception_ptr) { ended = true; })));
     co_await pause(100ms);
     stop.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 500 && !ended; ++i) co_await pause(10ms);

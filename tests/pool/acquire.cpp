@@ -7,6 +7,7 @@
 
 #include "rig.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 namespace {
 
@@ -87,7 +88,7 @@ TEST_CASE("given use_awaitable, as_tuple and redirect_error, when awaited, then 
       thrown = e.code();
     }
   };
-  asio::co_spawn(context, body, asio::detached);
+  asio::co_spawn(context, body(), asio::detached);
   context.run();
   CHECK(number == 7);
   CHECK(as_tuple_error == errc::timeout);
@@ -121,7 +122,7 @@ TEST_CASE("given awaitable operators, when two acquires race, then the loser is 
     done = either.index() == 1;
   };
   bool ended = false;
-  asio::co_spawn(context, body, [&](std::exception_ptr) { ended = true; });
+  asio::co_spawn(context, body(), on_end([&](std::exception_ptr) { ended = true; }));
   while (!ended) context.run_one();
   CHECK(done);
   CHECK(pool.stats().cancelled == 1);
@@ -278,7 +279,7 @@ TEST_CASE("given a handler that throws, when that destroys its lease, then the c
     throw std::runtime_error("the user's own");
   };
   bool thrown = false;
-  asio::co_spawn(r.sim.get_executor(), body, [&](std::exception_ptr e) { thrown = e != nullptr; });
+  asio::co_spawn(r.sim.get_executor(), body(), on_end([&](std::exception_ptr e) { thrown = e != nullptr; }));
   r.sim.run_for(1s);
   CHECK(thrown);
   CHECK(r.stats().idle_connections == 1);
@@ -295,7 +296,7 @@ TEST_CASE("given 100 tasks of 100 acquires on one connection, when all run, then
       co_await testing::sleep_for(1ms);
     }
   };
-  for (int i = 0; i < 100; ++i) asio::co_spawn(r.sim.get_executor(), task, asio::detached);
+  for (int i = 0; i < 100; ++i) asio::co_spawn(r.sim.get_executor(), task(), asio::detached);
   r.sim.run_for(1h);
   CHECK(served == 10'000);
   CHECK(r.server.counts().connects == 1);
@@ -338,7 +339,7 @@ TEST_CASE("given an exhausted pool, when an acquire times out, then the error te
       code = e.code();
     }
   };
-  asio::co_spawn(r.sim.get_executor(), body, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), body(), asio::detached);
   auto other = r.ask(1h);
   r.sim.run_for(3s);
   REQUIRE(report);
@@ -464,7 +465,7 @@ TEST_CASE("given times that may be zero, when they are, then zero means not at a
       seen = e.code();
     }
   };
-  asio::co_spawn(r.sim.get_executor(), body, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), body(), asio::detached);
   r.settle();
   CHECK(seen == errc::timeout);
   auto held = r.take();
@@ -473,7 +474,7 @@ TEST_CASE("given times that may be zero, when they are, then zero means not at a
     co_await r.pool->close();
     closed = true;
   };
-  asio::co_spawn(r.sim.get_executor(), close, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), close(), asio::detached);
   r.settle();
   CHECK(closed);
 }
@@ -502,7 +503,7 @@ TEST_CASE("given a caller whose thread is busy, when its wait has failed, then i
     }
   };
   const auto asked = std::chrono::steady_clock::now();
-  asio::co_spawn(theirs, ask, asio::detached);
+  asio::co_spawn(theirs, ask(), asio::detached);
   theirs.poll();
   REQUIRE(pool.stats().waiting == 1);
   mine.restart();
@@ -538,7 +539,7 @@ TEST_CASE("given a caller failed by the pool's end, when it is cancelled before 
       result = e.code();
     }
   };
-  asio::co_spawn(theirs, ask, asio::bind_cancellation_slot(signal.slot(), asio::detached));
+  asio::co_spawn(theirs, ask(), asio::bind_cancellation_slot(signal.slot(), asio::detached));
   theirs.poll();
   REQUIRE(pool->stats().waiting == 1);
   pool.reset();

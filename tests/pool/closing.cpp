@@ -54,7 +54,7 @@ TEST_CASE("given a lease that is kept, when the grace is over, then its socket i
     }
   };
   r.server.plan()[operation::query].hangs = 1;
-  asio::co_spawn(r.sim.get_executor(), use, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), use(), asio::detached);
   const auto began = r.sim.now();
   auto done = r.start_close(3s);
   r.sim.run_for(10s);

@@ -10,6 +10,7 @@
 
 #include "rig.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 namespace tidepool_tests {
 
@@ -175,9 +176,10 @@ TEST_CASE("given a caller that is cancelled at any step, then its limited work e
           to = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
         }
       };
-      asio::co_spawn(sim.get_executor(), keep(said), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr failed) {
-                       if (failed) said = "aborted";  // before its first step
-                     }));
+      const on_end at_end = [&](std::exception_ptr failed) {
+        if (failed) said = "aborted";  // before its first step
+      };
+      asio::co_spawn(sim.get_executor(), keep(said), asio::bind_cancellation_slot(signal.slot(), at_end));
       for (int i = 0; i < steps; ++i) sim.step(sim.now());
       signal.emit(asio::cancellation_type::terminal);
       sim.run_while_not([&] { return said != "pending"; });

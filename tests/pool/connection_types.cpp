@@ -9,6 +9,7 @@
 
 #include "rig.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 namespace {
 
@@ -79,7 +80,7 @@ pool_stats live(Connect connect, const pool_config& config = validating()) {
     out = pool.stats();
   };
   std::exception_ptr failed;
-  asio::co_spawn(io, life, [&failed](std::exception_ptr e) { failed = e; });
+  asio::co_spawn(io, life(), on_end([&failed](std::exception_ptr e) { failed = e; }));
   io.run();
   if (failed) std::rethrow_exception(failed);
   return out;
@@ -128,7 +129,7 @@ TEST_CASE("given members that are not awaited, when a connection lives and ends,
     lease.release();
     co_await pool.close(1s);
   };
-  asio::co_spawn(io, life, asio::detached);
+  asio::co_spawn(io, life(), asio::detached);
   io.run();
   CHECK(called == 0);
 }
@@ -171,7 +172,7 @@ TEST_CASE("given a pool of owning pointers, when one is null, then that connecti
     *lease = nullptr;
     co_await pool.close(0s);  // shuts the leased one
   };
-  asio::co_spawn(io, life, asio::detached);
+  asio::co_spawn(io, life(), asio::detached);
   io.run();
   CHECK(served);
   CHECK(stolen);
@@ -201,7 +202,7 @@ TEST_CASE("given a pool of pointers, when a policy validates, then it is given w
     }
     co_await pool.close(1s);
   };
-  asio::co_spawn(io, life, asio::detached);
+  asio::co_spawn(io, life(), asio::detached);
   io.run();
   CHECK(calls.pings >= 1);
 }

@@ -100,7 +100,7 @@ TEST_CASE("given use_future and use_awaitable, when the acquire fails, then they
       awaited = e.what();
     }
   };
-  asio::co_spawn(s.sim.get_executor(), body, asio::detached);
+  asio::co_spawn(s.sim.get_executor(), body(), asio::detached);
   s.pass(3s);
   REQUIRE(future.wait_for(10s) == std::future_status::ready);
   std::string text;
@@ -125,7 +125,7 @@ TEST_CASE("given any token, when the kind of its failure is chosen, then it gets
     auto result = co_await s.pool->async_acquire<std::optional<pool_error>>(2s, as_tuple(asio::use_awaitable), in_orders());
     said = std::get<0>(result)->what();
   };
-  asio::co_spawn(s.sim.get_executor(), body, asio::detached);
+  asio::co_spawn(s.sim.get_executor(), body(), asio::detached);
   auto future = s.pool->async_acquire<error_code>(1s, asio::use_future);
   s.pass(3s);
   CHECK(said == busy_shop::text);

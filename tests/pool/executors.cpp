@@ -40,7 +40,7 @@ TEST_CASE("given a waiter of another context, when that context is run, then it 
   if (how == way::callback) {
     busy.pool.async_acquire(10s, asio::bind_executor(theirs, [&](error_code failed, empty_pool::lease) { served += !failed; }));
   } else {
-    asio::co_spawn(theirs, ask, asio::detached);
+    asio::co_spawn(theirs, ask(), asio::detached);
   }
   theirs.poll();
   CAPTURE(how);
@@ -96,7 +96,7 @@ TEST_CASE("given a caller on a strand of the pool's context, when it waits, then
     auto lease = co_await busy.pool.acquire(10s);
     there = strand.running_in_this_thread();
   };
-  asio::co_spawn(strand, ask, asio::detached);
+  asio::co_spawn(strand, ask(), asio::detached);
   busy.context.poll();
   REQUIRE(busy.pool.stats().waiting == 1);
   busy.held.release();

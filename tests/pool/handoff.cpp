@@ -72,7 +72,7 @@ TEST_CASE("given a held connection, when a waiter times out at the moment of the
       co_await testing::sleep_for(1s);
       held.release();
     };
-    asio::co_spawn(r.sim.get_executor(), release, asio::detached);
+    asio::co_spawn(r.sim.get_executor(), release(), asio::detached);
     r.sim.run_for(2s);
     REQUIRE_FALSE(a->pending());
     if (a->served()) {

@@ -29,7 +29,7 @@ TEST_CASE("given leases, waiters and operations, when the pool is destroyed, the
   CHECK(a->open());
   std::uint64_t answer = 0;
   auto use = [&]() -> asio::awaitable<void> { answer = co_await a->query(7); };
-  asio::co_spawn(r.sim.get_executor(), use, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), use(), asio::detached);
   r.sim.run_for(1s);
   CHECK(answer == 7);
   a.release();
@@ -231,7 +231,7 @@ TEST_CASE("given a real io_context, when the pool closes, then run() returns; wh
     co_await pool.close();
     done = true;
   };
-  asio::co_spawn(context, body, asio::detached);
+  asio::co_spawn(context, body(), asio::detached);
   context.run();
   CHECK(done);
   CHECK(pool.state() == pool_state::closed);

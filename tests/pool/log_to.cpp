@@ -404,7 +404,7 @@ TEST_CASE("given threads that use a pool, when sinks come and go, then each line
     }
     over = true;
   };
-  for (int i = 0; i < 4; ++i) asio::co_spawn(io, use, tidepool::rethrow);
+  for (int i = 0; i < 4; ++i) asio::co_spawn(io, use(), tidepool::rethrow);
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) threads.emplace_back([&] { io.run(); });
   std::thread changer([&] {

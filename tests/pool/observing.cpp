@@ -180,7 +180,7 @@ TEST_CASE("given acquires at different places, when they leak, then each report 
     auto got = co_await r.pool->acquire();
     b.emplace(std::move(got));
   };
-  asio::co_spawn(r.sim.get_executor(), body, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), body(), asio::detached);
   r.sim.run_for(301s);
   CHECK(r.events->has("line " + std::to_string(line_of_a)));
   CHECK(r.events->has("line " + std::to_string(line_of_b)));

@@ -2,6 +2,7 @@
 // tidepool - the pool's dealings with connections: connectors that throw, operations that hang, what a connection is asked and when.
 #include <functional>
 
+#include "../support/on_end.hpp"
 #include "rig.hpp"
 
 namespace {
@@ -111,7 +112,7 @@ TEST_CASE("given a connect that timed out, when another succeeds meanwhile, then
       text = e.what();
     }
   };
-  asio::co_spawn(sim.get_executor(), body, asio::detached);
+  asio::co_spawn(sim.get_executor(), body(), asio::detached);
   sim.run_for(1s);
   CHECK_THAT(text, has_text("no connection within 100 ms"));
   CHECK(text.find("no answer within") == std::string::npos);
@@ -136,7 +137,7 @@ TEST_CASE("given a connector that says a failure is permanent, then callers fail
       code = e.code();
     }
   };
-  asio::co_spawn(sim.get_executor(), body, asio::detached);
+  asio::co_spawn(sim.get_executor(), body(), asio::detached);
   sim.run_for(1s);
   CHECK(code == errc::connect_failed);
   CHECK_THAT(text, has_text("password authentication failed"));
@@ -306,7 +307,7 @@ TEST_CASE("given a death not visible and no validation, when handed out, then th
       seen = e.code();
     }
   };
-  asio::co_spawn(r.sim.get_executor(), use, asio::detached);
+  asio::co_spawn(r.sim.get_executor(), use(), asio::detached);
   r.sim.run_for(1s);
   CHECK(seen);
   a.discard();
@@ -349,7 +350,7 @@ TEST_CASE("given a query given up half-way, when its lease ends, then the connec
     auto a = r.take();
     asio::cancellation_signal signal;
     auto use = [&]() -> asio::awaitable<void> { co_await a->query(1); };
-    asio::co_spawn(r.sim.get_executor(), use, asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr) {}));
+    asio::co_spawn(r.sim.get_executor(), use(), asio::bind_cancellation_slot(signal.slot(), on_end([](std::exception_ptr) {})));
     r.sim.run_for(std::chrono::milliseconds(r.sim.choices().choose(1000)));
     signal.emit(asio::cancellation_type::terminal);
     r.sim.run_for(1ms);
@@ -357,7 +358,7 @@ TEST_CASE("given a query given up half-way, when its lease ends, then the connec
     auto b = r.take();
     std::uint64_t answer = 0;
     auto next = [&]() -> asio::awaitable<void> { answer = co_await b->query(2); };
-    asio::co_spawn(r.sim.get_executor(), next, asio::detached);
+    asio::co_spawn(r.sim.get_executor(), next(), asio::detached);
     r.sim.run_for(5s);
     REQUIRE(answer == 2);
   }
@@ -377,7 +378,7 @@ TEST_CASE("given a holder whose queries are answered, when it returns, then thei
   }
   SECTION("used a moment ago") {
     auto use = [&]() -> asio::awaitable<void> { co_await a->query(1); };
-    asio::co_spawn(r.sim.get_executor(), use, asio::detached);
+    asio::co_spawn(r.sim.get_executor(), use(), asio::detached);
     r.sim.run_for(100ms);
     a.release();
     CHECK(r.take());

@@ -219,7 +219,7 @@ TEST_CASE("given null_mutex on a real io_context, when coroutines share two conn
       co_await asio::post(asio::use_awaitable);
     }
   };
-  for (int i = 0; i < 10; ++i) asio::co_spawn(context, body, asio::detached);
+  for (int i = 0; i < 10; ++i) asio::co_spawn(context, body(), asio::detached);
   while (served < 500 && !context.stopped()) context.run_one();
   CHECK(served == 500);
   CHECK(pool.stats().connections_created == 2);

@@ -124,7 +124,7 @@ TEST_CASE("given a caller with a connect under way, when both fail and cancel me
       co_await testing::sleep_for(10ms);
       a->signal.emit(asio::cancellation_type::total);
     };
-    asio::co_spawn(r.sim.get_executor(), leave, asio::detached);
+    asio::co_spawn(r.sim.get_executor(), leave(), asio::detached);
     r.sim.run_for(20ms);
     REQUIRE((a->failed_with(errc::cancelled) || a->failed_with(errc::connect_failed)));
     REQUIRE_FALSE(a->held);

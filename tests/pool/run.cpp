@@ -10,6 +10,7 @@
 
 #include "run_bench.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 namespace {
 
@@ -172,7 +173,7 @@ TEST_CASE("given an accept loop, when the work fails, then run() throws that whe
     }
   };
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    asio::co_spawn(b.io, loop, tidepool::rethrow);
+    asio::co_spawn(b.io, loop(), tidepool::rethrow);
     co_await use(pool);
     throw std::out_of_range("the work failed");
   };
@@ -195,8 +196,8 @@ TEST_CASE("given a loop that never ends, when a handler fails after the work, th
     for (;;) co_await sleep_for(1ms);
   };
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    asio::co_spawn(b.io, loop, tidepool::rethrow);
-    asio::co_spawn(b.io, for_ever, tidepool::rethrow);
+    asio::co_spawn(b.io, loop(), tidepool::rethrow);
+    asio::co_spawn(b.io, for_ever(), tidepool::rethrow);
     co_await use(pool);
   };
   CHECK_THROWS_AS(tidepool::run(b.io, b.pool, work), std::out_of_range);
@@ -239,14 +240,12 @@ asio::awaitable<void> deaf(run_pool& pool, std::atomic<int>& steps) {
 TEST_CASE("given work that does not end after a signal, when a second one comes, then run() returns at once", "[field-U2]") {
   std::atomic<int> steps = 0;
   bench b;
+  const auto impatient = [&]() -> asio::awaitable<void> {
+    while (steps < 20) co_await sleep_for(1ms);
+    std::raise(second_signal);
+  };
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    asio::co_spawn(
-        b.io,
-        [&]() -> asio::awaitable<void> {
-          while (steps < 20) co_await sleep_for(1ms);
-          std::raise(second_signal);
-        },
-        asio::detached);
+    asio::co_spawn(b.io, impatient(), asio::detached);
     co_await deaf(pool, steps);
   };
   const std::size_t threads = GENERATE(1u, 3u);
@@ -317,10 +316,10 @@ TEST_CASE("given several threads, when work spawns on the context, then run() re
     ++done;
   };
   const auto work = [&]() -> asio::awaitable<int> {
-    for (int i = 0; i < 8; ++i)
-      asio::co_spawn(b.io, one, [](std::exception_ptr failed) {
-        if (failed) std::rethrow_exception(failed);
-      });
+    const on_end at_end = [](std::exception_ptr failed) {
+      if (failed) std::rethrow_exception(failed);
+    };
+    for (int i = 0; i < 8; ++i) asio::co_spawn(b.io, one(), at_end);
     while (done < 8) co_await sleep_for(1ms);
     co_return done;
   };

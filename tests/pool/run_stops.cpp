@@ -67,7 +67,7 @@ TEST_CASE("given work that failed, when its first signal comes, then leases besi
     used = b.pool.stats().active_connections == 1;
   };
   const auto work = [&](run_pool& pool) -> asio::awaitable<void> {
-    asio::co_spawn(b.io, beside, tidepool::rethrow);
+    asio::co_spawn(b.io, beside(), tidepool::rethrow);
     co_await use(pool);
     failed = true;
     throw std::out_of_range("the work failed");
@@ -92,7 +92,7 @@ TEST_CASE("given work that has ended, when a signal comes before the pool is clo
     co_await sleep_for(10ms);
   };
   const auto work = [&](run_pool& pool) -> asio::awaitable<int> {
-    asio::co_spawn(b.io, beside, tidepool::rethrow);
+    asio::co_spawn(b.io, beside(), tidepool::rethrow);
     co_return co_await use(pool);
   };
   const tidepool::run_options options{.signals = {first_signal}, .grace = 60s};

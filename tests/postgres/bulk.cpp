@@ -10,6 +10,7 @@
 #include <tidepool/postgres/detail/copy_watch.hpp>
 #include <tidepool/postgres/detail/session.hpp>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -201,10 +202,12 @@ TEST_CASE("given a server that reads nothing, when much is copied in, then the w
       const auto copied = co_await in.finish();
       must(copied == 2500, "all rows");
     };
-    asio::co_spawn(co_await asio::this_coro::executor, writer(), [&](std::exception_ptr e) {
+    const auto executor = co_await asio::this_coro::executor;
+    const on_end at_end = [&](std::exception_ptr e) {
       failure = e;
       ended = true;
-    });
+    };
+    asio::co_spawn(executor, writer(), at_end);
     // It stands still when the first row is held, and everything between here and there is full.
     for (int same = 0; same < 10; same = written == held_at && written > 0 ? same + 1 : 0) {
       held_at = written;
@@ -470,7 +473,8 @@ TEST_CASE("given a listener that waits, when it is cancelled, then it ends, and 
     asio::cancellation_signal signal;
     bool ended = false;
     auto waiter = [&]() -> asio::awaitable<void> { (void)co_await inbox.next(); };
-    asio::co_spawn(context, waiter(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { ended = e != nullptr; }));
+    asio::co_spawn(context, waiter(),
+                   asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { ended = e != nullptr; })));
     co_await pause(30ms);
     signal.emit(asio::cancellation_type::terminal);
     while (!ended) co_await pause(1ms);
@@ -479,7 +483,7 @@ TEST_CASE("given a listener that waits, when it is cancelled, then it ends, and 
     heard = got->payload;
     co_await inbox.close();
   };
-  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, task(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(heard == "kept");

@@ -9,6 +9,7 @@
 
 #include "kit.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 using namespace tidepool_tests;
 
@@ -35,7 +36,8 @@ asio::awaitable<void> spawned_and_cancelled(asio::awaitable<void> work, int n, a
   const auto executor = co_await asio::this_coro::executor;
   asio::cancellation_signal signal;
   bool done = false;
-  asio::co_spawn(executor, std::move(work), asio::bind_cancellation_slot(signal.slot(), [&done](std::exception_ptr) { done = true; }));
+  asio::co_spawn(executor, std::move(work),
+                 asio::bind_cancellation_slot(signal.slot(), on_end([&done](std::exception_ptr) { done = true; })));
   if (n % 4 != 0) co_await pause(moment(n));
   signal.emit(how);
   while (!done) co_await pause(1ms);
@@ -86,7 +88,7 @@ asio::awaitable<void> by_canceller(pg::pool& pool, int n) {
   auto db = co_await pool.acquire();
   const auto stop = db->canceller();
   bool done = false;
-  asio::co_spawn(executor, runs(*db, sleeping(n)), [&done](std::exception_ptr) { done = true; });
+  asio::co_spawn(executor, runs(*db, sleeping(n)), on_end([&done](std::exception_ptr) { done = true; }));
   if (n % 4 != 0) co_await pause(moment(n));
   (void)co_await stop.stop(30s);
   while (!done) co_await pause(1ms);
@@ -162,7 +164,7 @@ figures cancel_by(way how) {
     std::vector<pg::pool::lease> all;
     for (int i = 0; i < users; ++i) all.push_back(co_await pool.acquire());
   };
-  auto end = [&](std::exception_ptr failure) {
+  const on_end end = [&](std::exception_ptr failure) {
     try {
       if (failure) std::rethrow_exception(failure);
     } catch (const std::exception& e) {
@@ -172,10 +174,11 @@ figures cancel_by(way how) {
     out.connections = pool.stats().connections_created;
     asio::co_spawn(context, pool.close(), asio::detached);
   };
-  asio::co_spawn(context, warm(), [&](std::exception_ptr failed) {
+  const on_end at_end = [&](std::exception_ptr failed) {
     if (failed) return end(failed);
     for (int i = 0; i < users; ++i) asio::co_spawn(context, user(i + 1), end);
-  });
+  };
+  asio::co_spawn(context, warm(), at_end);
   context.run_for(hang);
   return out;
 }
@@ -222,14 +225,15 @@ TEST_CASE("given a lease given back while its statement is cancelled, then that 
       asio::cancellation_signal signal;
       std::string said;
       auto work = [](pg::connection& c) -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60)"); };
-      asio::co_spawn(executor, work(*db), asio::bind_cancellation_slot(signal.slot(), [&said](std::exception_ptr e) {
-                       try {
-                         if (e) std::rethrow_exception(e);
-                         said = "done";
-                       } catch (const std::exception& failure) {
-                         said = failure.what();
-                       }
-                     }));
+      const on_end at_end = [&said](std::exception_ptr e) {
+        try {
+          if (e) std::rethrow_exception(e);
+          said = "done";
+        } catch (const std::exception& failure) {
+          said = failure.what();
+        }
+      };
+      asio::co_spawn(executor, work(*db), asio::bind_cancellation_slot(signal.slot(), at_end));
       co_await pause(5ms);
       signal.emit(asio::cancellation_type::terminal);
       if (i % 2 == 0) co_await pause(0ms);

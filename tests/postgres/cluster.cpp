@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 namespace {
@@ -305,10 +306,11 @@ TEST_CASE("given a cluster on three threads, when many callers use it, then no p
   };
   std::atomic<int> left{12};
   for (int who = 0; who < 12; ++who) {
-    asio::co_spawn(io, use(who), [&](const std::exception_ptr& failure) {
+    const on_end at_end = [&](const std::exception_ptr& failure) {
       if (failure) served = -10'000;
       if (--left == 0) asio::co_spawn(io, db.close(5s), tidepool::rethrow);
-    });
+    };
+    asio::co_spawn(io, use(who), at_end);
   }
   std::vector<std::thread> others;
   for (int i = 0; i < 2; ++i) others.emplace_back([&] { io.run(); });

@@ -2,6 +2,7 @@
 // tidepool - a multiplexer over a cluster in virtual time: which server gets which statement, while roles, lags and silences change.
 #include <string>
 
+#include "../support/on_end.hpp"
 #include "fake_fleet.hpp"
 
 namespace {
@@ -40,7 +41,7 @@ class lane_load {
       co_await of.mux.close(1s);
       co_await of.db.close();
     };
-    asio::co_spawn(sim.get_executor(), work(*this), [&](const std::exception_ptr&) { done = true; });
+    asio::co_spawn(sim.get_executor(), work(*this), on_end([&](const std::exception_ptr&) { done = true; }));
     REQUIRE(sim.run_while_not([&] { return done; }));
     sim.run_for(5s);
   }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 #include "name_server.hpp"
 #include "proxy.hpp"
@@ -259,10 +260,11 @@ TEST_CASE("given a cluster on two threads, when its hosts are exchanged all the 
     }
   };
   for (int who = 0; who < 6; ++who) {
-    asio::co_spawn(io, use(who), [&](const std::exception_ptr& failure) {
+    const on_end at_end = [&](const std::exception_ptr& failure) {
       if (failure) failed += 1000;
       if (--left == 0) asio::co_spawn(io, db.close(5s), tidepool::rethrow);
-    });
+    };
+    asio::co_spawn(io, use(who), at_end);
   }
   std::thread other([&] { io.run(); });
   io.run();

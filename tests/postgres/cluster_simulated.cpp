@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "../support/on_end.hpp"
 #include "fake_fleet.hpp"
 
 namespace {
@@ -28,14 +29,15 @@ asio::awaitable<void> virtual_pause(testing::simulation& sim, std::chrono::milli
 /// Runs the work to its end; its exception.
 std::string outcome_in(testing::simulation& sim, asio::awaitable<void> work) {
   std::optional<std::string> out;
-  asio::co_spawn(sim.get_executor(), std::move(work), [&](const std::exception_ptr& failure) {
+  const on_end at_end = [&](const std::exception_ptr& failure) {
     out = "";
     try {
       if (failure) std::rethrow_exception(failure);
     } catch (const std::exception& why) {
       out = why.what();
     }
-  });
+  };
+  asio::co_spawn(sim.get_executor(), std::move(work), at_end);
   if (!sim.run_while_not([&] { return out.has_value(); })) return "it has not ended";
   return *out;
 }

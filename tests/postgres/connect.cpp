@@ -18,6 +18,7 @@
 #include <tidepool/postgres/detail/conninfo.hpp>
 #include <tidepool/postgres/detail/login.hpp>
 
+#include "../support/on_end.hpp"
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
 
@@ -520,8 +521,9 @@ TEST_CASE("given a login of absurdly many iterations, when connecting, then loop
     asio::io_context context;
     asio::cancellation_signal stop;
     std::exception_ptr end;
-    asio::co_spawn(context, pg::connection::connect(less_greedy.conninfo() + " password=x"),
-                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e, pg::connection) { end = e; }));
+    asio::co_spawn(
+        context, pg::connection::connect(less_greedy.conninfo() + " password=x"),
+        asio::bind_cancellation_slot(stop.slot(), on_end_of<pg::connection>([&](std::exception_ptr e, pg::connection) { end = e; })));
     context.run_for(100ms);
     stop.emit(asio::cancellation_type::terminal);
     context.run_for(1s);
@@ -773,10 +775,11 @@ TEST_CASE("given a connect that is cancelled at any moment, when it ends, then n
     asio::io_context context;
     asio::cancellation_signal signal;
     bool done = false;
-    asio::co_spawn(context, connect(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, pg::connection) {
-                     done = true;
-                     if (e) ++cancelled;
-                   }));
+    const on_end_of<pg::connection> at_end = [&](std::exception_ptr e, pg::connection) {
+      done = true;
+      if (e) ++cancelled;
+    };
+    asio::co_spawn(context, connect(), asio::bind_cancellation_slot(signal.slot(), at_end));
     for (int i = 0; i < step; ++i) context.run_one_for(100ms);
     signal.emit(asio::cancellation_type::terminal);
     context.run_for(hang);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 #include <tidepool/testing/postgres.hpp>
@@ -26,10 +27,11 @@ tidepool::pool_config small_config() {
 void finish(testing::simulation& sim, asio::awaitable<void> work) {
   std::exception_ptr failure;
   bool done = false;
-  asio::co_spawn(sim.get_executor(), std::move(work), [&](std::exception_ptr e) {
+  const on_end at_end = [&](std::exception_ptr e) {
     failure = e;
     done = true;
-  });
+  };
+  asio::co_spawn(sim.get_executor(), std::move(work), at_end);
   const bool ended = sim.run_while_not([&] { return done; });
   REQUIRE(ended);
   if (failure) std::rethrow_exception(failure);
@@ -66,7 +68,7 @@ TEST_CASE("given two connections that are busy, when a third caller waits, then 
   db.allow("select count(*) from jobs").latency(10s).returns({{5}});
   pool_type pool(sim.get_executor(), db.connector(), small_config());
   std::vector<std::string> ends;
-  const auto note = [&](std::exception_ptr failure, int) { ends.push_back(failure ? "failed" : "done"); };
+  const on_end_of<int> note = [&](std::exception_ptr failure, int) { ends.push_back(failure ? "failed" : "done"); };
   asio::co_spawn(sim.get_executor(), count(pool, 1s), note);
   asio::co_spawn(sim.get_executor(), count(pool, 1s), note);
   sim.run_for(1s);
@@ -84,7 +86,7 @@ TEST_CASE("given an outage in a simulation, when the server is back, then the po
   db.connect_latency(200ms);
   pool_type pool(sim.get_executor(), db.connector(), small_config());
   int served = 0, failed = 0;
-  const auto note = [&](std::exception_ptr failure, int) { ++(failure ? failed : served); };
+  const on_end_of<int> note = [&](std::exception_ptr failure, int) { ++(failure ? failed : served); };
   asio::co_spawn(sim.get_executor(), count(pool, 1s), note);
   sim.run_for(1min);
   CHECK(served == 1);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "scripted_server.hpp"
 
 using namespace tidepool_tests;
@@ -376,11 +377,12 @@ asio::awaitable<void> bounded(asio::awaitable<void> task, std::chrono::milliseco
   };
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const auto here = std::make_shared<shared>(executor);
-  asio::co_spawn(executor, std::move(task), asio::bind_cancellation_slot(here->stop.slot(), [here](std::exception_ptr e) {
-                   here->done = true;
-                   here->failure = e;
-                   here->timer.cancel();
-                 }));
+  const on_end at_end = [here](std::exception_ptr e) {
+    here->done = true;
+    here->failure = e;
+    here->timer.cancel();
+  };
+  asio::co_spawn(executor, std::move(task), asio::bind_cancellation_slot(here->stop.slot(), at_end));
   for (const auto limit : {patience, std::chrono::milliseconds(20000)}) {
     if (here->done) break;
     here->timer.expires_after(limit);
@@ -457,10 +459,11 @@ class trial_runner {
     constexpr int workers = 32;
     std::exception_ptr failure;
     for (int i = 0; i < workers; ++i) {
-      asio::co_spawn(context, work(queue, next), [&](std::exception_ptr e) {
+      const on_end at_end = [&](std::exception_ptr e) {
         if (e) failure = e;
         ++done;
-      });
+      };
+      asio::co_spawn(context, work(queue, next), at_end);
     }
     context.run_for(20 * hang);
     if (failure) std::rethrow_exception(failure);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 #include "multiplexer_kit.hpp"
 
@@ -29,10 +30,11 @@ asio::awaitable<void> all_of(std::size_t count, std::function<asio::awaitable<vo
   std::size_t left = count;
   std::exception_ptr first;
   for (std::size_t i = 0; i < count; ++i) {
-    asio::co_spawn(here, body(i), [&](std::exception_ptr failed) {
+    const on_end at_end = [&](std::exception_ptr failed) {
       if (failed && !first) first = failed;
       if (--left == 0) done.cancel();
-    });
+    };
+    asio::co_spawn(here, body(i), at_end);
   }
   tidepool::error_code ignored;
   if (left > 0) co_await done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -367,7 +369,8 @@ TEST_CASE("given terminated backends, when statements are in flight, then reads 
           co_await admin.close();
         };
         bool killed = false;
-        asio::co_spawn(co_await asio::this_coro::executor, killer(), [&](std::exception_ptr) { killed = true; });
+        const auto executor = co_await asio::this_coro::executor;
+        asio::co_spawn(executor, killer(), on_end([&](std::exception_ptr) { killed = true; }));
         std::string others;
         co_await all_of(40, [&](std::size_t i) -> asio::awaitable<void> {
           for (int k = 0; k < 100; ++k) {
@@ -443,16 +446,16 @@ TEST_CASE("given a caller that is cancelled, when its statement waits or runs, t
         asio::cancellation_signal signals[10];
         int ended = 0, cancelled = 0;
         for (auto& signal : signals) {
-          asio::co_spawn(here, mux.exec("select pg_sleep(0.05)"),
-                         asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, pg::result) {
-                           ++ended;
-                           if (!e) return;
-                           try {
-                             std::rethrow_exception(e);
-                           } catch (const tidepool::system_error& failed) {
-                             cancelled += failed.code() == asio::error::make_error_code(asio::error::operation_aborted);
-                           }
-                         }));
+          const on_end_of<pg::result> at_end = [&](std::exception_ptr e, pg::result) {
+            ++ended;
+            if (!e) return;
+            try {
+              std::rethrow_exception(e);
+            } catch (const tidepool::system_error& failed) {
+              cancelled += failed.code() == asio::error::make_error_code(asio::error::operation_aborted);
+            }
+          };
+          asio::co_spawn(here, mux.exec("select pg_sleep(0.05)"), asio::bind_cancellation_slot(signal.slot(), at_end));
         }
         co_await pause(20ms);
         for (std::size_t i = 0; i < 10; i += 2) signals[i].emit(asio::cancellation_type::terminal);
@@ -565,7 +568,7 @@ TEST_CASE("given a lane whose time has come, for any reason, then it goes back, 
     co_await mux.close();
     co_await pool.close();
   };
-  const auto end = [&](std::exception_ptr failed) {
+  const on_end end = [&](std::exception_ptr failed) {
     try {
       if (failed) std::rethrow_exception(failed);
     } catch (const std::exception& e) {
@@ -573,10 +576,11 @@ TEST_CASE("given a lane whose time has come, for any reason, then it goes back, 
     }
   };
   for (int i = 0; i < 4; ++i) {
-    asio::co_spawn(io, caller(i), [&](std::exception_ptr failed) {
+    const on_end at_end = [&](std::exception_ptr failed) {
       --left;
       end(failed);
-    });
+    };
+    asio::co_spawn(io, caller(i), at_end);
   }
   asio::co_spawn(io, act(), end);
   io.run_for(hang);
@@ -718,8 +722,9 @@ TEST_CASE("given a multiplexer, when it is destroyed or its context is, then not
     auto mux = std::make_unique<pg::multiplexer>(*pool);
     int answered = 0, failed = 0;
     for (int i = 0; i < 20; ++i) {
-      asio::co_spawn(*io, mux->read_one<int>("select 1"), [&](std::exception_ptr e, int) { ++(e ? failed : answered); });
-      asio::co_spawn(*io, mux->exec("select pg_sleep(5)"), [&](std::exception_ptr e, pg::result) { ++(e ? failed : answered); });
+      asio::co_spawn(*io, mux->read_one<int>("select 1"), on_end_of<int>([&](std::exception_ptr e, int) { ++(e ? failed : answered); }));
+      asio::co_spawn(*io, mux->exec("select pg_sleep(5)"),
+                     on_end_of<pg::result>([&](std::exception_ptr e, pg::result) { ++(e ? failed : answered); }));
     }
     for (const stopwatch time; answered == 0 && time.seconds() < 20;) io->run_for(20ms);
     CHECK(answered > 0);
@@ -744,7 +749,7 @@ TEST_CASE("given lanes being opened, when the context goes before the multiplexe
   auto pool = std::make_unique<pg::pool>(*io, pg::connector(pg::options(silent.conninfo())), sized(2));
   auto mux = std::make_unique<pg::multiplexer>(*pool);
   bool ended = false;
-  asio::co_spawn(*io, mux->read_one<int>("select 1"), [&](std::exception_ptr, int) { ended = true; });
+  asio::co_spawn(*io, mux->read_one<int>("select 1"), on_end_of<int>([&](std::exception_ptr, int) { ended = true; }));
   for (const stopwatch time; mux->stats().opening_lanes == 0 && time.seconds() < 20;) io->run_for(1ms);
   CHECK_FALSE(ended);
   io.reset();

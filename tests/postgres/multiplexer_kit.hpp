@@ -9,6 +9,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 namespace tidepool_tests {
@@ -40,10 +41,11 @@ void with_multiplexer(Body body, pg::multiplexer_options options = {}, std::size
       co_await pool.close();
       if (failed) std::rethrow_exception(failed);
     };
-    asio::co_spawn(io, all(), [&](std::exception_ptr e) {
+    const on_end at_end = [&](std::exception_ptr e) {
       failure = e;
       done = true;
-    });
+    };
+    asio::co_spawn(io, all(), at_end);
     io.run_for(hang);
   }
   if (!done) throw std::runtime_error("the coroutine hangs");

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -61,10 +62,11 @@ loop_seen watch_the_loop(tidepool::duration look_time, int count, const std::str
     co_await mux.close();
     co_await pool.close();
   };
-  asio::co_spawn(io, task(), [&](std::exception_ptr failed) {
+  const on_end at_end = [&](std::exception_ptr failed) {
     if (failed) failure = failed;
     done = true;
-  });
+  };
+  asio::co_spawn(io, task(), at_end);
   auto last = processor_time();
   const auto end = std::chrono::steady_clock::now() + hang;
   while (io.run_one_until(end) > 0) {

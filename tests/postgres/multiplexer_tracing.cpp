@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "multiplexer_kit.hpp"
+#include "support/on_end.hpp"
 #include "support/span_log.hpp"
 
 namespace mux_tracing {
@@ -89,11 +90,13 @@ TEST_CASE("given a traced multiplexer, when a statement is late, cancelled or re
         const auto here = co_await asio::this_coro::executor;
         const auto slow = sleep_of(300ms);
         bool first_done = false;
-        asio::co_spawn(here, mux.read(pg::within(10s), slow), [&](std::exception_ptr, const pg::result&) { first_done = true; });
+        asio::co_spawn(here, mux.read(pg::within(10s), slow),
+                       on_end_of<pg::result>([&](std::exception_ptr, const pg::result&) { first_done = true; }));
         co_await pause(20ms);
         // It waits behind that one, and is answered.
         bool second_done = false;
-        asio::co_spawn(here, mux.read("select 2"), [&](std::exception_ptr, const pg::result&) { second_done = true; });
+        asio::co_spawn(here, mux.read("select 2"),
+                       on_end_of<pg::result>([&](std::exception_ptr, const pg::result&) { second_done = true; }));
         co_await pause(20ms);
         (void)co_await what_of(mux.read("select 3"));
         must_be(spans->lines, "SELECT prepared placed failed: queue_full");
@@ -107,7 +110,8 @@ TEST_CASE("given a traced multiplexer, when a statement is late, cancelled or re
         asio::cancellation_signal stop;
         bool stopped = false;
         asio::co_spawn(here, mux.read("select 4"),
-                       asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr, const pg::result&) { stopped = true; }));
+                       asio::bind_cancellation_slot(stop.slot(),
+                                                    on_end_of<pg::result>([&](std::exception_ptr, const pg::result&) { stopped = true; })));
         co_await pause(1ms);
         stop.emit(asio::cancellation_type::terminal);
         while (!stopped) co_await pause(1ms);
@@ -131,7 +135,7 @@ TEST_CASE("given a traced multiplexer that closes, then the spans of those it le
         (void)spans->take();
         const auto here = co_await asio::this_coro::executor;
         int told = 0;
-        const auto count = [&](std::exception_ptr, const pg::result&) { ++told; };
+        const on_end_of<pg::result> count = [&](std::exception_ptr, const pg::result&) { ++told; };
         asio::co_spawn(here, mux.exec(sleep_of(30s)), count);
         asio::co_spawn(here, mux.exec("select 2"), count);
         co_await pause(20ms);
@@ -162,7 +166,7 @@ TEST_CASE("given statement_times in multiplexers, when statements run on threads
     co_await pool.close();
   };
   std::exception_ptr failure;
-  asio::co_spawn(io, work(), [&](std::exception_ptr failed) { failure = failed; });
+  asio::co_spawn(io, work(), on_end([&](std::exception_ptr failed) { failure = failed; }));
   std::thread other([&] { io.run(); });
   io.run();
   other.join();

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 #include "rotating_pooler.hpp"
 
@@ -29,7 +30,7 @@ TEST_CASE("given several threads, when they share one pool, then each answer bel
     co_await shared.close();
     co_await pool.close();
   };
-  const auto done = [&](std::exception_ptr failed) {
+  const on_end done = [&](std::exception_ptr failed) {
     if (failed) ++wrong;
     if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
   };
@@ -100,14 +101,15 @@ TEST_CASE("given callers on other threads, when they are cancelled by any type, 
   for (int i = 0; i < 36; ++i) {
     signals.push_back(std::make_unique<asio::cancellation_signal>());
     const auto of_its_own = asio::make_strand(io);
-    asio::co_spawn(of_its_own, caller(i), asio::bind_cancellation_slot(signals.back()->slot(), [&](std::exception_ptr failed) {
-                     try {
-                       if (failed) std::rethrow_exception(failed);
-                     } catch (const tidepool::system_error& e) {
-                       cancelled += e.code() == asio::error::make_error_code(asio::error::operation_aborted);
-                     }
-                     if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
-                   }));
+    const on_end at_end = [&](std::exception_ptr failed) {
+      try {
+        if (failed) std::rethrow_exception(failed);
+      } catch (const tidepool::system_error& e) {
+        cancelled += e.code() == asio::error::make_error_code(asio::error::operation_aborted);
+      }
+      if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
+    };
+    asio::co_spawn(of_its_own, caller(i), asio::bind_cancellation_slot(signals.back()->slot(), at_end));
     if (i % 2 == 0) continue;
     const auto timer = std::make_shared<asio::steady_timer>(of_its_own);
     timer->expires_after(std::chrono::milliseconds(20 + i));
@@ -161,14 +163,15 @@ TEST_CASE("given a pooler without pipelines, when the depth is one, then nothing
     };
     std::string failures;
     for (int i = 0; i < 12; ++i) {
-      asio::co_spawn(io, caller(i), [&](std::exception_ptr failed) {
+      const on_end at_end = [&](std::exception_ptr failed) {
         try {
           if (failed) std::rethrow_exception(failed);
         } catch (const std::exception& e) {
           failures += e.what();
         }
         if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
-      });
+      };
+      asio::co_spawn(io, caller(i), at_end);
     }
     io.run_for(hang);
     INFO("depth " << depth);
@@ -223,14 +226,15 @@ TEST_CASE("given a pooler that tracks statements, when lanes come and go, then n
   };
   std::string failures;
   for (int i = 0; i < 6; ++i) {
-    asio::co_spawn(io, caller(i), [&](std::exception_ptr thrown) {
+    const on_end at_end = [&](std::exception_ptr thrown) {
       try {
         if (thrown) std::rethrow_exception(thrown);
       } catch (const std::exception& e) {
         failures += e.what();
       }
       if (--left == 0) asio::co_spawn(io, finish(), asio::detached);
-    });
+    };
+    asio::co_spawn(io, caller(i), at_end);
   }
   io.run_for(hang);
   CHECK(failures == "");

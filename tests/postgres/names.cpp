@@ -8,6 +8,7 @@
 #include <tidepool/postgres/detail/address_memory.hpp>
 #include <tidepool/postgres/detail/host_resolver.hpp>
 
+#include "../support/on_end.hpp"
 #include "../support/side_threads.hpp"
 #include "fake_server.hpp"
 #include "name_server.hpp"
@@ -137,7 +138,9 @@ TEST_CASE("given a pool that gives an attempt up, when it tries again, then the 
   asio::io_context io;
   asio::cancellation_signal stop;
   std::exception_ptr end;
-  asio::co_spawn(io, connect_by(from), asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e, pg::connection) { end = e; }));
+  asio::co_spawn(
+      io, connect_by(from),
+      asio::bind_cancellation_slot(stop.slot(), on_end_of<pg::connection>([&](std::exception_ptr e, pg::connection) { end = e; })));
   io.run_for(50ms);
   stop.emit(asio::cancellation_type::terminal);
   io.run_for(hang);
@@ -208,8 +211,9 @@ TEST_CASE("given an abandoned lookup, when its context ends, then neither run() 
     asio::io_context io;
     asio::cancellation_signal stop;
     bool ended = false;
-    asio::co_spawn(io, pg::connection::connect(settings),
-                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr, pg::connection) { ended = true; }));
+    asio::co_spawn(
+        io, pg::connection::connect(settings),
+        asio::bind_cancellation_slot(stop.slot(), on_end_of<pg::connection>([&](std::exception_ptr, pg::connection) { ended = true; })));
     io.run_for(20ms);
     stop.emit(asio::cancellation_type::terminal);
     io.run();  // nothing is left in it

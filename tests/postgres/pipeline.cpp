@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -254,7 +255,8 @@ TEST_CASE("given a pipeline that is cancelled, then nothing of it is told as not
     asio::cancellation_signal signal;
     bool ended = false;
     const auto here = co_await asio::this_coro::executor;
-    asio::co_spawn(here, batch.run(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { ended = e != nullptr; }));
+    asio::co_spawn(here, batch.run(),
+                   asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { ended = e != nullptr; })));
     co_await pause(20ms);
     signal.emit(asio::cancellation_type::terminal);
     while (!ended) co_await pause(1ms);

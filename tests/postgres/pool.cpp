@@ -13,6 +13,7 @@
 #include <tidepool/detail/driver/hangup_watch.hpp>
 #include <tidepool/instantiate.hpp>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 #include "proxy.hpp"
 
@@ -76,13 +77,11 @@ TEST_CASE("given a port without a listener, when a server listens there later, t
     const auto port = closed_port();
     pg::pool pool(here, ours(config, "host=127.0.0.1 sslmode=disable port=" + std::to_string(port)), config);
     std::optional<proxy> between;
-    asio::co_spawn(
-        here,
-        [&]() -> asio::awaitable<void> {
-          co_await pause(300ms);
-          between.emplace(server_port(), port);
-        },
-        asio::detached);
+    const auto listen = [&]() -> asio::awaitable<void> {
+      co_await pause(300ms);
+      between.emplace(server_port(), port);
+    };
+    asio::co_spawn(here, listen(), asio::detached);
     co_await pool.open();
     must(between.has_value(), "open() waited");
     must(pool.stats().connection_errors >= 2, "it looked more than once");
@@ -483,7 +482,7 @@ TEST_CASE("given a cancelled statement, when its lease ends, then the connection
     for (int i = 0; i < 5; ++i) {
       asio::cancellation_signal signal;
       bool ended = false;
-      asio::co_spawn(context, sleeper(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { ended = true; }));
+      asio::co_spawn(context, sleeper(), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr) { ended = true; })));
       co_await pause(30ms);
       signal.emit(asio::cancellation_type::terminal);
       while (!ended) co_await pause(1ms);
@@ -492,7 +491,7 @@ TEST_CASE("given a cancelled statement, when its lease ends, then the connection
     }
     co_await pool.close();
   };
-  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, task(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(served == 5);
@@ -520,7 +519,7 @@ TEST_CASE("given a lease that is abandoned, when its time is over, then its slot
     lease.release();
     co_await pool.close();
   };
-  asio::co_spawn(context, task(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, task(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(served == 1);

@@ -242,7 +242,8 @@ TEST_CASE("given two connections of one sandbox, when one is in a transaction, t
           order.push_back("counted " + std::to_string(rows));
           counted = true;
         };
-        asio::co_spawn(co_await asio::this_coro::executor, counting, asio::detached);
+        const auto executor = co_await asio::this_coro::executor;
+        asio::co_spawn(executor, counting(), asio::detached);
         co_await pause(30ms);
         order.push_back("rolls back");
         co_await first->exec("rollback");
@@ -275,7 +276,8 @@ TEST_CASE("given a statement that waits for another client, when it is cancelled
       done = true;
     };
     auto body = [&](pg::transaction& tx) -> asio::awaitable<void> {
-      asio::co_spawn(co_await asio::this_coro::executor, waiting, asio::detached);
+      const auto executor = co_await asio::this_coro::executor;
+      asio::co_spawn(executor, waiting(), asio::detached);
       co_await tx.exec("select pg_sleep(0.4)");  // which is what a cancel request would meet
     };
     co_await first.transaction(body);
@@ -361,7 +363,8 @@ TEST_CASE("given a client that does not read, when its sandbox ends, then that d
       const auto failure = co_await error_of(c.exec("select repeat('x', 8000000)"));
       lost = failure.connection_lost();
     };
-    asio::co_spawn(co_await asio::this_coro::executor, much, asio::detached);
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, much(), asio::detached);
     co_await pause(1ms);
     std::this_thread::sleep_for(200ms);  // nobody reads meanwhile
     where.reset();

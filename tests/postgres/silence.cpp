@@ -13,6 +13,7 @@
 #include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/prometheus.hpp>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -203,7 +204,7 @@ TEST_CASE("given statements cancelled again and again under load, then each othe
       auto work = [&c, token, i]() -> asio::awaitable<void> {
         co_await c.exec("select $1::int from pg_sleep($2)", -token, (i % 10) / 1000.0);
       };
-      asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { done = true; }));
+      asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr) { done = true; })));
       co_await pause(std::chrono::milliseconds(i % 7));
       signal.emit(asio::cancellation_type::terminal);
       while (!done) co_await pause(1ms);
@@ -240,7 +241,7 @@ TEST_CASE("given many statements, when all are cancelled at once, then few threa
     auto work = [&c]() -> asio::awaitable<void> { co_await c.exec("select pg_sleep(60)"); };
     asio::co_spawn(
         context, work(),
-        asio::bind_cancellation_slot(signals[static_cast<std::size_t>(number)]->slot(), [&](std::exception_ptr) { done = true; }));
+        asio::bind_cancellation_slot(signals[static_cast<std::size_t>(number)]->slot(), on_end([&](std::exception_ptr) { done = true; })));
     ++ready;
     while (!done) co_await pause(1ms);
     const auto same = co_await c.one<int>("select pg_backend_pid()");
@@ -415,7 +416,7 @@ TEST_CASE("given leases whose server is silent, when others ask, then reports sa
     co_await pool.close();
   };
   std::exception_ptr failure;
-  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(before == tidepool::pool_state::healthy);

@@ -11,6 +11,7 @@
 #include <tidepool/postgres/detail/session.hpp>
 #include <tidepool/postgres/detail/statement_cache.hpp>
 
+#include "../support/on_end.hpp"
 #include "fake_server.hpp"
 
 using namespace tidepool_tests;
@@ -242,7 +243,8 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
     auto all = [&]() -> asio::awaitable<void> {
       c = co_await connect();
       const int pid = c.backend_pid();
-      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+      asio::co_spawn(context, sleeper(total),
+                     asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
       co_await pause(50ms);
       signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
       while (!end.done) co_await pause(1ms);
@@ -250,7 +252,7 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
       well = true;
       c = pg::connection();
     };
-    asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+    asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
     context.run_for(hang);
     context.restart();
     if (failure) std::rethrow_exception(failure);
@@ -320,14 +322,14 @@ TEST_CASE("given verbs of all kinds, when cancelled in the middle, then each lea
       co_await c.script(
           "create temp table slow (i text); create function pg_temp.wait() returns trigger language plpgsql as $$ begin "
           "perform pg_sleep(60); return new; end $$; create trigger w before insert on slow for each row execute function pg_temp.wait()");
-      asio::co_spawn(context, run_it(c), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+      asio::co_spawn(context, run_it(c), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
       co_await pause(30ms);
       signal.emit(asio::cancellation_type::terminal);
       while (!end.done) co_await pause(1ms);
       co_await must_be_well(c, pid);
       well = true;
     };
-    asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+    asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
     context.run_for(hang);
     CHECK(end.code == asio::error::operation_aborted);
     CHECK(well);
@@ -382,7 +384,7 @@ TEST_CASE("given statements left in the middle, when leases end, then the server
     }
     co_await pool.close();
   };
-  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   INFO(extra);
@@ -415,7 +417,7 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
       };
       co_await c.transaction(body);
     };
-    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { end.take(e); }));
+    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
     auto watcher = co_await connect();
     const std::string asleep = "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')";
     for (bool commits = false; !commits; commits = co_await watcher.one<bool>(asleep, pid)) co_await pause(1ms);
@@ -424,7 +426,7 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
     rows = co_await c.one<int>("select count(*)::int from done");
     co_await must_be_well(c, pid);
   };
-  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(end.text.empty());

@@ -6,6 +6,7 @@
 
 #include <tidepool/postgres/detail/transact.hpp>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -278,7 +279,8 @@ TEST_CASE("given a cancelled body, when the transaction ends, then the connectio
   };
   auto all = [&]() -> asio::awaitable<void> {
     c = co_await connect_with_table();
-    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { cancelled = e != nullptr; }));
+    asio::co_spawn(context, work(),
+                   asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { cancelled = e != nullptr; })));
     co_await pause(100ms);
     signal.emit(asio::cancellation_type::terminal);
     while (!cancelled) co_await pause(5ms);
@@ -290,7 +292,7 @@ TEST_CASE("given a cancelled body, when the transaction ends, then the connectio
     checked = rows == 0 && c.usable() && c.after_lease() == tidepool::lease_end::clean;
   };
   std::exception_ptr failure;
-  asio::co_spawn(context, all(), [&](std::exception_ptr e) { failure = e; });
+  asio::co_spawn(context, all(), on_end([&](std::exception_ptr e) { failure = e; }));
   context.run_for(hang);
   if (failure) std::rethrow_exception(failure);
   CHECK(checked);

@@ -7,6 +7,7 @@
 
 #include "kit.hpp"
 #include "support/asio.hpp"
+#include "support/on_end.hpp"
 
 using namespace tidepool_tests;
 using tidepool::lease_end;
@@ -201,14 +202,15 @@ TEST_CASE("given a limited transaction whose caller is cancelled, then it ends a
       asio::cancellation_signal signal;
       std::string said;
       auto work = [what](pg::connection& on) -> asio::awaitable<void> { co_await on.transaction(pg::within(50s), what); };
-      asio::co_spawn(executor, work(c), asio::bind_cancellation_slot(signal.slot(), [&said](std::exception_ptr e) {
-                       try {
-                         if (e) std::rethrow_exception(e);
-                         said = "done";
-                       } catch (const tidepool::system_error& failure) {
-                         said = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
-                       }
-                     }));
+      const on_end at_end = [&said](std::exception_ptr e) {
+        try {
+          if (e) std::rethrow_exception(e);
+          said = "done";
+        } catch (const tidepool::system_error& failure) {
+          said = failure.code() == asio::error::operation_aborted ? "aborted" : failure.what();
+        }
+      };
+      asio::co_spawn(executor, work(c), asio::bind_cancellation_slot(signal.slot(), at_end));
       co_await pause(40ms);
       signal.emit(asio::cancellation_type::terminal);
       while (said.empty()) co_await pause(1ms);

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "../support/on_end.hpp"
+
 namespace tidepool_tests::advice_load {
 
 using namespace std::chrono_literals;
@@ -156,7 +158,7 @@ class pool_run {
   pool_run(const trace& calls, std::size_t size, duration goal, duration looks)
       : calls_(calls), sim_(1), server_(sim_), pool_(sim_.get_executor(), server_.connector(), config(size, goal, looks)) {
     bool opened = false;
-    asio::co_spawn(sim_.get_executor(), pool_.open(), [&](std::exception_ptr) { opened = true; });
+    asio::co_spawn(sim_.get_executor(), pool_.open(), on_end([&](std::exception_ptr) { opened = true; }));
     sim_.run_while_not([&] { return opened; });
     asio::co_spawn(sim_.get_executor(), arrive(), asio::detached);
     sim_.run_while_not([&] { return arrived_ && ended_ == calls_.acquires().size(); });

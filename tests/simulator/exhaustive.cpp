@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - small cases in every order: up to three tasks, all combinations of the first ten or twelve decisions.
+#include "../support/on_end.hpp"
 #include "explore.hpp"
 
 #include "../support/catch.hpp"
@@ -48,7 +49,8 @@ void spawn_cancelled(bench<Kind>& b, duration timeout, duration span, asio::canc
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     co_await use(at, limit, held);
   };
-  asio::co_spawn(b.sim->lane(), body(b, timeout, span), asio::bind_cancellation_slot(signal->slot(), [signal](std::exception_ptr) {}));
+  asio::co_spawn(b.sim->lane(), body(b, timeout, span),
+                 asio::bind_cancellation_slot(signal->slot(), tidepool_tests::on_end([signal](std::exception_ptr) {})));
   asio::post(b.sim->lane(), [signal, type] { signal->emit(type); });
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "../support/catch.hpp"
+#include "../support/on_end.hpp"
 
 namespace multiplexed {
 namespace {
@@ -327,7 +328,8 @@ class scenario {
         400'000);
     if (done_ != callers) fault(std::to_string(callers - done_) + " callers wait for ever");
     bool closed = false;
-    asio::co_spawn(asio::any_io_executor(sim_.get_executor()), engine_->close(1s), [&](std::exception_ptr) { closed = true; });
+    asio::co_spawn(asio::any_io_executor(sim_.get_executor()), engine_->close(1s),
+                   tidepool_tests::on_end([&](std::exception_ptr) { closed = true; }));
     sim_.run_while_not([&] { return closed; }, 400'000);
     if (!closed) fault("the close hangs");
     const auto stalls = std::as_const(*engine_).state().counts().stalls;
@@ -410,10 +412,11 @@ class scenario {
       std::size_t told = 0;
       virtual_timer done(here);
       done.expires_at(virtual_timer::time_point::max());
-      asio::co_spawn(here, ask(at, q, as_read, limit), asio::bind_cancellation_slot(signal.slot(), [&told, &done](std::exception_ptr) {
-                       ++told;
-                       done.cancel();
-                     }));
+      const tidepool_tests::on_end at_end = [&told, &done](std::exception_ptr) {
+        ++told;
+        done.cancel();
+      };
+      asio::co_spawn(here, ask(at, q, as_read, limit), asio::bind_cancellation_slot(signal.slot(), at_end));
       tidepool::error_code ignored;
       if (told == 0) co_await done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       killer.cancel();

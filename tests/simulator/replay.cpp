@@ -11,6 +11,7 @@
 
 #include "support/asio.hpp"
 #include "support/catch.hpp"
+#include "support/on_end.hpp"
 
 namespace {
 namespace replaying {
@@ -53,7 +54,7 @@ class service {
   }
 
   recording run() {
-    asio::co_spawn(sim_.get_executor(), pool_->open(), [](std::exception_ptr) {});
+    asio::co_spawn(sim_.get_executor(), pool_->open(), tidepool_tests::on_end([](std::exception_ptr) {}));
     duration at = 50ms + 1ns;
     for (int i = 0; i < day_.callers; ++i) {
       at += up_to(2 * day_.between);

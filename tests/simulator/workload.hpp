@@ -6,6 +6,7 @@
 #include <list>
 #include <stdexcept>
 
+#include "../support/on_end.hpp"
 #include "harness.hpp"
 
 namespace tidepool_sim {
@@ -26,11 +27,11 @@ class workload {
     for (std::size_t i = 0; i < tasks; ++i) tasks_.push_back(std::make_unique<task>(b.sim->lane()));
     for (const auto& t : tasks_) {
       t->running = true;
-      asio::co_spawn(t->executor, live(*this, *t, rounds),
-                     asio::bind_cancellation_slot(t->signal.slot(), [this, &t = *t](std::exception_ptr e) {
-                       t.running = false;
-                       ended(e);
-                     }));
+      const tidepool_tests::on_end at_end = [this, &t = *t](std::exception_ptr e) {
+        t.running = false;
+        ended(e);
+      };
+      asio::co_spawn(t->executor, live(*this, *t, rounds), asio::bind_cancellation_slot(t->signal.slot(), at_end));
     }
   }
 

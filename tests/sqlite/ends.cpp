@@ -3,6 +3,7 @@
 #include <string>
 #include <thread>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -35,14 +36,15 @@ void cancel_everywhere(Work work, int most) {
     asio::cancellation_signal stop;
     bool ended = false;
     tidepool::error_code code;
-    asio::co_spawn(io, work(c), asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr failure) {
-                     ended = true;
-                     try {
-                       if (failure) std::rethrow_exception(failure);
-                     } catch (const tidepool::system_error& error) {
-                       code = error.code();
-                     }
-                   }));
+    const on_end at_end = [&](std::exception_ptr failure) {
+      ended = true;
+      try {
+        if (failure) std::rethrow_exception(failure);
+      } catch (const tidepool::system_error& error) {
+        code = error.code();
+      }
+    };
+    asio::co_spawn(io, work(c), asio::bind_cancellation_slot(stop.slot(), at_end));
     for (int i = 0; i < point && !ended; ++i) io.run_one_for(10s);
     cut = !ended;
     stop.emit(asio::cancellation_type::terminal);
@@ -122,7 +124,7 @@ TEST_CASE("given an operation that has ended, when its caller is cancelled later
       }
       co_await pause(50s);
     };
-    asio::co_spawn(strand, first, asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { first_ended = true; }));
+    asio::co_spawn(strand, first(), asio::bind_cancellation_slot(stop.slot(), on_end([&](std::exception_ptr) { first_ended = true; })));
     co_await pause(20ms);
     auto lease = co_await pool.acquire();
     bool ended = false;
@@ -132,7 +134,7 @@ TEST_CASE("given an operation that has ended, when its caller is cancelled later
           "with recursive n(i) as (select 1 union all select i + 1 from n limit 500000) select max(i) from n");
       ended = true;
     };
-    asio::co_spawn(strand, second, asio::detached);
+    asio::co_spawn(strand, second(), asio::detached);
     co_await pause(5ms);
     stop.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 2000 && !ended; ++i) co_await pause(10ms);

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -321,15 +322,17 @@ TEST_CASE("given threads for fewer connections, when more work at once, then the
     auto two = co_await pool.acquire();
     auto endlessly = [&]() -> asio::awaitable<void> { co_await one->exec(lite::within(200ms), endless); };
     int ended = 0;
-    asio::co_spawn(co_await asio::this_coro::executor, endlessly, [&](std::exception_ptr) { ++ended; });
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, endlessly(), on_end([&](std::exception_ptr) { ++ended; }));
     co_await pause(20ms);
     asio::cancellation_signal stop;
     auto waits = [&]() -> asio::awaitable<void> { co_await two->exec("select 1"); };
     bool before = false;
-    asio::co_spawn(co_await asio::this_coro::executor, waits, asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr failure) {
-                     before = ended == 0 && failure;
-                     ++ended;
-                   }));
+    const on_end at_end = [&](std::exception_ptr failure) {
+      before = ended == 0 && failure;
+      ++ended;
+    };
+    asio::co_spawn(executor, waits(), asio::bind_cancellation_slot(stop.slot(), at_end));
     co_await pause(20ms);
     stop.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 500 && ended < 2; ++i) co_await pause(10ms);

@@ -13,6 +13,7 @@
 
 #include <tidepool/sqlite/detail/workers.hpp>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -25,10 +26,11 @@ void at_once(asio::io_context& io, int count, Work work) {
   std::mutex mutex;
   std::exception_ptr first;
   for (int i = 0; i < count; ++i) {
-    asio::co_spawn(asio::make_strand(io), work(i), [&](std::exception_ptr failure) {
+    const on_end at_end = [&](std::exception_ptr failure) {
       const std::lock_guard lock(mutex);
       if (failure && !first) first = failure;
-    });
+    };
+    asio::co_spawn(asio::make_strand(io), work(i), at_end);
   }
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) threads.emplace_back([&io] { io.run_for(60s); });
@@ -114,8 +116,8 @@ TEST_CASE("given a long call, when its event loop has looked for the end, then i
     co_await c.run(sleep);
     used = processor_time() - before;
   };
-  asio::co_spawn(io, work, asio::detached);
-  asio::co_spawn(io, tick, asio::detached);
+  asio::co_spawn(io, work(), asio::detached);
+  asio::co_spawn(io, tick(), asio::detached);
   io.run();
   CHECK(ticks == 20);
   CHECK(used > 0ns);
@@ -172,8 +174,9 @@ TEST_CASE("given operations cancelled and aborted at any moment, when all have e
       asio::cancellation_signal stop;
       bool ended = false;
       auto work = [&]() -> asio::awaitable<void> { co_await lease->exec(i % 2 == 0 ? endless : "select 1"); };
-      asio::co_spawn(strand, work,
-                     asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, [&](std::exception_ptr) { ended = true; })));
+      asio::co_spawn(
+          strand, work(),
+          asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(strand, on_end([&](std::exception_ptr) { ended = true; }))));
       co_await pause(std::chrono::milliseconds(random() % 4));
       if (i % 3 == 0) {
         lease->abort("for the test");
@@ -200,7 +203,7 @@ TEST_CASE("given connections that are dropped at any moment, when the program go
       co_await c.exec("insert into t values (1)");
       if (round % 2 == 0) co_await c.exec(endless);
     };
-    asio::co_spawn(io, work, asio::detached);
+    asio::co_spawn(io, work(), asio::detached);
     io.run_for(std::chrono::milliseconds(round % 4));
   }
   run([](std::string path) -> asio::awaitable<void> {

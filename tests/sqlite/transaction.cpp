@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -126,7 +127,8 @@ TEST_CASE("given a lock of another connection, when it is given up, then the wri
       co_await c.exec("insert into t values (1)");
       written = true;
     };
-    asio::co_spawn(co_await asio::this_coro::executor, write, asio::detached);
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, write(), asio::detached);
     co_await pause(60ms);
     must(!written, "it waits");
     co_await other.exec("commit");
@@ -180,14 +182,16 @@ TEST_CASE("given a statement that runs or waits for a lock, when its caller is c
         tidepool::error_code code;
         bool ended = false;
         auto work = [&]() -> asio::awaitable<void> { co_await c.exec(waits ? "insert into t values (1)" : endless); };
-        asio::co_spawn(co_await asio::this_coro::executor, work, asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr failure) {
-                         ended = true;
-                         try {
-                           if (failure) std::rethrow_exception(failure);
-                         } catch (const tidepool::system_error& e) {
-                           code = e.code();
-                         }
-                       }));
+        const auto executor = co_await asio::this_coro::executor;
+        const on_end at_end = [&](std::exception_ptr failure) {
+          ended = true;
+          try {
+            if (failure) std::rethrow_exception(failure);
+          } catch (const tidepool::system_error& e) {
+            code = e.code();
+          }
+        };
+        asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), at_end));
         co_await pause(30ms);
         must(!ended && c.waiting_since() != std::chrono::steady_clock::time_point(), "it runs");
         stop.emit(asio::cancellation_type::terminal);
@@ -210,8 +214,8 @@ TEST_CASE("given a transaction whose caller is cancelled, when the connection is
       };
       co_await c.transaction(body);
     };
-    asio::co_spawn(co_await asio::this_coro::executor, work,
-                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), on_end([&](std::exception_ptr) { ended = true; })));
     co_await pause(30ms);
     stop.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 500 && !ended; ++i) co_await pause(10ms);
@@ -253,7 +257,7 @@ TEST_CASE("given a statement that runs, when its context is destroyed, then it i
       auto c = co_await lite::connection::connect(here / "test.db");
       co_await c.exec(endless);
     };
-    asio::co_spawn(context, work, asio::detached);
+    asio::co_spawn(context, work(), asio::detached);
     context.run_for(50ms);
   }
   CHECK(destroyed);

@@ -15,6 +15,8 @@
 #include <tidepool/config.hpp>
 #include <tidepool/detail/driver/asio_io.hpp>
 
+#include "on_end.hpp"
+
 namespace tidepool_tests {
 
 namespace asio = tidepool::asio;
@@ -33,10 +35,11 @@ inline void run(asio::awaitable<void> task) {
   asio::io_context context;
   std::exception_ptr failure;
   bool done = false;
-  asio::co_spawn(context, std::move(task), [&](std::exception_ptr e) {
+  const on_end at_end = [&](std::exception_ptr e) {
     failure = e;
     done = true;
-  });
+  };
+  asio::co_spawn(context, std::move(task), at_end);
   context.run_for(hang);
   if (!done) throw std::runtime_error("the coroutine hangs");
   if (!context.stopped()) throw std::runtime_error("work is left when the coroutine has ended");

@@ -8,5 +8,6 @@
 
 #include "asio.hpp"
 #include "catch.hpp"
+#include "on_end.hpp"
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "support/asio.hpp"
 #include "support/catch.hpp"
+#include "support/on_end.hpp"
 #include "support/stashing_traits.hpp"
 
 namespace tidepool_tests {
@@ -110,7 +111,7 @@ TEST_CASE("given a lease stashed while another caller looks for one, then the ne
     config.auto_scale = false;
     tidepool::basic_pool<link, interrupted_traits> pool(
         io, []() -> asio::awaitable<link> { co_return link(); }, config);
-    asio::co_spawn(io, pool.open(), [&io](std::exception_ptr) { io.stop(); });
+    asio::co_spawn(io, pool.open(), on_end([&io](std::exception_ptr) { io.stop(); }));
     io.run();
     for (int i = 0; i < 10; ++i) (void)pool.try_acquire();  // the first leases are timed, and not stashed
     auto lease = pool.try_acquire();
@@ -137,7 +138,7 @@ TEST_CASE("given a lease stashed while another caller looks for one, then the ne
     next.release();
     INFO("after " << reads << " reads");
     CHECK(overlaps(pool.recorded()) == 0);
-    asio::co_spawn(io, pool.close(), [](std::exception_ptr) {});
+    asio::co_spawn(io, pool.close(), on_end([](std::exception_ptr) {}));
     io.restart();
     io.run();
   }

@@ -12,6 +12,7 @@
 
 #include "support/asio.hpp"
 #include "support/catch.hpp"
+#include "support/on_end.hpp"
 #include "support/stashing_traits.hpp"
 
 namespace tidepool_tests {
@@ -221,7 +222,7 @@ TEST_CASE("given four threads, when callers, cancels and an operator meet, then 
     asio::io_context io(4);
     pool_type pool(io, connector_to(world), small_pool());
     std::atomic<int> running{0};
-    const auto ended = [&](std::exception_ptr failed) {
+    const on_end ended = [&](std::exception_ptr failed) {
       if (failed) ++seen.unexpected;
       if (--running == 0) asio::co_spawn(io, pool.close(50ms), asio::detached);
     };
@@ -267,10 +268,11 @@ TEST_CASE("given callers on several threads, when the pool closes, then each get
     pool_type pool(io, connector_to(world), small_pool());
     std::atomic<int> running{16};
     for (unsigned i = 0; i < 16; ++i) {
-      asio::co_spawn(io, one_caller(pool, seen, 1000 * seed + i, 100000), [&](std::exception_ptr failed) {
+      const on_end at_end = [&](std::exception_ptr failed) {
         if (failed) ++seen.unexpected;
         --running;
-      });
+      };
+      asio::co_spawn(io, one_caller(pool, seen, 1000 * seed + i, 100000), at_end);
     }
     auto work = asio::make_work_guard(io);  // or run() may have returned after the first close when the second is asked for
     std::vector<std::thread> threads;

@@ -10,6 +10,7 @@
 
 #include "../support/asio.hpp"
 #include "../support/catch.hpp"
+#include "../support/on_end.hpp"
 
 using namespace std::chrono_literals;
 namespace testing = tidepool::testing;
@@ -20,6 +21,7 @@ using testing::simulation;
 using testing::virtual_clock;
 using testing::virtual_timer;
 using tidepool::error_code;
+using tidepool_tests::on_end;
 
 namespace {
 
@@ -29,9 +31,9 @@ context context_of(simulation& sim) { return {sim.get_executor(), sim.now() + 10
 
 // Runs `body` to its end and tells what it threw.
 template <class Body>
-error_code outcome_of(simulation& sim, Body body) {
+error_code outcome_of(simulation& sim, const Body& body) {
   error_code out = asio::error::would_block;
-  asio::co_spawn(sim.get_executor(), std::move(body), [&](std::exception_ptr e) {
+  const on_end at_end = [&](std::exception_ptr e) {
     out = {};
     try {
       if (e) std::rethrow_exception(e);
@@ -40,7 +42,8 @@ error_code outcome_of(simulation& sim, Body body) {
     } catch (const std::exception&) {
       out = asio::error::fault;
     }
-  });
+  };
+  asio::co_spawn(sim.get_executor(), body(), at_end);
   sim.run_for(1h);
   return out;
 }
@@ -248,7 +251,7 @@ TEST_CASE("given suspended coroutines, when the simulation ends, then they are d
       co_await testing::sleep_for(1h);
       ran = true;
     };
-    asio::co_spawn(sim.get_executor(), body, asio::detached);
+    asio::co_spawn(sim.get_executor(), body(), asio::detached);
     sim.run_for(1s);
     CHECK_FALSE(destroyed);
   }
@@ -336,13 +339,14 @@ TEST_CASE("given connections, when the server goes down, then operations fail, u
   server.plan()[operation::ping].hangs = 1;
   auto body = [&]() -> asio::awaitable<void> { co_await connection.ping(); };
   error_code result;
-  asio::co_spawn(sim.get_executor(), body, [&](std::exception_ptr e) {
+  const on_end at_end = [&](std::exception_ptr e) {
     try {
       if (e) std::rethrow_exception(e);
     } catch (const tidepool::system_error& error) {
       result = error.code();
     }
-  });
+  };
+  asio::co_spawn(sim.get_executor(), body(), at_end);
   sim.run_for(1h);
   CHECK_FALSE(result);
   server.state(testing::server_state::down);
@@ -396,15 +400,16 @@ TEST_CASE("given a query that hangs, when it is cancelled, then it reacts as the
     error_code result = asio::error::would_block;
     asio::cancellation_signal signal;
     auto body = [&]() -> asio::awaitable<void> { co_await connection.query(1); };
-    asio::co_spawn(sim.get_executor(), body, asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                     took = sim.now() - began;
-                     result = {};
-                     try {
-                       if (e) std::rethrow_exception(e);
-                     } catch (const tidepool::system_error& error) {
-                       result = error.code();
-                     }
-                   }));
+    const on_end at_end = [&](std::exception_ptr e) {
+      took = sim.now() - began;
+      result = {};
+      try {
+        if (e) std::rethrow_exception(e);
+      } catch (const tidepool::system_error& error) {
+        result = error.code();
+      }
+    };
+    asio::co_spawn(sim.get_executor(), body(), asio::bind_cancellation_slot(signal.slot(), at_end));
     sim.run_for(1s);
     signal.emit(asio::cancellation_type::terminal);
     sim.run();
@@ -422,7 +427,7 @@ TEST_CASE("given a query whose answer was not read, when the next one is sent, t
   asio::cancellation_signal signal;
   std::vector<std::uint64_t> answers;
   auto first = [&]() -> asio::awaitable<void> { co_await connection.query(1); };
-  asio::co_spawn(sim.get_executor(), first, asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr) {}));
+  asio::co_spawn(sim.get_executor(), first(), asio::bind_cancellation_slot(signal.slot(), on_end([](std::exception_ptr) {})));
   sim.run_for(1us);
   signal.emit(asio::cancellation_type::terminal);
   auto second = [&]() -> asio::awaitable<void> { answers.push_back(co_await connection.query(2)); };
