@@ -47,4 +47,26 @@ if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
   check 'multiplexer, header-only' "$(count multiplexer_handler)" 1.9 1.9 2.1
   check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.7 1.4 1.55
 fi
+# Headers that nothing is used of give the compiler what Asio's own do. GCC compiles each inline coroutine that is no template, and all behind
+# it, in every file (detail/driver/lazy.hpp).
+unused() {
+  local name=$1 functions
+  shift
+  "${compile[@]}" "$@" -O0 -c "$work/unused.cpp" -o "$work/object"
+  functions=$(nm "$work/object" | grep -c ' [TtWw] ')
+  if [ "$functions" -gt $((asio_alone + 40)) ]; then
+    echo "$name: $functions functions of headers that nothing is used of, $asio_alone of Asio's alone: TOO MANY" && status=1
+  else
+    echo "$name: $functions functions of headers that nothing is used of, $asio_alone of Asio's alone"
+  fi
+}
+"${compile[@]}" -O0 -c "$cost/asio_only.cpp" -o "$work/object"
+asio_alone=$(nm "$work/object" | grep -c ' [TtWw] ')
+{
+  printf '#include <tidepool/%s.hpp>\n' pool testing metrics
+  printf '#if __has_include(<libpq-fe.h>)\n' && printf '#include <tidepool/postgres%s.hpp>\n' '' /cluster /multiplexer /multiplexers && echo '#endif'
+  printf '#if __has_include(<%s>)\n#include <tidepool/%s.hpp>\n#endif\n' mariadb_version.h mysql sqlite3.h sqlite
+} >"$work/unused.cpp"
+unused 'header-only'
+unused 'compiled separately' $separate
 exit $status

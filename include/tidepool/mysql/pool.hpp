@@ -19,4 +19,8 @@ using pool = basic_pool<connection>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql
 
+#if !TIDEPOOL_HEADER_ONLY
+TIDEPOOL_DECLARE_POOL(::tidepool::mysql::connection);  // src.hpp compiles it, also where a file instantiates pools of its own
+#endif
+
 #endif

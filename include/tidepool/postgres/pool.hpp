@@ -18,4 +18,8 @@ using pool = basic_pool<connection>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres
 
+#if !TIDEPOOL_HEADER_ONLY
+TIDEPOOL_DECLARE_POOL(::tidepool::postgres::connection);  // src.hpp compiles it, also where a file instantiates pools of its own
+#endif
+
 #endif

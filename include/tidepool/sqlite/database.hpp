@@ -55,21 +55,26 @@ class database {
   TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace,
                                                                                  source_location where = source_location::current());
   /// The same with `close_grace` of the configuration.
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(source_location where = source_location::current()) {
     return close(config().close_grace, where);
   }
 
   /// A connection that reads; as `acquire()` of its pool.
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> read(source_location where = source_location::current()) {
     return readers_.acquire(where);
   }
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> read(time_limit timeout, source_location where = source_location::current()) {
     return readers_.acquire(timeout, where);
   }
   /// The connection that writes; as `acquire()` of its pool.
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> write(source_location where = source_location::current()) {
     return writers_.acquire(where);
   }
+  template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<lease> write(time_limit timeout,
                                                                     source_location where = source_location::current()) {
     return writers_.acquire(timeout, where);
@@ -91,6 +96,7 @@ class database {
     pool_config read_config;
   };
   TIDEPOOL_LAZY static parts parts_of(options settings, std::size_t readers, const pool_config& config);
+  template <class = void>
   database(asio::any_io_executor executor, const parts& of)
       : writers_(executor, of.writer, of.write_config), readers_(executor, of.reader, of.read_config) {}
 

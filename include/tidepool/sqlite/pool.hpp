@@ -18,4 +18,8 @@ using pool = basic_pool<connection>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::sqlite
 
+#if !TIDEPOOL_HEADER_ONLY
+TIDEPOOL_DECLARE_POOL(::tidepool::sqlite::connection);  // src.hpp compiles it, also where a file instantiates pools of its own
+#endif
+
 #endif

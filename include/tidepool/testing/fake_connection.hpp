@@ -90,11 +90,11 @@ class basic_fake_connection {
   asio::awaitable<void> run(operation what) { return finish(begin(what)); }
 
   static asio::awaitable<void> finish(std::shared_ptr<detail::fake_operation> op) {
-    co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
+    co_await detail::fake_operation::await(std::move(op));
   }
   asio::awaitable<void> close_gracefully(std::shared_ptr<detail::fake_operation> op) {
     const std::shared_ptr<detail::fake_session> session = session_;
-    co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
+    co_await detail::fake_operation::await(std::move(op));
     session->closed_gracefully = true;
     session->close_socket();
   }
@@ -102,7 +102,7 @@ class basic_fake_connection {
                                             std::uint64_t token) {
     const bool behind = session->out_of_step;
     const std::uint64_t unread = std::exchange(session->last_answer, token);
-    co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
+    co_await detail::fake_operation::await(std::move(op));
     co_return behind ? unread : token;
   }
 
@@ -148,7 +148,7 @@ class basic_fake_connector {
   static asio::awaitable<Connection> shake_hands(socket from, std::shared_ptr<detail::fake_operation> op) {
     error_code result;
     try {
-      co_await detail::fake_operation::perform(std::move(op), asio::use_awaitable);
+      co_await detail::fake_operation::await(std::move(op));
     } catch (const system_error& e) {
       result = e.code();
     }

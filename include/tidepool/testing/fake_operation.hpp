@@ -50,6 +50,11 @@ class fake_operation {
         [](auto handler, std::shared_ptr<fake_operation> op) { start(std::move(op), std::move(handler)); }, token, std::move(self));
   }
 
+  template <class Token = asio::use_awaitable_t<>>
+  static asio::awaitable<void> await(std::shared_ptr<fake_operation> self) {
+    return perform(std::move(self), Token());
+  }
+
   /// The socket was shut: ends it now, with whatever outcome was planned.
   void socket_shut() { end_at(asio::error::connection_aborted, virtual_clock::now()); }
   /// The peer has closed.

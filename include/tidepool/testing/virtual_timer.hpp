@@ -144,8 +144,9 @@ class virtual_timer {
 };
 
 /// Sleeps in virtual time: `co_await sleep_for(30min)` in any coroutine of a simulation.
+template <class Timer = virtual_timer>
 inline asio::awaitable<void> sleep_for(virtual_clock::duration span) {
-  virtual_timer timer(co_await asio::this_coro::executor);
+  Timer timer(co_await asio::this_coro::executor);
   timer.expires_after(span);
   co_await timer.async_wait(asio::use_awaitable);
 }

@@ -29,6 +29,26 @@ inline constexpr auto await_token = asio::deferred;
 inline constexpr auto await_token = asio::use_awaitable;
 #endif
 
+/// Waits for a timer or a socket, where a coroutine frame does not matter. Asio's own functions have a deduced type, so that a compiler which
+/// meets them within a template compiles all behind them, whether that template is used or not (lazy.hpp): these have a written one.
+template <class Timer>
+asio::awaitable<void> await_timer(Timer& timer) {
+  return timer.async_wait(asio::use_awaitable);
+}
+template <class Timer>
+asio::awaitable<void> await_timer(Timer& timer, error_code& failed) {
+  return timer.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+}
+template <class Socket>
+asio::awaitable<void> await_socket(Socket& socket, asio::posix::stream_descriptor::wait_type direction, error_code& failed) {
+  return socket.async_wait(direction, asio::redirect_error(asio::use_awaitable, failed));
+}
+/// Lets other coroutines of the event loop run.
+template <class Token = asio::use_awaitable_t<>>
+asio::awaitable<void> give_way() {
+  return asio::post(Token());
+}
+
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 
 #endif

@@ -157,7 +157,7 @@ asio::awaitable<void> run_transaction(typename Steps::session_ptr s, std::shared
     if (!tried.retryable || number >= wanted.retries || limit.is_over_at(clock::now() + delay)) std::rethrow_exception(tried.failure);
     real_timer pause(co_await asio::this_coro::executor);
     pause.expires_after(delay);
-    co_await pause.async_wait(asio::use_awaitable);
+    co_await await_timer(pause);
   }
 }
 

@@ -79,26 +79,24 @@ struct call_place {
   source_location at;
 };
 
-/// One call of `run()`. Shared by its coroutine and handlers, which stay on the io_context where the work is cut short.
-template <class Pool, class Work>
-class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
-  using awaited = typename decltype(kind_of_work<Pool, Work>())::type;
-  using parts = awaitable_parts<awaited>;
-
+/// One call of `run()`, but for its work (run_job below): so that this is compiled once for a type of pools. Shared by its coroutine and
+/// handlers, which stay on the io_context where the work is cut short.
+template <class Pool>
+class runner : public std::enable_shared_from_this<runner<Pool>> {
  public:
-  using value_type = typename parts::value_type;
   using executor_type = typename Pool::executor_type;
 
-  template <class From>
-  run_job(asio::io_context& io, Pool& pool, From&& work, duration grace, std::size_t threads, const source_location& where)
+  runner(asio::io_context& io, Pool& pool, duration grace, std::size_t threads, const source_location& where)
       : io_(io),
         pool_(pool),
-        work_(std::forward<From>(work)),
         grace_((std::max)(grace, duration::zero())),
         threads_(threads),
         where_(where),
         home_(home(io, pool, threads)),
         overtime_(home_) {}
+  runner(const runner&) = delete;
+  runner& operator=(const runner&) = delete;
+  virtual ~runner() = default;
 
   /// Returns when the io_context has nothing left to do; after a stop at the end of the grace at the latest. Rethrows.
   void run(const std::vector<int>& signals) {
@@ -131,18 +129,15 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   int signal() const noexcept { return signal_; }
   bool cut_short() const noexcept { return !work_ended_; }
-  auto take_value() { return std::move(value_); }
-  value_type result() {
-    if constexpr (!std::is_void_v<value_type>) {
-      if (!value_) throw system_error(make_error_code(generic_errc::operation_canceled), "run(): the work was stopped, it has no result");
-      return std::move(*value_);
-    }
-  }
+
+ protected:
+  /// Begins the work; the awaitable ends when it has ended, and its result is kept.
+  virtual asio::awaitable<void, executor_type> perform() = 0;
+  Pool& pool() const noexcept { return pool_; }
 
  private:
   using traits = typename Pool::traits_type;
   using strand = asio::strand<asio::io_context::executor_type>;
-  struct nothing {};
 
   /// A cancellation signal may be used by one thread at a time: with several threads the work has a strand. Without a mutex in the pool its
   /// executor alone will do.
@@ -163,15 +158,10 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   // --- the work -------------------------------------------------------------------------------------------------------
 
-  static asio::awaitable<void, executor_type> main(std::shared_ptr<run_job> job) {
+  static asio::awaitable<void, executor_type> main(std::shared_ptr<runner> job) {
     try {
       co_await job->pool_.open(job->where_);
-      if constexpr (std::is_void_v<value_type>) {
-        co_await job->begin();
-      } else {
-        value_type got = co_await job->begin();
-        job->value_.emplace(std::move(got));
-      }
+      co_await job->perform();
     } catch (...) {
       job->work_failed(std::current_exception());
     }
@@ -179,15 +169,6 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
     job->work_ended_ = true;
     job->overtime_.cancel();
     co_await job->pool_.close(job->grace_left(), job->where_);
-  }
-  awaited begin() {
-    if constexpr (parts::is_awaitable && std::is_same_v<awaited, Work>) {
-      return std::move(work_);
-    } else if constexpr (std::is_invocable_v<Work&, Pool&>) {
-      return work_(pool_);
-    } else {
-      return work_();
-    }
   }
   void work_failed(std::exception_ptr failed) {
     const bool wanted = signal_ != 0 || io_stopped_;
@@ -291,7 +272,6 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
 
   asio::io_context& io_;
   Pool& pool_;
-  Work work_;
   const duration grace_;
   const std::size_t threads_;
   const source_location where_;
@@ -299,7 +279,6 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   typename timer_of<traits>::type overtime_;
   std::optional<asio::basic_signal_set<executor_type>> signals_;
   asio::cancellation_signal stop_;
-  std::optional<std::conditional_t<std::is_void_v<value_type>, nothing, value_type>> value_;
   tick grace_ends_ = never;   ///< after a stop
   int signal_ = 0;            ///< the first one
   bool io_stopped_ = false;   ///< by somebody: the io_context is not run for anything but the work any more
@@ -310,6 +289,56 @@ class run_job : public std::enable_shared_from_this<run_job<Pool, Work>> {
   bool ended_ = false;  ///< and the pool is closed
   std::mutex failed_mutex_;
   std::exception_ptr failed_;
+};
+
+/// One call of `run()` with its work, and the result of that.
+template <class Pool, class Work>
+class run_job final : public runner<Pool> {
+  using awaited = typename decltype(kind_of_work<Pool, Work>())::type;
+  using parts = awaitable_parts<awaited>;
+
+ public:
+  using value_type = typename parts::value_type;
+  using executor_type = typename Pool::executor_type;
+
+  template <class From>
+  run_job(asio::io_context& io, Pool& pool, From&& work, duration grace, std::size_t threads, const source_location& where)
+      : runner<Pool>(io, pool, grace, threads, where), work_(std::forward<From>(work)) {}
+
+  auto take_value() { return std::move(value_); }
+  value_type result() {
+    if constexpr (!std::is_void_v<value_type>) {
+      if (!value_) throw system_error(make_error_code(generic_errc::operation_canceled), "run(): the work was stopped, it has no result");
+      return std::move(*value_);
+    }
+  }
+
+ private:
+  struct nothing {};
+
+  asio::awaitable<void, executor_type> perform() override {
+    if constexpr (std::is_void_v<value_type>) {
+      return begin();
+    } else {
+      return keep();
+    }
+  }
+  asio::awaitable<void, executor_type> keep() {
+    value_type got = co_await begin();
+    value_.emplace(std::move(got));
+  }
+  awaited begin() {
+    if constexpr (std::is_same_v<awaited, Work>) {
+      return std::move(work_);
+    } else if constexpr (std::is_invocable_v<Work&, Pool&>) {
+      return work_(this->pool());
+    } else {
+      return work_();
+    }
+  }
+
+  Work work_;
+  std::optional<std::conditional_t<std::is_void_v<value_type>, nothing, value_type>> value_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

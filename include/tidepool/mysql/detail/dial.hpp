@@ -102,16 +102,16 @@ inline greeting look_at_greeting(int descriptor) noexcept {
 
 /// Waits for the whole of it, or until the socket is shut. One that comes in pieces is looked for every millisecond: what is left unread
 /// wakes no waiter again.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<greeting> await_greeting(session_ptr s) {
   error_code failed;
-  co_await s->async_wait(wait_type::wait_read, failed);
+  co_await s->template async_wait<Lazy>(wait_type::wait_read, failed);
   if (failed == asio::error::operation_aborted) throw system_error(failed);
   greeting seen = look_at_greeting(s->socket().native_handle());
   real_timer timer(s->executor());
   while (!seen.whole && s->shutdown->reason() == shutdown_reason::none) {
     timer.expires_after(std::chrono::milliseconds(1));
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await tidepool::detail::await_timer(timer);
     seen = look_at_greeting(s->socket().native_handle());
   }
   // A socket that was shut here looks like one that the peer has closed.
@@ -212,7 +212,7 @@ inline void start_library() {
 }
 
 /// One attempt at one address, within `limit`.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::shared_ptr<const options> settings, const login& as,
                                          const target& where, duration limit) {
   start_library();
@@ -261,7 +261,7 @@ inline asio::awaitable<session_ptr> dial(asio::any_io_executor executor, std::sh
     }
     error_code failed;
     const bool sending = (status & MYSQL_WAIT_WRITE) != 0;
-    co_await s->async_wait(sending ? wait_type::wait_write : wait_type::wait_read, failed);
+    co_await s->template async_wait<Lazy>(sending ? wait_type::wait_write : wait_type::wait_read, failed);
     if (failed == asio::error::operation_aborted) throw system_error(failed);
     const bool refused = sending && has_error(s->socket().native_handle());
     if (!greeted && !refused && s->shutdown->reason() == shutdown_reason::none) {

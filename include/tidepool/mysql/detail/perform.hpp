@@ -29,7 +29,7 @@ inline asio::awaitable<void> settle(session_ptr s) {
   while (s->cancels->in_flight.load() > 0 && clock::now() < until) {
     timer.expires_after(std::chrono::milliseconds(1));
     error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(await_token, ignored));
+    co_await tidepool::detail::await_timer(timer, ignored);
   }
   if (s->cancels->in_flight.load() > 0) s->broken = true;
   // One that came after the end of the statement ends the next one: this.
@@ -71,7 +71,7 @@ template <class = void>
 }
 
 /// Sends one request and collects its results.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<result> perform(session_ptr s, request what, allow when = allow::clean) {
   operation running(*s, what.verb.data(), when);
   if (s->traced) running.trace(tidepool::detail::driver::tag_of(what.sql), what.from);
@@ -90,7 +90,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, allow when =
       if (status != 0) {
         error_code failed;
         s->waits();
-        co_await s->async_wait(direction_of(status), failed);
+        co_await s->template async_wait<Lazy>(direction_of(status), failed);
         const auto state = co_await asio::this_coro::cancellation_state;
         if (state.cancelled() != asio::cancellation_type::none) {
           const bool throws = co_await asio::this_coro::throw_if_cancelled();

@@ -86,7 +86,7 @@ inline asio::awaitable<bool> wipe_session(session_ptr s, reset_level level) {
 
 /// Ends a session and waits until the server has closed its socket, which is when it no longer counts against `max_connections`. Waits at
 /// most `close_timeout`.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->my() == nullptr) co_return;
   if (s->busy && !s->held) {
@@ -96,7 +96,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
     const auto until = later(clock::now(), s->settings().close_timeout);
     while (s->busy && clock::now() < until) {
       timer.expires_after(std::chrono::milliseconds(1));
-      co_await timer.async_wait(asio::use_awaitable);
+      co_await tidepool::detail::await_timer(timer);
     }
     if (s->busy) co_return;
   }
@@ -115,7 +115,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
     if (got > 0 || (got < 0 && errno == EINTR)) continue;
     if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) break;
     error_code failed;
-    co_await s->async_wait(wait_type::wait_read, failed);
+    co_await s->template async_wait<Lazy>(wait_type::wait_read, failed);
     if (failed == asio::error::operation_aborted) throw system_error(failed);
     if (failed) break;
   }

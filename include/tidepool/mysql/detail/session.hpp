@@ -100,7 +100,9 @@ class basic_session : public session_base {
     hangup_.stop();
     if (gone && socket_) hangup_.start(executor_, socket_.get().native_handle(), std::move(gone));
   }
-  auto async_wait(wait_type direction, error_code& failed) {
+  /// `Lazy` is the parameter of the caller, which is a template (lazy.hpp); nothing here may be known before that is instantiated.
+  template <class Lazy, class Failure>
+  auto async_wait(wait_type direction, Failure& failed) {
     return socket_.get(direction).async_wait(direction, asio::redirect_error(await_token, failed));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }

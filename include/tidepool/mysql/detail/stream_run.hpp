@@ -123,7 +123,7 @@ class basic_stream_run final : public row_source {
     if (mysql_stmt_field_count(of_) != 0) {
       for (int turn = 1;; ++turn) {
         // Lets other coroutines of this event loop run, however much the server still sends.
-        if (turn % 1024 == 0) co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        if (turn % 1024 == 0) co_await tidepool::detail::give_way();
         int status = calls::fetch(*session_, of_);
         if (status != 0) co_await finish_call(session_, status);
         if (session_->broken || (session_->number != 0 && session_->number != MYSQL_DATA_TRUNCATED)) break;

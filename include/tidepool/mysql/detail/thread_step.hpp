@@ -71,7 +71,7 @@ inline asio::awaitable<int> go_on_thread(session_ptr s, int events, clock::time_
       throw system_error(asio::error::make_error_code(asio::error::operation_aborted));
     s->shutdown->request(shutdown_reason::deadline);
     timer.expires_after(std::chrono::milliseconds(1));
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await tidepool::detail::await_timer(timer);
   }
   co_return step->status;
 }

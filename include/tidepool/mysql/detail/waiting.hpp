@@ -116,7 +116,7 @@ inline wait_type direction_of(int status) noexcept {
 }
 
 /// Carries on a call of the client library that was suspended, to its end. `perform()` does the same for one wait.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<void> finish_call(session_ptr s, int status) {
   const call_guard guard(*s);
   error_code failed;
@@ -134,7 +134,7 @@ inline asio::awaitable<void> finish_call(session_ptr s, int status) {
       }
     } else {
       s->waits();
-      co_await s->async_wait(direction_of(status), failed);
+      co_await s->template async_wait<Lazy>(direction_of(status), failed);
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) {
         const bool throws = co_await asio::this_coro::throw_if_cancelled();

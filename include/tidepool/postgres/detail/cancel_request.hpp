@@ -184,7 +184,7 @@ inline asio::awaitable<bool> cancel_here(cancel_handle what, cancel_mark mark, d
     const auto direction =
         step == PGRES_POLLING_WRITING ? asio::posix::stream_descriptor::wait_write : asio::posix::stream_descriptor::wait_read;
     error_code failure;
-    co_await attempt.socket.get().async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
+    co_await tidepool::detail::await_socket(attempt.socket.get(), direction, failure);
     if (failure == asio::error::operation_aborted) throw system_error(failure);
     step = PQcancelPoll(attempt.raw());
     going = step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED;

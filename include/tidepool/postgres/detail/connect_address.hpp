@@ -182,7 +182,7 @@ template <class = void>
 inline session_ptr make_session(asio::any_io_executor executor, std::shared_ptr<const options> settings);
 
 /// One attempt at one address: connecting, login and the first query, all within `limit`. Notes whether the server is of the wanted kind.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor executor, std::shared_ptr<const options> settings,
                                                        const login_parameters& login, const target& where, duration limit) {
   auto s = make_session(executor, settings);
@@ -232,7 +232,7 @@ inline asio::awaitable<session_ptr> connect_to_address(asio::any_io_executor exe
     owed = unanswered(started, where.host.local());
     error_code failure;
     if (!(step == PGRES_POLLING_READING && tls_pending(started))) {
-      co_await s->async_wait(step == PGRES_POLLING_WRITING ? wait_type::wait_write : wait_type::wait_read, failure);
+      co_await s->template async_wait<Lazy>(step == PGRES_POLLING_WRITING ? wait_type::wait_write : wait_type::wait_read, failure);
     }
     if (failure == asio::error::operation_aborted) throw system_error(failure);
     tls.look(*s);

@@ -77,7 +77,7 @@ class basic_copy_in_run final : public copy_sink {
     // A server that takes everything at once would keep the event loop from serving others.
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
-    co_await asio::post(asio::use_awaitable);
+    co_await tidepool::detail::give_way();
     co_await interrupted(session_, error_code(), throws);
     if (session_->limits.stop()) co_await stopped();
   }

@@ -52,7 +52,7 @@ inline bool runs_on(const session& s) noexcept {
 
 /// Ends a session and waits until the server process has closed its socket, which is the last thing it does. Only then does the session
 /// no longer count against the server's `max_connections`. Waits at most `close_timeout`.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<void> close_gracefully(session_ptr s) {
   if (!s || s->pg() == nullptr) co_return;
   const bool active = runs_on(*s);
@@ -83,7 +83,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
   std::array<char, 16384> rest;
   for (int turn = 1;; ++turn) {
     // Lets other coroutines of this event loop run, however much the server still sends.
-    if (turn % 16 == 0) co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    if (turn % 16 == 0) co_await tidepool::detail::give_way();
     const auto got = ::recv(s->socket().native_handle(), rest.data(), rest.size(), MSG_DONTWAIT);
     if (got > 0 || (got < 0 && errno == EINTR)) continue;
     if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) break;
@@ -95,7 +95,7 @@ inline asio::awaitable<void> close_gracefully(session_ptr s) {
         break;
       }
     } else {
-      co_await s->async_wait(wait_type::wait_read, failure);
+      co_await s->template async_wait<Lazy>(wait_type::wait_read, failure);
     }
     if (failure == asio::error::operation_aborted) throw system_error(failure);
     if (failure) break;

@@ -329,7 +329,7 @@ inline asio::awaitable<void> make_way(session_ptr s, std::string_view verb, dura
 }
 
 /// Sends one request and collects its results until the server is ready for the next.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<result> perform(session_ptr s, request what, operation::allow when = operation::allow::clean) {
   refuse_copy_text(*s, what);
   if (is_held_up(*s)) co_await make_way(s, what.called(), what.limit);
@@ -352,7 +352,7 @@ inline asio::awaitable<result> perform(session_ptr s, request what, operation::a
         stopped = s->limits.stop().has_value();
       } else if (!tls_pending(s->pg())) {
         s->limits.waits();
-        co_await s->async_wait(wait_type::wait_read, failure);
+        co_await s->template async_wait<Lazy>(wait_type::wait_read, failure);
         s->waited();
       }
       const bool read = PQconsumeInput(s->pg()) == 1;

@@ -44,7 +44,7 @@ inline asio::awaitable<void> wait_until_free(session_ptr s, duration limit) {
   for (int free = 0, looks = 0; free < 2 && clock::now() < until; ++looks) {
     timer.expires_after(std::chrono::milliseconds(std::min(1 + looks, 20)));
     error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(tidepool::detail::await_token, ignored));
+    co_await tidepool::detail::await_timer(timer, ignored);
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
     free = cancels->activity.load() % 2 == 0 && cancels->bodies.load() <= enclosing ? free + 1 : 0;

@@ -105,7 +105,9 @@ class basic_session : public session_base {
     drop_socket();
     executor_ = asio::any_io_executor();
   }
-  auto async_wait(asio::posix::stream_descriptor::wait_type direction, error_code& failure) {
+  /// `Lazy` is the parameter of the caller, which is a template (lazy.hpp); nothing here may be known before that is instantiated.
+  template <class Lazy, class Failure>
+  auto async_wait(asio::posix::stream_descriptor::wait_type direction, Failure& failure) {
     return socket_.get(direction).async_wait(direction, asio::redirect_error(tidepool::detail::await_token, failure));
   }
   asio::posix::stream_descriptor& socket() { return socket_.get(); }

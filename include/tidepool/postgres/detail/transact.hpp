@@ -135,7 +135,8 @@ inline asio::awaitable<void> roll_back(session_ptr s, std::string sql, duration 
 using tidepool::detail::driver::retry_pause;
 
 /// What `run_transaction` and `run_savepoint` need of this driver: see detail/driver/transact.hpp.
-struct transact_steps {
+template <class = void>
+struct basic_transact_steps {
   using session_ptr = detail::session_ptr;
   using session = detail::session;
   using scope = transaction;
@@ -170,6 +171,7 @@ struct transact_steps {
     return detail::roll_back(std::move(s), "rollback to savepoint " + name + "; release savepoint " + name, limit);
   }
 };
+using transact_steps = basic_transact_steps<>;
 
 template <class = void>
 inline asio::awaitable<void> run_transaction(session_ptr s, std::shared_ptr<any_body> body, transaction_options wanted) {

@@ -114,7 +114,7 @@ inline asio::awaitable<void> settle(session_ptr s) {
   while (s->cancels->in_flight.load() > 0 && clock::now() < until) {
     timer.expires_after(std::chrono::milliseconds(1));
     error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(tidepool::detail::await_token, ignored));
+    co_await tidepool::detail::await_timer(timer, ignored);
   }
   if (s->cancels->in_flight.load() > 0) s->broken = true;
   co_await asio::this_coro::throw_if_cancelled(stop.throws);
@@ -198,7 +198,7 @@ inline asio::awaitable<void> wait_watched(session_ptr s, bool sending) {
 }
 
 /// Waits until libpq has something to read.
-template <class = void>
+template <class Lazy = void>
 inline asio::awaitable<void> wait_for_input(session_ptr s) {
   if (tls_pending(s->pg())) co_return;
   if (s->limits.watched()) {
@@ -207,7 +207,7 @@ inline asio::awaitable<void> wait_for_input(session_ptr s) {
   }
   error_code failure;
   s->limits.waits();
-  co_await s->async_wait(wait_type::wait_read, failure);
+  co_await s->template async_wait<Lazy>(wait_type::wait_read, failure);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (failure || state.cancelled() != asio::cancellation_type::none) {
     const bool throws = co_await asio::this_coro::throw_if_cancelled();

@@ -36,7 +36,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<bool> canceller::repeat(canceller self, durat
     // The answer of the statement itself takes a little longer.
     for (int look = 0; look < 10 && self.record_->activity.load() == running; ++look) {
       timer.expires_after(pause / 10 + std::chrono::milliseconds(1));
-      co_await timer.async_wait(asio::use_awaitable);
+      co_await tidepool::detail::await_timer(timer);
     }
     pause = std::min(pause * 4, std::chrono::milliseconds(800));
   }

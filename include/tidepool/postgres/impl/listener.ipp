@@ -48,7 +48,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<std::optional<notification>> listener::next_o
       // A burst is returned in parts, and between them other coroutines of the event loop run.
       if (++in_a_row_ > most_in_a_row) {
         in_a_row_ = 0;
-        co_await asio::post(asio::use_awaitable);
+        co_await tidepool::detail::give_way();
         continue;
       }
       notification got = std::move(s.inbox.front());
@@ -59,7 +59,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<std::optional<notification>> listener::next_o
     if (alive && s.inbox.empty()) {
       in_a_row_ = 0;
       error_code failure;
-      co_await s.async_wait(detail::wait_type::wait_read, failure);
+      co_await tidepool::detail::await_socket(s.socket(detail::wait_type::wait_read), detail::wait_type::wait_read, failure);
       if (failure == asio::error::operation_aborted) throw system_error(failure);
       continue;
     }
@@ -90,7 +90,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<void> listener::connect() {
     if (!retry) co_return;
     detail::real_timer timer(here.where);
     timer.expires_after(pause(attempt));
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await tidepool::detail::await_timer(timer);
   }
 }
 TIDEPOOL_LAZY_BODY asio::awaitable<void> listener::listen(postgres::connection& on) {

@@ -225,7 +225,7 @@ inline asio::awaitable<void> run_transaction(session_ptr s, std::shared_ptr<any_
     if (!tried.retryable || number >= wanted.retries || limit.is_over_at(real_now() + delay)) std::rethrow_exception(tried.failure);
     real_timer pause(co_await asio::this_coro::executor);
     pause.expires_after(delay);
-    co_await pause.async_wait(asio::use_awaitable);
+    co_await tidepool::detail::await_timer(pause);
   }
 }
 

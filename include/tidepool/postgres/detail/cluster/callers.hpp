@@ -109,7 +109,7 @@ class caller_desk : public cluster_hub<Pool> {
         real_timer pause(here);
         pause.expires_at(std::min(until, later(clock::now(), std::chrono::milliseconds(50))));
         error_code ignored;
-        co_await pause.async_wait(asio::redirect_error(tidepool::detail::await_token, ignored));
+        co_await tidepool::detail::await_timer(pause, ignored);
       }
     }
     timer.reset();

@@ -471,7 +471,7 @@ class engine final : public front<typename Traits::executor_type, typename Link:
     if (self->closed_) self->closed_->expires_at(time_of(until));
     while (!self->dispatcher_.vacant() && self->closed_ && precise() < until) {
       error_code ignored;
-      co_await self->closed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      co_await tidepool::detail::await_timer(*self->closed_, ignored);
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none) co_return;
     }
