@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - cmake -D VIA=... -D SOURCE=<tidepool> -D WORK=<scratch folder> -D ASIO=<include folder> -D LIBPQ=<include folder>
-#                  -D CXX=<compiler> -P consume.cmake
+#                  -D CXX=<compiler> -D STRICT_CXX=<the one for users' warnings> -P consume.cmake
 cmake_minimum_required(VERSION 3.21)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
@@ -122,7 +122,7 @@ elseif(VIA STREQUAL "package")
     set(ENV{PKG_CONFIG_PATH} ${WORK}/moved/share/pkgconfig)
     output_of(flags ${PKG_CONFIG} --cflags --libs tidepool-postgres)
     separate_arguments(flags UNIX_COMMAND "${flags}")
-    run(${CXX} -std=c++20 -O0 -fno-rtti ${strict} ${CMAKE_CURRENT_LIST_DIR}/uses.cpp -o ${WORK}/uses ${folders} ${flags})
+    run(${STRICT_CXX} -std=c++20 -O0 -fno-rtti ${strict} ${CMAKE_CURRENT_LIST_DIR}/uses.cpp -o ${WORK}/uses ${folders} ${flags})
     run(${WORK}/uses)
     # No file compiles what the pool does: the linker's words name the macro.
     file(WRITE ${WORK}/not_made.cpp "#include <tidepool/pool.hpp>\n#include <tidepool/src.hpp>\nstruct session {};\nint main() {\n"

@@ -89,9 +89,7 @@ class basic_fake_connection {
   std::shared_ptr<detail::fake_operation> begin(operation what) { return std::make_shared<detail::fake_operation>(session_, what); }
   asio::awaitable<void> run(operation what) { return finish(begin(what)); }
 
-  static asio::awaitable<void> finish(std::shared_ptr<detail::fake_operation> op) {
-    co_await detail::fake_operation::await(std::move(op));
-  }
+  static asio::awaitable<void> finish(std::shared_ptr<detail::fake_operation> op) { co_await detail::fake_operation::await(std::move(op)); }
   asio::awaitable<void> close_gracefully(std::shared_ptr<detail::fake_operation> op) {
     const std::shared_ptr<detail::fake_session> session = session_;
     co_await detail::fake_operation::await(std::move(op));

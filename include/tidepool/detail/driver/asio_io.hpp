@@ -29,8 +29,8 @@ inline constexpr auto await_token = asio::deferred;
 inline constexpr auto await_token = asio::use_awaitable;
 #endif
 
-/// Waits for a timer or a socket, where a coroutine frame does not matter. Asio's own functions have a deduced type, so that a compiler which
-/// meets them within a template compiles all behind them, whether that template is used or not (lazy.hpp): these have a written one.
+/// Waits for a timer or a socket, where a coroutine frame does not matter. Asio's own functions have a deduced type, so that a compiler
+/// which meets them within a template compiles all behind them, whether that template is used or not (lazy.hpp): these have a written one.
 template <class Timer>
 asio::awaitable<void> await_timer(Timer& timer) {
   return timer.async_wait(asio::use_awaitable);
