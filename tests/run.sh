@@ -162,8 +162,6 @@ for configuration in "${configurations[@]}"; do
       # Only what has threads, by the quicker compiler.
       tsan) options+=(-DCMAKE_CXX_COMPILER=clang++ "-DTIDEPOOL_TEST_FILES=threads/.*|pool/($(cd "$repo/tests/pool" && grep -lE 'std::thread|thread_pool' -- *.cpp |
         sed 's/[.]cpp$//' | paste -sd '|')|instances)|sqlite/threads") ;;
-      # As most are built that run: -O3 takes an eighth more.
-      release) options+=("-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG") ;;
       # The driver header-only.
       *) options+=(-DTIDEPOOL_TEST_EACH_HEADER=OFF) ;;
     esac

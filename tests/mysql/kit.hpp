@@ -46,6 +46,13 @@ inline std::string my_server() {
 /// The administrator's, over the local socket.
 inline my::options my_root() { return {"mysql://root@/mysql?socket=" + my_dir() + "/socket"}; }
 
+/// A cancel has its time, also on a machine that others use.
+inline my::options my_patient() {
+  my::options how(my_server());
+  how.cancel_timeout = std::chrono::seconds(20);
+  return how;
+}
+
 /// Runs `body(connection&)` on a new connection, and closes that.
 template <class Body>
 void my_with(my::options how, Body body) {
@@ -57,7 +64,7 @@ void my_with(my::options how, Body body) {
 }
 template <class Body>
 void my_with(Body body) {
-  my_with(my::options(my_server()), std::move(body));
+  my_with(my_patient(), std::move(body));
 }
 
 template <class T>

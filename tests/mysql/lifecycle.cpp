@@ -217,7 +217,7 @@ TEST_CASE("given a statement, when its limit passes, then the server ends it and
     must(last == 7 && c.thread_id() != 0, "the same session goes on");
   });
   // The connection that cancels is as the first one: where that needs TLS, it does too.
-  my::options how(my_server());
+  auto how = my_patient();
   how.ssl_mode = my::ssl_mode::verify_ca;
   how.ssl_ca = my_dir() + "/server.crt";
   my_with(how, [](my::connection& c) -> asio::awaitable<void> {

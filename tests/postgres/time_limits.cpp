@@ -511,7 +511,9 @@ TEST_CASE("given a server process that dies when cancelled, then its coroutine c
   };
   for (const auto& [name, what] : verbs) {
     INFO(name);
-    CHECK(run(task(what)) == "57P01, lost");
+    std::string said = "57014";  // the cancel came before the function had begun: on a machine that others use
+    for (int i = 0; i < 10 && said == "57014"; ++i) said = run(task(what));
+    CHECK(said == "57P01, lost");
   }
 }
 
