@@ -8,9 +8,9 @@
 //   Header-only they are templates with a parameter that nobody gives, so that they are instantiated where they are called. Compiled
 //   separately they are ordinary functions in the file that includes `src.hpp`.
 // * What only those definitions use, in `detail/`, is such a template in both modes.
-// An ordinary inline function, a member of a class among them, must not call any of them, because that would instantiate them in every file:
-// it goes by a virtual function of an object that was made elsewhere, or is TIDEPOOL_LAZY itself; its class may be a template.
-// Nor does such a template name what has a deduced type and needs none of its parameters: a compiler compiles that where it reads it.
+// An ordinary inline function, a member of a class among them, must not call any of them, because that would instantiate them in every
+// file: it goes by a virtual function of an object that was made elsewhere, or is TIDEPOOL_LAZY itself; its class may be a template. Nor
+// does such a template name what has a deduced type and needs none of its parameters: a compiler compiles that where it reads it.
 // `timer.async_wait(token)` is such a call, `await_timer(timer)` (asio_io.hpp) is none.
 // tests/budgets/handlers.sh counts what headers give a file that uses nothing of them.
 #ifndef TIDEPOOL_DETAIL_DRIVER_LAZY_HPP
