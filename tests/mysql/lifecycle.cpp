@@ -8,7 +8,6 @@
 
 #include <tidepool/detail/driver/address_memory.hpp>
 
-#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -246,23 +245,14 @@ TEST_CASE("given a statement, when its caller is cancelled, then the server ends
   my_with([](my::connection& c) -> asio::awaitable<void> {
     for (int i = 0; i < 3; ++i) {
       asio::cancellation_signal stop;
-      tidepool::error_code code;
-      bool ended = false;
+      stopped_how end;
       auto work = [&]() -> asio::awaitable<void> { co_await c.exec("select count(*) from seq_1_to_1000000000000000 where seq * seq = 3"); };
       const auto executor = co_await asio::this_coro::executor;
-      const on_end at_end = [&](std::exception_ptr failure) {
-        ended = true;
-        try {
-          if (failure) std::rethrow_exception(failure);
-        } catch (const tidepool::system_error& e) {
-          code = e.code();
-        }
-      };
-      asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), at_end));
+      asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), end.handler()));
       co_await pause(std::chrono::milliseconds(i * 20));
       stop.emit(asio::cancellation_type::terminal);
-      for (int k = 0; k < 500 && !ended; ++k) co_await pause(10ms);
-      must(ended && code == asio::error::operation_aborted && c.usable(), "cancelled, and kept");
+      for (int k = 0; k < 500 && !end.done; ++k) co_await pause(10ms);
+      must(end.done && end.code == asio::error::operation_aborted && c.usable(), "cancelled, and kept");
       const int next = co_await c.one<int>("select ?", i);
       must(next == i, "the next statement gets its own answer");
     }

@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 
-#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -17,7 +16,8 @@ using namespace tidepool_tests;
 namespace {
 
 /// A pool of one connection.
-my::pool my_single(const asio::any_io_executor& executor, my::options how, tidepool::pool_config config = {}) {
+my::pool my_single(const asio::any_io_executor& executor, my::options how) {
+  tidepool::pool_config config;
   config.min_size = 0;
   config.max_size = 1;
   config.acquire_timeout = 30s;
@@ -103,31 +103,9 @@ TEST_CASE("given a lease with a large result, when it ends, then its connection 
 
 TEST_CASE("given a lease that is abandoned, when its time is over, then its place serves others", "[mysql-S14]") {
   NEEDS_SERVER();
-  asio::io_context context;
-  std::optional<my::error> holder;
-  int served = 0;
-  std::exception_ptr failure;
-  const auto task = [&]() -> asio::awaitable<void> {
-    tidepool::pool_config config;
-    config.leak_timeout = 100ms;
-    config.abandon_timeout = 200ms;
-    my::pool pool = my_single(context.get_executor(), my_server(), config);
-    const auto leak = [&]() -> asio::awaitable<void> {
-      auto lease = co_await pool.acquire();
-      holder = co_await error_of(lease->exec("select sleep(60)"));
-    };
-    asio::co_spawn(context, leak(), asio::detached);
-    asio::steady_timer pause(context, 50ms);
-    co_await pause.async_wait(asio::use_awaitable);
-    auto lease = co_await pool.acquire(30s);
-    served = co_await lease->one<int>("select 1");
-    lease.release();
-    co_await pool.close();
-  };
-  asio::co_spawn(context, task(), on_end([&](std::exception_ptr failed) { failure = failed; }));
-  context.run_for(hang);
-  if (failure) std::rethrow_exception(failure);
-  CHECK(served == 1);
-  REQUIRE(holder.has_value());
-  CHECK(holder->connection_lost());
+  const auto end = abandon_a_lease<my::pool, my::error>(
+      [](const tidepool::pool_config& config) { return my::connector(my::options(my_server()), config); }, "select sleep(60)");
+  CHECK(end.served == 1);
+  REQUIRE(end.holder.has_value());
+  CHECK(end.holder->connection_lost());
 }

@@ -499,31 +499,11 @@ TEST_CASE("given a cancelled statement, when its lease ends, then the connection
 
 TEST_CASE("given a lease that is abandoned, when its time is over, then its slot serves others", "[postgres][pool][server]") {
   NEEDS_SERVER();
-  asio::io_context context;
-  std::optional<pg::error> holder;
-  int served = 0;
-  std::exception_ptr failure;
-  auto task = [&]() -> asio::awaitable<void> {
-    auto config = small(1, 1);
-    config.leak_timeout = 100ms;
-    config.abandon_timeout = 200ms;
-    pg::pool pool(context, ours(config), config);
-    auto leak = [&]() -> asio::awaitable<void> {
-      auto lease = co_await pool.acquire();
-      holder = co_await error_of(lease->exec("select pg_sleep(60)"));
-    };
-    asio::co_spawn(context, leak(), asio::detached);
-    co_await pause(50ms);
-    auto lease = co_await pool.acquire(30s);
-    served = co_await lease->one<int>("select 1");
-    lease.release();
-    co_await pool.close();
-  };
-  asio::co_spawn(context, task(), on_end([&](std::exception_ptr e) { failure = e; }));
-  context.run_for(hang);
-  if (failure) std::rethrow_exception(failure);
-  CHECK(served == 1);
-  CHECK(holder.value().connection_lost());
+  const auto end =
+      abandon_a_lease<pg::pool, pg::error>([](const tidepool::pool_config& config) { return ours(config); }, "select pg_sleep(60)");
+  CHECK(end.served == 1);
+  REQUIRE(end.holder.has_value());
+  CHECK(end.holder->connection_lost());
 }
 
 TEST_CASE("given threads, kills and a small pool, when many work, then only statements of killed backends fail",

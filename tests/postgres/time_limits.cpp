@@ -19,23 +19,6 @@ using tidepool::lease_end;
 
 namespace {
 
-/// What a coroutine threw; runs it with a cancellation slot.
-struct stopped_how {
-  bool done = false;
-  std::string text;
-  tidepool::error_code code;
-  void take(std::exception_ptr failure) {
-    done = true;
-    if (!failure) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const tidepool::system_error& e) {
-      code = e.code();
-      text = e.what();
-    }
-  }
-};
-
 /// The connection serves the next statement, in the same session.
 asio::awaitable<void> must_be_well(pg::connection& c, int pid) {
   must(c.usable() && c.after_lease() == lease_end::clean, "clean");
@@ -243,8 +226,7 @@ TEST_CASE("given a cancelled coroutine, when the server ends its statement in ti
     auto all = [&]() -> asio::awaitable<void> {
       c = co_await connect();
       const int pid = c.backend_pid();
-      asio::co_spawn(context, sleeper(total),
-                     asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
+      asio::co_spawn(context, sleeper(total), asio::bind_cancellation_slot(signal.slot(), end.handler()));
       co_await pause(50ms);
       signal.emit(total ? asio::cancellation_type::total : asio::cancellation_type::terminal);
       while (!end.done) co_await pause(1ms);
@@ -322,7 +304,7 @@ TEST_CASE("given verbs of all kinds, when cancelled in the middle, then each lea
       co_await c.script(
           "create temp table slow (i text); create function pg_temp.wait() returns trigger language plpgsql as $$ begin "
           "perform pg_sleep(60); return new; end $$; create trigger w before insert on slow for each row execute function pg_temp.wait()");
-      asio::co_spawn(context, run_it(c), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
+      asio::co_spawn(context, run_it(c), asio::bind_cancellation_slot(signal.slot(), end.handler()));
       co_await pause(30ms);
       signal.emit(asio::cancellation_type::terminal);
       while (!end.done) co_await pause(1ms);
@@ -417,7 +399,7 @@ TEST_CASE("given a cancelled COMMIT, when it is answered all the same, then it i
       };
       co_await c.transaction(body);
     };
-    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), on_end([&](std::exception_ptr e) { end.take(e); })));
+    asio::co_spawn(context, work(), asio::bind_cancellation_slot(signal.slot(), end.handler()));
     auto watcher = co_await connect();
     const std::string asleep = "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')";
     for (bool commits = false; !commits; commits = co_await watcher.one<bool>(asleep, pid)) co_await pause(1ms);

@@ -34,24 +34,15 @@ void cancel_everywhere(Work work, int most) {
     REQUIRE(point < 200);
     asio::io_context io;
     asio::cancellation_signal stop;
-    bool ended = false;
-    tidepool::error_code code;
-    const on_end at_end = [&](std::exception_ptr failure) {
-      ended = true;
-      try {
-        if (failure) std::rethrow_exception(failure);
-      } catch (const tidepool::system_error& error) {
-        code = error.code();
-      }
-    };
-    asio::co_spawn(io, work(c), asio::bind_cancellation_slot(stop.slot(), at_end));
-    for (int i = 0; i < point && !ended; ++i) io.run_one_for(10s);
-    cut = !ended;
+    stopped_how end;
+    asio::co_spawn(io, work(c), asio::bind_cancellation_slot(stop.slot(), end.handler()));
+    for (int i = 0; i < point && !end.done; ++i) io.run_one_for(10s);
+    cut = !end.done;
     stop.emit(asio::cancellation_type::terminal);
     io.run_for(30s);
-    REQUIRE(ended);
-    CHECK((!code || code == asio::error::operation_aborted));
-    run(must_go_on(c, most, !code));
+    REQUIRE(end.done);
+    CHECK((!end.code || end.code == asio::error::operation_aborted));
+    run(must_go_on(c, most, !end.code));
   }
 }
 

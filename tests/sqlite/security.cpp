@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "../support/on_end.hpp"
 #include "kit.hpp"
 
 using namespace tidepool_tests;
@@ -36,34 +35,10 @@ TEST_CASE("given a parameter above 1 GB, when a SQLite statement takes it, then 
 
 TEST_CASE("given a lease that is abandoned, when its time is over, then its place serves others", "[sqlite-S14]") {
   const folder here;
-  asio::io_context context;
-  std::optional<lite::error> holder;
-  int served = 0;
-  std::exception_ptr failure;
-  const auto task = [&]() -> asio::awaitable<void> {
-    tidepool::pool_config config;
-    config.min_size = 0;
-    config.max_size = 1;
-    config.acquire_timeout = 30s;
-    config.leak_timeout = 100ms;
-    config.abandon_timeout = 200ms;
-    lite::pool pool(context, lite::connector(here / "test.db"), config);
-    const auto leak = [&]() -> asio::awaitable<void> {
-      auto lease = co_await pool.acquire();
-      holder = co_await error_of(lease->exec("with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n"));
-    };
-    asio::co_spawn(context, leak(), asio::detached);
-    asio::steady_timer pause(context, 50ms);
-    co_await pause.async_wait(asio::use_awaitable);
-    auto lease = co_await pool.acquire(30s);
-    served = co_await lease->one<int>("select 1");
-    lease.release();
-    co_await pool.close();
-  };
-  asio::co_spawn(context, task(), on_end([&](std::exception_ptr failed) { failure = failed; }));
-  context.run_for(hang);
-  if (failure) std::rethrow_exception(failure);
-  CHECK(served == 1);
-  REQUIRE(holder.has_value());
-  CHECK(holder->connection_lost());
+  const auto end =
+      abandon_a_lease<lite::pool, lite::error>([&here](const tidepool::pool_config&) { return lite::connector(here / "test.db"); },
+                                               "with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n");
+  CHECK(end.served == 1);
+  REQUIRE(end.holder.has_value());
+  CHECK(end.holder->connection_lost());
 }

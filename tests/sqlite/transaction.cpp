@@ -179,24 +179,15 @@ TEST_CASE("given a statement that runs or waits for a lock, when its caller is c
         auto other = co_await beside(c);
         if (waits) co_await other.exec("begin immediate");
         asio::cancellation_signal stop;
-        tidepool::error_code code;
-        bool ended = false;
+        stopped_how end;
         auto work = [&]() -> asio::awaitable<void> { co_await c.exec(waits ? "insert into t values (1)" : endless); };
         const auto executor = co_await asio::this_coro::executor;
-        const on_end at_end = [&](std::exception_ptr failure) {
-          ended = true;
-          try {
-            if (failure) std::rethrow_exception(failure);
-          } catch (const tidepool::system_error& e) {
-            code = e.code();
-          }
-        };
-        asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), at_end));
+        asio::co_spawn(executor, work(), asio::bind_cancellation_slot(stop.slot(), end.handler()));
         co_await pause(30ms);
-        must(!ended && c.waiting_since() != std::chrono::steady_clock::time_point(), "it runs");
+        must(!end.done && c.waiting_since() != std::chrono::steady_clock::time_point(), "it runs");
         stop.emit(asio::cancellation_type::terminal);
-        for (int i = 0; i < 500 && !ended; ++i) co_await pause(10ms);
-        must(ended && code == asio::error::operation_aborted, "cancelled");
+        for (int i = 0; i < 500 && !end.done; ++i) co_await pause(10ms);
+        must(end.done && end.code == asio::error::operation_aborted, "cancelled");
         must(c.usable() && c.waiting_since() == std::chrono::steady_clock::time_point(), "kept");
         (void)co_await c.one<int>("select 1");
       },

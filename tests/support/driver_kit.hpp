@@ -69,6 +69,25 @@ void run_with_pool(const Connector& server, const tidepool::pool_config& config,
   }(server, config, std::move(work)));
 }
 
+/// How a coroutine ended that was started with `handler()`, which must not outlive this.
+struct stopped_how {
+  bool done = false;
+  std::string text{};
+  tidepool::error_code code{};
+
+  on_end handler() {
+    return [this](std::exception_ptr failure) {
+      done = true;
+      try {
+        if (failure) std::rethrow_exception(failure);
+      } catch (const tidepool::system_error& e) {
+        code = e.code();
+        text = e.what();
+      }
+    };
+  }
+};
+
 /// The error of an operation that must fail with one.
 template <class Error, class T>
 asio::awaitable<Error> expect_error(asio::awaitable<T> operation) {
@@ -86,6 +105,39 @@ inline asio::awaitable<void> pause(std::chrono::milliseconds span) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   timer.expires_after(span);
   co_await timer.async_wait(asio::use_awaitable);
+}
+
+/// One lease of a pool of one connection is abandoned within `endless`, a statement; another caller then waits for its place.
+template <class Error>
+struct abandoned_lease {
+  std::optional<Error> holder{};  ///< what that statement ended with
+  int served = 0;                 ///< what the other one read by `select 1`
+};
+template <class Pool, class Error, class MakeConnector>
+abandoned_lease<Error> abandon_a_lease(MakeConnector connector, std::string endless) {
+  abandoned_lease<Error> out;
+  const auto task = [&]() -> asio::awaitable<void> {
+    tidepool::pool_config config;
+    config.min_size = 0;
+    config.max_size = 1;
+    config.acquire_timeout = std::chrono::seconds(30);
+    config.leak_timeout = std::chrono::milliseconds(100);
+    config.abandon_timeout = std::chrono::milliseconds(200);
+    const auto executor = co_await asio::this_coro::executor;
+    Pool pool(executor, connector(config), config);
+    const auto leak = [&]() -> asio::awaitable<void> {
+      auto lease = co_await pool.acquire();
+      out.holder = co_await expect_error<Error>(lease->exec(endless));
+    };
+    asio::co_spawn(executor, leak(), asio::detached);
+    co_await pause(50ms);
+    auto lease = co_await pool.acquire(30s);
+    out.served = co_await lease->template one<int>("select 1");
+    lease.release();
+    co_await pool.close();
+  };
+  run(task());
+  return out;
 }
 
 inline int open_descriptors() {
