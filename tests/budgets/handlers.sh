@@ -47,18 +47,16 @@ if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
   check 'multiplexer, header-only' "$(count multiplexer_handler)" 1.9 1.9 2.1
   check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.7 1.4 1.55
 fi
-# Headers that nothing is used of give the compiler what Asio's own do. GCC compiles each inline coroutine that is no template, and all behind
-# it, in every file (detail/driver/lazy.hpp).
+# A file that only includes gives the compiler what Asio's own headers do. GCC without optimisation compiles each inline coroutine that is no
+# template, and all behind it, in every file (detail/driver/lazy.hpp).
 unused() {
   local name=$1 functions
   shift
   "${compile[@]}" "$@" -O0 -c "$work/unused.cpp" -o "$work/object"
   functions=$(nm "$work/object" | grep -c ' [TtWw] ')
-  if [ "$functions" -gt $((asio_alone + 40)) ]; then
-    echo "$name: $functions functions of headers that nothing is used of, $asio_alone of Asio's alone: TOO MANY" && status=1
-  else
-    echo "$name: $functions functions of headers that nothing is used of, $asio_alone of Asio's alone"
-  fi
+  local verdict=''
+  if [ "$functions" -gt $((asio_alone + 40)) ]; then verdict='  TOO MANY' status=1; fi
+  printf '%-36s %-10s %8d, %d of them of Asio alone%s\n' "includes only, $name" functions "$functions" "$asio_alone" "$verdict"
 }
 "${compile[@]}" -O0 -c "$cost/asio_only.cpp" -o "$work/object"
 asio_alone=$(nm "$work/object" | grep -c ' [TtWw] ')
@@ -69,4 +67,19 @@ asio_alone=$(nm "$work/object" | grep -c ' [TtWw] ')
 } >"$work/unused.cpp"
 unused 'header-only'
 unused 'compiled separately' $separate
+
+# Where a driver's pool is compiled apart, a file that may instantiate pools of its own does not compile that one again.
+if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
+  cat >"$work/made.cpp" <<'EOF'
+#include <tidepool/instantiate.hpp>
+#include <tidepool/postgres.hpp>
+tidepool::postgres::pool made(asio::io_context& io) { return tidepool::postgres::pool(io, tidepool::postgres::connector("")); }
+EOF
+  "${compile[@]}" $separate -O0 -c "$work/made.cpp" -o "$work/object"
+  if nm "$work/object" | grep ' U .*compiled_by_TIDEPOOL_INSTANTIATE_POOL' >/dev/null; then  # not -q, which leaves nm without a reader
+    echo "the pool of PostgreSQL, compiled apart: linked"
+  else
+    echo "the pool of PostgreSQL, compiled apart: COMPILED AGAIN" && status=1
+  fi
+fi
 exit $status
