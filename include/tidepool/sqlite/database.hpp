@@ -54,6 +54,8 @@ class database {
   /// Closes both pools within `grace`, the readers first; the writer then copies the log back into the file.
   TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(time_limit grace,
                                                                                  source_location where = source_location::current());
+  // Templates from here on: as ordinary functions they would make every file compile what a pool does (lazy.hpp).
+
   /// The same with `close_grace` of the configuration.
   template <class = void>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> close(source_location where = source_location::current()) {
