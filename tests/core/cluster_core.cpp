@@ -468,6 +468,53 @@ TEST_CASE("given a primary that is removed, then nobody takes writes until anoth
   CHECK(waits.host == added);
 }
 
+TEST_CASE("given a removed primary, then a lower timeline is taken after a minute, unless a host knows the higher one") {
+  for (const bool known : {false, true}) {
+    cluster_rig rig(3);
+    auto follows = a_standby();
+    follows.timeline = 3;
+    rig.answer(0, a_primary(3));
+    rig.keep_answering(2, known ? follows : a_standby());
+    rig.pass(2s);
+    rig.keep_answering(1, a_primary(2));  // restored from a backup, or an old one that has come back
+    rig.pass(2s);
+    CHECK(rig.core.at(1).state == host_state::fenced);
+    rig.core.remove_host(0, rig.now);
+    rig.core.tick_at(rig.now);
+    auto& write = rig.write();
+    rig.pass(55s);  // the name may be back in a moment
+    CHECK(rig.core.highest_timeline() == 3);
+    CHECK(write.how == verdict::waiting);
+    rig.pass(10s);
+    CHECK(rig.core.highest_timeline() == (known ? 3 : 2));
+    CHECK(write.how == (known ? verdict::waiting : verdict::granted));
+    if (!known) CHECK(write.host == 1);
+    if (!known) continue;
+    rig.core.remove_host(2, rig.now);
+    rig.core.tick_at(rig.now);
+    rig.pass(65s);
+    CHECK(write.how == verdict::granted);
+  }
+}
+
+TEST_CASE("given a primary that is removed for a moment, when it is back, then its timeline bars lower ones as before") {
+  cluster_rig rig(2);
+  rig.keep_answering(0, a_primary(3));
+  rig.keep_answering(1, a_primary(2));
+  rig.pass(2s);
+  CHECK(rig.core.primary() == 0);
+  rig.core.remove_host(0, rig.now);
+  rig.core.tick_at(rig.now);
+  rig.pass(30s);
+  const auto back = rig.core.add_host(rig.now);
+  rig.core.set_room(back, 2, 2, rig.now);
+  rig.core.tick_at(rig.now);
+  rig.keep_answering(back, a_primary(3));
+  rig.pass(2min);
+  CHECK(rig.core.primary() == back);
+  CHECK(rig.core.at(1).state == host_state::fenced);
+}
+
 TEST_CASE("given a host that is another server now, then what led to the old one goes, the new one is judged") {
   cluster_rig rig(2);
   rig.answer(0, a_primary(1));

@@ -64,6 +64,7 @@ class cluster_core {
     auto& x = hosts_.all[i];
     if (x.leaving) return;
     x.leaving = true;
+    seat_.removed(hosts_.limits, x, now);
     x.abort_removed_at = later(now, hosts_.limits.removed_grace);
     go_down(x, host_state::unknown, now);
     x.permanent = false;
@@ -193,6 +194,7 @@ class cluster_core {
       if (seat::is_candidate(x) && !x.accepted && now >= later(x.claim_seen, hosts_.limits.hurried)) changed = true;
       if (state_of(x, now) != x.state) changed = true;
     }
+    if (now >= seat_.gone_until()) changed = true;
     if (changed) settle(now);
     if (closed()) return;
     for (auto& x : hosts_.all) {
@@ -205,7 +207,7 @@ class cluster_core {
   }
   /// When `tick_at()` has something to do next.
   tick next() const noexcept {
-    tick at = never;
+    tick at = seat_.gone_until();
     for (const auto& x : hosts_.all) {
       if (x.in_flight) {
         if (!x.told_silent && !x.leaving) at = std::min(at, later(x.began, hosts_.limits.timeout));

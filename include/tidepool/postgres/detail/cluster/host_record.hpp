@@ -53,6 +53,7 @@ struct host {
   tick claim_seen = never;
   tick up_since = not_known;
   std::uint32_t timeline = 0;
+  std::uint32_t proves = 0;  ///< the highest timeline that this host has been seen on
   std::uint64_t lsn = 0;
   std::int64_t clock = 0;
   std::int64_t replayed_at = 0;

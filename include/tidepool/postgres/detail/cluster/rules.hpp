@@ -22,6 +22,7 @@ struct rules {
   duration timeout = std::chrono::seconds(1);         ///< without an answer for that long a host is silent
   duration grace = std::chrono::seconds(2);           ///< from the loss of its place until a host's leases are shut
   duration removed_grace = std::chrono::seconds(10);  ///< from a host's removal until its leases are shut
+  duration removed_bars = std::chrono::minutes(1);    ///< from a host's removal until its timeline bars lower ones no more
   duration lagging_after = std::chrono::seconds(10);
   duration spacing = std::chrono::milliseconds(20);  ///< between probes that callers wait for
   duration full_for = std::chrono::seconds(5);       ///< a full server that cannot be asked is believed for that long

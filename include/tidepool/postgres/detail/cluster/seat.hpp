@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - which host gets writes: the one that alone says that it is the primary, of the highest timeline ever seen.
+// tidepool - which host gets writes: the one that alone says that it is the primary, of the highest timeline that counts.
+//
+// A timeline counts for as long as a host that has been seen on it is one of the cluster's, and for a while after its removal: a name may
+// be gone for a moment, and an old primary come back in that moment. After that nobody knows of the higher timeline any more: what was
+// restored from a backup may be of a lower one.
 #ifndef TIDEPOOL_POSTGRES_DETAIL_CLUSTER_SEAT_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_CLUSTER_SEAT_HPP
 
@@ -46,14 +50,32 @@ class seat {
     }
     if (role == host::role::standby) {
       x.as_standby = x.began;
+      x.proves = std::max(x.proves, std::min(said.timeline, highest_));
     } else {
       x.timeline = said.timeline;
+      x.proves = std::max(x.proves, said.timeline);
       highest_ = std::max(highest_, said.timeline);  // one that takes no writes now supersedes others all the same
     }
   }
+  /// It is none of the hosts any more.
+  void removed(const rules& limits, const host& x, tick now) noexcept {
+    if (x.proves == 0) return;
+    gone_ = std::max(gone_, x.proves);
+    gone_until_ = later(now, limits.removed_bars);
+  }
+  /// When what removed hosts were seen on counts no more.
+  tick gone_until() const noexcept { return gone_until_; }
   /// Who gets writes, by what all have said. `gained(host)` and `lost(host)` are told of each that gets the seat, or leaves it.
   template <class Gained, class Lost>
   void assess(host_table& hosts, tick now, const Gained& gained, const Lost& lost) noexcept {
+    if (now >= gone_until_) {
+      gone_ = 0;
+      gone_until_ = never;
+    }
+    highest_ = gone_;
+    for (const auto& x : hosts.all) {
+      if (!x.leaving) highest_ = std::max(highest_, x.proves);
+    }
     std::size_t candidates = 0;
     for (auto& x : hosts.all) {
       const bool fenced = x.trusted && x.role == host::role::primary && x.timeline != 0 && x.timeline < highest_;
@@ -109,7 +131,9 @@ class seat {
     return x.accepted;
   }
 
-  std::uint32_t highest_ = 0;  ///< timeline
+  std::uint32_t highest_ = 0;  ///< timeline that counts
+  std::uint32_t gone_ = 0;     ///< the same of hosts that were removed
+  tick gone_until_ = never;
   cluster_state state_ = cluster_state::no_primary;
   tick since_;
 };
