@@ -380,3 +380,37 @@ TEST_CASE("given a host whose name leads to another server, then nothing that le
   };
   CHECK(outcome_in(sim, work()) == "");
 }
+
+TEST_CASE("given a pool that had grown for its load, when its host is the primary no more, then it is not filled again") {
+  for (const bool down : {false, true}) {
+    testing::simulation sim(7);
+    fake_fleet fleet(sim, 2);
+    auto how = simulated_options(8);
+    how.primary.auto_scale = true;
+    how.primary.scale_check_interval = 1s;
+    simulated_cluster db(sim.get_executor(), fleet.options(), how);
+    auto work = [&]() -> asio::awaitable<void> {
+      std::vector<simulated_cluster::lease> held;
+      for (int i = 0; i < 8; ++i) held.push_back(co_await db.primary());
+      co_await virtual_pause(sim, 3s);
+      must(db.stats()[0].target_size == 8, "it has grown");
+      held.clear();
+      co_await virtual_pause(sim, 10ms);
+      if (down) {
+        fleet.stop(0);
+      } else {
+        fleet.at(0).read_only = true;
+      }
+      // The pool of a server that is gone may see that before the probe does.
+      if (down) co_await virtual_pause(sim, 300ms);
+      const auto connects = db.stats()[0].connects_started;
+      co_await virtual_pause(sim, 1500ms);
+      const auto after = db.stats()[0];
+      must(after.total_connections == 0, std::to_string(after.total_connections) + " connections are open");
+      must(after.connects_started == connects, std::to_string(after.connects_started - connects) + " connects");
+      must(after.target_size == 0, "nothing is kept for the load of a primary");
+    };
+    INFO(down);
+    CHECK(outcome_in(sim, work()) == "");
+  }
+}

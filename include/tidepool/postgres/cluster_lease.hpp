@@ -30,7 +30,9 @@ template <class Pool>
 struct place : tidepool::detail::list_hook {
   std::size_t host = 0;
   bool at_primary = false;
-  bool moved = false;          ///< it leads to a server that is no longer the host
+  bool moved = false;  ///< it leads to a server that is no longer the host
+  bool to_shut = false;
+  bool to_stop = false;        ///< what it waits for
   connection* held = nullptr;  ///< for as long as it is linked
   canceller stop{};
   const host_standing* standing = nullptr;  ///< of the owner's

@@ -295,6 +295,14 @@ class pool_core {
     c.target = std::clamp(c.target, c.min, c.max);
     settle(c, now, a);
   }
+  /// The same, and scaling's target is the floor again. `retire`: so that what leads to the wrong server is not opened anew.
+  void start_over(std::size_t min, std::size_t max, bool retire, tick now, core_actions& a) noexcept {
+    c.target = c.min;
+    if (!retire) return resize(min, max, now, a);
+    c.min = c.target = min;
+    c.max = max;
+    recycle(now, a);
+  }
   /// `next` lives as long as this.
   void reconfigure(const pool_config& next, tick now, core_actions& a) noexcept {
     apply_config(c, next, now);

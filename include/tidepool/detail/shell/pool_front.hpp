@@ -99,6 +99,8 @@ class pool_front : public context_client {
   virtual void resume() noexcept = 0;
   virtual void resize(std::size_t min, std::size_t max) noexcept = 0;
   virtual void recycle() noexcept = 0;
+  /// New bounds, and nothing of what scaling has decided; `retire`: with connections made from now on.
+  virtual void start_over(std::size_t min, std::size_t max, bool retire) noexcept = 0;
   virtual bool reclaim(connection_id id) noexcept = 0;
   /// Throws where the connections cannot do what it asks for; that it is sound is known.
   virtual void reconfigure(const pool_config& next) = 0;

@@ -134,6 +134,11 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
     record_verb(recorded_verb::recycle);
     event([&](tick now, pool_actions& a) { core_.recycle(now, a); });
   }
+  void start_over(std::size_t min, std::size_t max, bool retire) noexcept override {
+    record_verb(recorded_verb::resize, min, max);
+    if (retire) record_verb(recorded_verb::recycle);
+    event([&](tick now, pool_actions& a) { core_.start_over(min, max, retire, now, a); });
+  }
   bool reclaim(connection_id id) noexcept override {
     bool found = false;
     event([&](tick now, pool_actions& a) { found = core_.reclaim(id, now, a); });

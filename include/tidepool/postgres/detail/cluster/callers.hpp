@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "../../../detail/shell/pool_entry.hpp"
 #include "../../../detail/util/cancellation.hpp"
@@ -118,9 +117,9 @@ class caller_desk : public cluster_hub<Pool> {
     co_return out;
   }
   /// The context is being destroyed, and the coroutines of callers with it.
-  void add_waiting(std::vector<std::shared_ptr<wake_event>>& to) const {
+  void add_waiting(wake_chain& to) const noexcept {
     const std::lock_guard lock(mutex_);
-    for (const caller* c = callers_.front(); c != nullptr; c = callers_.after(*c)) to.push_back(c->wakes);
+    for (const caller* c = callers_.front(); c != nullptr; c = callers_.after(*c)) to.add(c->wakes);
   }
 
  private:
@@ -133,7 +132,7 @@ class caller_desk : public cluster_hub<Pool> {
       asked.of = this;
       asked.complete = [](waiter& w) noexcept {
         caller& self = *static_cast<in_core&>(w).of;
-        self.owner->ready_.push_back(self.wakes);
+        self.owner->ready_.add(self.wakes);
       };
       owner->add(*this);
     }
@@ -158,7 +157,6 @@ class caller_desk : public cluster_hub<Pool> {
   void add(caller& c) {
     const std::lock_guard lock(mutex_);
     callers_.push_back(c);
-    ready_.reserve(callers_.size());
   }
   /// Gives back what it has not handed out.
   void remove(caller& c) noexcept {

@@ -32,16 +32,19 @@ class cluster_members : public host_watch<Pool> {
   /// Those that are named: others are removed, new ones are asked at once.
   void set_members(const options& settings, const std::vector<endpoint>& wanted) {
     const std::lock_guard one_at_a_time(changing_);
+    std::vector<std::string> names;
+    for (const auto& each : wanted) names.push_back(name_of(each));
     std::vector<std::uint64_t> gone;
     std::vector<std::size_t> fresh;
+    std::vector<bool> kept(places());
+    gone.reserve(kept.size());
+    fresh.reserve(names.size());
     {
       const std::lock_guard lock(mutex_);
       if (this->stopped_) return;
-      std::vector<bool> kept(nodes_.size());
-      for (std::size_t k = 0; k < wanted.size(); ++k) {
-        const std::string name = name_of(wanted[k]);
+      for (std::size_t k = 0; k < names.size(); ++k) {
         std::size_t i = 0;
-        while (i < nodes_.size() && (kept[i] || core_.at(i).leaving || nodes_[i].name != name)) ++i;
+        while (i < nodes_.size() && (kept[i] || core_.at(i).leaving || *nodes_[i].name != names[k])) ++i;
         if (i == nodes_.size()) {
           fresh.push_back(k);
         } else {
@@ -66,8 +69,9 @@ class cluster_members : public host_watch<Pool> {
   }
   /// By which the hosts are known from now on.
   void known_by(const options& settings) {
+    auto known = std::make_shared<const options>(settings);
     const std::lock_guard lock(mutex_);
-    settings_ = std::make_shared<const options>(settings);
+    settings_.swap(known);
     names_seen_ = false;
   }
   std::shared_ptr<const options> settings() const {
@@ -87,7 +91,7 @@ class cluster_members : public host_watch<Pool> {
   struct node_parts {
     std::uint64_t tenure = 0;
     std::size_t order = 0;
-    std::string name{};
+    shared_text name{};
     std::shared_ptr<const options> asked{};
     std::shared_ptr<host_door> door{};
     std::shared_ptr<Pool> db{};
@@ -98,7 +102,7 @@ class cluster_members : public host_watch<Pool> {
     node_parts out;
     out.tenure = ++tenures_;
     out.order = order;
-    out.name = name_of(host);
+    out.name = std::make_shared<const std::string>(name_of(host));
     out.asked = std::make_shared<const options>(asked_by(settings, host, how_, number_));
     options with = settings_of(settings, host, how_, number_);
     const std::weak_ptr<cluster_members> weak = self();
@@ -110,11 +114,16 @@ class cluster_members : public host_watch<Pool> {
     auto connects = [door = out.door, weak, tenure = out.tenure](const typename Pool::connect_context& context) {
       return base::connect(door, context, weak, tenure);
     };
-    out.db = std::make_shared<Pool>(executor_, std::move(connects), config_of(how_, out.name, false));
+    out.db = std::make_shared<Pool>(executor_, std::move(connects), config_of(how_, *out.name, false));
     if (const auto [sink, least] = this->log(); sink) out.db->log_to(*sink, least);
     return out;
   }
-  /// With the lock held.
+  /// It does not change while hosts are being exchanged.
+  std::size_t places() const {
+    const std::lock_guard lock(mutex_);
+    return nodes_.size();
+  }
+  /// With the lock held, and with an allocation: nobody but who exchanges hosts would hear of it.
   void enter(node_parts& of) {
     const auto now = present();
     const auto i = core_.add_host(now);
@@ -207,7 +216,7 @@ class cluster_members : public host_watch<Pool> {
     event([&](tick now) {
       for (std::size_t i = 0; i < nodes_.size(); ++i) {
         auto& n = nodes_[i];
-        if (n.name != host || core_.at(i).leaving || n.address.empty()) continue;
+        if (*n.name != host || core_.at(i).leaving || n.address.empty()) continue;
         if (std::find(addresses.begin(), addresses.end(), n.address) != addresses.end()) continue;
         n.named_anew = true;
         core_.doubt(i, now);

@@ -16,15 +16,20 @@
 #include "../../topology.hpp"
 #include "budget_core.hpp"
 #include "host_door.hpp"
+#include "host_record.hpp"
 #include "standing.hpp"
 #include "wake_event.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail::fleet {
 
+/// Is copied under the lock, where nothing is allocated. Null: empty.
+using shared_text = std::shared_ptr<const std::string>;
+inline std::string text_of(const shared_text& of) { return of ? *of : std::string(); }
+
 /// A host with its pool.
 template <class Pool>
 struct node {
-  std::string name{};
+  shared_text name{};
   std::uint64_t tenure = 0;                   ///< of the host at this place: another one has another
   std::size_t order = 0;                      ///< in the connection string
   std::shared_ptr<const options> asked_by{};  ///< of the probes
@@ -33,7 +38,7 @@ struct node {
   bool as_primary = false;     ///< what the pool is configured for
   bool ordered = false;        ///< a probe
   std::shared_ptr<wake_event> wakes = std::make_shared<wake_event>();
-  std::string error{};
+  shared_text error{};
   std::string address{};    ///< that the probe is connected to
   bool named_anew = false;  ///< its name does not lead there any more: the probe connects again
   std::optional<budget_core> budget{};
@@ -42,6 +47,9 @@ struct node {
   bool hungry = false;
   tidepool::detail::intrusive_list<place<Pool>> leases{};
   host_state told{};
+  orders due{};             ///< to be carried out without the lock
+  std::size_t to_stop = 0;  ///< of its leases
+  host_report shut_for{};   ///< what it was when its leases were to be shut; without texts
   host_standing standing{};
 };
 

@@ -30,15 +30,15 @@ class host_watch : public caller_desk<Pool> {
 
   void start() {
     const auto self = std::static_pointer_cast<host_watch>(this->shared_from_this());
-    std::vector<std::uint64_t> hosts;
-    {
-      const std::lock_guard lock(mutex_);
-      if (started_ || stopped_) return;
+    const auto hosts = this->template of_hosts<std::uint64_t>([this](auto& out) {
+      if (started_ || stopped_) return false;
       started_ = true;
-      for (const auto& n : nodes_) hosts.push_back(n.tenure);
-    }
+      for (const auto& n : nodes_) out.push_back(n.tenure);
+      return true;
+    });
+    if (!hosts) return;
     asio::co_spawn(executor_, keep_time(self), asio::detached);
-    for (const auto each : hosts) watch(self, each);
+    for (const auto each : *hosts) watch(self, each);
   }
   bool started() const {
     const std::lock_guard lock(mutex_);
@@ -198,37 +198,45 @@ class host_watch : public caller_desk<Pool> {
   }
   /// What the probe of a host needs; null where it was removed before.
   std::shared_ptr<wake_event> prepare(std::uint64_t host, probe_line& line) const {
-    const std::lock_guard lock(mutex_);
-    const auto i = this->index_of(host);
-    if (i == no_host) return nullptr;
-    line.settings = nodes_[i].asked_by;
     line.timeout = how_.probe_timeout;
     if (how_.share_connections) {
       line.shared = shared_name(how_);
       line.number = this->number_;
     }
+    const std::lock_guard lock(mutex_);
+    const auto i = this->index_of(host);
+    if (i == no_host) return nullptr;
+    line.settings = nodes_[i].asked_by;
     return nodes_[i].wakes;
   }
-  void heard(std::uint64_t host, const probe_line& line, probe_result& told, bool moved) {
+  void heard(std::uint64_t host, const probe_line& line, probe_result& told, bool moved) noexcept {
     std::size_t at = no_host;
     bool bounds = false;
+    shared_text error;
+    std::string address;
     std::shared_ptr<host_door> door;
     {
       const std::lock_guard lock(mutex_);
       if (const auto i = this->index_of(host); i != no_host) door = nodes_[i].door;
     }
-    if (door && told.good) door->lead_to(line.address());
+    try {
+      if (!told.error.empty()) error = std::make_shared<const std::string>(std::move(told.error));
+      address = line.address();
+      if (door && told.good) door->lead_to(address);
+    } catch (const std::exception&) {  // no memory: its pool may lead elsewhere
+      told.good = false;
+      told.why = probe_failure::unreachable;
+    }
     event([&](tick now) {
       const auto i = place_of(host);
       if (i == no_host) return;
       at = i;
       auto& n = nodes_[i];
       if (told.view && n.budget) bounds = counted(i, *told.view, now);
-      n.error = std::move(told.error);
+      n.error.swap(error);
       if (told.good) {
-        auto address = line.address();
         const bool elsewhere = !n.address.empty() && !address.empty() && address != n.address;
-        if (!address.empty()) n.address = std::move(address);
+        if (!address.empty()) n.address.swap(address);
         if (moved || elsewhere) {
           for (place<Pool>* p = n.leases.front(); p != nullptr; p = n.leases.after(*p)) p->moved = true;
           core_.moved(i, now);

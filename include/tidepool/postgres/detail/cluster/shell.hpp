@@ -97,10 +97,11 @@ class basic_cluster_shell final : public cluster_members<Pool>, public tidepool:
   /// The cluster object goes away. Leases keep this alive until the last one is back.
   void shut_down() noexcept override {
     this->stop();
-    std::vector<std::shared_ptr<Pool>> pools;
-    {
+    for (std::size_t i = 0;; ++i) {
+      std::shared_ptr<Pool> db;  // is destroyed without the lock
       const std::lock_guard lock(mutex_);
-      for (auto& n : nodes_) pools.push_back(std::move(n.db));
+      if (i == nodes_.size()) break;
+      db = std::move(nodes_[i].db);
     }
     this->forget_listeners();
   }
@@ -108,10 +109,10 @@ class basic_cluster_shell final : public cluster_members<Pool>, public tidepool:
   void context_shutdown() noexcept override {
     watch_ = nullptr;
     this->stop();
-    std::vector<std::shared_ptr<wake_event>> wake_events;
-    this->add_waiting(wake_events);
-    this->add_wakes(wake_events);
-    for (auto& each : wake_events) each->destroy_waiter();
+    wake_chain all;
+    this->add_waiting(all);
+    this->add_wakes(all);
+    while (const auto each = all.take()) each->destroy_waiter();
     executor_ = executor_type();
   }
 
