@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/side_threads.hpp"
 #include "kit.hpp"
 
 #include <tidepool/testing/postgres.hpp>
@@ -88,6 +89,8 @@ class fake_fleet {
   using time_point = testing::simulation::time_point;
 
   fake_fleet(testing::simulation& on, std::size_t count) : sim(on) {
+    // A simulation waits for side threads, in real time and not for ever: those of earlier tests of the program are none of its own.
+    (void)side_threads_end();
     for (std::size_t i = 0; i < count; ++i) {
       servers.emplace_back(std::make_unique<fleet_server>(sim));
       servers.back()->name = "server " + std::to_string(i);

@@ -13,7 +13,8 @@
 #include <tidepool/postgres/detail/real_time.hpp>
 #include <tidepool/postgres/detail/session.hpp>
 
-#include "kit.hpp"
+#include "fake_fleet.hpp"
+#include "support/on_end.hpp"
 #include "support/plain_memory.hpp"
 
 using namespace tidepool_tests;
@@ -22,8 +23,11 @@ namespace {
 
 /// How many allocations of this thread succeed before one fails; negative: all do.
 thread_local long spare = -1;
+/// Of this thread, while it holds the lock of a cluster or pool in virtual time.
+thread_local long under_locks = 0;
 
 void* test_allocate(std::size_t size, std::size_t alignment) noexcept {
+  if (tidepool::testing::checked_mutex::held() > 0) ++under_locks;
   if (spare == 0) return nullptr;
   if (spare > 0) --spare;
   return plain_allocate(size, alignment);
@@ -172,4 +176,67 @@ TEST_CASE("given no memory for a text of the multiplexer, when it comes again, t
   }
   CHECK(texts.size() == 3);
   CHECK(failed >= 20);
+}
+
+TEST_CASE("given a cluster whose hosts change their roles, then nothing is allocated while its lock is held", "[postgres]") {
+  testing::simulation sim(8);
+  fake_fleet fleet(sim, 3);
+  pg::cluster_options how;
+  how.primary.name = "a cluster whose name is longer than what a string keeps in itself";
+  how.primary.min_size = how.replicas.min_size = 1;
+  how.warm_standby = true;
+  std::size_t told = 0;
+  simulated_cluster db(sim.get_executor(), fleet.options(), how, [&told](const pg::cluster_event&) { ++told; });
+  for (const auto& each : fleet.servers) each->db.allow("select long_work").never_answers();
+  std::size_t shut = 0;
+  bool over = false;
+  const auto pause_in = [&sim]() -> asio::awaitable<void> {
+    testing::virtual_timer timer(sim.get_executor());
+    timer.expires_after(50ms);
+    co_await timer.async_wait(asio::use_awaitable);
+  };
+  auto hold = [&]() -> asio::awaitable<void> {
+    while (!over) {
+      co_await pause_in();
+      try {
+        auto lease = co_await db.primary(20s);
+        (void)co_await lease->exec(pg::within(60s), "select long_work");
+      } catch (const tidepool::system_error&) {
+        ++shut;
+      }
+    }
+  };
+  auto read = [&]() -> asio::awaitable<void> {
+    while (!over) {
+      co_await pause_in();
+      try {
+        auto lease = co_await db.replica({.max_lag = 500ms, .fallback = pg::read_fallback::wait, .timeout = 5s});
+        (void)co_await lease->exec(pg::within(1s), "select position");
+      } catch (const tidepool::system_error&) {  // its host falls silent
+      }
+    }
+  };
+  for (int i = 0; i < 3; ++i) asio::co_spawn(sim.get_executor(), hold(), tidepool::rethrow);
+  asio::co_spawn(sim.get_executor(), read(), tidepool::rethrow);
+  sim.run_for(3s);
+  under_locks = 0;
+  fleet.freeze(0);
+  sim.run_for(5s);
+  fleet.promote(1);
+  sim.run_for(3s);
+  fleet.thaw(0);
+  sim.run_for(3s);
+  fleet.rejoin(0);
+  fleet.at(1).read_only = true;
+  sim.run_for(5s);
+  fleet.stop(2);
+  sim.run_for(2s);
+  CHECK(db.topology().hosts.size() == 3);
+  CHECK(db.stats().size() == 3);
+  CHECK(under_locks == 0);
+  CHECK(told > 6);
+  CHECK(shut > 3);
+  over = true;
+  fleet.at(1).read_only = false;
+  sim.run_for(30s);
 }

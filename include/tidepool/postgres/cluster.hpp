@@ -38,10 +38,10 @@ class cluster_lanes;
 ///     auto other = co_await db.replica({.max_lag = 500ms, .not_before = mine});  // has replayed that insert
 ///
 /// Each host is asked once a second, by one query on a connection of its own, what it is. Leases for writes come from the primary of the
-/// highest timeline ever seen, and only while it alone says so; where it loses that place, its idle connections are closed at once, and its
-/// leases are shut after `abort_grace`. A host that does not answer hands nothing out: statements of its leases are cancelled, and shut
-/// after the grace. While there is no primary callers wait, and the probe that finds one wakes them: no connects are made for them, and no
-/// breaker opens.
+/// highest timeline that any of the hosts was seen on, and only while it alone says so; where it loses that place, its idle connections are
+/// closed at once, and its leases are shut after `abort_grace`. A host that does not answer hands nothing out: statements of its leases are
+/// cancelled, and shut after the grace. While there is no primary callers wait, and the probe that finds one wakes them: no connects are
+/// made for them, and no breaker opens.
 ///
 /// Reads go to the less loaded of two random replicas within the bound. The lag is an upper bound, by the primary's log and clock, and has
 /// the age of the probe added: a replica's own word is never enough. A promotion is known when a probe has shown it, at most
@@ -100,7 +100,8 @@ class cluster {
   /// From now on the cluster has the hosts that `settings` names; for programs that find their servers in another way than by names. Those
   /// that are there already stay as they are; new ones are connected to with `settings`, and asked at once. Removed ones get no more
   /// callers; their idle connections are closed now, and their leases work on for up to `primary.close_grace`, those for writes for
-  /// `abort_grace`. Any thread. Throws `error(errc::bad_options)`, also with `each_address`.
+  /// `abort_grace`. The timeline of a removed host bars lower ones for a minute more: an old primary may come back. Any thread. Throws
+  /// `error(errc::bad_options)`, also with `each_address`.
   TIDEPOOL_LAZY void set_hosts(const options& settings);
   /// All hosts as they are known at this moment. Takes the lock once.
   TIDEPOOL_LAZY cluster_topology topology() const;
