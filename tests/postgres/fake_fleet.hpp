@@ -39,9 +39,20 @@ class simulated_cluster {
   using shell_type = pg::detail::fleet::basic_cluster_shell<pool_type>;
 
   simulated_cluster(const executor_type& executor, const pg::options& settings, const pg::cluster_options& how,
-                    shell_type::observer watcher = {})
-      : shell_(std::make_shared<shell_type>(executor, settings, how, std::move(watcher))) {
-    shell()->attach();
+                    shell_type::observer watcher = {}) {
+    // Within a handler, where the driver's clock is virtual: outside it is later by as long as this program has run, and so would be the
+    // first probes.
+    auto make = [&] {
+      auto made = std::make_shared<shell_type>(executor, settings, how, std::move(watcher));
+      made->attach();
+      shell_ = std::move(made);
+    };
+    if (tidepool::detail::driver::simulated_time != nullptr) {
+      make();
+      return;
+    }
+    asio::post(executor, make);
+    (void)testing::simulation::current()->run_while_not([this] { return shell_ != nullptr; });
   }
   simulated_cluster(const simulated_cluster&) = delete;
   simulated_cluster& operator=(const simulated_cluster&) = delete;
