@@ -59,6 +59,7 @@ child='' oracle=''
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
   if [ -n "$child" ]; then kill -- "-$child" 2>/dev/null || true; fi
+  wait || true # for servers that are being started
   local server
   for server in "$servers"/*/; do
     case $server in
@@ -115,10 +116,28 @@ configure() {
     -DTIDEPOOL_TEST_FIXTURE="build.$name" "$last" -DTIDEPOOL_TEST_UNITY=ON "$@") >"$build/$name.log" 2>&1; then
     say "$name: configuring FAILED, see $build/$name.log"
     tail -n 20 "$build/$name.log"
-    exit 1
+    return 1
   fi
-  configured+=("$name")
 }
+# Starts the servers that a configuration uses (with_postgres, with_mysql), and configures it.
+set_up() {
+  local name=$1 conninfo servers_of=()
+  if [ "$with_postgres" = yes ]; then
+    conninfo=$("$repo/tests/support/postgres_server.sh" start "$servers/$name") || return 1
+    servers_of+=("-DTIDEPOOL_TEST_SERVER=$conninfo")
+  fi
+  if [ "$with_mysql" = yes ]; then
+    "$repo/tests/support/mariadb_server.sh" start "$servers/$name.mysql" >/dev/null || return 1
+    servers_of+=("-DTIDEPOOL_TEST_MYSQL_DIR=$servers/$name.mysql")
+  fi
+  configure "$@" ${servers_of[@]+"${servers_of[@]}"}
+}
+
+# GNU ld takes a twentieth of the time of the compilers; the linker of LLVM, or gold, takes a quarter of that.
+linker=
+for name in lld gold; do
+  if command -v ld.$name >/dev/null; then linker=$name && break; fi
+done
 
 # Without what one of the others covers as well.
 declare -A areas=([quick]='unit;core;pool;texts' [examples]='headers;snippets' [fleet]='fleet')
@@ -129,6 +148,7 @@ if [ $standard = yes ]; then
     [boost]='unit;core;threads;postgres')
 fi
 
+setting_up=() # all of them at once
 for configuration in "${configurations[@]}"; do
   options=()
   if [ "$configuration" = windows ] && ! "$repo/tests/support/install.sh" windows >/dev/null; then
@@ -139,19 +159,21 @@ for configuration in "${configurations[@]}"; do
   if [ -n "${areas[$configuration]:-}" ]; then
     options+=("-DTIDEPOOL_TEST_AREAS=${areas[$configuration]}")
   fi
-  # Each has a PostgreSQL of its own: the same tests use the same names there.
-  if [[ ${areas[$configuration]:-postgres} =~ postgres ]] && [[ ! $configuration =~ ^(tsan|examples|windows)$ ]]; then
-    conninfo=$("$repo/tests/support/postgres_server.sh" start "$servers/$configuration")
-    options+=("-DTIDEPOOL_TEST_SERVER=$conninfo")
-  fi
+  # Each has servers of its own: the same tests use the same names there.
+  with_postgres=no with_mysql=no
+  if [[ ${areas[$configuration]:-postgres} =~ postgres ]] && [[ ! $configuration =~ ^(tsan|examples|windows)$ ]]; then with_postgres=yes; fi
   if [[ ${areas[$configuration]:-mysql} =~ mysql ]] && [[ ! $standard.$configuration =~ ^(.*[.](examples|boost|windows)|yes[.]tsan)$ ]]; then
-    "$repo/tests/support/mariadb_server.sh" start "$servers/$configuration.mysql" >/dev/null
-    options+=("-DTIDEPOOL_TEST_MYSQL_DIR=$servers/$configuration.mysql")
+    with_mysql=yes
   fi
   if [ $standard = yes ]; then
     # Line numbers cost a fourteenth of GCC's time and a fifth of Clang's, and nothing here is read in a debugger. A sanitizer names functions
     # all the same; `run.sh asan` has the lines.
     [ "$configuration" = release ] || options+=("-DCMAKE_CXX_FLAGS_DEBUG=-g0 -fno-omit-frame-pointer")
+    if [ -n "$linker" ]; then options+=("-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=$linker" "-DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=$linker"); fi
+    # Catch2's own code is compiled by the first one for all; not for ThreadSanitizer, which has to see what is done with locks.
+    if [ ${#configured[@]} -gt 0 ] && [ "$configuration" != tsan ]; then
+      options+=("-DTIDEPOOL_TEST_SESSION=$build/${configured[0]}/catch_main.o")
+    fi
     # GCC collects garbage for a quarter of its time, unless it may use more memory.
     case $configuration in debug | tsan | release) options+=("-DCMAKE_CXX_FLAGS=--param ggc-min-heapsize=1000000") ;; esac
     case $configuration in
@@ -192,8 +214,11 @@ for configuration in "${configurations[@]}"; do
   fi
   preset=$configuration
   if [[ $preset =~ ^(quick|examples|boost|fleet)$ ]]; then preset=clang; fi
-  configure "$configuration" "$preset" "${options[@]}"
+  set_up "$configuration" "$preset" "${options[@]}" &
+  setting_up+=($!)
+  configured+=("$configuration")
 done
+for one in "${setting_up[@]}"; do wait "$one" || exit 1; done
 
 # Older and newer compilers and libraries: each cell is one long test of its own. And the example on Boost.MySQL, which Debian 12 does not have.
 matrix() {

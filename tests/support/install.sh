@@ -25,7 +25,7 @@ as_root() {
 }
 
 packages() {
-  local wanted=(g++ clang libc++-dev libc++abi-dev llvm cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libmariadb-dev mariadb-server libsqlite3-dev libbenchmark-dev libhttp-parser-dev libspdlog-dev
+  local wanted=(g++ clang libc++-dev libc++abi-dev llvm lld cmake ninja-build ccache pkg-config libasio-dev catch2 libpq-dev postgresql libmariadb-dev mariadb-server libsqlite3-dev libbenchmark-dev libhttp-parser-dev libspdlog-dev
     valgrind doxygen openssl pgbouncer nftables faketime) # LLVM names the places in what its sanitizers say; the last four are for the faults
   local missing=() optional=(clang-format-14 clang-tidy-14 libboost1.81-dev) package # of Debian 12; newer ones need not have them
   if ! command -v dpkg-query >/dev/null; then
