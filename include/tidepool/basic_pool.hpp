@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_BASIC_POOL_HPP
 #define TIDEPOOL_BASIC_POOL_HPP
 
-#include <algorithm>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "detail/shell/event_log.hpp"
 #include "detail/shell/pool_front.hpp"
 #include "detail/util/attributes.hpp"
+#include "detail/util/smaller.hpp"
 #include "fwd.hpp"
 #include "lease.hpp"
 #include "version.hpp"
@@ -125,7 +125,7 @@ class basic_pool {
   /// `acquire_timeout`, or `connect_timeout` if that is longer. With `lazy` it returns at once. The first acquire starts a pool as well.
   /// Cancellation (any type) ends the wait, not the pool.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(source_location where = source_location::current()) {
-    return open((std::max)(config().acquire_timeout, config().connect_timeout), where);
+    return open(detail::larger_of(config().acquire_timeout, config().connect_timeout), where);
   }
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] awaitable<void> open(duration patience, source_location where = source_location::current()) {
     return impl_->open(patience, where);

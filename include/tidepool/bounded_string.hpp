@@ -6,7 +6,6 @@
 #ifndef TIDEPOOL_BOUNDED_STRING_HPP
 #define TIDEPOOL_BOUNDED_STRING_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <ostream>
 #include <string>
@@ -31,9 +30,8 @@ class bounded_string {
     data_[0] = '\0';
   }
   constexpr void assign(std::string_view text) noexcept {
-    size_ = (std::min)(text.size(), Capacity);
+    size_ = text.copy(data_, Capacity);
     truncated_ = text.size() > Capacity;
-    std::copy_n(text.data(), size_, data_);
     data_[size_] = '\0';
   }
   constexpr std::string_view view() const noexcept { return {data_, size_}; }

@@ -4,12 +4,12 @@
 #ifndef TIDEPOOL_HISTOGRAM_HPP
 #define TIDEPOOL_HISTOGRAM_HPP
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
 
 #include "detail/util/linkage.hpp"
+#include "detail/util/smaller.hpp"
 #include "detail/util/wide.hpp"
 #include "time.hpp"
 #include "version.hpp"
@@ -22,16 +22,16 @@ class histogram {
   /// Counts a value, once or several times.
   void record(duration value) noexcept { record(value, 1); }
   void record(duration value, std::uint64_t times) noexcept {
-    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    const auto ns = static_cast<std::uint64_t>(detail::larger_of<duration::rep>(value.count(), 0));
     buckets_[index(ns)] += times;
     count_ += times;
     sum_ += detail::wide::product(ns, times);
-    max_ = (std::max)(max_, ns);
+    max_ = detail::larger_of(max_, ns);
   }
 
   /// Removes a recorded value; `max()` does not change.
   void forget(duration value, std::uint64_t times = 1) noexcept {
-    const auto ns = static_cast<std::uint64_t>(std::max<duration::rep>(value.count(), 0));
+    const auto ns = static_cast<std::uint64_t>(detail::larger_of<duration::rep>(value.count(), 0));
     buckets_[index(ns)] -= times;
     count_ -= times;
     sum_ -= detail::wide::product(ns, times);
@@ -58,14 +58,14 @@ class histogram {
   static constexpr std::size_t size = (octaves + 1) << sub_bits;
 
   static duration length(std::uint64_t ns) noexcept {
-    return duration(static_cast<duration::rep>((std::min)(ns, static_cast<std::uint64_t>((duration::max)().count()))));
+    return duration(static_cast<duration::rep>(detail::smaller_of(ns, static_cast<std::uint64_t>((duration::max)().count()))));
   }
 
   static std::size_t index(std::uint64_t ns) noexcept {
     if (ns < (1u << sub_bits)) return static_cast<std::size_t>(ns);
     const unsigned octave = static_cast<unsigned>(std::bit_width(ns)) - 1 - sub_bits;
     const std::size_t i = ((std::size_t{octave} + 1) << sub_bits) + ((ns >> octave) & ((1u << sub_bits) - 1));
-    return (std::min)(i, size - 1);
+    return detail::smaller_of(i, size - 1);
   }
   static std::uint64_t upper(std::size_t i) noexcept {
     if (i < (1u << sub_bits)) return i;

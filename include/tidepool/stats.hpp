@@ -3,12 +3,12 @@
 #ifndef TIDEPOOL_STATS_HPP
 #define TIDEPOOL_STATS_HPP
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
 
 #include "detail/util/linkage.hpp"
+#include "detail/util/smaller.hpp"
 #include "events.hpp"
 #include "histogram.hpp"
 #include "version.hpp"
@@ -104,7 +104,7 @@ struct pool_stats {
 
  private:
   double share(std::size_t of) const noexcept {
-    return of ? (std::min)(1.0, static_cast<double>(active_connections) / static_cast<double>(of)) : 0.0;
+    return of ? detail::smaller_of(1.0, static_cast<double>(active_connections) / static_cast<double>(of)) : 0.0;
   }
 };
 

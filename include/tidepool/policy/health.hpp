@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_POLICY_HEALTH_HPP
 #define TIDEPOOL_POLICY_HEALTH_HPP
 
-#include <algorithm>
 #include <concepts>
 
 #include "../config.hpp"

@@ -3,11 +3,11 @@
 #ifndef TIDEPOOL_POLICY_LIFETIME_HPP
 #define TIDEPOOL_POLICY_LIFETIME_HPP
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 
 #include "../config.hpp"
+#include "../detail/util/smaller.hpp"
 #include "../version.hpp"
 #include "form.hpp"
 
@@ -40,7 +40,7 @@ class lifetime_recycling {
   /// The gap between two retirements by age in a pool of `size` connections.
   duration gap(std::size_t size) const noexcept {
     if (lifetime_ == no_limit) return duration::zero();
-    return share(jitter_) / static_cast<duration::rep>(std::max<std::size_t>(size, 1));
+    return share(jitter_) / static_cast<duration::rep>(detail::larger_of<std::size_t>(size, 1));
   }
   /// Whether a connection has been leased often enough.
   bool worn_out(std::uint64_t uses) const noexcept { return max_uses_ != no_limit && uses >= max_uses_; }

@@ -3,11 +3,11 @@
 #ifndef TIDEPOOL_POLICY_SCALING_HPP
 #define TIDEPOOL_POLICY_SCALING_HPP
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 
 #include "../config.hpp"
+#include "../detail/util/smaller.hpp"
 #include "../version.hpp"
 #include "form.hpp"
 
@@ -41,9 +41,9 @@ class utilization_scaling {
   duration interval() const noexcept { return interval_; }
   /// The new target; the pool clamps it to its bounds.
   std::size_t target(const scaling_sample& s) const noexcept {
-    const std::size_t step = std::max<std::size_t>(s.size / 5, 1);
-    if (s.utilization > up_) return (std::min)(s.max_size, s.size + step);
-    if (s.utilization < down_) return (std::max)(s.min_size, s.size > step ? s.size - step : 0);
+    const std::size_t step = detail::larger_of<std::size_t>(s.size / 5, 1);
+    if (s.utilization > up_) return detail::smaller_of(s.max_size, s.size + step);
+    if (s.utilization < down_) return detail::larger_of(s.min_size, s.size > step ? s.size - step : 0);
     return s.size;
   }
 

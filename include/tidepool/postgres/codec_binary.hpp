@@ -6,7 +6,6 @@
 #ifndef TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 #define TIDEPOOL_POSTGRES_CODEC_BINARY_HPP
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
@@ -107,7 +106,7 @@ struct codec<std::array<B, N>> : detail::bytea_parameter {
     const auto bytes = detail::decode_bytea<B>(text, type);
     if (bytes.size() != N) throw conversion_error("a bytea of " + std::to_string(N) + " bytes");
     std::array<B, N> out{};
-    std::copy(bytes.begin(), bytes.end(), out.begin());
+    for (std::size_t i = 0; i < N; ++i) out[i] = bytes[i];
     return out;
   }
 };

@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_POSTGRES_CONNECTION_HPP
 #define TIDEPOOL_POSTGRES_CONNECTION_HPP
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "../config.hpp"
 #include "../connection.hpp"
 #include "../detail/driver/lazy.hpp"
+#include "../detail/util/smaller.hpp"
 #include "../lint.hpp"
 #include "../version.hpp"
 #include "cancel.hpp"
@@ -117,7 +117,7 @@ class connection : public queries<connection> {
   template <class Body>
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] auto transaction(within limit, Body&& body, transaction_options wanted = {})
       -> asio::awaitable<detail::body_result<Body>> {
-    wanted.within = std::min(wanted.within, limit.limit());
+    wanted.within = tidepool::detail::smaller_of(wanted.within, limit.limit());
     return transaction(std::forward<Body>(body), wanted);
   }
 

@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_POSTGRES_PIPELINE_HPP
 #define TIDEPOOL_POSTGRES_PIPELINE_HPP
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "../detail/driver/lazy.hpp"
+#include "../detail/util/smaller.hpp"
 #include "../version.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"
@@ -92,7 +92,7 @@ class pipeline {
   }
   /// The same with a time limit for each answer; each statement that was cancelled because of it has `errc::response_timeout`.
   [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run(within limit) {
-    return session_->run_pipeline(session_, mode_, std::exchange(entries_, {}), std::min(limit_, limit.limit()));
+    return session_->run_pipeline(session_, mode_, std::exchange(entries_, {}), tidepool::detail::smaller_of(limit_, limit.limit()));
   }
 
  private:

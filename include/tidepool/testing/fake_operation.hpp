@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTING_FAKE_OPERATION_HPP
 #define TIDEPOOL_TESTING_FAKE_OPERATION_HPP
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <system_error>

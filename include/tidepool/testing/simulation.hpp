@@ -3,6 +3,7 @@
 #ifndef TIDEPOOL_TESTING_SIMULATION_HPP
 #define TIDEPOOL_TESTING_SIMULATION_HPP
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>

@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_DETAIL_CORE_LOAD_RECORD_HPP
 #define TIDEPOOL_DETAIL_CORE_LOAD_RECORD_HPP
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include "../../time.hpp"
 #include "../../version.hpp"
 #include "../util/random.hpp"
+#include "../util/smaller.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -67,12 +67,12 @@ class load_record {
     filled_ = 0;
     const std::uint64_t seen = ++seen_;
     std::size_t place = static_cast<std::size_t>(seen - 1);
-    if (seen > blocks) place = static_cast<std::size_t>(random_() % (std::min)(seen, memory));
+    if (seen > blocks) place = static_cast<std::size_t>(random_() % smaller_of(seen, memory));
     if (place < blocks) kept_[place] = latest_;
   }
 
   /// How many blocks there are, the one that is not full yet included.
-  std::size_t size() const noexcept { return static_cast<std::size_t>((std::min)(seen_, std::uint64_t{blocks})) + (filled_ > 0); }
+  std::size_t size() const noexcept { return static_cast<std::size_t>(smaller_of(seen_, std::uint64_t{blocks})) + (filled_ > 0); }
   /// The windows of a block; those without a length are not filled.
   const std::array<load_window, block>& operator[](std::size_t i) const noexcept {
     return filled_ > 0 && i + 1 == size() ? latest_ : kept_[i];

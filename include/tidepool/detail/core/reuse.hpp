@@ -3,13 +3,13 @@
 #ifndef TIDEPOOL_DETAIL_CORE_REUSE_HPP
 #define TIDEPOOL_DETAIL_CORE_REUSE_HPP
 
-#include <algorithm>
 #include <cstdint>
 
 #include "../../source_location.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
 #include "../util/attributes.hpp"
+#include "../util/smaller.hpp"
 #include "slot.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -41,7 +41,7 @@ template <class Rules>
 tick fresh_until(const typename Rules::health_policy& health, tick last_ok) noexcept {
   if constexpr (Rules::own_validation) {
     // Also without validation before a hand-out: a connection in use all the time is never idle when the sweep comes by.
-    return (std::min)(health.fresh_until(last_ok), later(last_ok, health.interval()));
+    return smaller_of(health.fresh_until(last_ok), later(last_ok, health.interval()));
   } else if constexpr (Rules::can_validate) {
     return health.fresh_until(last_ok);
   }
@@ -54,7 +54,7 @@ void note_answer(const typename Rules::health_policy& health, core_slot& slot, t
     slot.answered |= at > slot.born;
   } else if (at > slot.last_ok) {
     slot.last_ok = at;
-    slot.fresh_until = (std::min)(slot.retire.at, fresh_until<Rules>(health, at));
+    slot.fresh_until = smaller_of(slot.retire.at, fresh_until<Rules>(health, at));
   }
 }
 

@@ -5,8 +5,9 @@
 
 #include <atomic>
 #include <functional>
-#include <list>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "../../config.hpp"
 #include "../../version.hpp"
@@ -22,24 +23,26 @@ class config_versions {
         : config(from), no_answer("no answer within the connect timeout of " + in_words(from.connect_timeout)) {}
     const pool_config config;
     const std::string no_answer;  ///< of a connect that ran out of time
-  };
-  /// One version that is not in use yet.
-  using prepared = std::list<version>;
 
-  explicit config_versions(const pool_config& first) {
-    all_.emplace_back(first);
-    latest_ = &all_.back();
+   private:
+    friend class config_versions;
+    const version* before_ = nullptr;
+  };
+  explicit config_versions(const pool_config& first) : latest_(new version(first)) {}
+  config_versions(const config_versions&) = delete;
+  config_versions& operator=(const config_versions&) = delete;
+  ~config_versions() {
+    for (const version* each = &latest(); each != nullptr;) delete std::exchange(each, each->before_);
   }
 
   const version& latest() const noexcept { return *latest_.load(std::memory_order_acquire); }
-  /// By one thread at a time. Allocates nothing.
-  void publish(prepared& next) noexcept {
-    all_.splice(all_.end(), next);
-    latest_.store(&all_.back(), std::memory_order_release);
+  /// One that was not in use. By one thread at a time; allocates nothing.
+  void publish(std::unique_ptr<version> next) noexcept {
+    next->before_ = &latest();
+    latest_.store(next.release(), std::memory_order_release);
   }
 
  private:
-  std::list<version> all_;
   std::atomic<const version*> latest_;
 };
 

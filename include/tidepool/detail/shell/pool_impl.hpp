@@ -380,13 +380,12 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
   check_query<Connection, Traits>(next);
   record_verb(recorded_verb::reconfigure);
-  config_versions::prepared made;
-  made.emplace_back(next);
-  const pool_config& after = made.front().config;
+  auto made = std::make_unique<config_versions::version>(next);
+  const pool_config& after = made->config;
   const pool_config* before = nullptr;
   event([&](tick now, pool_actions& a) {
     before = &this->config();
-    this->versions_.publish(made);
+    this->versions_.publish(std::move(made));
     core_.reconfigure(after, now, a);
     reconfigure_policy(health_, after);
     silence_.reconfigure(after);

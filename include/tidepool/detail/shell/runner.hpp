@@ -3,7 +3,6 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_RUNNER_HPP
 #define TIDEPOOL_DETAIL_SHELL_RUNNER_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "../../version.hpp"
 #include "../util/asio.hpp"
 #include "../util/cancellation.hpp"
+#include "../util/smaller.hpp"
 #include "helper_threads.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -89,7 +89,7 @@ class runner : public std::enable_shared_from_this<runner<Pool>> {
   runner(asio::io_context& io, Pool& pool, duration grace, std::size_t threads, const source_location& where)
       : io_(io),
         pool_(pool),
-        grace_((std::max)(grace, duration::zero())),
+        grace_(larger_of(grace, duration::zero())),
         threads_(threads),
         where_(where),
         home_(home(io, pool, threads)),
@@ -223,7 +223,7 @@ class runner : public std::enable_shared_from_this<runner<Pool>> {
   /// What the work has left of the grace, for the leases.
   duration grace_left() const {
     if (!stopping_ || grace_ends_ == never) return grace_;
-    return (std::max)(grace_ends_ - precise_now<traits>(), duration::zero());
+    return larger_of(grace_ends_ - precise_now<traits>(), duration::zero());
   }
   void close_now() {
     if (std::exchange(closing_now_, true)) return;

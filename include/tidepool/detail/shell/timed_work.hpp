@@ -5,7 +5,6 @@
 #ifndef TIDEPOOL_DETAIL_SHELL_TIMED_WORK_HPP
 #define TIDEPOOL_DETAIL_SHELL_TIMED_WORK_HPP
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "../../version.hpp"
 #include "../util/asio.hpp"
 #include "../util/cancellation.hpp"
+#include "../util/smaller.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -77,7 +77,7 @@ asio::awaitable<std::shared_ptr<timed_work<T>>, Executor> run_timed(duration lim
   const auto out = std::make_shared<timed_work<T>>();
   Timer timer(here);
   if (limit != no_limit) {
-    timer.expires_after(std::min<duration>(limit, std::chrono::hours(24 * 365)));
+    timer.expires_after(smaller_of<duration>(limit, std::chrono::hours(24 * 365)));
     timer.async_wait(asio::bind_executor(strand, [out](error_code failed) {
       if (failed || out->ended || out->unwanted) return;  // a caller that was cancelled before is told that
       out->late = true;

@@ -194,6 +194,14 @@ consteval misfit name_misfit() {
   return misfit::none;
 }
 
+/// Whether operations can run where the pool does: `To` is made from the pool's executor, or, under a mutex, from a strand on it.
+template <class From, class To, class Mutex>
+inline constexpr bool executor_converts =
+    (!std::is_same_v<Mutex, null_mutex> && std::is_constructible_v<To, asio::strand<From>>) || std::is_convertible_v<From, To>;
+// What the default Traits have. Asio checks a strand against seven properties, which is a twentieth of what a compiler does for a handler.
+template <class Mutex>
+inline constexpr bool executor_converts<asio::any_io_executor, asio::any_io_executor, Mutex> = true;
+
 /// Where the pool runs.
 template <class Connection, class T>
 consteval misfit runtime_misfit() {
@@ -210,9 +218,7 @@ consteval misfit runtime_misfit() {
   } else if constexpr (!mutex_form<typename T::mutex_type>) {
     return misfit::mutex;
   } else {
-    constexpr bool by_strand =
-        !std::is_same_v<typename T::mutex_type, null_mutex> && std::is_constructible_v<operation_executor, asio::strand<executor>>;
-    if (!by_strand && !std::is_convertible_v<executor, operation_executor>) return misfit::operation_executor_conversion;
+    if (!executor_converts<executor, operation_executor, typename T::mutex_type>) return misfit::operation_executor_conversion;
     if constexpr (has_timer_type<T>) {
       if (!timer_form<typename T::timer_type, executor, typename T::clock_type>) return misfit::timer;
     }

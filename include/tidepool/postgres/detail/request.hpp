@@ -5,7 +5,6 @@
 
 #include <libpq-fe.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -84,8 +83,11 @@ class request {
   std::size_t parameter_count() const { return other_ != nullptr ? other_->parameter_count() : values_.size(); }
   TIDEPOOL_LAZY std::vector<Oid> types() const;
   bool has_types(const std::vector<Oid>& given) const {
-    const auto same = [](const value& mine, Oid type) { return mine.type == type; };
-    return std::equal(values_.begin(), values_.end(), given.begin(), given.end(), same);
+    if (given.size() != values_.size()) return false;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (values_[i].type != given[i]) return false;
+    }
+    return true;
   }
   /// Whether the server chooses the type of a parameter, by what it finds when the statement is parsed.
   TIDEPOOL_LAZY bool infers_types() const;

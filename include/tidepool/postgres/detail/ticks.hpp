@@ -8,7 +8,6 @@
 #define TIDEPOOL_POSTGRES_DETAIL_TICKS_HPP
 
 #include <chrono>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -56,7 +55,9 @@ std::optional<std::int64_t> to_micros(D from, rounding how) {
   if constexpr (std::floating_point<rep>) {
     const long double micros = std::chrono::duration<long double, std::micro>(from).count();
     if (!(micros > -9.2e18L && micros < 9.2e18L)) return std::nullopt;
-    return std::llround(micros);
+    const auto whole = static_cast<std::int64_t>(micros);
+    const long double rest = micros - static_cast<long double>(whole);  // exact
+    return whole + (rest >= 0.5L ? 1 : 0) - (rest <= -0.5L ? 1 : 0);    // as std::llround, which costs all of <cmath>
   } else {
     constexpr std::int64_t times = per_micro<D>::den, part = per_micro<D>::num;
     static_assert(times <= most / part, "the ratio of this unit to a microsecond is too odd");
