@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "../detail/driver/value_type.hpp"
+#include "../detail/util/linkage.hpp"
 #include "../version.hpp"
 #include "detail/read_floating.hpp"
 #include "detail/types.hpp"
@@ -54,15 +55,7 @@ template <class = void>
 namespace detail {
 
 /// The byte that three octal digits stand for.
-inline unsigned char octal_byte(std::string_view digits) {
-  unsigned value = 0;
-  for (const char c : digits) {
-    if (c < '0' || c > '7') throw conversion_error("a byte in octal digits");
-    value = value * 8 + static_cast<unsigned>(c - '0');
-  }
-  if (digits.size() != 3 || value > 255) throw conversion_error("a byte in octal digits");
-  return static_cast<unsigned char>(value);
-}
+TIDEPOOL_DECL unsigned char octal_byte(std::string_view digits);
 
 using tidepool::detail::ambiguous_byte;
 using tidepool::detail::byte;
@@ -199,14 +192,7 @@ struct codec<std::string> {
 template <>
 struct codec<char> {
   static void encode(std::string& out, char value) { out += value; }
-  static char decode(std::string_view text, Oid type = 0) {
-    if (text.size() == 1) return text[0];
-    if (type == detail::type_oid::single_char) {
-      if (text.empty()) return '\0';
-      if (text.size() == 4 && text[0] == '\\') return static_cast<char>(detail::octal_byte(text.substr(1)));
-    }
-    throw conversion_error("one character");
-  }
+  TIDEPOOL_DECL static char decode(std::string_view text, Oid type = 0);
 };
 
 // --- numbers -------------------------------------------------------------------------------------------------------
@@ -290,5 +276,10 @@ struct codec<json> {
 #include "codec_time.hpp"
 #include "codec_wide.hpp"
 #include "detail/require_codec.hpp"
+
+#if TIDEPOOL_HEADER_ONLY
+#include "impl/codec.ipp"
+#include "impl/codec_time.ipp"
+#endif
 
 #endif

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "../detail/util/linkage.hpp"
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres {
@@ -23,23 +24,10 @@ struct uuid : std::array<std::byte, 16> {};
 
 namespace detail {
 
-inline int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-inline void append_hex(std::string& out, std::byte value) {
-  constexpr char digits[] = "0123456789abcdef";
-  out += digits[std::to_integer<unsigned>(value) >> 4U];
-  out += digits[std::to_integer<unsigned>(value) & 15U];
-}
+TIDEPOOL_DECL int hex_digit(char c);
+TIDEPOOL_DECL void append_hex(std::string& out, std::byte value);
 /// -1 unless both are hexadecimal digits.
-inline int hex_byte(char high, char low) {
-  const int h = hex_digit(high);
-  const int l = hex_digit(low);
-  return h < 0 || l < 0 ? -1 : h * 16 + l;
-}
+TIDEPOOL_DECL int hex_byte(char high, char low);
 
 template <byte B>
 std::vector<B> decode_bytea(std::string_view text, Oid type) {
@@ -121,28 +109,8 @@ template <>
 struct codec<uuid> {
   static constexpr Oid oid = 2950;
   static constexpr Oid array_oid = 2951;
-  static void encode(std::string& out, const uuid& value) {
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
-      detail::append_hex(out, value[i]);
-    }
-  }
-  static uuid decode(std::string_view text) {
-    uuid out{};
-    std::size_t filled = 0;
-    for (std::size_t i = 0; i < text.size();) {
-      if (text[i] == '-') {
-        ++i;
-        continue;
-      }
-      const int value = i + 1 < text.size() ? detail::hex_byte(text[i], text[i + 1]) : -1;
-      if (value < 0 || filled == out.size()) throw conversion_error("a uuid");
-      out[filled++] = static_cast<std::byte>(value);
-      i += 2;
-    }
-    if (filled != out.size()) throw conversion_error("a uuid");
-    return out;
-  }
+  TIDEPOOL_DECL static void encode(std::string& out, const uuid& value);
+  TIDEPOOL_DECL static uuid decode(std::string_view text);
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "../detail/util/linkage.hpp"
 #include "../version.hpp"
 #include "detail/calendar.hpp"
 #include "detail/interval_text.hpp"
@@ -63,23 +64,9 @@ concept average_span = tick_span<D> &&(std::ratio_equal_v<typename D::period, st
 template <class D>
 concept fixed_span = tick_span<D> && !average_span<D>;
 
-inline void append_time_of_day(std::string& out, std::int64_t micros) {
-  if (micros < 0 || micros > 86'400'000'000) {
-    throw error(errc::bad_parameter, "a time of day outside of 00:00 to 24:00: it is " + std::to_string(micros) + " us from midnight");
-  }
-  append_time(out, static_cast<std::uint64_t>(micros));
-}
-inline std::int64_t read_time_of_day(time_reader& reader) {
-  const std::int64_t micros = reader.time(24);
-  if (micros > 86'400'000'000) throw conversion_error("a time of day");
-  return micros;
-}
-inline std::chrono::microseconds decode_time_of_day(std::string_view text) {
-  time_reader reader(text);
-  const std::int64_t micros = read_time_of_day(reader);
-  if (!reader.at_end()) throw conversion_error("a time of day without a zone: read timetz as a postgres::time_of_day_at_offset");
-  return std::chrono::microseconds(micros);
-}
+TIDEPOOL_DECL void append_time_of_day(std::string& out, std::int64_t micros);
+TIDEPOOL_DECL std::int64_t read_time_of_day(time_reader& reader);
+TIDEPOOL_DECL std::chrono::microseconds decode_time_of_day(std::string_view text);
 
 }  // namespace detail
 
@@ -88,21 +75,8 @@ template <>
 struct codec<interval> {
   static constexpr Oid oid = 1186;
   static constexpr Oid array_oid = 1187;
-  static void encode(std::string& out, const interval& value) {
-    if (value == interval::infinity()) {
-      out += "infinity";
-    } else if (value == interval::negative_infinity()) {
-      out += "-infinity";
-    } else {
-      detail::append_interval(out, {value.months, value.days, value.microseconds.count()});
-    }
-  }
-  static interval decode(std::string_view text) {
-    if (text == "infinity") return interval::infinity();
-    if (text == "-infinity") return interval::negative_infinity();
-    const auto read = detail::interval_reader(text).read();
-    return {static_cast<std::int32_t>(read.months), static_cast<std::int32_t>(read.days), std::chrono::microseconds(read.micros)};
-  }
+  TIDEPOOL_DECL static void encode(std::string& out, const interval& value);
+  TIDEPOOL_DECL static interval decode(std::string_view text);
 };
 /// interval: hours, minutes and seconds; what is finer than a microsecond is cut off when sent. An interval with months is a conversion
 /// error, because it has no fixed length, and so is what the unit cannot hold exactly; a day counts as 24 hours, as in differences of
@@ -145,36 +119,16 @@ template <>
 struct codec<time_of_day> {
   static constexpr Oid oid = 1083;
   static constexpr Oid array_oid = 1183;
-  static void encode(std::string& out, time_of_day value) { detail::append_time_of_day(out, value.since_midnight.count()); }
-  static time_of_day decode(std::string_view text) { return {detail::decode_time_of_day(text)}; }
+  TIDEPOOL_DECL static void encode(std::string& out, time_of_day value);
+  TIDEPOOL_DECL static time_of_day decode(std::string_view text);
 };
 /// timetz.
 template <>
 struct codec<time_of_day_at_offset> {
   static constexpr Oid oid = 1266;
   static constexpr Oid array_oid = 1270;
-  static void encode(std::string& out, const time_of_day_at_offset& value) {
-    const auto seconds = value.offset.count();
-    if (seconds <= -16 * 3600 || seconds >= 16 * 3600) {
-      throw error(errc::bad_parameter, "an offset from UTC of 16 hours or more: it is " + std::to_string(seconds) + " s");
-    }
-    detail::append_time_of_day(out, value.since_midnight.count());
-    const auto size = static_cast<std::uint64_t>(seconds < 0 ? -seconds : seconds);
-    out += seconds < 0 ? '-' : '+';
-    detail::append_padded(out, size / 3600, 2);
-    out += ':';
-    detail::append_padded(out, size / 60 % 60, 2);
-    out += ':';
-    detail::append_padded(out, size % 60, 2);
-  }
-  static time_of_day_at_offset decode(std::string_view text) {
-    detail::time_reader reader(text);
-    time_of_day_at_offset out;
-    out.since_midnight = std::chrono::microseconds(detail::read_time_of_day(reader));
-    out.offset = std::chrono::seconds(reader.offset());
-    reader.finish();
-    return out;
-  }
+  TIDEPOOL_DECL static void encode(std::string& out, const time_of_day_at_offset& value);
+  TIDEPOOL_DECL static time_of_day_at_offset decode(std::string_view text);
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "../detail/util/linkage.hpp"
 #include "../version.hpp"
 #include "detail/calendar.hpp"
 #include "detail/ticks.hpp"
@@ -32,16 +33,7 @@ inline constexpr std::int64_t micros_per_day = 86'400'000'000;
 /// The first moment the server has. Its last one is past what 64 bits of microseconds since 1970 hold.
 inline constexpr std::int64_t first_timestamp = first_date * micros_per_day;
 
-inline void append_timestamp(std::string& out, std::int64_t micros, std::string_view zone) {
-  std::int64_t days = micros / micros_per_day;
-  if (micros % micros_per_day < 0) --days;
-  const civil_date date = civil_of(days);
-  append_date(out, date);
-  out += ' ';
-  append_time(out, static_cast<std::uint64_t>(micros - days * micros_per_day));
-  out += zone;
-  if (date.year <= 0) out += " BC";
-}
+TIDEPOOL_DECL void append_timestamp(std::string& out, std::int64_t micros, std::string_view zone);
 
 template <class Point>
 void encode_timestamp(std::string& out, Point at, std::string_view zone) {
@@ -156,22 +148,8 @@ template <>
 struct codec<std::chrono::year_month_day> {
   static constexpr Oid oid = 1082;
   static constexpr Oid array_oid = 1182;
-  static void encode(std::string& out, std::chrono::year_month_day value) {
-    if (!value.ok()) throw error(errc::bad_parameter, "a date that is not in the calendar");
-    codec<std::chrono::sys_days>::encode(out, std::chrono::sys_days(value));
-  }
-  static std::chrono::year_month_day decode(std::string_view text) {
-    if (text == "infinity" || text == "-infinity") {
-      throw conversion_error("a finite date: std::chrono::year_month_day has no infinity, std::chrono::sys_days has");
-    }
-    detail::time_reader reader(text);
-    const detail::civil_date date = reader.civil();
-    reader.finish();
-    if (date.year > 32767 || date.year < -32767) {
-      throw conversion_error("within the years -32767 to 32767 of std::chrono::year: read std::chrono::sys_days");
-    }
-    return {std::chrono::year(static_cast<int>(date.year)), std::chrono::month(date.month), std::chrono::day(date.day)};
-  }
+  TIDEPOOL_DECL static void encode(std::string& out, std::chrono::year_month_day value);
+  TIDEPOOL_DECL static std::chrono::year_month_day decode(std::string_view text);
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -3,16 +3,11 @@
 #ifndef TIDEPOOL_POSTGRES_PIPELINE_HPP
 #define TIDEPOOL_POSTGRES_PIPELINE_HPP
 
-#include <exception>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "../detail/driver/lazy.hpp"
-#include "../detail/util/smaller.hpp"
 #include "../version.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"
@@ -26,24 +21,10 @@ enum class pipeline_mode {
   independent  ///< each statement by itself
 };
 
-namespace detail {
-
-struct pipeline_entry {
-  explicit pipeline_entry(request statement) : what(std::move(statement)) {}
-  request what;
-  std::optional<result> got;
-  std::exception_ptr failure;
-  bool sent = false;     ///< it may have reached the server
-  bool settled = false;  ///< its Sync was answered: what it got is final
-};
-using pipeline_entry_ptr = std::shared_ptr<pipeline_entry>;
-
-}  // namespace detail
-
 /// The future answer of one statement of a pipeline.
 class pipeline_result {
  public:
-  explicit pipeline_result(detail::pipeline_entry_ptr entry) : entry_(std::move(entry)) {}
+  explicit pipeline_result(std::shared_ptr<detail::pipeline_entry> entry) : entry_(std::move(entry)) {}
 
   /// After `run()`: the result, or the statement's exception. `rolled_back` for a statement that was undone, or not run, because of the
   /// error of another one; `outcome_unknown` for one that was sent and has no final answer, because the connection was lost or `run()` was
@@ -55,7 +36,7 @@ class pipeline_result {
   }
 
  private:
-  detail::pipeline_entry_ptr entry_;
+  std::shared_ptr<detail::pipeline_entry> entry_;
 };
 
 /// Statements gathered first and sent together:
@@ -69,15 +50,14 @@ class pipeline_result {
 /// are not possible. A pipeline runs once.
 class pipeline {
  public:
-  pipeline(detail::base_ptr s, pipeline_mode mode, duration limit = no_limit) : session_(std::move(s)), mode_(mode), limit_(limit) {}
+  TIDEPOOL_LAZY pipeline(detail::base_ptr s, pipeline_mode mode, duration limit = no_limit);
   pipeline(pipeline&&) noexcept = default;
   pipeline& operator=(pipeline&&) noexcept = default;
 
   template <class... Args>
   pipeline_result exec(query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
-    entries_.push_back(std::make_shared<detail::pipeline_entry>(detail::request::parameters(sql, args...)));
-    return pipeline_result(entries_.back());
+    return add(detail::request::parameters(sql, args...));
   }
   std::size_t size() const noexcept { return entries_.size(); }
 
@@ -87,15 +67,13 @@ class pipeline {
   /// does so here too; its CALL does not show that. An error of the commit at the end (deferred constraints, serialisation) is the error of
   /// its statement with `independent`, and of all statements with `atomic`. `outcome_unknown` when the connection was lost while such a
   /// commit may have been under way; within an open transaction, which is then gone, `connection_lost`. Cancellation: as for a statement.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run() {
-    return session_->run_pipeline(session_, mode_, std::exchange(entries_, {}), limit_);
-  }
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run();
   /// The same with a time limit for each answer; each statement that was cancelled because of it has `errc::response_timeout`.
-  [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run(within limit) {
-    return session_->run_pipeline(session_, mode_, std::exchange(entries_, {}), tidepool::detail::smaller_of(limit_, limit.limit()));
-  }
+  TIDEPOOL_LAZY [[nodiscard(TIDEPOOL_DETAIL_AWAIT)]] asio::awaitable<void> run(within limit);
 
  private:
+  TIDEPOOL_LAZY pipeline_result add(detail::request&& statement);
+
   detail::base_ptr session_;
   pipeline_mode mode_;
   duration limit_;

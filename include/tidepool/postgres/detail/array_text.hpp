@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - reads and writes the text form of PostgreSQL's arrays.
 // Before the guard: codec.hpp includes this file where its own declarations are complete.
+#include "../../detail/util/linkage.hpp"
 #include "../../version.hpp"
 #include "../codec.hpp"
 
@@ -8,13 +9,11 @@
 #define TIDEPOOL_POSTGRES_DETAIL_ARRAY_TEXT_HPP
 
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -65,45 +64,31 @@ class array_reader {
 
   template <class Array>
   void read(Array& out, std::vector<int>& lower_bounds) {
-    std::vector<std::size_t> lengths;
-    if (accept('[')) {
-      // Bounds are printed where one does not start at 1: then those of all dimensions, in front.
-      do {
-        const auto lower = bound();
-        expect(':');
-        const auto upper = bound();
-        expect(']');
-        if (upper < lower) fail();
-        lower_bounds.push_back(lower);
-        lengths.push_back(static_cast<std::size_t>(std::int64_t{upper} - lower + 1));
-      } while (accept('['));
-      expect('=');
-    }
+    const auto lengths = bounds(lower_bounds);
     values(out);
-    if (at_ != text_.size()) fail();
     std::vector<std::size_t> found;
     measure(out, found, 0);
-    if (!lengths.empty() && lengths != found) fail();
+    finish(lengths, found);
   }
 
  private:
-  [[noreturn]] static void fail() { throw conversion_error("an array"); }
+  [[noreturn]] TIDEPOOL_DECL static void fail();
+  [[noreturn]] TIDEPOOL_DECL static void wrong_length(std::size_t wanted);
   bool accept(char c) {
     if (at_ >= text_.size() || text_[at_] != c) return false;
     ++at_;
     return true;
   }
-  void expect(char c) {
-    if (!accept(c)) fail();
-  }
-  int bound() {
-    int value = 0;
-    const auto rest = text_.substr(at_);
-    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-    if (failure != std::errc()) fail();
-    at_ += static_cast<std::size_t>(end - rest.data());
-    return value;
-  }
+  TIDEPOOL_DECL void expect(char c);
+  TIDEPOOL_DECL int bound();
+  /// The bounds, where they are printed; the lengths of the dimensions.
+  TIDEPOOL_DECL std::vector<std::size_t> bounds(std::vector<int>& lower_bounds);
+  /// The next element as text; false: it is NULL.
+  TIDEPOOL_DECL bool next_word();
+  /// Of an inner array. The server's are of equal lengths.
+  TIDEPOOL_DECL static void add_length(std::vector<std::size_t>& lengths, std::size_t level, std::size_t length);
+  TIDEPOOL_DECL void finish(const std::vector<std::size_t>& printed, const std::vector<std::size_t>& found) const;
+
   template <class T>
   void values(std::vector<T>& out) {
     expect('{');
@@ -137,27 +122,9 @@ class array_reader {
     }
     if (read != N) wrong_length(N);
   }
-  [[noreturn]] static void wrong_length(std::size_t wanted) {
-    throw conversion_error("an array of exactly " + std::to_string(wanted) + " elements");
-  }
   template <class T>
   T element() {
-    word_.clear();
-    const bool quoted = accept('"');
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (quoted ? c == '"' : c == delimiter_ || c == '}') break;
-      if (c == '{' && !quoted) throw conversion_error("an array of that many dimensions");
-      // The server quotes an element that holds one of these: this array has another delimiter, or it is none.
-      if (!quoted && std::string_view("\"\\ \t\n\v\f\r").find(c) != std::string_view::npos) fail();
-      if (c == '\\' && ++at_ >= text_.size()) fail();
-      word_ += text_[at_++];
-    }
-    if (quoted) {
-      expect('"');
-    } else if (word_.empty()) {
-      fail();
-    } else if (word_ == "NULL") {
+    if (!next_word()) {
       if constexpr (may_be_null<T>) {
         return null_value<T>();
       } else {
@@ -166,14 +133,10 @@ class array_reader {
     }
     return decode_value<typename unwrapped<T>::type>(word_, element_);
   }
-  /// The lengths of all dimensions. The server's inner arrays are of equal lengths.
+  /// The lengths of all dimensions.
   template <class Array>
   static void measure(const Array& of, std::vector<std::size_t>& lengths, std::size_t level) {
-    if (lengths.size() == level) {
-      lengths.push_back(of.size());
-    } else if (lengths[level] != of.size()) {
-      fail();
-    }
+    add_length(lengths, level, of.size());
     if constexpr (is_nested<element_of<Array>>::value) {
       for (const auto& inner : of) measure(inner, lengths, level + 1);
     }
@@ -188,18 +151,7 @@ class array_reader {
 
 /// Recognises an array of boxes, or a multirange, without knowing its type: split at the commas, an element would have only one of its
 /// two brackets.
-inline bool halves_at_commas(std::string_view text) {
-  const auto from = text.find('{');
-  if (from == std::string_view::npos || !text.ends_with('}')) return false;
-  text = text.substr(from + 1, text.size() - from - 2);
-  const auto comma = text.find(',');
-  if (comma == std::string_view::npos) return false;
-  const auto first = text.substr(0, comma);
-  const auto last = text.substr(text.rfind(',') + 1);
-  constexpr std::string_view open = "([", shut = ")]";
-  return first.find_first_of(open) == 0 && first.find_first_of(shut) == std::string_view::npos && !last.empty() &&
-         shut.find(last.back()) != std::string_view::npos && last.find_first_of(open) == std::string_view::npos;
-}
+TIDEPOOL_DECL bool halves_at_commas(std::string_view text);
 
 /// The delimiter of a column's array. An error where it cannot be known, rather than wrong elements.
 template <class T>

@@ -10,29 +10,17 @@
 #include <string_view>
 #include <vector>
 
+#include "../../detail/driver/lazy.hpp"
 #include "../../version.hpp"
 #include "../codec.hpp"
 #include "row_type.hpp"
-#include "text.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 
 /// How many bytes are gathered before they go to libpq, and how many libpq may hold unsent.
 inline constexpr std::size_t copy_block = std::size_t{64} << 10U;
 
-template <class = void>
-inline void append_copy_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    switch (c) {
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\0': throw error(errc::bad_parameter, "it holds a NUL byte");
-      default: out += c;
-    }
-  }
-}
+TIDEPOOL_LAZY void append_copy_escaped(std::string& out, std::string_view text);
 
 template <class T>
 void append_copy_column(std::string& out, const T& value) {
@@ -54,6 +42,9 @@ void append_copy_column(std::string& out, const T& value) {
   }
 }
 
+/// Says which column it is that a codec refuses.
+TIDEPOOL_LAZY [[noreturn, gnu::cold]] void refuse_copy_column(std::size_t column, const error& failure);
+
 template <class... Columns>
 void append_copy_row(std::string& out, const Columns&... columns) {
   std::size_t column = 0;
@@ -64,19 +55,18 @@ void append_copy_row(std::string& out, const Columns&... columns) {
   try {
     (one(columns), ...);
   } catch (const error& failure) {
-    throw error(failure.reason(), "column " + std::to_string(column) + ": " + std::string(failure.explanation()));
+    refuse_copy_column(column, failure);
   }
   out += '\n';
 }
 
 /// One line, split into columns; has the members of `row` that `read_row` needs.
-template <class = void>
-class basic_copy_row {
+class copy_row {
  public:
   using codecs = detail::codecs;
   class field {
    public:
-    field(const basic_copy_row& of, std::size_t column) : of_(of), column_(column) {}
+    field(const copy_row& of, std::size_t column) : of_(of), column_(column) {}
     template <class T>
     T as() const {
       using type = typename unwrapped<T>::type;
@@ -85,68 +75,41 @@ class basic_copy_row {
         if constexpr (may_be_null<T>) {
           return null_value<T>();
         } else {
-          throw error(errc::null_value,
-                      name() + " is NULL, and " + type_words<type>() + " takes none; read it as std::optional<" + type_words<type>() + ">");
+          of_.throw_null(column_, &type_words<type>);
         }
       }
       try {
         return decode_value<type>(*text, 0);
       } catch (const error& failure) {
-        const auto value = of_.values_in_errors_ ? ": \"" + printable(*text, 40) + '"' : std::string();
-        throw error(failure.reason(),
-                    "cannot read " + name() + " as " + type_words<type>() + ": " + std::string(failure.explanation()) + value);
+        of_.throw_unreadable(column_, &type_words<type>, failure);
       }
     }
 
    private:
-    std::string name() const { return "row " + std::to_string(of_.number_) + ", column " + std::to_string(column_ + 1); }
-
-    const basic_copy_row& of_;
+    const copy_row& of_;
     std::size_t column_;
   };
 
   /// `number`: of the row, for errors; counts from 1.
-  explicit basic_copy_row(std::string_view line, std::uint64_t number = 1, bool values_in_errors = false)
-      : number_(number), values_in_errors_(values_in_errors) {
-    if (line.ends_with('\n')) line.remove_suffix(1);
-    for (;;) {
-      const auto tab = line.find('\t');
-      columns_.push_back(unescape(line.substr(0, tab)));
-      if (tab == std::string_view::npos) break;
-      line.remove_prefix(tab + 1);
-    }
-  }
+  TIDEPOOL_LAZY explicit copy_row(std::string_view line, std::uint64_t number = 1, bool values_in_errors = false);
   std::size_t size() const noexcept { return columns_.size(); }
   field operator[](std::size_t column) const { return {*this, column}; }
 
  private:
-  static std::optional<std::string> unescape(std::string_view text) {
-    if (text == "\\N") return std::nullopt;
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      if (text[i] != '\\' || i + 1 == text.size()) {
-        out += text[i];
-        continue;
-      }
-      switch (text[++i]) {
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
-        case 'v': out += '\v'; break;
-        default: out += text[i];  // a backslash: the server escapes nothing else
-      }
-    }
-    return out;
-  }
+  TIDEPOOL_LAZY [[noreturn, gnu::cold]] void throw_null(std::size_t column, std::string (*type)()) const;
+  TIDEPOOL_LAZY [[noreturn, gnu::cold]] void throw_unreadable(std::size_t column, std::string (*type)(), const error& failure) const;
+  TIDEPOOL_LAZY std::string name(std::size_t column) const;
+  TIDEPOOL_LAZY static std::optional<std::string> unescape(std::string_view text);
+
   std::vector<std::optional<std::string>> columns_;
   std::uint64_t number_;
   bool values_in_errors_;
 };
-using copy_row = basic_copy_row<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail
+
+#if TIDEPOOL_HEADER_ONLY
+#include "../impl/copy_text.ipp"
+#endif
 
 #endif

@@ -12,6 +12,7 @@
 #include "../pipeline.hpp"
 #include "../statement.hpp"
 #include "execute.hpp"
+#include "pipeline_entry.hpp"
 #include "run_pipeline.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {

@@ -14,6 +14,7 @@
 #include "../pipeline.hpp"
 #include "operation.hpp"
 #include "perform.hpp"
+#include "pipeline_entry.hpp"
 #include "second.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
