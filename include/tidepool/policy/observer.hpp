@@ -61,7 +61,7 @@ class log_observer {
   using sink = log_sink;
 
   log_observer() = default;
-  explicit log_observer(sink out, level least = level::info) : out_(std::make_shared<shared>(std::move(out), least)) {}
+  TIDEPOOL_DECL explicit log_observer(sink out, level least = level::info);
 
   /// The least level of lines that are written; of all copies, from now on. Callable from any thread.
   void set_level(level least) noexcept {

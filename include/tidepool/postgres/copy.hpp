@@ -5,13 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "../detail/driver/lazy.hpp"
+#include "../detail/util/owning_ptr.hpp"
 #include "../version.hpp"
 #include "detail/copy_text.hpp"
 #include "detail/held.hpp"
@@ -75,7 +75,7 @@ TIDEPOOL_LAZY [[noreturn, gnu::cold]] void throw_copy_columns(std::uint64_t row,
 /// throws `bad_usage`.
 class copy_writer {
  public:
-  explicit copy_writer(std::unique_ptr<detail::copy_sink> to) : to_(std::move(to)) {}
+  explicit copy_writer(tidepool::detail::owning_ptr<detail::copy_sink> to) : to_(std::move(to)) {}
   copy_writer(copy_writer&&) noexcept = default;
   copy_writer& operator=(copy_writer&&) = delete;
 
@@ -115,7 +115,7 @@ class copy_writer {
 /// nothing else until the last row was read or `close()` was awaited. One that was moved from throws `bad_usage`.
 class copy_reader {
  public:
-  explicit copy_reader(std::unique_ptr<detail::copy_source> from) : from_(std::move(from)) {}
+  explicit copy_reader(tidepool::detail::owning_ptr<detail::copy_source> from) : from_(std::move(from)) {}
   copy_reader(copy_reader&&) noexcept = default;
   copy_reader& operator=(copy_reader&&) = delete;
 

@@ -9,13 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../detail/driver/rows.hpp"
+#include "../detail/util/owning_ptr.hpp"
 #include "../version.hpp"
 #include "codec.hpp"
 #include "detail/read_error.hpp"
@@ -44,10 +44,10 @@ struct result_source {
   }
 };
 
-struct result_deleter {
-  void operator()(PGresult* result) const noexcept { PQclear(result); }
+struct by_clear {
+  static void end(PGresult* result) noexcept { PQclear(result); }
 };
-using result_handle = std::unique_ptr<PGresult, result_deleter>;
+using result_handle = tidepool::detail::owning_ptr<PGresult, by_clear>;
 
 template <class = void>
 inline std::uint64_t affected_rows(const PGresult* of) noexcept {

@@ -4,10 +4,10 @@
 #define TIDEPOOL_POSTGRES_STREAM_HPP
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <utility>
 
+#include "../detail/util/owning_ptr.hpp"
 #include "../version.hpp"
 #include "detail/held.hpp"
 #include "detail/request.hpp"
@@ -80,7 +80,7 @@ class streamed_row {
 template <class T>
 class row_stream {
  public:
-  explicit row_stream(std::unique_ptr<detail::row_source> from) : from_(std::move(from)) {}
+  explicit row_stream(tidepool::detail::owning_ptr<detail::row_source> from) : from_(std::move(from)) {}
   row_stream(row_stream&&) noexcept = default;
   row_stream& operator=(row_stream&&) = delete;
 

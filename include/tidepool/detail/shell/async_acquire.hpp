@@ -13,6 +13,7 @@
 #include "../../pool_error.hpp"
 #include "../../version.hpp"
 #include "../util/attributes.hpp"
+#include "../util/owning_ptr.hpp"
 #include "failure.hpp"
 #include "pool_entry.hpp"
 #include "span.hpp"
@@ -121,7 +122,7 @@ class acquire_op : public acquire_waiter<Failure> {
   }
 
  private:
-  acquire_op(std::shared_ptr<Impl> pool, Handler handler, const source_location& from, std::unique_ptr<stack_trace> trace)
+  acquire_op(std::shared_ptr<Impl> pool, Handler handler, const source_location& from, owning_ptr<stack_trace> trace)
       : pool_(std::move(pool)),
         handler_(std::move(handler)),
         work_(keeping_busy(asio::get_associated_executor(handler_, pool_->executor()))),
@@ -199,7 +200,7 @@ class acquire_op : public acquire_waiter<Failure> {
   std::shared_ptr<Impl> pool_;
   Handler handler_;
   work_type work_;
-  std::unique_ptr<stack_trace> trace_;
+  owning_ptr<stack_trace> trace_;
   slot_type cancellation_;
   struct nothing {};
   TIDEPOOL_NO_UNIQUE_ADDRESS std::conditional_t<Impl::has_tracer, trace_context, nothing> parent_;

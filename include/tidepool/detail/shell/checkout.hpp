@@ -24,6 +24,7 @@
 
 #include "../../version.hpp"
 #include "../util/attributes.hpp"
+#include "../util/owning_ptr.hpp"
 #include "coroutine_wait.hpp"
 #include "pool_impl.hpp"
 #include "reports.hpp"
@@ -50,7 +51,7 @@ auto pool_impl<Connection, Traits>::acquire(duration timeout, source_location wh
   co_return make_lease::of<lease>(held);
 }
 template <class Connection, class Traits>
-auto pool_impl<Connection, Traits>::acquire_and_keep(duration timeout, source_location where, std::unique_ptr<stack_trace> trace)
+auto pool_impl<Connection, Traits>::acquire_and_keep(duration timeout, source_location where, owning_ptr<stack_trace> trace)
     -> awaitable<lease> {
   lease got = co_await acquire(timeout, where);
   keep_trace(*make_lease::held_by(got), std::move(trace));

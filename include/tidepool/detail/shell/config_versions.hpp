@@ -5,12 +5,12 @@
 
 #include <atomic>
 #include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "../../config.hpp"
 #include "../../version.hpp"
+#include "../util/owning_ptr.hpp"
 #include "../util/words.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -37,7 +37,7 @@ class config_versions {
 
   const version& latest() const noexcept { return *latest_.load(std::memory_order_acquire); }
   /// One that was not in use. By one thread at a time; allocates nothing.
-  void publish(std::unique_ptr<version> next) noexcept {
+  void publish(owning_ptr<version> next) noexcept {
     next->before_ = &latest();
     latest_.store(next.release(), std::memory_order_release);
   }

@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <functional>
-#include <memory>
 
 #include "../../version.hpp"
 #include "../util/linkage.hpp"
+#include "../util/owning_ptr.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -25,7 +25,7 @@ class helper_threads {
 
  private:
   struct list;
-  const std::unique_ptr<list> list_;
+  const owning_ptr<list> list_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail

@@ -19,6 +19,7 @@
 #include "../core/slot.hpp"
 #include "../util/asio.hpp"
 #include "../util/attributes.hpp"
+#include "../util/owning_ptr.hpp"
 #include "../util/stack_trace.hpp"
 #include "peer_closed.hpp"
 
@@ -94,8 +95,8 @@ struct pool_entry : core_slot {
   std::optional<Connection> connection;
   bool ready = false;  ///< the core knows the connection; before that only the connect's coroutine touches it
   std::shared_ptr<op_state<Traits>> op;
-  std::unique_ptr<stack_trace> trace;
-  std::unique_ptr<entry_words> words;
+  owning_ptr<stack_trace> trace;
+  owning_ptr<entry_words> words;
 
   std::string_view server() const noexcept { return words ? std::string_view(words->server) : std::string_view(); }
   std::string_view cause() const noexcept { return words ? std::string_view(words->cause) : std::string_view(); }

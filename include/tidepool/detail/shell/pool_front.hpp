@@ -31,6 +31,7 @@
 #include "../core/reuse.hpp"
 #include "../core/wait_queue.hpp"
 #include "../util/attributes.hpp"
+#include "../util/owning_ptr.hpp"
 #include "../util/stack_trace.hpp"
 #include "config_versions.hpp"
 #include "connection_calls.hpp"
@@ -135,12 +136,12 @@ class pool_front : public context_client {
   virtual void label(entry& e, std::string_view text) noexcept = 0;
   /// For holders of the library's own, which keep a lease for long. Takes the lock once.
   virtual lease_recall recall(const entry& e) const noexcept = 0;
-  virtual void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept = 0;
+  virtual void keep_trace(entry& e, owning_ptr<stack_trace> trace) noexcept = 0;
   /// That of the caller.
   virtual void keep_stack(entry& e) noexcept = 0;
   /// For Traits with a tracer: the coroutine behind `pool.acquire()` in a span.
   static awaitable<lease> acquire_in_span(std::shared_ptr<pool_front> pool, trace_context parent, duration timeout, source_location where,
-                                          std::unique_ptr<stack_trace> trace);
+                                          owning_ptr<stack_trace> trace);
   /// An acquire begins.
   void begin(span_type& of, const trace_context& parent, const source_location& where) noexcept {
     of.begin(tracer_, trace_start{trace_step::acquire, parent, config().name.view(), 0, where, {}, {}, {}});
@@ -148,9 +149,7 @@ class pool_front : public context_client {
 
   /// The stack of the caller, where that is wanted. To be called by what the user calls: inside a coroutine of the pool's the stack shows
   /// the event loop alone.
-  std::unique_ptr<stack_trace> capture() const noexcept {
-    return config().track_stack_trace ? captured_stack() : std::unique_ptr<stack_trace>();
-  }
+  owning_ptr<stack_trace> capture() const noexcept { return config().track_stack_trace ? captured_stack() : owning_ptr<stack_trace>(); }
 
  protected:
   static constexpr bool times_every_lease = observes<observer, checkin_event>;
@@ -321,7 +320,7 @@ void pool_front<Connection, Traits>::record_out(const std::shared_ptr<pool_front
 /// Starts its span when it is awaited. On its own frame, so that `acquire()` has none of this.
 template <class Connection, class Traits>
 auto pool_front<Connection, Traits>::acquire_in_span(std::shared_ptr<pool_front> pool, trace_context parent, duration timeout,
-                                                     source_location where, std::unique_ptr<stack_trace> trace) -> awaitable<lease> {
+                                                     source_location where, owning_ptr<stack_trace> trace) -> awaitable<lease> {
   span_type step;
   pool->begin(step, parent, where);
   lease got;

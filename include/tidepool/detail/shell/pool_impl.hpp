@@ -40,6 +40,7 @@
 #include "../../version.hpp"
 #include "../core/pool_core.hpp"
 #include "../util/attributes.hpp"
+#include "../util/owning_ptr.hpp"
 #include "../util/stack_trace.hpp"
 #include "../util/words.hpp"
 #include "connection_calls.hpp"
@@ -169,7 +170,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
     const lock_type lock(mutex_);
     e.label.assign(text);
   }
-  void keep_trace(entry& e, std::unique_ptr<stack_trace> trace) noexcept override {
+  void keep_trace(entry& e, owning_ptr<stack_trace> trace) noexcept override {
     const lock_type lock(mutex_);
     e.trace.swap(trace);
   }
@@ -250,7 +251,7 @@ class pool_impl final : public pool_front<Connection, Traits>, public std::enabl
   }
 
   // checkout.hpp
-  awaitable<lease> acquire_and_keep(duration timeout, source_location where, std::unique_ptr<stack_trace> trace);
+  awaitable<lease> acquire_and_keep(duration timeout, source_location where, owning_ptr<stack_trace> trace);
   static awaitable<void> wait(std::shared_ptr<pool_impl> self, core_waiter::queue what, duration span, source_location where);
   entry* take_idle(const source_location& where, bool stale_ok) noexcept override;
   void enqueue_slowly(closed_stash& held, core_waiter& w, duration timeout) noexcept;
@@ -380,7 +381,7 @@ template <class Connection, class Traits>
 void pool_impl<Connection, Traits>::reconfigure(const pool_config& next) {
   check_query<Connection, Traits>(next);
   record_verb(recorded_verb::reconfigure);
-  auto made = std::make_unique<config_versions::version>(next);
+  owning_ptr<config_versions::version> made(new config_versions::version(next));
   const pool_config& after = made->config;
   const pool_config* before = nullptr;
   event([&](tick now, pool_actions& a) {

@@ -4,11 +4,11 @@
 #define TIDEPOOL_DETAIL_UTIL_STACK_TRACE_HPP
 
 #include <array>
-#include <memory>
 #include <string>
 
 #include "../../version.hpp"
 #include "linkage.hpp"
+#include "owning_ptr.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -25,7 +25,7 @@ class stack_trace {
 };
 
 /// That of the caller of this function's caller; null where there is no memory for it.
-TIDEPOOL_DECL std::unique_ptr<stack_trace> captured_stack() noexcept;
+TIDEPOOL_DECL owning_ptr<stack_trace> captured_stack() noexcept;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

@@ -6,8 +6,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "../../advice.hpp"
 #include "../../detail/util/words.hpp"
@@ -19,6 +21,8 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 
 void stderr_sink(log_level level, const std::string& line) { std::fprintf(stderr, "%s: %s\n", to_string(level), line.c_str()); }
+
+log_observer::log_observer(sink out, level least) : out_(std::make_shared<shared>(std::move(out), least)) {}
 
 inline std::string log_observer::times(std::size_t alike) {
   return alike > 1 ? " (" + std::to_string(alike) + " within 10 s)" : std::string();

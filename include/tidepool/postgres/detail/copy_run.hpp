@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../../detail/util/owning_ptr.hpp"
 #include "../../version.hpp"
 #include "../copy.hpp"
 #include "copy_watch.hpp"
@@ -23,6 +24,8 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 template <class = void>
 class basic_copy_in_run final : public copy_sink {
  public:
+  using base = copy_sink;
+
   basic_copy_in_run(session_ptr s, std::unique_ptr<statement_run> running, bool plain_text)
       : copy_sink(plain_text), session_(std::move(s)), running_(std::move(running)) {}
 
@@ -128,6 +131,8 @@ using copy_in_run = basic_copy_in_run<>;
 template <class = void>
 class basic_copy_out_run final : public copy_source {
  public:
+  using base = copy_source;
+
   basic_copy_out_run(session_ptr s, std::unique_ptr<statement_run> running, bool plain_text)
       : copy_source(plain_text, s->settings().statement_in_errors), session_(std::move(s)), running_(std::move(running)) {}
 
@@ -211,7 +216,7 @@ asio::awaitable<End> open_copy(session_ptr s, request what, ExecStatusType wante
     if (first && PQresultStatus(got.get()) == wanted && !s->limits.stop()) {
       running->hold();
       const bool plain = copies_plain_text(running->what.sql());
-      co_return End(std::make_unique<Run>(std::move(s), std::move(running), plain));
+      co_return End(tidepool::detail::owning_ptr<typename Run::base>(new Run(std::move(s), std::move(running), plain)));
     }
     first = false;
     const bool stopped = s->limits.stop().has_value() && is_copy(PQresultStatus(got.get()));

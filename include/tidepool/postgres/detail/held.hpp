@@ -3,10 +3,10 @@
 #ifndef TIDEPOOL_POSTGRES_DETAIL_HELD_HPP
 #define TIDEPOOL_POSTGRES_DETAIL_HELD_HPP
 
-#include <memory>
 #include <utility>
 
 #include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/owning_ptr.hpp"
 #include "../../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
@@ -14,11 +14,11 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 /// `bad_usage`; defined beside the errors.
 TIDEPOOL_LAZY [[noreturn, gnu::cold, gnu::noinline]] void refuse_moved_from();
 
-/// A unique pointer that says so when it holds nothing.
+/// An owner that says so when it holds nothing.
 template <class T>
 class held {
  public:
-  explicit held(std::unique_ptr<T> object) noexcept : object_(std::move(object)) {}
+  explicit held(tidepool::detail::owning_ptr<T> object) noexcept : object_(std::move(object)) {}
 
   T& operator*() const {
     if (!object_) [[unlikely]]
@@ -28,7 +28,7 @@ class held {
   T* operator->() const { return &**this; }
 
  private:
-  std::unique_ptr<T> object_;
+  tidepool::detail::owning_ptr<T> object_;
 };
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail

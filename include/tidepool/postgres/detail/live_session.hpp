@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tidepool - the verbs of a session, for callers that know no more of it than its virtual functions.
 // Before the guard: connection.hpp includes this file where its own declarations are complete.
+#include "../../detail/util/owning_ptr.hpp"
 #include "../connection.hpp"
 
 #ifndef TIDEPOOL_POSTGRES_DETAIL_LIVE_SESSION_HPP
@@ -103,8 +104,8 @@ class basic_live_session final : public session {
   asio::awaitable<void> make_way(const base_ptr& self, std::string_view verb, duration limit) override {
     return postgres::detail::make_way(of(self), verb, limit);
   }
-  std::unique_ptr<row_source> begin_stream(const base_ptr& self, request&& what) override {
-    return std::make_unique<stream_run>(of(self), std::move(what));
+  tidepool::detail::owning_ptr<row_source> begin_stream(const base_ptr& self, request&& what) override {
+    return tidepool::detail::owning_ptr<row_source>(new stream_run(of(self), std::move(what)));
   }
 
   asio::awaitable<void> ping(const base_ptr& self, std::string query, duration limit) override {

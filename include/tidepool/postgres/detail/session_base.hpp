@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../../detail/util/asio.hpp"
+#include "../../detail/util/owning_ptr.hpp"
 #include "../../time.hpp"
 #include "../../version.hpp"
 #include "../query_text.hpp"
@@ -69,7 +70,7 @@ class session_base {
   /// A stream is begun without a coroutine of its own: `make_way()` first where it is held up.
   virtual bool is_held_up() const noexcept = 0;
   virtual asio::awaitable<void> make_way(const base_ptr& self, std::string_view verb, duration limit) = 0;
-  virtual std::unique_ptr<row_source> begin_stream(const base_ptr& self, request&& what) = 0;
+  virtual tidepool::detail::owning_ptr<row_source> begin_stream(const base_ptr& self, request&& what) = 0;
 
   virtual asio::awaitable<void> ping(const base_ptr& self, std::string query, duration limit) = 0;
   /// By `options::reset` where no level is given.

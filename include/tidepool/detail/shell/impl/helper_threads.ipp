@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <thread>
 #include <vector>
 
@@ -18,7 +17,7 @@ struct helper_threads::list {
   std::vector<std::thread> all;
 };
 
-helper_threads::helper_threads() : list_(std::make_unique<list>()) {}
+helper_threads::helper_threads() : list_(new list) {}
 
 helper_threads::~helper_threads() {
   for (std::thread& one : list_->all) one.join();

@@ -4,7 +4,6 @@
 #define TIDEPOOL_DETAIL_UTIL_IMPL_STACK_TRACE_IPP
 
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <string>
 #if __has_include(<execinfo.h>)
@@ -15,6 +14,7 @@
 #endif
 
 #include "../../../version.hpp"
+#include "../owning_ptr.hpp"
 #include "../stack_trace.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
@@ -37,8 +37,8 @@ std::string stack_trace::text() const {
   return out;
 }
 
-std::unique_ptr<stack_trace> captured_stack() noexcept {
-  std::unique_ptr<stack_trace> out(new (std::nothrow) stack_trace);
+owning_ptr<stack_trace> captured_stack() noexcept {
+  owning_ptr<stack_trace> out(new (std::nothrow) stack_trace);
   if (out) out->capture();
   return out;
 }
