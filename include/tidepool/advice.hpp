@@ -10,6 +10,7 @@
 
 #include "config.hpp"
 #include "detail/core/load_record.hpp"
+#include "detail/util/lazy.hpp"
 #include "detail/util/linkage.hpp"
 #include "histogram.hpp"
 #include "time.hpp"
@@ -60,10 +61,10 @@ struct pool_advice {
 /// the sample, in bursts as large as what was seen at one moment says, and the hold times of the histogram. `effort`: how many acquires
 /// each replay has; the default takes some ten milliseconds. Throws std::bad_alloc. Needs no pool and no lock; the same load gives the same
 /// advice.
-TIDEPOOL_DECL pool_advice advise(const pool_load& load, const pool_config& config, std::size_t effort = 40'000);
+TIDEPOOL_LAZY pool_advice advise(const pool_load& load, const pool_config& config, std::size_t effort = 40'000);
 
 /// One JSON object on one line; durations in seconds.
-TIDEPOOL_DECL std::string to_json(const pool_advice& advice);
+TIDEPOOL_LAZY std::string to_json(const pool_advice& advice);
 /// One line for people, without the pool's name.
 TIDEPOOL_DECL std::string to_string(const pool_advice& advice);
 

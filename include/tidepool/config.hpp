@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bounded_string.hpp"
+#include "detail/util/lazy.hpp"
 #include "detail/util/linkage.hpp"
 #include "time.hpp"
 #include "version.hpp"
@@ -138,23 +139,23 @@ struct pool_config {
   // of unknown keys are not told, they may be secrets.
 
   /// One `key = value` a line. Lines that begin with # are comments. A value may stand in quotation marks, with the usual escapes.
-  TIDEPOOL_DECL static pool_config from_string(std::string_view text, const pool_config& base);
-  TIDEPOOL_DECL static pool_config from_string(std::string_view text);
+  TIDEPOOL_LAZY static pool_config from_string(std::string_view text, const pool_config& base);
+  TIDEPOOL_LAZY static pool_config from_string(std::string_view text);
   /// Variables whose names begin with `prefix`: with "ORDERS_POOL_" `ORDERS_POOL_MAX_SIZE` is `max_size`. Not while another thread
   /// changes the environment.
-  TIDEPOOL_DECL static pool_config from_environment(std::string_view prefix, const pool_config& base);
-  TIDEPOOL_DECL static pool_config from_environment(std::string_view prefix);
+  TIDEPOOL_LAZY static pool_config from_environment(std::string_view prefix, const pool_config& base);
+  TIDEPOOL_LAZY static pool_config from_environment(std::string_view prefix);
   /// Parameters of a connection URL that also has the driver's: those that begin with `pool_`, as `?pool_max_size=20`, and those that
   /// have the name of an option, but for `name` and `connect_timeout`, which drivers know too. Others are left to the driver, see
   /// `url_without_pool_options()`.
-  TIDEPOOL_DECL static pool_config from_url(std::string_view url, const pool_config& base);
-  TIDEPOOL_DECL static pool_config from_url(std::string_view url);
+  TIDEPOOL_LAZY static pool_config from_url(std::string_view url, const pool_config& base);
+  TIDEPOOL_LAZY static pool_config from_url(std::string_view url);
   /// All options, for `from_string()`, which makes the same configuration of it.
-  TIDEPOOL_DECL std::string to_string() const;
+  TIDEPOOL_LAZY std::string to_string() const;
 };
 
 /// The URL as the driver takes it: without the parameters that `pool_config::from_url()` reads.
-TIDEPOOL_DECL std::string url_without_pool_options(std::string_view url);
+TIDEPOOL_LAZY std::string url_without_pool_options(std::string_view url);
 
 namespace detail {
 /// Throws std::invalid_argument that names every fault.
@@ -162,7 +163,7 @@ TIDEPOOL_DECL void check_config(const pool_config& config);
 /// The same for a pool at work, where some options cannot change.
 TIDEPOOL_DECL void check_change(const pool_config& now, const pool_config& next);
 /// As "max_size 20 -> 50, leak_timeout 5m -> 1m".
-TIDEPOOL_DECL std::string config_changes(const pool_config& before, const pool_config& after);
+TIDEPOOL_LAZY std::string config_changes(const pool_config& before, const pool_config& after);
 }  // namespace detail
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "detail/util/lazy.hpp"
 #include "detail/util/linkage.hpp"
 #include "error.hpp"
 #include "events.hpp"
@@ -145,7 +146,7 @@ class recording {
   friend bool operator==(const recording&, const recording&) = default;
 
   /// The configuration. Throws std::invalid_argument as `pool_config::from_string()` does.
-  TIDEPOOL_DECL pool_config config() const;
+  TIDEPOOL_LAZY pool_config config() const;
   /// From the first event to the moment it was made.
   duration begins_at() const noexcept { return events.empty() ? made_at : events.front().at; }
   duration length() const noexcept { return made_at - begins_at(); }

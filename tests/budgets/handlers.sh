@@ -48,7 +48,7 @@ if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
   check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.7 1.4 1.55
 fi
 # A file that only includes gives the compiler what Asio's own headers do. GCC without optimisation compiles each inline coroutine that is no
-# template, and all behind it, in every file (detail/driver/lazy.hpp).
+# template, and all behind it, in every file (detail/util/lazy.hpp).
 unused() {
   local name=$1 functions
   shift

@@ -25,10 +25,14 @@
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE {
 namespace detail {
 
+template <class = void>
 inline duration from_seconds(double seconds) {
   return seconds >= 9e9 ? duration(no_limit) : std::chrono::duration_cast<duration>(std::chrono::duration<double>(seconds));
 }
-inline double to_seconds(duration d) { return d == no_limit ? 1e18 : std::chrono::duration<double>(d).count(); }
+template <class = void>
+inline double to_seconds(duration d) {
+  return d == no_limit ? 1e18 : std::chrono::duration<double>(d).count();
+}
 
 /// One acquire of a replay: seconds.
 struct replayed_acquire {
@@ -36,9 +40,10 @@ struct replayed_acquire {
   double hold;
 };
 /// The load as a few numbers, and as acquires to replay.
-class load_model {
+template <class = void>
+class basic_load_model {
  public:
-  load_model(const pool_load& load, std::size_t effort) : random_(0x6c6f6164) {
+  basic_load_model(const pool_load& load, std::size_t effort) : random_(0x6c6f6164) {
     read_holds(load.hold_time);
     read_windows(load.record);
     if (total_seconds > 0 && mean_hold > 0) make_acquires(effort);
@@ -173,11 +178,13 @@ class load_model {
   std::vector<unit> units_;
   splitmix random_;
 };
+using load_model = basic_load_model<>;
 
 /// Points in time, the earliest first. By hand, because <queue> is long to read for every file with a pool.
-class time_heap {
+template <class = void>
+class basic_time_heap {
  public:
-  explicit time_heap(std::size_t zeros = 0) : times_(zeros, 0.0) {}
+  explicit basic_time_heap(std::size_t zeros = 0) : times_(zeros, 0.0) {}
   bool empty() const noexcept { return times_.empty(); }
   std::size_t size() const noexcept { return times_.size(); }
   double earliest() const noexcept { return times_.front(); }
@@ -193,15 +200,22 @@ class time_heap {
  private:
   std::vector<double> times_;
 };
+using time_heap = basic_time_heap<>;
+
 /// Nor <cmath>.
+template <class = void>
 inline std::size_t rounded_up(double value) {
   const auto whole = static_cast<std::size_t>(value);
   return whole + (static_cast<double>(whole) < value ? 1 : 0);
 }
 
-inline double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+template <class = void>
+inline double share_of(double part, double whole) {
+  return whole > 0 ? part / whole : 0;
+}
 
 /// What callers wait for in a pool of `size`.
+template <class = void>
 inline advised_size replay(const load_model& load, std::size_t size, duration goal, duration timeout) {
   advised_size out;
   out.size = size;
@@ -234,6 +248,7 @@ inline advised_size replay(const load_model& load, std::size_t size, duration go
 }
 
 /// So many leases an arriving caller finds at most, in 95 of 100 cases, where nobody has to wait.
+template <class = void>
 inline std::size_t usual_leases(const load_model& load) {
   std::vector<std::size_t> found;
   time_heap ends;
@@ -250,7 +265,7 @@ inline std::size_t usual_leases(const load_model& load) {
 
 }  // namespace detail
 
-pool_advice advise(const pool_load& load, const pool_config& config, std::size_t effort) {
+TIDEPOOL_LAZY_BODY pool_advice advise(const pool_load& load, const pool_config& config, std::size_t effort) {
   constexpr std::size_t largest = 10'000;
   pool_advice out;
   out.goal = config.wait_goal;
@@ -293,7 +308,7 @@ pool_advice advise(const pool_load& load, const pool_config& config, std::size_t
   return out;
 }
 
-std::string to_json(const pool_advice& advice) {
+TIDEPOOL_LAZY_BODY std::string to_json(const pool_advice& advice) {
   detail::json_writer out;
   const auto size = [&out](const advised_size& one) {
     out.add("size", one.size);

@@ -94,22 +94,26 @@ inline constexpr std::array<time_unit, 7> time_units{{{"d", 86'400'000'000'000},
                                                       {"us", 1'000},
                                                       {"ns", 1}}};
 
+template <class = void>
 inline std::string read_option(std::string_view text, std::size_t& out) {
   if (text == "none") return out = no_limit, std::string();
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
   if (failure == std::errc::result_out_of_range || (failure == std::errc() && out == no_limit)) return "is too large";
   return failure == std::errc() && end == text.data() + text.size() ? "" : "must be a whole number, or none for no limit";
 }
+template <class = void>
 inline std::string read_option(std::string_view text, double& out) {
   double value = 0;
   if (driver::read_floating(text, value) != std::errc()) return "must be a number, as in 0.8";
   out = value;
   return {};
 }
+template <class = void>
 inline std::string read_option(std::string_view text, bool& out) {
   out = text == "true" || text == "on" || text == "yes" || text == "1";
   return out || text == "false" || text == "off" || text == "no" || text == "0" ? "" : "must be true or false";
 }
+template <class = void>
 inline std::string read_option(std::string_view text, duration& out) {
   constexpr const char* form = "must be a time with its unit, as in 250ms, 30s, 5m or 1h, or none for no limit";
   if (text == "none") return out = no_limit, std::string();
@@ -125,6 +129,7 @@ inline std::string read_option(std::string_view text, duration& out) {
   out = duration(count * known->nanoseconds);
   return {};
 }
+template <class = void>
 inline std::string read_option(std::string_view text, start_mode& out) {
   out = text == "lazy" ? start_mode::lazy : start_mode::fail_fast;
   return text == "lazy" || text == "fail_fast" ? "" : "must be fail_fast or lazy";
@@ -135,9 +140,19 @@ std::string read_option(std::string_view text, bounded_string<Capacity>& out) {
   return {};
 }
 
-inline std::string write_option(std::size_t value) { return value == no_limit ? "none" : std::to_string(value); }
-inline std::string write_option(bool value) { return value ? "true" : "false"; }
-inline std::string write_option(start_mode value) { return value == start_mode::lazy ? "lazy" : "fail_fast"; }
+template <class = void>
+inline std::string write_option(std::size_t value) {
+  return value == no_limit ? "none" : std::to_string(value);
+}
+template <class = void>
+inline std::string write_option(bool value) {
+  return value ? "true" : "false";
+}
+template <class = void>
+inline std::string write_option(start_mode value) {
+  return value == start_mode::lazy ? "lazy" : "fail_fast";
+}
+template <class = void>
 inline std::string write_option(duration value) {
   if (value == no_limit) return "none";
   if (value == duration::zero()) return "0";
@@ -147,6 +162,7 @@ inline std::string write_option(duration value) {
   return {};
 }
 /// The fewest digits that are read back as the same number, with a point in every locale.
+template <class = void>
 inline std::string write_option(double value) {
   std::array<char, 40> text{};
   for (int digits = 1; digits <= 17; ++digits) {
@@ -160,6 +176,7 @@ inline std::string write_option(double value) {
   return text.data();
 }
 /// In quotation marks where it could not be read back as it is.
+template <class = void>
 inline std::string write_option(std::string_view value) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   const bool plain = value.empty() || (!blank(value.front()) && !blank(value.back()) && value.front() != '"');
@@ -177,6 +194,7 @@ inline std::string write_option(std::string_view value) {
 }
 
 /// The text between quotation marks. False: they do not fit.
+template <class = void>
 inline bool unquote(std::string_view text, std::string& out) {
   if (text.size() < 2 || text.back() != '"') return false;
   for (std::size_t i = 1; i + 1 < text.size(); ++i) {
@@ -200,7 +218,8 @@ struct found_option {
 };
 
 /// Collects options and their faults, and makes one configuration of them.
-class option_reader {
+template <class = void>
+class basic_option_reader {
  public:
   void fault(std::string what) { faults_.push_back(std::move(what)); }
   void add(found_option option) { found_.push_back(std::move(option)); }
@@ -290,13 +309,16 @@ class option_reader {
   std::vector<found_option> found_;
   std::vector<std::string> faults_;
 };
+using option_reader = basic_option_reader<>;
 
+template <class = void>
 inline std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r");
   return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 /// The variables of this process, as NAME=value.
+template <class = void>
 inline char** environment() {
 #if defined(__APPLE__)
   return *_NSGetEnviron();
@@ -307,6 +329,7 @@ inline char** environment() {
 #endif
 }
 
+template <class = void>
 inline bool is_pool_option(std::string_view key) {
   bool out = key == "profile";
   pool_config any;
@@ -314,12 +337,14 @@ inline bool is_pool_option(std::string_view key) {
   return out;
 }
 /// The pool's name for a parameter of a URL, or nothing where it is the driver's.
+template <class = void>
 inline std::string_view pool_parameter(std::string_view key) {
   if (key.substr(0, 5) == "pool_") return key.substr(5);
   return key != "connect_timeout" && key != "name" && is_pool_option(key) ? key : std::string_view();
 }
 
 /// %41 is A. False: no two hexadecimal digits behind a %.
+template <class = void>
 inline bool percent_decoded(std::string_view text, std::string& out) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -354,12 +379,12 @@ std::string take_parameters(std::string_view url, const Visit& visit) {
 
 }  // namespace detail
 
-std::string url_without_pool_options(std::string_view url) {
+TIDEPOOL_LAZY_BODY std::string url_without_pool_options(std::string_view url) {
   return detail::take_parameters(
       url, [](std::string_view parameter) { return !detail::pool_parameter(parameter.substr(0, parameter.find('='))).empty(); });
 }
 
-pool_config pool_config::from_string(std::string_view text, const pool_config& base) {
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_string(std::string_view text, const pool_config& base) {
   detail::option_reader options;
   int number = 0;
   while (!text.empty()) {
@@ -385,9 +410,9 @@ pool_config pool_config::from_string(std::string_view text, const pool_config& b
   }
   return options.read(base);
 }
-pool_config pool_config::from_string(std::string_view text) { return from_string(text, pool_config()); }
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_string(std::string_view text) { return from_string(text, pool_config()); }
 
-pool_config pool_config::from_environment(std::string_view prefix, const pool_config& base) {
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_environment(std::string_view prefix, const pool_config& base) {
   if (prefix.empty()) throw std::invalid_argument("pool_config: the prefix of the environment variables is empty");
   detail::option_reader options;
   for (char** variable = detail::environment(); variable != nullptr && *variable != nullptr; ++variable) {
@@ -407,9 +432,9 @@ pool_config pool_config::from_environment(std::string_view prefix, const pool_co
   }
   return options.read(base);
 }
-pool_config pool_config::from_environment(std::string_view prefix) { return from_environment(prefix, pool_config()); }
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_environment(std::string_view prefix) { return from_environment(prefix, pool_config()); }
 
-pool_config pool_config::from_url(std::string_view url, const pool_config& base) {
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_url(std::string_view url, const pool_config& base) {
   detail::option_reader options;
   (void)detail::take_parameters(url, [&](std::string_view parameter) {
     const std::string_view key = parameter.substr(0, parameter.find('='));
@@ -427,9 +452,9 @@ pool_config pool_config::from_url(std::string_view url, const pool_config& base)
   });
   return options.read(base);
 }
-pool_config pool_config::from_url(std::string_view url) { return from_url(url, pool_config()); }
+TIDEPOOL_LAZY_BODY pool_config pool_config::from_url(std::string_view url) { return from_url(url, pool_config()); }
 
-std::string detail::config_changes(const pool_config& before, const pool_config& after) {
+TIDEPOOL_LAZY_BODY std::string detail::config_changes(const pool_config& before, const pool_config& after) {
   std::vector<std::string> old;
   for_each_option(before, [&](std::string_view, const auto& value) { old.push_back(write_option(value)); });
   std::string out;
@@ -441,7 +466,7 @@ std::string detail::config_changes(const pool_config& before, const pool_config&
   return out;
 }
 
-std::string pool_config::to_string() const {
+TIDEPOOL_LAZY_BODY std::string pool_config::to_string() const {
   std::string out;
   detail::for_each_option(*this, [&](std::string_view key, const auto& value) {
     out.append(key).append(" = ").append(detail::write_option(value)).append("\n");

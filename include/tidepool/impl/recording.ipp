@@ -35,7 +35,7 @@ const char* to_string(recording_reason reason) noexcept {
   return reason > recording_reason::breaker ? "?" : names[static_cast<std::size_t>(reason)];
 }
 
-pool_config recording::config() const { return pool_config::from_string(configuration); }
+TIDEPOOL_LAZY_BODY pool_config recording::config() const { return pool_config::from_string(configuration); }
 
 std::string recording::place(std::uint16_t index) const {
   if (index == 0 || index >= places.size()) return "?";

@@ -6,8 +6,8 @@
 #include <memory>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
 

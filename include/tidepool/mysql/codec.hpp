@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/driver/value_type.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/kept_value.hpp"
 #include "error.hpp"

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::mysql {

@@ -14,7 +14,7 @@
 
 #include "../config.hpp"
 #include "../connection.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../lint.hpp"
 #include "../version.hpp"
 #include "cancel.hpp"

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/driver/text.hpp"
 #include "../detail/util/asio.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../tracing.hpp"
 #include "../version.hpp"

@@ -8,8 +8,8 @@
 #include <optional>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"

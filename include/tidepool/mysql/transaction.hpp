@@ -10,7 +10,7 @@
 
 #include "../detail/driver/any_body.hpp"
 #include "../detail/driver/body_fit.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "queries.hpp"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../run.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"

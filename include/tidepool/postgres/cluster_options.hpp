@@ -7,7 +7,7 @@
 #include <string>
 
 #include "../config.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
 

@@ -13,7 +13,7 @@
 
 #include "../config.hpp"
 #include "../connection.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../detail/util/smaller.hpp"
 #include "../lint.hpp"
 #include "../version.hpp"

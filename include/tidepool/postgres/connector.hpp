@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "../config.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "connection.hpp"
 

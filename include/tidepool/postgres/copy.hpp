@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../detail/util/owning_ptr.hpp"
 #include "../version.hpp"
 #include "detail/copy_text.hpp"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../error.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "connection.hpp"
 #include "connector.hpp"

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../error.hpp"
 #include "../time.hpp"
 #include "../tracing.hpp"

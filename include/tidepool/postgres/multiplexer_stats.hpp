@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../histogram.hpp"
 #include "../time.hpp"
 #include "../version.hpp"

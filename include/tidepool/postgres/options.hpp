@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../tracing.hpp"
 #include "../version.hpp"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/request.hpp"
 #include "detail/session_base.hpp"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"
 #include "codec.hpp"

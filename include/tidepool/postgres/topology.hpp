@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../version.hpp"
 

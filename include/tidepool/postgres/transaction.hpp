@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/any_body.hpp"
 #include "detail/body_fit.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "../connection.hpp"
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/session_base.hpp"
 #include "options.hpp"

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../run.hpp"
 #include "../source_location.hpp"
 #include "../version.hpp"

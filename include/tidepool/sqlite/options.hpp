@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "../detail/driver/lazy.hpp"
 #include "../detail/util/asio.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../time.hpp"
 #include "../tracing.hpp"
 #include "../version.hpp"

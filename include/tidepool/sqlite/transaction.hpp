@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "../detail/driver/lazy.hpp"
+#include "../detail/util/lazy.hpp"
 #include "../version.hpp"
 #include "detail/any_body.hpp"
 #include "queries.hpp"

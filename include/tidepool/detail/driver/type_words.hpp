@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "../../version.hpp"
-#include "lazy.hpp"
+#include "../util/lazy.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 

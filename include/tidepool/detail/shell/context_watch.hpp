@@ -15,14 +15,15 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
 /// A service of the context: it is shut down before the scheduler destroys the coroutines that still hold leases, so that a pool
 /// never posts to a context that is gone.
-class context_watch : public asio::execution_context::service {
+template <class = void>
+class basic_context_watch : public asio::execution_context::service {
  public:
-  using key_type = context_watch;
+  using key_type = basic_context_watch;
   using client = context_client;
 
   inline static asio::execution_context::id id;
 
-  explicit context_watch(asio::execution_context& context) : service(context) {}
+  explicit basic_context_watch(asio::execution_context& context) : service(context) {}
 
   void add(client& who, std::weak_ptr<client> handle) {
     const std::lock_guard lock(mutex_);
@@ -50,6 +51,7 @@ class context_watch : public asio::execution_context::service {
   std::mutex mutex_;
   std::map<client*, std::weak_ptr<client>> clients_;
 };
+using context_watch = basic_context_watch<>;
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail
 

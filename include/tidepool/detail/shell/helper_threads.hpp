@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "../../version.hpp"
+#include "../util/lazy.hpp"
 #include "../util/linkage.hpp"
 #include "../util/owning_ptr.hpp"
 
@@ -21,7 +22,7 @@ class helper_threads {
   TIDEPOOL_DECL ~helper_threads();
 
   /// `count` more. Throws where there are no more; those that run go on.
-  TIDEPOOL_DECL void start(std::size_t count, const std::function<void()>& body);
+  TIDEPOOL_LAZY void start(std::size_t count, const std::function<void()>& body);
 
  private:
   struct list;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/lazy.hpp"
 #include "../../query_text.hpp"
 #include "../../source_location.hpp"
 #include "../../version.hpp"

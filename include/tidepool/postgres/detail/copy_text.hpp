@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/lazy.hpp"
 #include "../../version.hpp"
 #include "../codec.hpp"
 #include "row_type.hpp"

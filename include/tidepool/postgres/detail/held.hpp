@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/lazy.hpp"
 #include "../../detail/util/owning_ptr.hpp"
 #include "../../version.hpp"
 

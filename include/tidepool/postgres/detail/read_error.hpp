@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/lazy.hpp"
 #include "../../version.hpp"
 #include "../error.hpp"
 

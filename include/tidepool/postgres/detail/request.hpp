@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "../../detail/driver/lazy.hpp"
+#include "../../detail/util/lazy.hpp"
 #include "../../version.hpp"
 #include "../codec.hpp"
 #include "../error.hpp"

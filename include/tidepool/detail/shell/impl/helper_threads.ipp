@@ -23,7 +23,7 @@ helper_threads::~helper_threads() {
   for (std::thread& one : list_->all) one.join();
 }
 
-void helper_threads::start(std::size_t count, const std::function<void()>& body) {
+TIDEPOOL_LAZY_BODY void helper_threads::start(std::size_t count, const std::function<void()>& body) {
   for (; count > 0; --count) list_->all.emplace_back(body);
 }
 

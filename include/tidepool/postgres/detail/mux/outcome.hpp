@@ -6,7 +6,7 @@
 #include <exception>
 
 #include "../../../bounded_string.hpp"
-#include "../../../detail/driver/lazy.hpp"
+#include "../../../detail/util/lazy.hpp"
 #include "../../../version.hpp"
 #include "../../multiplexer_stats.hpp"
 #include "job.hpp"

@@ -13,10 +13,10 @@
 // does such a template name what has a deduced type and needs none of its parameters: a compiler compiles that where it reads it.
 // `timer.async_wait(token)` is such a call, `await_timer(timer)` (asio_io.hpp) is none.
 // tests/budgets/handlers.sh counts what headers give a file that uses nothing of them.
-#ifndef TIDEPOOL_DETAIL_DRIVER_LAZY_HPP
-#define TIDEPOOL_DETAIL_DRIVER_LAZY_HPP
+#ifndef TIDEPOOL_DETAIL_UTIL_LAZY_HPP
+#define TIDEPOOL_DETAIL_UTIL_LAZY_HPP
 
-#include "../util/linkage.hpp"
+#include "linkage.hpp"
 
 #if TIDEPOOL_HEADER_ONLY
 #define TIDEPOOL_LAZY template <class = void>
