@@ -10,10 +10,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 
 #include "../../time.hpp"
 #include "../../version.hpp"
+#include "../util/random.hpp"
+#include "../util/system_seed.hpp"
 #include "asio_io.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail::driver {
@@ -43,10 +44,9 @@ struct clock {
   static time_point real_now() noexcept { return std::chrono::steady_clock::now(); }  // NOLINT(clock): of the driver
 };
 
-using random_engine = std::minstd_rand;
 template <class = void>
-inline random_engine seeded_random() {
-  return random_engine(std::random_device{}());  // NOLINT(clock)
+inline splitmix seeded_random() {
+  return splitmix(seed_of_system());
 }
 
 /// Up to some milliseconds behind `clock::real_now()`, at a fifth of its cost.

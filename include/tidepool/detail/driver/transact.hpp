@@ -7,7 +7,6 @@
 #include <chrono>
 #include <exception>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 
@@ -30,7 +29,7 @@ duration retry_pause(const Options& wanted, unsigned attempt) {
   for (; attempt > 0 && longest < wanted.max_retry_delay; --attempt) {
     longest = longest < wanted.max_retry_delay / 2 ? longest * 2 : wanted.max_retry_delay;
   }
-  return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
+  return duration(random.up_to(longest.count()));
 }
 
 /// What became of running a body once; what it returned is kept by the body itself.

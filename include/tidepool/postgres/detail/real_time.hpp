@@ -11,7 +11,6 @@ namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres::detail {
 using tidepool::detail::driver::clock;
 using tidepool::detail::driver::coarse_now;
 using tidepool::detail::driver::later;
-using tidepool::detail::driver::random_engine;
 using tidepool::detail::driver::real_timer;
 using tidepool::detail::driver::seeded_random;
 using tidepool::detail::driver::simulated_time;

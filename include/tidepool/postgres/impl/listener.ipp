@@ -8,7 +8,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 
@@ -111,7 +110,7 @@ TIDEPOOL_LAZY_BODY asio::awaitable<void> listener::listen(postgres::connection& 
 TIDEPOOL_LAZY_BODY std::chrono::milliseconds listener::pause(unsigned attempt) {
   thread_local auto random = detail::seeded_random();
   const int longest = std::min(50 << std::min(attempt, 7U), 5000);
-  return std::chrono::milliseconds(std::uniform_int_distribution<int>(longest / 2, longest)(random));
+  return std::chrono::milliseconds(longest / 2 + random.up_to(longest - longest / 2));
 }
 
 }  // namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::postgres

@@ -7,12 +7,13 @@
 #include <chrono>
 #include <exception>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 
 #include "../../detail/driver/asio_io.hpp"
 #include "../../detail/shell/timed_work.hpp"
+#include "../../detail/util/random.hpp"
+#include "../../detail/util/system_seed.hpp"
 #include "../../version.hpp"
 #include "../transaction.hpp"
 #include "any_body.hpp"
@@ -36,12 +37,12 @@ inline const char* begin_statement(locking lock, bool reads_only) noexcept {
 /// Full jitter: transactions that conflicted should not run again at the same time.
 template <class = void>
 inline duration retry_pause(const transaction_options& wanted, unsigned attempt) {
-  thread_local std::minstd_rand random(std::random_device{}());  // NOLINT(clock)
+  thread_local tidepool::detail::splitmix random(tidepool::detail::seed_of_system());
   duration longest = std::clamp<duration>(wanted.retry_delay, duration(1), std::max(wanted.max_retry_delay, duration(1)));
   for (; attempt > 0 && longest < wanted.max_retry_delay; --attempt) {
     longest = longest < wanted.max_retry_delay / 2 ? longest * 2 : wanted.max_retry_delay;
   }
-  return duration(std::uniform_int_distribution<duration::rep>(0, longest.count())(random));
+  return duration(random.up_to(longest.count()));
 }
 
 /// While a body runs. When the coroutine is left in another way than the two regular ones, this marks the session: it is in a transaction
