@@ -39,13 +39,13 @@ check() {
 
 base=$(count asio_handler)
 separate=-DTIDEPOOL_SEPARATE_COMPILATION
-check 'pool, header-only' "$(count pool_handler)" 1.35 1.45 1.35
-check 'pool, compiled separately' "$(count pool_handler $separate)" 1.20 1.15 1.15
+check 'pool, header-only' "$(count pool_handler)" 1.3 1.2 1.2
+check 'pool, compiled separately' "$(count pool_handler $separate)" 1.12 1.08 1.08
 if "${compile[@]}" -E -include libpq-fe.h -x c++ /dev/null >/dev/null 2>&1; then
-  check 'PostgreSQL, header-only' "$(count postgres_handler)" 1.9 1.9 2.1
-  check 'PostgreSQL, compiled separately' "$(count postgres_handler $separate)" 1.45 1.4 1.45
-  check 'multiplexer, header-only' "$(count multiplexer_handler)" 1.9 1.9 2.1
-  check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.7 1.4 1.55
+  check 'PostgreSQL, header-only' "$(count postgres_handler)" 1.6 1.6 1.8
+  check 'PostgreSQL, compiled separately' "$(count postgres_handler $separate)" 1.22 1.22 1.25
+  check 'multiplexer, header-only' "$(count multiplexer_handler)" 1.65 1.75 2.05
+  check 'multiplexer, compiled separately' "$(count multiplexer_handler $separate)" 1.53 1.35 1.5
 fi
 # A file that only includes gives the compiler what Asio's own headers do. GCC without optimisation compiles each inline coroutine that is no
 # template, and all behind it, in every file (detail/util/lazy.hpp).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - functions of a driver that a file compiles only when it uses them.
+// tidepool - functions that a file compiles only when it uses them: of a driver, and of the pool what is large and seldom called.
 //
 // A driver is large, and a file with a handler needs little of it. So nothing of it is an ordinary inline function, whose body is compiled
 // in every file, coroutine and all that it instantiates:
@@ -12,6 +12,7 @@
 // file: it goes by a virtual function of an object that was made elsewhere, or is TIDEPOOL_LAZY itself; its class may be a template. Nor
 // does such a template name what has a deduced type and needs none of its parameters: a compiler compiles that where it reads it.
 // `timer.async_wait(token)` is such a call, `await_timer(timer)` (asio_io.hpp) is none.
+// Codecs are called by inline functions: what of them is no template and longer than a call is TIDEPOOL_DECL, in `impl/codec*.ipp`.
 // tests/budgets/handlers.sh counts what headers give a file that uses nothing of them.
 #ifndef TIDEPOOL_DETAIL_UTIL_LAZY_HPP
 #define TIDEPOOL_DETAIL_UTIL_LAZY_HPP
