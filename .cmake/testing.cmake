@@ -27,7 +27,7 @@ function(tidepool_add_test area name)
     list(APPEND fixtures ${TIDEPOOL_TEST_LAST_FIXTURE}) # they have deadlines: not beside compilers that take their time
   endif()
   set(environment ${tidepool_test_environment})
-  if(area MATCHES "^(misuse|consumers)$") # compilers: as in tests/support/build.sh
+  if(area MATCHES "^(misuse|consumers|headers)$") # compilers: as in tests/support/build.sh
     list(APPEND environment "GLIBC_TUNABLES=glibc.malloc.hugetlb=1")
   endif()
   set(test ${TIDEPOOL_TEST_PREFIX}${area}.${name})

@@ -13,7 +13,6 @@
 #include "../../version.hpp"
 #include "../core/core_actions.hpp"
 #include "../util/linkage.hpp"
-#include "failure.hpp"
 
 namespace tidepool::inline TIDEPOOL_VERSION_NAMESPACE::detail {
 
@@ -33,6 +32,7 @@ struct failure_snapshot {
   duration longest_silence{};
   bounded_string<160> silent_server{};
 };
+using failure_ptr = std::shared_ptr<const failure_snapshot>;  // as in failure.hpp, which needs no more than the name
 
 /// What one step of the pool asks of the shell.
 struct pool_actions : core_actions {
