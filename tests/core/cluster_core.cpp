@@ -468,7 +468,7 @@ TEST_CASE("given a primary that is removed, then nobody takes writes until anoth
   CHECK(waits.host == added);
 }
 
-TEST_CASE("given a removed primary, then a lower timeline is taken after a minute, unless a host knows the higher one") {
+TEST_CASE("given a removed primary, when a minute is over, then a lower timeline is taken if no host knew it") {
   for (const bool known : {false, true}) {
     cluster_rig rig(3);
     auto follows = a_standby();
@@ -497,7 +497,7 @@ TEST_CASE("given a removed primary, then a lower timeline is taken after a minut
   }
 }
 
-TEST_CASE("given a primary that is removed for a moment, when it is back, then its timeline bars lower ones as before") {
+TEST_CASE("given a primary removed for a moment, when it is back, then its timeline bars lower ones as before") {
   cluster_rig rig(2);
   rig.keep_answering(0, a_primary(3));
   rig.keep_answering(1, a_primary(2));

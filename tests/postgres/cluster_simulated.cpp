@@ -381,7 +381,7 @@ TEST_CASE("given a host whose name leads to another server, then nothing that le
   CHECK(outcome_in(sim, work()) == "");
 }
 
-TEST_CASE("given a pool that had grown for its load, when its host is the primary no more, then it is not filled again") {
+TEST_CASE("given a pool grown for its load, when its host is no primary any more, then it is not filled again") {
   for (const bool down : {false, true}) {
     testing::simulation sim(7);
     fake_fleet fleet(sim, 2);
