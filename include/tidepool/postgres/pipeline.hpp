@@ -54,6 +54,7 @@ class pipeline {
   pipeline(pipeline&&) noexcept = default;
   pipeline& operator=(pipeline&&) noexcept = default;
 
+  /// Adds a statement. What it returns has the answer when `run()` has ended.
   template <class... Args>
   pipeline_result exec(query_text sql, const Args&... args) {
     (void)(detail::require_encoder<Args>() && ...);
