@@ -211,7 +211,7 @@ TEST_CASE("given limits of the role and of the database, then the budget that in
       for (int i = 0; i < 500; ++i) {
         co_await pause(10ms);
         try {
-          all.push_back(co_await db.primary(100ms));
+          all.push_back(co_await db.primary(2s));
         } catch (const pg::cluster_error&) {
           break;
         }
