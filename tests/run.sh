@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 # tidepool - builds and runs all tests; the last thing it prints is ctest's summary, its exit status says whether all is well.
 #
-#   tests/run.sh                 debug, asan, tsan, release, examples and boost; some 25 minutes on two cores
+#   tests/run.sh                 debug, asan, tsan, release, examples and boost; 25 to 45 minutes on two cores
 #   tests/run.sh --quick         unit, core and pool with Clang, without sanitizers and PostgreSQL, and the checks of texts; a few minutes
 #   tests/run.sh --long          every configuration, old and new compilers and libraries (matrix.sh), soak tests (some hours)
 #   tests/run.sh asan tsan ...   just these
