@@ -24,10 +24,24 @@ struct uuid : std::array<std::byte, 16> {};
 
 namespace detail {
 
-TIDEPOOL_DECL int hex_digit(char c);
-TIDEPOOL_DECL void append_hex(std::string& out, std::byte value);
+// For each byte of a bytea, so they are inline in both modes.
+inline int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+inline void append_hex(std::string& out, std::byte value) {
+  constexpr char digits[] = "0123456789abcdef";
+  out += digits[std::to_integer<unsigned>(value) >> 4U];
+  out += digits[std::to_integer<unsigned>(value) & 15U];
+}
 /// -1 unless both are hexadecimal digits.
-TIDEPOOL_DECL int hex_byte(char high, char low);
+inline int hex_byte(char high, char low) {
+  const int h = hex_digit(high);
+  const int l = hex_digit(low);
+  return h < 0 || l < 0 ? -1 : h * 16 + l;
+}
 
 template <byte B>
 std::vector<B> decode_bytea(std::string_view text, Oid type) {

@@ -12,7 +12,8 @@
 // file: it goes by a virtual function of an object that was made elsewhere, or is TIDEPOOL_LAZY itself; its class may be a template. Nor
 // does such a template name what has a deduced type and needs none of its parameters: a compiler compiles that where it reads it.
 // `timer.async_wait(token)` is such a call, `await_timer(timer)` (asio_io.hpp) is none.
-// Codecs are called by inline functions: what of them is no template and longer than a call is TIDEPOOL_DECL, in `impl/codec*.ipp`.
+// Codecs are called by inline functions: what of them is no template, longer than a call and not for each byte is TIDEPOOL_DECL, in
+// `impl/codec*.ipp`.
 // tests/budgets/handlers.sh counts what headers give a file that uses nothing of them.
 #ifndef TIDEPOOL_DETAIL_UTIL_LAZY_HPP
 #define TIDEPOOL_DETAIL_UTIL_LAZY_HPP

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// tidepool - a small seedable generator for jitter and shuffles: <random> costs a compiler more than the rest of a pool's headers.
+// tidepool - a small seedable generator for jitter and shuffles, without <random>, which every file would read.
 // Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014): SplitMix64.
 #ifndef TIDEPOOL_DETAIL_UTIL_RANDOM_HPP
 #define TIDEPOOL_DETAIL_UTIL_RANDOM_HPP

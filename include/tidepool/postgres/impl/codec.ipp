@@ -27,22 +27,6 @@ unsigned char octal_byte(std::string_view digits) {
   if (digits.size() != 3 || value > 255) throw conversion_error("a byte in octal digits");
   return static_cast<unsigned char>(value);
 }
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-void append_hex(std::string& out, std::byte value) {
-  constexpr char digits[] = "0123456789abcdef";
-  out += digits[std::to_integer<unsigned>(value) >> 4U];
-  out += digits[std::to_integer<unsigned>(value) & 15U];
-}
-int hex_byte(char high, char low) {
-  const int h = hex_digit(high);
-  const int l = hex_digit(low);
-  return h < 0 || l < 0 ? -1 : h * 16 + l;
-}
 bool is_utf8(std::string_view text) noexcept {
   const auto byte = [&text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
   for (std::size_t i = 0; i < text.size();) {
